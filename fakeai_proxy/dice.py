@@ -1,0 +1,57 @@
+"""Chance, keyed by what it is for: the one file that may import `random`.
+
+A draw depends on the seed and its key alone, never on what was drawn before, so the order in which
+requests arrive changes no answer.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from hashlib import blake2b
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SEEN_MAX = 65_536
+
+
+class Dice:
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self._salt = seed.to_bytes(16, "big", signed=True)
+        self._seen: OrderedDict[bytes, int] = OrderedDict()
+        self._evicted = 0
+
+    def number(self, *key: str | bytes | int) -> int:
+        """A uniform 128-bit integer."""
+        return int.from_bytes(self._digest(key), "big")
+
+    def roll(self, *key: str | bytes | int) -> random.Random:
+        """A generator of its own for this key."""
+        return random.Random(self.number(*key))
+
+    def text_id(self, *key: str | bytes | int, length: int = 24) -> str:
+        """`length` letters and digits."""
+        digest = self._digest(key)
+        while len(digest) < length:
+            digest += self._digest((digest, *key))
+        return "".join([_ALPHABET[byte % 62] for byte in digest[:length]])
+
+    def occurrence(self, fingerprint: bytes) -> int:
+        """How many times this fingerprint was asked about before; counts this time too.
+
+        Ids are keyed by it, so equal requests get equal answers under ids of their own. What was
+        forgotten for space starts above every count given before.
+        """
+        seen = self._seen.pop(fingerprint, self._evicted)
+        self._seen[fingerprint] = seen + 1
+        if len(self._seen) > _SEEN_MAX:
+            _, count = self._seen.popitem(last=False)
+            self._evicted = max(self._evicted, count)
+        return seen
+
+    def _digest(self, key: tuple[str | bytes | int, ...]) -> bytes:
+        hashed = blake2b(self._salt, digest_size=16)
+        for part in key:
+            piece = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+            hashed.update(len(piece).to_bytes(4, "big") + piece)
+        return hashed.digest()

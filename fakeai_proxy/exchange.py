@@ -1,0 +1,225 @@
+"""The nouns that travel, and the protocols around them.
+
+An `Exchange` is one request and all that happens to it. A `Source` turns it into a `Reply`: status,
+headers and chunks, with the `Workload` that a GPU would have had. A reply that is known in full is
+*scripted* (a list of chunks, played by the scheduler of `shaping/pacing.py`); one that is still
+arriving is *live* (an async iterator). A whole JSON body is a script of one chunk worth n tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+from fakeai_proxy.body import Body
+
+#: Ordered, duplicates kept, names as sent.
+Headers = tuple[tuple[bytes, bytes], ...]
+
+#: Headers that belong to one connection and are never passed on or recorded (RFC 9110, 7.6.1).
+HOP_BY_HOP = frozenset(
+    (
+        b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
+        b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
+    )
+)  # fmt: skip
+
+
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The first value under `name`, which is given in lower case."""
+    for key, value in headers:
+        if key.lower() == name:
+            return value
+    return None
+
+
+def end_to_end(headers: Headers) -> Headers:
+    """What may be passed on: without hop-by-hop headers and those that `Connection` names."""
+    named = {
+        token.strip().lower()
+        for key, value in headers
+        if key.lower() == b"connection"
+        for token in value.split(b",")
+    }
+    return tuple(
+        (key, value)
+        for key, value in headers
+        if key.lower() not in HOP_BY_HOP and key.lower() not in named
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The server that a forwarded request was meant for."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (
+            host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
+        )
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+@dataclass(slots=True)
+class Request:
+    """A request as it came. `target` is the raw path with its query; `origin` is None when the
+    client used us as its base URL."""
+
+    method: str
+    target: str
+    headers: Headers
+    body: Body
+    origin: Origin | None = None
+    client: str = ""
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
+
+    def header(self, name: bytes) -> bytes | None:
+        return header(self.headers, name)
+
+    def text_header(self, name: bytes) -> str:
+        """The first value as text, "" when absent."""
+        value = header(self.headers, name)
+        return "" if value is None else value.decode("latin-1")
+
+    def fingerprint(self, body: bytes) -> bytes:
+        """What keys the dice: equal requests are equal here whatever their headers."""
+        hashed = blake2b(
+            f"{self.method} {self.target}\n".encode("utf-8", "surrogateescape"), digest_size=16
+        )
+        hashed.update(body)
+        return hashed.digest()
+
+
+@dataclass(slots=True)
+class Admission:
+    """What the back end did with a workload; filled by the pacer before the first late chunk is
+    rendered."""
+
+    worker: str = ""
+    cached_tokens: int = 0
+    queue_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a GPU would have to do. `prompt` holds the token ids, for the prefix cache."""
+
+    model: str
+    prompt: Sequence[int]
+    output_tokens: int
+    priority: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        return len(self.prompt)
+
+
+class Chunk(NamedTuple):
+    """Bytes of a body, the output tokens they stand for, and their age: seconds from the request's
+    arrival to theirs, if they came from somewhere. `data` may be a function of the admission, for
+    bytes that tell what the back end did (cached tokens)."""
+
+    data: bytes | Callable[[Admission], bytes]
+    tokens: int = 0
+    age_s: float | None = None
+
+
+#: Where a reply's content came from.
+SYNTH, HIT, LIVE = "SYNTH", "HIT", "LIVE"
+
+
+@dataclass(slots=True)
+class Reply:
+    """A status, headers and a body. Hop-by-hop headers are absent; without `content-length` the
+    body is framed as the client's connection allows."""
+
+    status: int
+    headers: Headers
+    chunks: Sequence[Chunk] | AsyncGenerator[Chunk]
+    reason: str = ""
+    workload: Workload | None = None
+    provenance: str = SYNTH
+    #: Seconds from the request's arrival to the response head, if recorded.
+    head_age_s: float | None = None
+    #: The body stops short of its end (an interrupted recording): the connection is cut after it.
+    cut: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    id: str
+    request: Request
+    arrived_at: float
+    #: Keys the dice for this exchange; set by the source.
+    dice_key: bytes = b""
+    reply: Reply | None = None
+    admission: Admission = field(default_factory=Admission)
+    first_byte_at: float | None = None
+    finished_at: float | None = None
+    sent_bytes: int = 0
+    #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
+    end: str = ""
+    status: int = 0
+
+
+class Source(Protocol):
+    """Where content comes from."""
+
+    async def reply(self, exchange: Exchange) -> Reply:
+        """Raises ApiError when the answer is an error of ours."""
+
+    async def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Where framed bytes go; an asyncio transport is one."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def is_closing(self) -> bool: ...
+
+    def get_write_buffer_size(self) -> int: ...
+
+
+class Client(Protocol):
+    """The client's end of an exchange: frames a reply for its connection."""
+
+    @property
+    def sink(self) -> Sink: ...
+
+    def head(self, reply: Reply) -> bytes:
+        """The response head; afterwards the frames follow its choice of framing."""
+
+    def frame(self, data: bytes) -> bytes:
+        """One piece of the body as it goes over the wire; b"" where there is nothing to send."""
+
+    def tail(self) -> bytes:
+        """The end of the body."""
+
+    async def drain(self) -> None:
+        """Wait until a slow reader has caught up. Raises ConnectionError when it is gone."""
+
+    def cut(self) -> None:
+        """Close without the end of the body."""
+
+
+class Observer(Protocol):
+    def finished(self, exchange: Exchange) -> None:
+        """Called once, after the last byte or the failure."""

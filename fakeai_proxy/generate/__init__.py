@@ -1,0 +1,1 @@
+"""Content made from nothing: tokens, prose, structured values, vectors."""

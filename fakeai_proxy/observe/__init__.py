@@ -1,0 +1,1 @@
+"""What is told about exchanges once they have ended."""

@@ -1,0 +1,85 @@
+"""The life of an exchange, as one flat function: the file to read first.
+
+source -> pacing -> send -> observers. What an exchange holds (an upstream request, an engine slot, a
+place in the scheduler) is held by context managers in this one frame, so a client that goes away,
+which cancels the frame, gives everything back at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.errors import ApiError, StreamCut
+from fakeai_proxy.exchange import Chunk, Client, Exchange, Observer, Reply, Source
+from fakeai_proxy.shaping.pacing import Pacer, Pacing
+
+
+class Pipeline:
+    def __init__(
+        self, source: Source, pacer: Pacer, clock: Clock, observers: Sequence[Observer] = ()
+    ) -> None:
+        self.source = source
+        self.pacer = pacer
+        self.clock = clock
+        self.observers = observers
+
+    async def serve(self, exchange: Exchange, client: Client) -> None:
+        """Carry `exchange` from request to last byte.
+
+        Raises ApiError only before the response head has gone out; afterwards the connection is
+        cut, which is the one honest signal left.
+        """
+        try:
+            reply = await self.source.reply(exchange)
+            exchange.reply, exchange.status = reply, reply.status
+            async with self.pacer.admit(exchange, reply) as pacing:
+                if isinstance(reply.chunks, Sequence):
+                    await pacing.play(reply.chunks, client)
+                else:
+                    await self._relay(exchange, reply, reply.chunks, pacing, client)
+            if reply.cut:
+                raise StreamCut("the recording was interrupted here")
+            exchange.end = "ok"
+        except StreamCut:
+            exchange.end = "cut"
+            client.cut()
+        except (ConnectionError, asyncio.CancelledError):
+            exchange.end = "client_gone"
+            raise
+        except ApiError as error:
+            exchange.end, exchange.status = "error", error.status
+            raise
+        finally:
+            exchange.finished_at = self.clock.now()
+            exchange.request.body.close()
+            for observer in self.observers:
+                observer.finished(exchange)
+
+    async def _relay(
+        self,
+        exchange: Exchange,
+        reply: Reply,
+        chunks: AsyncGenerator[Chunk],
+        pacing: Pacing,
+        client: Client,
+    ) -> None:
+        """A live reply: every chunk goes on as it comes, or when the pacing lets it. The head goes
+        out first, as the upstream's did."""
+        sink = client.sink
+        async with aclosing(chunks):
+            sink.write(client.head(reply))
+            exchange.first_byte_at = self.clock.now()
+            async for chunk in chunks:
+                await pacing.due(chunk)
+                data = (
+                    chunk.data if isinstance(chunk.data, bytes) else chunk.data(exchange.admission)
+                )
+                if sink.is_closing():
+                    raise ConnectionResetError("the client has gone")
+                sink.write(client.frame(data))
+                exchange.sent_bytes += len(data)
+                await client.drain()
+            sink.write(client.tail())

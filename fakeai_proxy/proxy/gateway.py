@@ -1,0 +1,169 @@
+"""HTTP request -> Exchange, and the one place where errors become HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from fakeai_proxy import errors
+from fakeai_proxy.body import Body
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.dice import Dice
+from fakeai_proxy.errors import ApiError
+from fakeai_proxy.exchange import Exchange, Origin, Request
+from fakeai_proxy.pipeline import Pipeline
+from fakeai_proxy.providers import error_body, provider_of
+from fakeai_proxy.proxy.policy import Policy, Verdict
+from fakeai_proxy.proxy.wire import Connection, HttpClient, Sent
+
+log = logging.getLogger("fakeai_proxy")
+
+_ABSOLUTE = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<target>/.*)?", re.I)
+_AUTHORITY = re.compile(r"(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
+
+#: Our own pages below /_fakeai/: path -> (status, content type, body).
+Local = Callable[[Request], tuple[int, bytes, bytes]]
+#: Carries a WebSocket to its upstream; raises ApiError before the upgrade.
+RelayWebSocket = Callable[[web.BaseRequest, Request], Awaitable[web.StreamResponse]]
+
+
+class Gateway:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        passthrough: Pipeline,
+        policy: Policy,
+        local: Local,
+        relay_websocket: RelayWebSocket,
+        clock: Clock,
+        dice: Dice,
+    ) -> None:
+        self._pipeline = pipeline
+        self._passthrough = passthrough
+        self._policy = policy
+        self._local = local
+        self._relay_websocket = relay_websocket
+        self._clock = clock
+        self._dice = dice
+        self._serial = 0
+        self._started = int(clock.wall() * 1000)
+
+    async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
+        client = HttpClient(raw)
+        self._serial += 1
+        exchange = Exchange(
+            id="req_" + self._dice.text_id("exchange", self._started, self._serial, length=32),
+            request=Request(raw.method, raw.raw_path, raw.raw_headers, _body(raw)),
+            arrived_at=getattr(raw.protocol, "arrived_at", 0.0),
+        )
+        try:
+            return await self._serve(raw, exchange, client)
+        except ApiError as error:
+            self._send_error(exchange, client, error)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception:
+            log.exception("%s %s %s failed", exchange.id, raw.method, raw.raw_path)
+            if exchange.first_byte_at is None:
+                self._send_error(exchange, client, errors.server_error())
+        return Sent(client.keep_alive)
+
+    async def _serve(
+        self, raw: web.BaseRequest, exchange: Exchange, client: HttpClient
+    ) -> web.StreamResponse:
+        request = exchange.request
+        protocol = raw.protocol
+        tunnel = protocol.tunnel if isinstance(protocol, Connection) else None
+        request.client = raw.remote or ""
+        locate(request, tunnel)
+        pipeline = self._pipeline
+        if request.origin is None:
+            if request.path.startswith("/_fakeai/"):
+                status, content_type, body = self._local(request)
+                client.send_whole(status, body, ((b"content-type", content_type),))
+                return Sent(client.keep_alive)
+        elif tunnel is None:
+            pipeline = self._forward(request)
+        if request.text_header(b"upgrade").lower() == "websocket":
+            return await self._relay_websocket(raw, request)
+        await pipeline.serve(exchange, client)
+        return Sent(client.keep_alive)
+
+    def _forward(self, request: Request) -> Pipeline:
+        """The pipeline for a request in absolute form. Raises 403 and 407."""
+        assert request.origin is not None
+        if not self._policy.admits(request.header(b"proxy-authorization")):
+            raise errors.proxy_credentials_required()
+        verdict = self._policy.verdict(request.origin.host, request.origin.port)
+        if verdict is Verdict.REFUSE:
+            raise self._policy.refusal(request.origin.authority)
+        return self._pipeline if verdict is Verdict.INTERCEPT else self._passthrough
+
+    def _send_error(self, exchange: Exchange, client: HttpClient, error: ApiError) -> None:
+        if client.sink.is_closing():
+            return
+        if not exchange.request.body.complete:
+            client.keep_alive = False  # what follows on this connection is the rest of the body
+        provider = provider_of(exchange.request)
+        client.send_whole(
+            error.status,
+            error_body(provider, error, exchange.id),
+            (
+                (b"content-type", b"application/json"),
+                *(
+                    (name.encode(), value.encode("latin-1", "replace"))
+                    for name, value in error.headers.items()
+                ),
+                (provider.request_id_header.encode(), exchange.id.encode()),
+            ),
+        )
+
+
+def locate(request: Request, tunnel: Origin | None) -> None:
+    """Settle whom the request is meant for: sets `origin` and makes `target` origin-form. Raises
+    400 and 421."""
+    if request.method == "CONNECT":
+        raise errors.method_not_allowed("CONNECT", request.target, "CONNECT on a fresh connection")
+    absolute = _ABSOLUTE.fullmatch(request.target)
+    if absolute is not None:
+        request.origin = parse_authority(absolute["authority"], absolute["scheme"].lower())
+        request.target = absolute["target"] or "/"
+    elif not request.target.startswith("/") and request.target != "*":
+        raise errors.bad_request("Bad request: the target must be a path or an absolute URL.")
+    if tunnel is None:
+        return
+    host = request.text_header(b"host")
+    named = request.origin or (parse_authority(host, tunnel.scheme) if host else tunnel)
+    if named.host.lower() != tunnel.host.lower():
+        raise errors.misdirected(named.authority, tunnel.authority)
+    request.origin = tunnel
+
+
+def parse_authority(authority: str, scheme: str) -> Origin:
+    """`HOST`, `HOST:PORT` or `[V6]:PORT`. Raises 400."""
+    match = _AUTHORITY.fullmatch(authority)
+    port = int(match["port"]) if match and match["port"] else {"http": 80, "https": 443}[scheme]
+    if match is None or not 0 < port < 65536:
+        raise errors.bad_request(f"Bad request: '{authority}' is no host and port.")
+    return Origin(scheme, match["host"].strip("[]").lower(), port)
+
+
+def _body(raw: web.BaseRequest) -> Body:
+    if not raw.can_read_body:
+        return Body(b"")
+    length = raw.headers.get("Content-Length")
+    return Body(_arriving(raw), int(length) if length is not None and length.isdigit() else None)
+
+
+async def _arriving(raw: web.BaseRequest) -> AsyncIterator[bytes]:
+    if raw.headers.get("Expect", "").lower() == "100-continue" and raw.transport is not None:
+        raw.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    try:
+        while piece := await raw.content.readany():
+            yield piece
+    except web.RequestPayloadError as error:
+        raise errors.bad_request(f"Bad request: the body is broken off ({error}).") from None

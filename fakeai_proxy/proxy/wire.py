@@ -1,0 +1,143 @@
+"""HTTP/1.1 as it goes out: heads and frames written straight to the transport.
+
+aiohttp parses what comes in; what goes out is ours, because a recorded reply keeps its header
+order, case, duplicates and odd bytes, and because a paced frame must cost one `write`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+
+from fakeai_proxy.errors import bad_request
+from fakeai_proxy.exchange import HOP_BY_HOP, Headers, Origin, Reply, header
+from fakeai_proxy.providers import OPENAI, error_body
+
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection, which also knows when its last bytes arrived and whether it is the
+    inside of a CONNECT tunnel."""
+
+    __slots__ = ("arrived_at", "now", "tunnel")
+
+    def __init__(
+        self,
+        server: web.Server,
+        now: Callable[[], float],
+        tunnel: Origin | None = None,
+        **settings: object,
+    ) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **settings)  # type: ignore[arg-type]
+        self.now = now
+        self.tunnel = tunnel
+        self.arrived_at = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        self.arrived_at = self.now()
+        super().data_received(data)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Bytes that are not HTTP: a 400 in the envelope, then the end of the connection."""
+        reason = (message or "the request is not HTTP").splitlines()[0]
+        client = HttpClient(request)
+        client.keep_alive = False
+        error = bad_request(f"Bad request: {reason}")
+        client.send_whole(
+            400, error_body(OPENAI, error, ""), ((b"content-type", b"application/json"),)
+        )
+        return Sent(False)
+
+
+class Sent(web.StreamResponse):
+    """What aiohttp is told when a response has already been written."""
+
+    def __init__(self, keep_alive: bool) -> None:
+        super().__init__()
+        self._stays = keep_alive
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._stays
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+class HttpClient:
+    """The client's end of an exchange over HTTP/1.x."""
+
+    def __init__(self, raw: web.BaseRequest) -> None:
+        transport = raw.transport
+        if transport is None:
+            raise ConnectionResetError("the client has gone")
+        self.sink = transport
+        self.keep_alive = raw.keep_alive
+        self._modern = raw.version >= HttpVersion11
+        self._headless_body = raw.method == "HEAD"
+        self._bodiless = False
+        self._chunked = False
+        self._protocol = raw.protocol
+        self._writer = raw.writer
+
+    def head(self, reply: Reply) -> bytes:
+        self._bodiless = (
+            self._headless_body or reply.status in (204, 304) or 100 <= reply.status < 200
+        )
+        lines = [
+            b"HTTP/1.1 %d %b\r\n"
+            % (reply.status, reply.reason.encode("latin-1") or _REASONS.get(reply.status, b""))
+        ]
+        lines += [
+            b"%b: %b\r\n" % (name, value)
+            for name, value in reply.headers
+            if name.lower() not in HOP_BY_HOP
+        ]
+        if not self._bodiless and header(reply.headers, b"content-length") is None:
+            if self._modern:
+                self._chunked = True
+                lines.append(b"Transfer-Encoding: chunked\r\n")
+            else:
+                self.keep_alive = False
+        if not self.keep_alive:
+            lines.append(b"Connection: close\r\n")
+        elif not self._modern:
+            lines.append(b"Connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def frame(self, data: bytes) -> bytes:
+        if self._bodiless:
+            return b""
+        # An empty chunk would end the body.
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data
+
+    def tail(self) -> bytes:
+        return b"0\r\n\r\n" if self._chunked else b""
+
+    async def drain(self) -> None:
+        if self._protocol.writing_paused:
+            await self._writer.drain()
+
+    def cut(self) -> None:
+        self.keep_alive = False
+        self.sink.close()
+
+    def send_whole(self, status: int, body: bytes, headers: Headers) -> None:
+        """A whole response in one write."""
+        length = (b"content-length", b"%d" % len(body))
+        self.sink.write(self.head(Reply(status, (*headers, length), [])) + self.frame(body))

@@ -1,0 +1,31 @@
+"""Models: the catalogue over the wire."""
+
+from __future__ import annotations
+
+from fakeai_proxy import errors
+from fakeai_proxy.exchange import Reply
+from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.operation import Call, Operation
+from fakeai_proxy.services.wire import json_reply
+
+
+def _shape(card: ModelCard) -> dict[str, object]:
+    return {"id": card.id, "object": "model", "created": card.created, "owned_by": card.owned_by}
+
+
+def list_models(call: Call) -> Reply:
+    return json_reply({"object": "list", "data": [_shape(card) for card in call.catalogue]})
+
+
+def retrieve_model(call: Call) -> Reply:
+    name = call.params["model"]
+    card = call.catalogue.find(name)
+    if card is None:
+        raise errors.model_unknown(name)
+    return json_reply(_shape(card))
+
+
+OPERATIONS = (
+    Operation("listModels", "GET", "/models", list_models),
+    Operation("retrieveModel", "GET", "/models/{model:path}", retrieve_model),
+)

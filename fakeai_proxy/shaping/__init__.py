@@ -1,0 +1,1 @@
+"""When bytes may leave, and what stops them."""

@@ -1,0 +1,1 @@
+"""Where content comes from. A mode is one expression over these sources."""

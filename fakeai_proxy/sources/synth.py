@@ -1,0 +1,141 @@
+"""Answers from the rooms in `services/`, with nothing behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Iterable
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fakeai_proxy import errors
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.dice import Dice
+from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
+from fakeai_proxy.providers import credential, provider_of
+from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.operation import Call, Operation, Router
+from fakeai_proxy.services.validation import request_error
+
+#: JSON bodies, before and after decoding (images travel in them as data URLs).
+JSON_BYTES_MAX = 64 << 20
+#: Bodies above this are parsed and answered in a thread, so that the event loop never stops.
+INLINE_BYTES_MAX = 32 << 10
+OPENAI_VERSION = b"2020-10-01"
+
+
+class SynthSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strict_parameters: bool = Field(
+        False,
+        description="Refuse the parameters that only vLLM and NIM know (top_k, ignore_eos, ...), "
+        "as OpenAI does.",
+    )
+
+
+class Synth:
+    def __init__(
+        self,
+        settings: SynthSettings,
+        operations: Iterable[Operation],
+        catalogue: Catalogue,
+        clock: Clock,
+        dice: Dice,
+    ) -> None:
+        self._settings = settings
+        self._router = Router(tuple(operations))
+        self._catalogue = catalogue
+        self._clock = clock
+        self._dice = dice
+
+    async def reply(self, exchange: Exchange) -> Reply:
+        request = exchange.request
+        check_key(request)
+        operation, params = self._router.find(request.method, unquote(request.path))
+        body = await request.body.read(JSON_BYTES_MAX)
+        exchange.dice_key = request.fingerprint(body)
+        call = Call(
+            operation=operation,
+            params=params,
+            query=dict(parse_qsl(request.query, keep_blank_values=True)),
+            body=None,
+            catalogue=self._catalogue,
+            dice=self._dice,
+            dice_key=exchange.dice_key,
+            id_key=exchange.dice_key + self._dice.occurrence(exchange.dice_key).to_bytes(8, "big"),
+            created=int(self._clock.wall()),
+            strict=self._settings.strict_parameters,
+        )
+        if len(body) > INLINE_BYTES_MAX:
+            reply = await asyncio.to_thread(_answer, call, request, body)
+        else:
+            reply = _answer(call, request, body)
+        reply.provenance = SYNTH
+        reply.headers += self._vendor_headers(exchange)
+        return reply
+
+    async def close(self) -> None:
+        pass
+
+    def _vendor_headers(self, exchange: Exchange) -> tuple[tuple[bytes, bytes], ...]:
+        spent_ms = int((self._clock.now() - exchange.arrived_at) * 1000)
+        return (
+            (b"openai-organization", b"org-fakeai"),
+            (b"openai-processing-ms", b"%d" % spent_ms),
+            (b"openai-version", OPENAI_VERSION),
+            (provider_of(exchange.request).request_id_header.encode(), exchange.id.encode()),
+        )
+
+
+def check_key(request: Request) -> None:
+    """Any non-empty key is accepted, but for one that contains `invalid`. Raises 401."""
+    key = credential(request)
+    if not key:
+        raise errors.missing_key()
+    if "invalid" in key:
+        raise errors.wrong_key(key)
+
+
+def _answer(call: Call, request: Request, raw: bytes) -> Reply:
+    if call.operation.body is not None:
+        object.__setattr__(call, "body", _parse(call.operation.body, request, raw))
+    return call.operation.handler(call)
+
+
+def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
+    content_type = request.text_header(b"content-type").partition(";")[0].strip().lower()
+    if content_type not in ("", "application/json") and not content_type.endswith("+json"):
+        raise errors.unsupported_content_type(content_type)
+    try:
+        value = orjson.loads(_decoded(request, raw))
+    except orjson.JSONDecodeError:
+        raise errors.unparsable_json() from None
+    if not isinstance(value, dict):
+        raise errors.unparsable_json()
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        raise request_error(error, value) from None
+
+
+def _decoded(request: Request, raw: bytes) -> bytes:
+    coding = request.text_header(b"content-encoding").strip().lower()
+    if coding in ("", "identity"):
+        return raw
+    if coding not in ("gzip", "deflate"):
+        raise errors.undecodable_body(coding)
+    wbits = 31 if coding == "gzip" else 15
+    try:
+        engine = zlib.decompressobj(wbits)
+        data = engine.decompress(raw, JSON_BYTES_MAX + 1)
+    except (zlib.error, gzip.BadGzipFile):
+        raise errors.undecodable_body(coding) from None
+    if len(data) > JSON_BYTES_MAX:
+        raise errors.body_too_large(JSON_BYTES_MAX, len(data))
+    if not engine.eof:
+        raise errors.undecodable_body(coding)
+    return data
