@@ -7,17 +7,13 @@ that very name, so real programs can talk to real host names and nothing leaves 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from tests.doubles.authority import Authority
 
 Result = TypeVar("Result")
 _PIECE_BYTES = 1 << 16
@@ -53,8 +49,9 @@ class Internet:
     def __init__(self, thread: LoopThread, folder: Path, hosts: Sequence[str]) -> None:
         self._thread = thread
         self._routes: dict[str, tuple[str, int]] = {}
-        self.ca = folder / "internet-ca.pem"
-        self._tls = _certified(folder, self.ca, hosts)
+        authority = Authority(folder, "An internet")
+        self.ca = authority.pem
+        self._tls = authority.server(*hosts)
         #: Hosts in the order in which they were asked for.
         self.visits: list[str] = []
         self._server = thread.run(asyncio.start_server(self._serve, "127.0.0.1", 0))
@@ -110,73 +107,3 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     while data := await reader.read(_PIECE_BYTES):
         writer.write(data)
         await writer.drain()
-
-
-def _certified(folder: Path, ca_path: Path, hosts: Sequence[str]) -> ssl.SSLContext:
-    """A server's TLS for `hosts`, below an authority of its own that is written to `ca_path`."""
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("An internet of the tests")
-    authority = _sign(ca_name, ca_key.public_key(), ca_name, ca_key, _as_authority(ca_key))
-    leaf = _sign(_name(hosts[0]), key.public_key(), ca_name, ca_key, _as_server(ca_key, hosts))
-    ca_path.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    chain = folder / "internet-leaf.pem"
-    chain.write_bytes(
-        leaf.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
-    return context
-
-
-Extensions = Callable[[x509.CertificateBuilder], x509.CertificateBuilder]
-
-
-def _as_authority(key: ec.EllipticCurvePrivateKey) -> Extensions:
-    return lambda builder: (
-        builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.KeyUsage(False, False, False, False, False, True, True, False, False),
-            critical=True,
-        )
-    )
-
-
-def _as_server(ca_key: ec.EllipticCurvePrivateKey, hosts: Sequence[str]) -> Extensions:
-    return lambda builder: (
-        builder.add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False
-        )
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
-        )
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    )
-
-
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-
-def _sign(
-    subject: x509.Name,
-    public_key: ec.EllipticCurvePublicKey,
-    issuer: x509.Name,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    extend: Extensions,
-) -> x509.Certificate:
-    today = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds("Jan  1 00:00:00 2024 GMT"), dt.UTC)
-    return extend(
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(today)
-        .not_valid_after(today + dt.timedelta(days=365 * 40))
-    ).sign(issuer_key, hashes.SHA256())

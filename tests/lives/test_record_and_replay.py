@@ -1,0 +1,115 @@
+"""Record real clients against a server that we did not write, die, and replay it to the byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.clients.conftest import (
+    ANTHROPIC,
+    OPENAI,
+    Launch,
+    Node,
+    node_client,
+    python_client,
+)
+from tests.doubles.foreign import CAPITAL, ForeignServer
+from tests.doubles.internet import Internet
+from tests.doubles.wire_client import post
+
+QUESTION = "What is the capital of France?"
+
+
+def _call(question: str, **more: object) -> dict[str, object]:
+    return {"model": "gpt-4o", "messages": [{"role": "user", "content": question}], **more}
+
+
+def test_what_unmodified_clients_saw_is_replayed_after_a_kill_9(
+    launch: Launch, internet: Internet, foreign_upstream: ForeignServer,
+    node: Node, npm_packages: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    internet.route(OPENAI, foreign_upstream.url).route(ANTHROPIC, foreign_upstream.url)
+    cassette = ("--cassette", str(tmp_path / "clients.fcz"))
+
+    def everybody(environ: dict[str, str]) -> tuple[object, ...]:
+        return (
+            python_client("openai_sdk", environ, QUESTION),
+            node_client(node, "openai", environ, QUESTION),
+            python_client("anthropic_sdk", environ, QUESTION),
+        )
+
+    program = launch("--mode", "record", *cassette, *internet.flags)
+    recorded = everybody(program.client_environment())
+    assert recorded[0]["sync_stream"] == recorded[1]["stream"] == CAPITAL  # type: ignore[index] # JSON
+    program.kill()
+    visits = len(internet.visits)
+
+    program = launch("--mode", "replay", *cassette)
+    assert everybody(program.client_environment()) == recorded, "ids and all"
+    assert len(internet.visits) == visits
+
+
+def test_a_replay_is_the_same_on_the_wire(
+    launch: Launch, internet: Internet, foreign_upstream: ForeignServer, tmp_path: Path
+) -> None:
+    internet.route(OPENAI, foreign_upstream.url)
+    cassette = ("--cassette", str(tmp_path / "wire.fcz"))
+    calls = (
+        _call(QUESTION),
+        _call(QUESTION, stream=True),
+        _call("weather", stream=True, stream_options={"include_usage": True}),
+        _call("too fast"),
+    )
+
+    def ask(environ: dict[str, str]) -> list[bytes]:
+        return [post(environ, OPENAI, "/v1/chat/completions", call) for call in calls]
+
+    program = launch("--mode", "record", *cassette, *internet.flags)
+    recorded = ask(program.client_environment())
+    program.kill()
+    assert recorded[1].count(b"data: ") > 5
+    assert b"tool_calls" in recorded[2]
+    assert recorded[3].startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+
+    program = launch("--mode", "replay", "--timing", "none", *cassette)
+    assert ask(program.client_environment()) == recorded
+
+
+def test_repeated_requests_are_replayed_in_the_order_in_which_they_were_recorded(
+    launch: Launch, internet: Internet, foreign_upstream: ForeignServer, tmp_path: Path
+) -> None:
+    internet.route(OPENAI, foreign_upstream.url)
+    cassette = ("--cassette", str(tmp_path / "order.fcz"))
+
+    def ask(environ: dict[str, str]) -> list[bytes]:
+        call = _call("draw a number")
+        return [post(environ, OPENAI, "/v1/chat/completions", call) for _ in range(3)]
+
+    program = launch("--mode", "record", *cassette, *internet.flags)
+    recorded = ask(program.client_environment())
+    program.stop()
+    for answer, number in zip(recorded, (b"first", b"second", b"third"), strict=True):
+        assert number in answer
+    program = launch("--mode", "replay", *cassette)
+    assert ask(program.client_environment()) == recorded
+
+
+def test_no_secret_of_a_client_reaches_the_disk(
+    launch: Launch, internet: Internet, foreign_upstream: ForeignServer, tmp_path: Path
+) -> None:
+    import zstandard  # noqa: PLC0415 - read as a stranger would, with zstdcat
+
+    internet.route(OPENAI, foreign_upstream.url)
+    cassette = tmp_path / "secret.fcz"
+    program = launch("--mode", "record", "--cassette", str(cassette), *internet.flags)
+    post(program.client_environment(), OPENAI, "/v1/chat/completions", _call(QUESTION))
+    program.stop()
+    files = [path for path in cassette.rglob("*") if path.is_file()]
+    text = b""
+    for path in files:
+        data = path.read_bytes()
+        text += data
+        if path.name.endswith(".zst"):
+            with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as plain:
+                text += plain.read()
+    assert b"capital of France" in text, "it is recorded"
+    assert b"sk-test-wire" not in text
