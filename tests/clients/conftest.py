@@ -177,5 +177,3 @@ def node_client(
     script = NODE_FOLDER / f"{name}.mjs"
     said: dict[str, Any] = json.loads(run_client([node.node, script, *arguments], environ))
     return said
-
-

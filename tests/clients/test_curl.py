@@ -14,7 +14,9 @@ MODELS = "https://api.openai.com/v1/models"
 SIGNED = ("-sS", "-m", "30", "-H", "Authorization: Bearer sk-test")
 
 
-@pytest.mark.parametrize("version", ["--http1.0", "--http1.1", "--http2", "--http2-prior-knowledge"])
+@pytest.mark.parametrize(
+    "version", ["--http1.0", "--http1.1", "--http2", "--http2-prior-knowledge"]
+)
 def test_curl_over_the_forward_proxy(curl: Path, proxied: dict[str, str], version: str) -> None:
     said = run_client([curl, *SIGNED, version, "-w", "\n%{http_version}", MODELS], proxied)
     body, spoken = said.rsplit("\n", 1)

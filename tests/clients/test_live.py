@@ -24,9 +24,7 @@ QUESTION = "What is the capital of France?"
 
 
 @pytest.fixture
-def passed(
-    launch: Launch, internet: Internet, foreign_upstream: ForeignServer
-) -> dict[str, str]:
+def passed(launch: Launch, internet: Internet, foreign_upstream: ForeignServer) -> dict[str, str]:
     """The environment of clients of a program that forwards."""
     internet.route(OPENAI, foreign_upstream.url).route(ANTHROPIC, foreign_upstream.url)
     return launch("--mode", "pass", *internet.flags).client_environment()
@@ -59,16 +57,14 @@ def echo(loop_thread: LoopThread) -> Iterator[str]:
                 await socket.send(message)
 
     async def start() -> Server:
-        return await serve(answer, "127.0.0.1", 0, subprotocols=["realtime"], max_size=None)  # type: ignore[list-item] # a plain str is one
+        return await serve(answer, "127.0.0.1", 0, subprotocols=["realtime"], max_size=None)
 
     server = loop_thread.run(start())
     yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     loop_thread.loop.call_soon_threadsafe(server.close)
 
 
-def test_a_websocket_client_through_connect(
-    launch: Launch, internet: Internet, echo: str
-) -> None:
+def test_a_websocket_client_through_connect(launch: Launch, internet: Internet, echo: str) -> None:
     internet.route(OPENAI, echo)
     environ = launch("--mode", "pass", *internet.flags).client_environment()
     said = python_client("websockets_wss", environ)

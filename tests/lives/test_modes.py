@@ -13,7 +13,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from fakeai_proxy.app import App
-from tests.conftest import Ended, Serve
+from tests.conftest import Ended, Serve, serving
 from tests.doubles.upstream import HANG, Answer, FakeUpstream, json_reply, sse_reply
 
 CHAT = "/v1/chat/completions"
@@ -51,18 +51,17 @@ async def ask(app: App, question: str) -> str:
     return answer.choices[0].message.content or ""
 
 
-async def record(serve: Serve, upstream: FakeUpstream, cassette: str, *questions: str) -> None:
-    app = await serve(mode="record", cassette=cassette, upstream=upstream.url)
-    for question in questions:
-        assert await ask(app, question) == "from upstream"
-    await app.close()
+async def record(upstream: FakeUpstream, cassette: str, *questions: str) -> None:
+    async with serving(mode="record", cassette=cassette, upstream=upstream.url) as app:
+        for question in questions:
+            assert await ask(app, question) == "from upstream"
     upstream.requests.clear()
 
 
 async def test_hybrid_synthesizes_what_the_cassette_lacks(
     serve: Serve, upstream: FakeUpstream, cassette: str
 ) -> None:
-    await record(serve, upstream, cassette, "known")
+    await record(upstream, cassette, "known")
     app = await serve(mode="hybrid", cassette=cassette)
     assert await ask(app, "known") == "from upstream"
     assert await ask(app, "unknown") not in ("", "from upstream")
@@ -72,7 +71,7 @@ async def test_hybrid_synthesizes_what_the_cassette_lacks(
 async def test_auto_asks_its_upstream_once_for_each_new_request(
     serve: Serve, upstream: FakeUpstream, cassette: str
 ) -> None:
-    await record(serve, upstream, cassette, "known")
+    await record(upstream, cassette, "known")
     app = await serve(mode="auto", cassette=cassette, upstream=upstream.url)
     for question in ("known", "fresh", "fresh", "fresh"):
         assert await ask(app, question) == "from upstream"
@@ -86,20 +85,16 @@ async def test_pass_always_asks_its_upstream(serve: Serve, upstream: FakeUpstrea
     assert len(upstream.requests) == 3
 
 
-async def test_a_429_is_recorded_and_replayed_as_one(
-    serve: Serve, upstream: FakeUpstream, cassette: str
-) -> None:
+async def test_a_429_is_recorded_and_replayed_as_one(upstream: FakeUpstream, cassette: str) -> None:
     error = {"message": "Rate limit reached", "type": "requests", "code": "rate_limit_exceeded"}
     limits = {"retry-after-ms": "1500", "x-ratelimit-remaining-requests": "0"}
     upstream.on("POST", CHAT, json_reply({"error": error}, 429, limits))
-    app = await serve(mode="record", cassette=cassette, upstream=upstream.url)
     seen = []
-    for _ in range(2):
-        with pytest.raises(openai.RateLimitError) as caught:
-            await ask(app, "too fast")
+    for mode in ("record", "replay"):
+        async with serving(mode=mode, cassette=cassette, upstream=upstream.url) as app:
+            with pytest.raises(openai.RateLimitError) as caught:
+                await ask(app, "too fast")
         seen.append((caught.value.code, dict(caught.value.response.headers)))
-        await app.close()
-        app = await serve(mode="replay", cassette=cassette)
     assert seen[0] == seen[1]
     assert seen[0][1].items() >= limits.items()
 
@@ -124,7 +119,7 @@ async def test_a_miss_is_not_retried_by_the_anthropic_sdk(serve: Serve, cassette
     async with anthropic.AsyncAnthropic(base_url=app.url, api_key="sk-test") as client:
         with pytest.raises(anthropic.APIStatusError) as caught:
             await client.messages.create(
-                model="claude-sonnet-4-5",
+                model="claude-opus-4-6",
                 max_tokens=10,
                 messages=[{"role": "user", "content": "never recorded"}],
             )

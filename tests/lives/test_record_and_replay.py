@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import zstandard
+
 from tests.clients.conftest import (
     ANTHROPIC,
     OPENAI,
@@ -39,7 +41,7 @@ def test_what_unmodified_clients_saw_is_replayed_after_a_kill_9(
 
     program = launch("--mode", "record", *cassette, *internet.flags)
     recorded = everybody(program.client_environment())
-    assert recorded[0]["sync_stream"] == recorded[1]["stream"] == CAPITAL  # type: ignore[index] # JSON
+    assert recorded[0]["sync_stream"] == recorded[1]["stream"] == CAPITAL
     program.kill()
     visits = len(internet.visits)
 
@@ -96,13 +98,12 @@ def test_repeated_requests_are_replayed_in_the_order_in_which_they_were_recorded
 def test_no_secret_of_a_client_reaches_the_disk(
     launch: Launch, internet: Internet, foreign_upstream: ForeignServer, tmp_path: Path
 ) -> None:
-    import zstandard  # noqa: PLC0415 - read as a stranger would, with zstdcat
-
     internet.route(OPENAI, foreign_upstream.url)
     cassette = tmp_path / "secret.fcz"
     program = launch("--mode", "record", "--cassette", str(cassette), *internet.flags)
     post(program.client_environment(), OPENAI, "/v1/chat/completions", _call(QUESTION))
     program.stop()
+    # Read as a stranger would, with zstdcat.
     files = [path for path in cassette.rglob("*") if path.is_file()]
     text = b""
     for path in files:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import accumulate
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from fakeai_proxy.app import App
 from fakeai_proxy.clock import VirtualClock
-from tests.conftest import Serve
+from tests.conftest import Serve, serving
 from tests.doubles.upstream import FakeUpstream, Step, sse_reply
 
 CHAT = "/v1/chat/completions"
@@ -27,13 +26,15 @@ async def listen(app: App, clock: VirtualClock) -> list[tuple[bytes, float]]:
     asked_at = clock.now()
     async with (
         httpx.AsyncClient(timeout=None) as client,
-        client.stream("POST", f"{app.url}{CHAT}", json={"model": "gpt-4o", "stream": True}) as reply,
+        client.stream(
+            "POST", f"{app.url}{CHAT}", json={"model": "gpt-4o", "stream": True}
+        ) as reply,
     ):
         return [(piece, clock.now() - asked_at) async for piece in reply.aiter_raw()]
 
 
 @pytest.fixture
-async def cassette(serve: Serve, tmp_path: Path) -> AsyncIterator[str]:
+async def cassette(tmp_path: Path) -> str:
     """A recording of `PIECES`, one each gap."""
     clock = VirtualClock()
     place = str(tmp_path / "rhythm.fcz")
@@ -41,7 +42,6 @@ async def cassette(serve: Serve, tmp_path: Path) -> AsyncIterator[str]:
     steps: list[Step] = [step for pair in zip(ticks, PIECES, strict=True) for step in pair]
     async with FakeUpstream() as upstream:
         upstream.on("POST", CHAT, sse_reply(steps))
-        app = await serve(clock=clock, mode="record", cassette=place, upstream=upstream.url)
 
         async def tick() -> None:
             await (await upstream.request()).answering.wait()
@@ -50,13 +50,13 @@ async def cassette(serve: Serve, tmp_path: Path) -> AsyncIterator[str]:
                 await clock.sleep_until(started_at + due_s)
                 event.set()
 
-        ticking = asyncio.create_task(tick())
-        heard = await listen(app, clock)
-        await ticking
+        async with serving(clock, mode="record", cassette=place, upstream=upstream.url) as app:
+            ticking = asyncio.create_task(tick())
+            heard = await listen(app, clock)
+            await ticking
         assert [piece for piece, _ in heard] == PIECES
         assert [at for _, at in heard] == pytest.approx(DUE_S, abs=0.001)
-        await app.close()
-    yield place
+    return place
 
 
 @pytest.mark.parametrize("speed", [1.0, 0.5, 100.0])

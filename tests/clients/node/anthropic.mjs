@@ -5,7 +5,7 @@ const client = new Anthropic();
 const said = {};
 try {
   const answer = await client.messages.create({
-    model: "claude-sonnet-4-5",
+    model: "claude-opus-4-6",
     max_tokens: 100,
     messages: [{ role: "user", content: process.argv[2] }],
   });

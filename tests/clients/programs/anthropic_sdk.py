@@ -8,7 +8,7 @@ import sys
 import anthropic
 
 CALL = {
-    "model": "claude-sonnet-4-5",
+    "model": "claude-opus-4-6",
     "max_tokens": 100,
     "messages": [{"role": "user", "content": sys.argv[1]}],
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 LARGE = bytes(range(256)) * 8192
@@ -21,6 +22,6 @@ with connect(
     socket.send("close with 4001")
     try:
         socket.recv(30)
-    except Exception as closed:
+    except ConnectionClosed as closed:
         code = closed.rcvd.code
 print(json.dumps({"protocol": protocol, "text": text, "same": same, "close_code": code}))
