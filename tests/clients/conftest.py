@@ -76,7 +76,7 @@ def npm_packages(node: Node) -> Path:
         if not stamp.is_file() or stamp.read_text("utf-8") != lock:
             path = f"{node.node.parent}{os.pathsep}{os.environ.get('PATH', '')}"
             done = subprocess.run(
-                [*node.npm, "ci", "--no-audit", "--no-fund"], cwd=NODE_FOLDER,
+                [*node.npm, "ci", "--no-audit", "--no-fund", "--prefer-offline"], cwd=NODE_FOLDER,
                 env={**os.environ, "PATH": path}, text=True, capture_output=True,
                 timeout=_INSTALL_S, check=False,
             )  # fmt: skip
@@ -152,13 +152,14 @@ def proxied(synth: Program) -> dict[str, str]:
     return synth.client_environment()
 
 
-def run_client(command: list[str | Path], environ: Mapping[str, str]) -> str:
-    """What a client in a process of its own says on stdout; its failure is the test's."""
+def run_client(command: list[str | Path], environ: Mapping[str, str], status: int = 0) -> str:
+    """What a client in a process of its own says on stdout; an exit status other than `status` is
+    the test's failure."""
     done = subprocess.run(
         [str(word) for word in command], env=dict(environ), text=True, capture_output=True,
         timeout=_CLIENT_S, check=False,
     )  # fmt: skip
-    if done.returncode:
+    if done.returncode != status:
         pytest.fail(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
