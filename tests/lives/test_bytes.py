@@ -60,11 +60,11 @@ async def test_an_answer_is_replayed_to_the_byte(answer: Answer, tmp_path: Path)
     chunked = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
     async with FakeUpstream() as upstream:
         upstream.on("POST", TARGET, answer)
-        async with serving(mode="record", cassette=cassette, upstream=upstream.url) as app:
+        async with serving(mode="record", cassette=(cassette,), upstream=upstream.url) as app:
             recorded = await wire(app, sized, question)
         assert upstream.requests[0].body == question
     assert recorded.startswith(b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason))
-    async with serving(mode="replay", cassette=cassette, timing="none") as app:
+    async with serving(mode="replay", cassette=(cassette,), timing="none") as app:
         assert await wire(app, sized, question) == recorded
         in_pieces = b"4\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (
             question[:4], len(question) - 4, question[4:],

@@ -52,7 +52,7 @@ async def ask(app: App, question: str) -> str:
 
 
 async def record(upstream: FakeUpstream, cassette: str, *questions: str) -> None:
-    async with serving(mode="record", cassette=cassette, upstream=upstream.url) as app:
+    async with serving(mode="record", cassette=(cassette,), upstream=upstream.url) as app:
         for question in questions:
             assert await ask(app, question) == "from upstream"
     upstream.requests.clear()
@@ -62,7 +62,7 @@ async def test_hybrid_synthesizes_what_the_cassette_lacks(
     serve: Serve, upstream: FakeUpstream, cassette: str
 ) -> None:
     await record(upstream, cassette, "known")
-    app = await serve(mode="hybrid", cassette=cassette)
+    app = await serve(mode="hybrid", cassette=(cassette,))
     assert await ask(app, "known") == "from upstream"
     assert await ask(app, "unknown") not in ("", "from upstream")
     assert not upstream.requests
@@ -72,7 +72,7 @@ async def test_auto_asks_its_upstream_once_for_each_new_request(
     serve: Serve, upstream: FakeUpstream, cassette: str
 ) -> None:
     await record(upstream, cassette, "known")
-    app = await serve(mode="auto", cassette=cassette, upstream=upstream.url)
+    app = await serve(mode="auto", cassette=(cassette,), upstream=upstream.url)
     for question in ("known", "fresh", "fresh", "fresh"):
         assert await ask(app, question) == "from upstream"
     assert len(upstream.requests) == 1
@@ -91,7 +91,7 @@ async def test_a_429_is_recorded_and_replayed_as_one(upstream: FakeUpstream, cas
     upstream.on("POST", CHAT, json_reply({"error": error}, 429, limits))
     seen = []
     for mode in ("record", "replay"):
-        async with serving(mode=mode, cassette=cassette, upstream=upstream.url) as app:
+        async with serving(mode=mode, cassette=(cassette,), upstream=upstream.url) as app:
             with pytest.raises(openai.RateLimitError) as caught:
                 await ask(app, "too fast")
         seen.append((caught.value.code, dict(caught.value.response.headers)))
@@ -99,9 +99,12 @@ async def test_a_429_is_recorded_and_replayed_as_one(upstream: FakeUpstream, cas
     assert seen[0][1].items() >= limits.items()
 
 
-async def test_a_miss_is_not_retried_by_the_openai_sdk(serve: Serve, cassette: str) -> None:
+async def test_a_miss_is_not_retried_by_the_openai_sdk(
+    serve: Serve, upstream: FakeUpstream, cassette: str
+) -> None:
+    await record(upstream, cassette, "known")
     observer = Ended()
-    app = await serve(observer=observer, mode="replay", cassette=cassette)
+    app = await serve(observer=observer, mode="replay", cassette=(cassette,))
     async with AsyncOpenAI(base_url=f"{app.url}/v1", api_key="sk-test") as client:
         with pytest.raises(openai.APIStatusError) as caught:
             await client.chat.completions.create(
@@ -113,9 +116,12 @@ async def test_a_miss_is_not_retried_by_the_openai_sdk(serve: Serve, cassette: s
     assert len(observer.exchanges) == 1
 
 
-async def test_a_miss_is_not_retried_by_the_anthropic_sdk(serve: Serve, cassette: str) -> None:
+async def test_a_miss_is_not_retried_by_the_anthropic_sdk(
+    serve: Serve, upstream: FakeUpstream, cassette: str
+) -> None:
+    await record(upstream, cassette, "known")
     observer = Ended()
-    app = await serve(observer=observer, mode="replay", cassette=cassette)
+    app = await serve(observer=observer, mode="replay", cassette=(cassette,))
     async with anthropic.AsyncAnthropic(base_url=app.url, api_key="sk-test") as client:
         with pytest.raises(anthropic.APIStatusError) as caught:
             await client.messages.create(
@@ -133,7 +139,7 @@ async def test_a_client_that_leaves_frees_its_upstream_request(
     serve: Serve, upstream: FakeUpstream, cassette: str, mode: str
 ) -> None:
     upstream.on("POST", CHAT, sse_reply([b"data: {}\n\n", HANG]))
-    app = await serve(mode=mode, cassette=cassette, upstream=upstream.url)
+    app = await serve(mode=mode, cassette=(cassette,), upstream=upstream.url)
     async with (
         httpx.AsyncClient(timeout=30) as client,
         client.stream("POST", f"{app.url}{CHAT}", json={"model": "gpt-4o"}) as reply,
@@ -149,7 +155,7 @@ async def test_a_client_that_leaves_while_the_upstream_thinks_frees_it_too(
 ) -> None:
     never = asyncio.Event()
     upstream.on("POST", CHAT, Answer(framing="raw", steps=[never]))
-    app = await serve(mode="record", cassette=cassette, upstream=upstream.url)
+    app = await serve(mode="record", cassette=(cassette,), upstream=upstream.url)
     async with httpx.AsyncClient(timeout=30) as client:
         asking = asyncio.create_task(client.post(f"{app.url}{CHAT}", json={"model": "gpt-4o"}))
         request = await upstream.request()

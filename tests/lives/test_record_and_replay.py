@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 
+import httpx
+import pytest
 import zstandard
 
 from tests.clients.conftest import (
@@ -16,6 +20,7 @@ from tests.clients.conftest import (
 )
 from tests.doubles.foreign import CAPITAL, ForeignServer
 from tests.doubles.internet import Internet
+from tests.doubles.upstream import HANG, FakeUpstream, json_reply, sse_reply
 from tests.doubles.wire_client import post
 
 QUESTION = "What is the capital of France?"
@@ -114,3 +119,30 @@ def test_no_secret_of_a_client_reaches_the_disk(
                 text += plain.read()
     assert b"capital of France" in text, "it is recorded"
     assert b"sk-test-wire" not in text
+
+
+async def test_a_kill_9_within_a_stream_takes_that_stream_alone(
+    launch: Launch, tmp_path: Path
+) -> None:
+    cassette = ("--cassette", str(tmp_path / "torn.fcz"))
+    async with FakeUpstream() as upstream, httpx.AsyncClient(timeout=30) as client:
+        upstream.on("POST", "/v1/chat/completions", *[json_reply({"n": n}) for n in range(20)],
+                    sse_reply([b"data: half\n\n", HANG]))  # fmt: skip
+        program = await asyncio.to_thread(
+            launch, "--mode", "record", *cassette, "--upstream", upstream.url
+        )
+
+        def ask(number: int) -> Awaitable[httpx.Response]:
+            return client.post(f"{program.base_url}/chat/completions", json=_call(str(number)))
+
+        answers = [(await ask(number)).content for number in range(20)]
+        url = f"{program.base_url}/chat/completions"
+        async with client.stream("POST", url, json=_call("20")) as reply:
+            pieces = reply.aiter_bytes()
+            assert await anext(pieces) == b"data: half\n\n"
+            program.kill()
+            with pytest.raises(httpx.RemoteProtocolError):
+                await anext(pieces)
+        program = await asyncio.to_thread(launch, "--mode", "replay", *cassette)
+        assert [(await ask(number)).content for number in range(20)] == answers
+        assert (await ask(20)).json()["error"]["code"] == "cassette_miss"

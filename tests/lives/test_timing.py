@@ -50,7 +50,7 @@ async def cassette(tmp_path: Path) -> str:
                 await clock.sleep_until(started_at + due_s)
                 event.set()
 
-        async with serving(clock, mode="record", cassette=place, upstream=upstream.url) as app:
+        async with serving(clock, mode="record", cassette=(place,), upstream=upstream.url) as app:
             ticking = asyncio.create_task(tick())
             heard = await listen(app, clock)
             await ticking
@@ -62,7 +62,7 @@ async def cassette(tmp_path: Path) -> str:
 @pytest.mark.parametrize("speed", [1.0, 0.5, 100.0])
 async def test_pieces_come_when_they_came(serve: Serve, cassette: str, speed: float) -> None:
     clock = VirtualClock()
-    app = await serve(clock=clock, mode="replay", cassette=cassette, speed=speed)
+    app = await serve(clock=clock, mode="replay", cassette=(cassette,), speed=speed)
     heard = await listen(app, clock)
     assert [piece for piece, _ in heard] == PIECES
     assert [at for _, at in heard] == pytest.approx([due / speed for due in DUE_S], abs=0.001)
@@ -70,7 +70,7 @@ async def test_pieces_come_when_they_came(serve: Serve, cassette: str, speed: fl
 
 async def test_without_timing_they_come_at_once(serve: Serve, cassette: str) -> None:
     clock = VirtualClock()
-    app = await serve(clock=clock, mode="replay", cassette=cassette, timing="none")
+    app = await serve(clock=clock, mode="replay", cassette=(cassette,), timing="none")
     heard = await listen(app, clock)
     assert b"".join(piece for piece, _ in heard) == b"".join(PIECES)
     assert clock.now() == 0
