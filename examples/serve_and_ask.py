@@ -28,9 +28,10 @@ with subprocess.Popen(
             print(chunk.choices[0].delta.content or "", end="", flush=True)
         print()
 
-        cat, dog = client.embeddings.create(
-            model="text-embedding-3-small", input=["a cat", "a dog"]
+        asked, known = client.embeddings.create(
+            model="text-embedding-3-small",
+            input=["I forgot my password", "How do I reset my password?"],
         ).data
-        print("likeness:", round(sum(map(float.__mul__, cat.embedding, dog.embedding)), 3))
+        print("likeness:", round(sum(map(float.__mul__, asked.embedding, known.embedding)), 3))
     finally:
         server.terminate()

@@ -69,9 +69,10 @@ def _version(binary: str) -> tuple[int, ...]:
 def npm_packages(node: Node) -> Path:
     """`node_modules` as the lock file says; installed when that has changed."""
     modules = NODE_FOLDER / "node_modules"
-    lock = hashlib.sha256((NODE_FOLDER / "package-lock.json").read_bytes()).hexdigest()
+    pinned = NODE_FOLDER / "package-lock.json"
+    lock = hashlib.sha256(pinned.read_bytes()).hexdigest()
     stamp = modules / ".installed-from"
-    with (NODE_FOLDER / ".gitignore").open("rb") as gate:
+    with pinned.open("rb") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)  # several test processes share the folder
         if not stamp.is_file() or stamp.read_text("utf-8") != lock:
             path = f"{node.node.parent}{os.pathsep}{os.environ.get('PATH', '')}"
