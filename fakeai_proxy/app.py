@@ -58,7 +58,7 @@ class App:
     async def start(self) -> None:
         self._server = web.Server(self.gateway.handle, handler_cancellation=True)
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: self._connection(None), "127.0.0.1", 0
+            lambda: self._connection(None), "127.0.0.1", int(self.config.listen.rpartition(":")[2])
         )
         port = self._listener.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
