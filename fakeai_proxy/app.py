@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 from aiohttp import web
 
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import no_upstream
+from fakeai_proxy.errors import no_upstream, unknown_url
 from fakeai_proxy.exchange import Observer, Origin, Request
+from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.profiles import load_hosted
 from fakeai_proxy.proxy.gateway import Gateway
@@ -45,7 +47,8 @@ class App:
             self.dice,
         )
         pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
-        pipeline = Pipeline(synth, pacer, self.clock, observers)
+        self.status = Status(self.clock)
+        pipeline = Pipeline(synth, pacer, self.clock, (self.status, *observers))
         self.gateway = Gateway(
             pipeline,
             pipeline,
@@ -83,7 +86,9 @@ class App:
         )
 
     def _local(self, request: Request) -> tuple[int, bytes, bytes]:
-        return 200, b"application/json", b"{}"
+        if request.path != "/_fakeai/health":
+            raise unknown_url(request.method, request.path)
+        return 200, b"application/json", orjson.dumps(self.status.page())
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
         raise no_upstream(request.method, request.target)

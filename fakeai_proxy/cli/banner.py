@@ -79,9 +79,9 @@ def _rows(banner: Banner) -> list[tuple[str, str]]:
 
 
 def _colourful(banner: Banner) -> None:
-    from rich.console import Console  # noqa: PLC0415 - a terminal only, and 0.1 s to import
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     console.print(
@@ -101,7 +101,9 @@ def _colourful(banner: Banner) -> None:
 def _first_line(config: Config, url: str) -> str:
     """A whole request where we answer by ourselves, else the way in for an existing program."""
     if config.mode == "synth":
-        body = '{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+        body = (
+            '{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+        )
         return (
             f"curl -N {url}/v1/chat/completions -H 'authorization: Bearer any-key' "
             f"-H 'content-type: application/json' -d '{body}'"

@@ -28,7 +28,7 @@ def ca() -> None:
 @with_settings
 @ca.command()
 @click.pass_context
-def path(ctx: click.Context, **_: object) -> int:
+def path(ctx: click.Context, /, **_: object) -> int:
     """Print where the root certificate lies."""
     click.echo(open_authority(load(ctx)).root_path)
     return 0
@@ -37,7 +37,7 @@ def path(ctx: click.Context, **_: object) -> int:
 @with_settings
 @ca.command()
 @click.pass_context
-def show(ctx: click.Context, **_: object) -> int:
+def show(ctx: click.Context, /, **_: object) -> int:
     """Print what the root certificate is and which hosts it may sign for."""
     authority = open_authority(load(ctx))
     root = authority.root
@@ -59,21 +59,23 @@ def _permitted(root: x509.Certificate) -> list[str]:
 @ca.command()
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_context
-def export(ctx: click.Context, file: Path | None, **_: object) -> int:
+def export(ctx: click.Context, /, file: Path | None, **_: object) -> int:
     """Write the root certificate (PEM) to FILE, or print it."""
     pem = open_authority(load(ctx)).root_pem
     if file is None:
         click.echo(pem.decode(), nl=False)
     else:
         file.write_bytes(pem)
-        click.echo(f"{file}: the root certificate. Clients that shall trust it are told so with it.")
+        click.echo(
+            f"{file}: the root certificate. Clients that shall trust it are told so with it."
+        )
     return 0
 
 
 @with_settings
 @ca.command()
 @click.pass_context
-def create(ctx: click.Context, **_: object) -> int:
+def create(ctx: click.Context, /, **_: object) -> int:
     """Make a new authority in place of the present one, for the known hosts and each --intercept.
 
     Needed when a host is added. Every client must be pointed at the new root: run `env` again.

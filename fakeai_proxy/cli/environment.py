@@ -152,7 +152,7 @@ def _own_shell() -> str:
               "is right for sh, dash and zsh too.")  # fmt: skip
 @click.option("--unset", is_flag=True, help="Print the lines that take the variables away again.")
 @click.pass_context
-def env(ctx: click.Context, shell: str | None, unset: bool, **_: object) -> int:
+def env(ctx: click.Context, /, shell: str | None, unset: bool, **_: object) -> int:
     """Print the shell lines that send programs through the proxy and make them trust it.
 
     \b

@@ -31,7 +31,7 @@ class Root(click.Group):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         if not self.params:
-            from fakeai_proxy.cli.options import setting_options  # noqa: PLC0415
+            from fakeai_proxy.cli.options import setting_options
 
             self.params = [*setting_options(), _version_option()]
         return super().get_params(ctx)
@@ -81,7 +81,7 @@ def _version_option() -> click.Option:
 
 @click.group(cls=Root, invoke_without_command=True, context_settings={"max_content_width": 100})
 @click.pass_context
-def root(ctx: click.Context, **_: Any) -> int:
+def root(ctx: click.Context, /, **_: Any) -> int:
     """Record, replay and synthesize LLM APIs on one port: a base URL, an HTTP proxy and an HTTPS
     proxy at once.
 
@@ -90,8 +90,8 @@ def root(ctx: click.Context, **_: Any) -> int:
     """
     if ctx.invoked_subcommand is not None:
         return 0
-    from fakeai_proxy.cli.options import load  # noqa: PLC0415
-    from fakeai_proxy.cli.serve import serve  # noqa: PLC0415
+    from fakeai_proxy.cli.options import load
+    from fakeai_proxy.cli.serve import serve
 
     return serve(load(ctx))
 

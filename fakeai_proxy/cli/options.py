@@ -26,7 +26,9 @@ _METAVARS: dict[object, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 def setting_options() -> list[click.Parameter]:
     """`--config` and one option for each setting."""
-    from fakeai_proxy.config import Config  # noqa: PLC0415 - the whole program hangs on it
+    from pydantic import BaseModel
+
+    from fakeai_proxy.config import Config
 
     config = click.Option(
         ["--config", "config_file"],
@@ -34,7 +36,10 @@ def setting_options() -> list[click.Parameter]:
         help="Read settings from this TOML file. [env FAKEAI_PROXY_CONFIG]",
         metavar="FILE.toml",
     )
-    return [config, *(_option(name, field) for name, field in Config.model_fields.items())]
+    # The bases in their written order: the server's own settings first.
+    bases = [base for base in Config.__bases__ if issubclass(base, BaseModel)]
+    names = dict.fromkeys(name for base in bases for name in base.model_fields)
+    return [config, *(_option(name, Config.model_fields[name]) for name in names)]
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
@@ -59,7 +64,7 @@ def _without_none(annotation: object) -> object:
 
 
 def _help(name: str, field: FieldInfo) -> str:
-    from fakeai_proxy.config import ENVIRONMENT_PREFIX  # noqa: PLC0415
+    from fakeai_proxy.config import ENVIRONMENT_PREFIX
 
     default = field.get_default()
     shown = "" if default in (None, ()) else f"default {_spelled(default)}; "
@@ -82,7 +87,7 @@ def with_settings(command: Decorated) -> Decorated:
 
 def given(ctx: click.Context) -> dict[str, object]:
     """The settings that were typed, on this command or on those around it; the inner one wins."""
-    from fakeai_proxy.config import Config, split_list  # noqa: PLC0415
+    from fakeai_proxy.config import Config, split_list
 
     flags = given(ctx.parent) if ctx.parent else {}
     for name, value in ctx.params.items():
@@ -96,7 +101,7 @@ def given(ctx: click.Context) -> dict[str, object]:
 
 def load(ctx: click.Context, defaults: Mapping[str, object] | None = None) -> Config:
     """The settings in force. Raises ConfigError."""
-    from fakeai_proxy.config import Config  # noqa: PLC0415
+    from fakeai_proxy.config import Config
 
     flags = given(ctx)
     named = os.environ.get("FAKEAI_PROXY_CONFIG")

@@ -20,13 +20,7 @@ from fakeai_proxy.cli.serve import Interrupts, run_loop, start
 from fakeai_proxy.config import Config
 
 #: SDKs refuse to start without a key; where nothing is forwarded, any will do.
-PLACEHOLDERS = {
-    name: "sk-fakeai-placeholder"
-    for name in (
-        "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_OPENAI_API_KEY", "GEMINI_API_KEY",
-        "MISTRAL_API_KEY", "GROQ_API_KEY", "NVIDIA_API_KEY",
-    )
-}  # fmt: skip
+PLACEHOLDERS = dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_OPENAI_API_KEY", "GEMINI_API_KEY", "MISTRAL_API_KEY", "GROQ_API_KEY", "NVIDIA_API_KEY"), "sk-fakeai-placeholder")  # fmt: skip
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 #: Signals that are passed on; a terminal sends those of _KEYBOARD to the child by itself.
@@ -38,7 +32,7 @@ _KEYBOARD = ("SIGINT", "SIGQUIT")
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
-def run(ctx: click.Context, command: tuple[str, ...], **_: object) -> int:
+def run(ctx: click.Context, /, command: tuple[str, ...], **_: object) -> int:
     """Start the proxy, run COMMAND with the environment that sends it through the proxy, and end
     with its exit status.
 

@@ -108,7 +108,7 @@ def run_loop(work: Coroutine[Any, Any, Result]) -> Result:
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop  # noqa: PLC0415 - the extra `speed`
+        import uvloop
     except ImportError:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
@@ -118,7 +118,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def raise_open_file_limit() -> None:
     """To what the system allows: every stream is a socket, and common soft limits end at 1024."""
     try:
-        import resource  # noqa: PLC0415 - not on Windows
+        import resource
     except ImportError:
         return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
