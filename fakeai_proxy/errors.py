@@ -225,6 +225,27 @@ def destination_refused(host: str, hint: str) -> ApiError:
     )
 
 
+def destination_internal(host: str, authority: str) -> ApiError:
+    return ApiError(
+        403,
+        f"{host} is at a loopback, private or otherwise internal address, which a general rule does "
+        f"not open. Start with --allow-host {authority} to tunnel to it.",
+        type="permission_error",
+        code="destination_refused",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def proxy_loop(authority: str) -> ApiError:
+    return ApiError(
+        403,
+        f"{authority} is this proxy itself: use it as a base URL instead of going through it.",
+        type="permission_error",
+        code="proxy_loop",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def proxy_credentials_required() -> ApiError:
     return ApiError(
         407,
