@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import orjson
 from aiohttp import web
 
@@ -15,6 +13,9 @@ from fakeai_proxy.exchange import Observer, Origin, Request
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.profiles import load_hosted
+from fakeai_proxy.proxy.authority import Authority
+from fakeai_proxy.proxy.certificates import Certificates
+from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.wire import Connection
@@ -47,12 +48,13 @@ class App:
             self.dice,
         )
         pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
+        self.policy = Policy(config)
         self.status = Status(self.clock)
         pipeline = Pipeline(synth, pacer, self.clock, (self.status, *observers))
         self.gateway = Gateway(
             pipeline,
             pipeline,
-            Policy(config),
+            self.policy,
             self._local,
             self._relay_websocket,
             self.clock,
@@ -62,14 +64,17 @@ class App:
 
     async def start(self) -> None:
         self._server = web.Server(self.gateway.handle, handler_cancellation=True)
-        self._listener = await asyncio.get_running_loop().create_server(
-            lambda: self._connection(None), "127.0.0.1", int(self.config.listen.rpartition(":")[2])
+        authority = Authority.open(
+            self.config.data_dir / "ca", self.policy.intercepted, self.clock.wall
         )
-        port = self._listener.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        self._door = FrontDoor(
+            self.config, self.policy, Certificates(authority, self.policy.intercepts, self.clock.wall), self._connection
+        )
+        await self._door.open()
+        self.url = self._door.addresses[0].url
 
     async def close(self, drain_s: float = 0.0) -> None:
-        self._listener.close()
+        await self._door.close()
         await self._server.shutdown(drain_s)
         self.scheduler.close()
 

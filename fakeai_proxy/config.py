@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.observe.log import LogSettings
+from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
@@ -47,9 +48,6 @@ class ServerSettings(BaseModel):
         description="Folder for what this installation keeps: its certificate authority and, unless "
         "--cassette says otherwise, its recordings.",
     )
-    listen: str = Field(
-        "127.0.0.1:8000", description="HOST:PORT to serve on; port 0 takes a free one."
-    )
     drain_timeout: float = Field(
         10.0,
         ge=0,
@@ -60,7 +58,13 @@ class ServerSettings(BaseModel):
 
 
 class Config(
-    ServerSettings, PolicySettings, PacingSettings, CatalogueSettings, SynthSettings, LogSettings
+    ServerSettings,
+    PolicySettings,
+    PacingSettings,
+    CatalogueSettings,
+    SynthSettings,
+    LogSettings,
+    FrontDoorSettings,
 ):
     """Everything that can be set."""
 

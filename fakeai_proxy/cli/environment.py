@@ -23,6 +23,7 @@ from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.proxy.authority import Authority
+from fakeai_proxy.proxy.listening import Address, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 
 #: Never sent through the proxy.
@@ -66,18 +67,20 @@ def _no_proxy(kept: str, intercepted: Sequence[str]) -> str:
 def _bypasses(entry: str, pattern: str) -> bool:
     host = pattern.replace("*", "any").lower()
     suffix = entry.lower().removeprefix("*").removeprefix(".")
-    return suffix == "" or host == suffix or host.endswith("." + suffix)
+    return suffix in ("", host) or host.endswith("." + suffix)
 
 
 def proxy_url(config: Config, listening: str) -> str:
     """The server's URL as clients must write it: reachable, with the credentials it asks for."""
     parts = urlsplit(listening)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(parts.hostname or "", parts.hostname or "")  # noqa: S104 - translated away
-    authority = f"[{host}]:{parts.port}" if ":" in host else f"{host}:{parts.port}"
+    host = parts.hostname or ""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - bound to all, dialled at one
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    authority = str(Address(host, parts.port or 80))
     if config.proxy_auth is None:
-        return f"{parts.scheme}://{authority}"
+        return f"http://{authority}"
     user, _, password = config.proxy_auth.get_secret_value().partition(":")
-    return f"{parts.scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{authority}"
+    return f"http://{quote(user, safe='')}:{quote(password, safe='')}@{authority}"
 
 
 def ca_dir(config: Config) -> Path:
@@ -166,18 +169,13 @@ def env(ctx: click.Context, /, shell: str | None, unset: bool, **_: object) -> i
         lines = [syntax.unset(name) for name in names]
     else:
         config = load(ctx)
-        if config.listen.rpartition(":")[2] == "0":
+        address = parse_listen(config.listen)[0]
+        if address.port == 0:
             raise ConfigError(
                 "--listen: with port 0 nobody knows the port before the server runs. Give the port "
                 "that the server printed, or use: fakeai-proxy run -- COMMAND"
             )
-        values = environment(config, listen_url(config))
+        values = environment(config, address.url)
         lines = [syntax.set(name, value) for name, value in values.items()]
     click.echo("\n".join(lines))
     return 0
-
-
-def listen_url(config: Config) -> str:
-    """The URL that a server with these settings has."""
-    host, _, port = config.listen.rpartition(",")[2].rpartition(":")
-    return f"http://{host or '127.0.0.1'}:{port}"

@@ -93,9 +93,8 @@ def given(ctx: click.Context) -> dict[str, object]:
     for name, value in ctx.params.items():
         if value is None or value == () or name not in (*Config.model_fields, "config_file"):
             continue
-        if isinstance(value, tuple) and name != "command":
-            value = tuple(piece for part in value for piece in split_list(part))
-        flags[name] = value
+        several = isinstance(value, tuple)
+        flags[name] = tuple(p for part in value for p in split_list(part)) if several else value
     return flags
 
 

@@ -20,7 +20,11 @@ from fakeai_proxy.cli.serve import Interrupts, run_loop, start
 from fakeai_proxy.config import Config
 
 #: SDKs refuse to start without a key; where nothing is forwarded, any will do.
-PLACEHOLDERS = dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_OPENAI_API_KEY", "GEMINI_API_KEY", "MISTRAL_API_KEY", "GROQ_API_KEY", "NVIDIA_API_KEY"), "sk-fakeai-placeholder")  # fmt: skip
+PLACEHOLDER = "sk-fakeai-placeholder"
+KEYS = (
+    "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_OPENAI_API_KEY", "GEMINI_API_KEY",
+    "MISTRAL_API_KEY", "GROQ_API_KEY", "NVIDIA_API_KEY",
+)  # fmt: skip
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 #: Signals that are passed on; a terminal sends those of _KEYBOARD to the child by itself.
@@ -75,7 +79,7 @@ async def _run(config: Config, program: str, command: tuple[str, ...]) -> int:
 def child_environment(
     config: Config, proxy: Mapping[str, str], environ: Mapping[str, str]
 ) -> dict[str, str]:
-    keys = {} if asks_live(config) else PLACEHOLDERS
+    keys = {} if asks_live(config) else dict.fromkeys(KEYS, PLACEHOLDER)
     return {**keys, **environ, **proxy}
 
 

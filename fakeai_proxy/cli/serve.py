@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import os
@@ -12,8 +11,6 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TextIO, TypeVar
-
-import click
 
 from fakeai_proxy.app import App
 from fakeai_proxy.cli.banner import Banner, announce
@@ -52,16 +49,13 @@ async def _serve(config: Config) -> int:
 
 
 async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], None]]:
-    """A started app, and what closes its log. Raises ClickException when it cannot listen."""
+    """A started app, and what closes its log."""
     set_up_diagnostics()
     clock = SystemClock()
     log_format = chosen(config.log_format, log_stream)
     log = None if log_format == "none" else AccessLog(log_stream, log_format, clock)
     app = App(config, clock, (log,) if log else ())
-    try:
-        await app.start()
-    except OSError as error:
-        raise click.ClickException(_cannot_listen(config, error)) from None
+    await app.start()
     # What is loaded by now stays for good; the collector need not look at it again.
     gc.collect()
     gc.freeze()
@@ -145,18 +139,3 @@ def leave(status: int) -> None:
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
-
-
-def _cannot_listen(config: Config, error: OSError) -> str:
-    port = config.listen.rpartition(":")[2]
-    if error.errno == errno.EADDRINUSE:
-        following = int(port) + 1 if port.isdigit() and int(port) < 65535 else 0
-        return (
-            f"--listen {config.listen}: port {port} is in use. Stop what listens there, or choose "
-            f"another: --listen 127.0.0.1:{following} (port 0 takes a free one)."
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"--listen {config.listen}: not allowed. Ports below 1024 need privileges."
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"--listen {config.listen}: this machine has no such address. Try 127.0.0.1:{port}."
-    return f"--listen {config.listen}: {error.strerror or error}"
