@@ -72,6 +72,14 @@ def unparsable_json() -> ApiError:
     )
 
 
+def too_deep(levels: int) -> ApiError:
+    return ApiError(
+        400,
+        "We could not parse the JSON body of your request: objects and arrays may be nested at "
+        f"most {levels} levels deep.",
+    )
+
+
 def undecodable_body(coding: str) -> ApiError:
     return ApiError(400, f"The request body could not be decoded as '{coding}'.")
 
