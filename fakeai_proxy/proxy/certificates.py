@@ -6,6 +6,7 @@ What is cached is the SSLContext: making one costs more than the handshake that 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 import tempfile
@@ -24,6 +25,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fakeai_proxy.proxy.authority import CLOCK_SKEW, Authority
 from fakeai_proxy.proxy.policy import canonical_host
+
+log = logging.getLogger("fakeai_proxy")
 
 LIFETIME = timedelta(days=30)
 #: The part of its lifetime after which a certificate is replaced on the next use.
@@ -102,6 +105,8 @@ class Certificates:
         if named == host:
             return None
         if named is None or not (named == "localhost" or self._serves(named)):
+            # asyncio hangs up without sending the alert, so the log has to say why.
+            log.warning("TLS for %s is refused: the host is not intercepted", name)
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         # OpenSSL asks in the middle of the handshake, so this rare first use stays on the loop.
         inner.context = self._cached(named) or self._keep(named, self._issue(named))

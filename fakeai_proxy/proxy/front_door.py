@@ -29,14 +29,14 @@ from fakeai_proxy.proxy.tunnel import End, Tunnel, UpstreamProxy, dial
 log = logging.getLogger("fakeai_proxy")
 
 #: How long a client may take for the head of a CONNECT, or to begin anything at all.
-HEAD_TIMEOUT_S = 30.0
+HEAD_TIMEOUT_REAL_S = 30.0
 MAX_HEAD_BYTES = 32 * 1024
-TLS_HANDSHAKE_TIMEOUT_S = 30.0
-TLS_SHUTDOWN_TIMEOUT_S = 5.0
+TLS_HANDSHAKE_TIMEOUT_REAL_S = 30.0
+TLS_SHUTDOWN_TIMEOUT_REAL_S = 5.0
 #: Connections taken from one listening socket before others get their turn.
 ACCEPT_BATCH = 64
 #: When there is no room for another connection: how long until we look again.
-ACCEPT_PAUSE_S = 0.25
+ACCEPT_PAUSE_REAL_S = 0.25
 
 _OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _TLS_HANDSHAKE = b"\x16"
@@ -164,7 +164,7 @@ class FrontDoor:
         log.warning("new connections wait: %s", reason)
         loop = asyncio.get_running_loop()
         loop.remove_reader(listener.fileno())
-        self._paused[listener] = loop.call_later(ACCEPT_PAUSE_S, self._resume, listener)
+        self._paused[listener] = loop.call_later(ACCEPT_PAUSE_REAL_S, self._resume, listener)
 
     def _resume(self, listener: socket.socket) -> None:
         del self._paused[listener]
@@ -190,7 +190,7 @@ class FrontDoor:
     async def _welcome(self, visit: _Visit) -> None:
         while True:
             try:
-                async with asyncio.timeout(HEAD_TIMEOUT_S):
+                async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
                     first = await peek_method(visit.sock, b"CONNECT ")
                     if first != b"CONNECT ":
                         break
@@ -227,7 +227,7 @@ class FrontDoor:
             await linger(visit.sock, connect.refusal(error, keep_alive=False))
 
     async def _intercept(self, visit: _Visit, request: Connect) -> None:
-        async with asyncio.timeout(HEAD_TIMEOUT_S):
+        async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
             await asyncio.get_running_loop().sock_sendall(visit.sock, connect.ESTABLISHED)
             first = await peek(visit.sock, 1)
         if first == _TLS_HANDSHAKE:
@@ -250,7 +250,7 @@ class FrontDoor:
         tunnel = Tunnel(client, server, self._settings.tunnel_idle_s, self._tunnels.discard)
         self._tunnels.add(tunnel)
         try:
-            async with asyncio.timeout(HEAD_TIMEOUT_S):
+            async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
                 await loop.sock_sendall(visit.sock, connect.ESTABLISHED)
             visit.handed_over = True
             await loop.connect_accepted_socket(lambda: client, visit.sock)
@@ -272,8 +272,8 @@ class FrontDoor:
             lambda: self._connection(origin),
             visit.sock,
             ssl=context,
-            ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT_S if context else None,
-            ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT_S if context else None,
+            ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT_REAL_S if context else None,
+            ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT_REAL_S if context else None,
         )
 
 

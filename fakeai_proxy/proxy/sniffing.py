@@ -12,7 +12,7 @@ from fakeai_proxy.proxy.connect import head_length
 #: What a client that was refused may still send, and for how long, before we hang up on it: closing
 #: over unread bytes resets the connection, and the client would never see the refusal.
 LINGER_BYTES = 256 * 1024
-LINGER_S = 2.0
+LINGER_REAL_S = 2.0
 
 _PIECE_BYTES = 16 * 1024
 
@@ -66,7 +66,7 @@ async def linger(sock: socket.socket, last_words: bytes) -> None:
     """Say something and hang up so that it is heard."""
     loop = asyncio.get_running_loop()
     with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(LINGER_S):
+        async with asyncio.timeout(LINGER_REAL_S):
             await loop.sock_sendall(sock, last_words)
             sock.shutdown(socket.SHUT_WR)
             left = LINGER_BYTES

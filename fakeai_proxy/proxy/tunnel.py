@@ -26,9 +26,9 @@ from fakeai_proxy.errors import (
 from fakeai_proxy.proxy.connect import format_authority, head_length, parse_status
 from fakeai_proxy.proxy.policy import canonical_host, is_internal
 
-CONNECT_TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_REAL_S = 15.0
 #: The least that one of several addresses gets of it.
-ADDRESS_TIMEOUT_S = 2.0
+ADDRESS_TIMEOUT_REAL_S = 2.0
 MAX_PROXY_HEAD_BYTES = 32 * 1024
 #: What one end may hold for the other: before they are joined, and when the other reads slowly.
 BUFFER_BYTES = 256 * 1024
@@ -242,14 +242,16 @@ async def dial(
     Raises ApiError: 403, 502, 504."""
     authority = format_authority(host, port)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(CONNECT_TIMEOUT_REAL_S):
             if upstream_proxy is None:
                 return await _connect(host, port, vet, internal, None, authority)
             if not internal and _is_internal_name(host):
                 raise destination_internal(host, authority)
             return await _through(upstream_proxy, authority, vet, proxy_tls)
     except TimeoutError:
-        raise upstream_timeout(authority, f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
+        raise upstream_timeout(
+            authority, f"no connection within {CONNECT_TIMEOUT_REAL_S:g} s"
+        ) from None
 
 
 async def _through(
@@ -280,31 +282,38 @@ async def _connect(
     host: str, port: int, vet: Vet, internal: bool, tls: ssl.SSLContext | None, goal: str
 ) -> End:
     """`goal` is whom the client asked for, for the error."""
-    loop = asyncio.get_running_loop()
     addresses = await _resolve(host, port, goal)
     for _, address in addresses:
         # One internal address spoils the name: which one is dialled would be left to chance.
         if not internal and is_internal(address[0]):
             raise destination_internal(host, goal)
         vet(address[0], port)
-    reason = "it has no address"
+    share_s = max(ADDRESS_TIMEOUT_REAL_S, CONNECT_TIMEOUT_REAL_S / max(1, len(addresses)))
+    reason: OSError | None = None
     for family, address in addresses:
-        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
-            sock.setblocking(False)
-            async with asyncio.timeout(max(ADDRESS_TIMEOUT_S, CONNECT_TIMEOUT_S / len(addresses))):
-                await loop.sock_connect(sock, address)
-        except (OSError, TimeoutError) as error:
-            sock.close()
-            reason = getattr(error, "strerror", None) or "no answer"
-            if isinstance(error, TimeoutError) and len(addresses) == 1:
-                raise
-        except BaseException:
-            sock.close()
-            raise
+            async with asyncio.timeout(share_s):
+                sock = await _connect_socket(family, address)
+        except OSError as error:  # TimeoutError is one
+            reason = error
         else:
             return await _wrap(sock, tls, host, goal)
-    raise upstream_unreachable(goal, reason)
+    if isinstance(reason, TimeoutError):
+        raise reason
+    raise upstream_unreachable(goal, (reason and reason.strerror) or "it has no address")
+
+
+async def _connect_socket(family: int, address: tuple[str, int]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    connected = False
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+        connected = True
+    finally:
+        if not connected:
+            sock.close()
+    return sock
 
 
 async def _wrap(sock: socket.socket, tls: ssl.SSLContext | None, host: str, goal: str) -> End:
