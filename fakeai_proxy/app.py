@@ -15,6 +15,7 @@ from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.profiles import load_hosted
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
+from fakeai_proxy.proxy.drain import Drain
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
@@ -60,22 +61,27 @@ class App:
             self.clock,
             self.dice,
         )
+        self._drain = Drain(self.gateway.handle)
         self.url = ""
 
     async def start(self) -> None:
-        self._server = web.Server(self.gateway.handle, handler_cancellation=True)
+        self._server = web.Server(self._drain.handle, handler_cancellation=True)
         authority = Authority.open(
             self.config.data_dir / "ca", self.policy.intercepted, self.clock.wall
         )
         self._door = FrontDoor(
-            self.config, self.policy, Certificates(authority, self.policy.intercepts, self.clock.wall), self._connection
+            self.config,
+            self.policy,
+            Certificates(authority, self.policy.intercepts, self.clock.wall),
+            self._connection,
         )
         await self._door.open()
         self.url = self._door.addresses[0].url
 
     async def close(self, drain_s: float = 0.0) -> None:
+        """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
         await self._door.close()
-        await self._server.shutdown(drain_s)
+        await self._drain.finish(self._server, drain_s)
         self.scheduler.close()
 
     def _connection(self, tunnel: Origin | None) -> Connection:

@@ -14,7 +14,7 @@ from typing import Any, TextIO, TypeVar
 
 from fakeai_proxy.app import App
 from fakeai_proxy.cli.banner import Banner, announce
-from fakeai_proxy.clock import SystemClock
+from fakeai_proxy.clock import SystemClock, turn
 from fakeai_proxy.config import Config
 from fakeai_proxy.observe.log import AccessLog, chosen
 
@@ -36,11 +36,13 @@ async def _serve(config: Config) -> int:
     app, close_log = await start(config, sys.stdout)
     announce(Banner.of(app), log_format, sys.stdout)
     await interrupts.wait()
+    closing = asyncio.ensure_future(app.close(config.drain_timeout))
+    await turn()  # it listens no more when it says so
     say(
         f"Draining: no new connections, replies under way have {config.drain_timeout:g} s. "
         "Again to end at once."
     )
-    drained = await _first(app.close(config.drain_timeout), interrupts.wait())
+    drained = await _first(closing, asyncio.ensure_future(interrupts.wait()))
     close_log()
     if not drained:
         leave(CUT_SHORT)
@@ -83,15 +85,13 @@ class Interrupts:
         return await self._seen.get()
 
 
-async def _first(work: Coroutine[Any, Any, object], other: Coroutine[Any, Any, object]) -> bool:
+async def _first(work: asyncio.Future[None], other: asyncio.Future[Any]) -> bool:
     """Whether `work` ended before `other`, which is cancelled then."""
-    working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(other)
-    await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if working.done():
-        working.result()
-        return True
-    return False
+    await asyncio.wait((work, other), return_when=asyncio.FIRST_COMPLETED)
+    other.cancel()
+    if work.done():
+        work.result()
+    return work.done()
 
 
 def run_loop(work: Coroutine[Any, Any, Result]) -> Result:
