@@ -82,9 +82,9 @@ class FrontDoor:
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
         self._sockets: list[socket.socket] = []
         self._counted_at = 64
+        self._full = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._tunnels: set[Tunnel] = set()
-        self._closing = False
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -114,7 +114,6 @@ class FrontDoor:
 
     async def close(self) -> None:
         """Stop accepting; end handshakes and tunnels. Connections handed over are not ours."""
-        self._closing = True
         loop = asyncio.get_running_loop()
         for timer in self._paused.values():
             timer.cancel()
@@ -146,6 +145,7 @@ class FrontDoor:
                     log.error("cannot accept connections: %s", error)
                 self._pause(listener, error.strerror or str(error))
                 return
+            self._full = False
             sock.setblocking(False)
             self._sockets.append(sock)
             task = asyncio.get_running_loop().create_task(self._serve(sock))
@@ -161,7 +161,9 @@ class FrontDoor:
         return len(self._sockets) < limit
 
     def _pause(self, listener: socket.socket, reason: str) -> None:
-        log.warning("new connections wait: %s", reason)
+        if not self._full:
+            log.warning("new connections wait: %s", reason)
+        self._full = True
         loop = asyncio.get_running_loop()
         loop.remove_reader(listener.fileno())
         self._paused[listener] = loop.call_later(ACCEPT_PAUSE_REAL_S, self._resume, listener)

@@ -247,6 +247,10 @@ def forwarding(heads: list[bytes], context: ssl.SSLContext | None = None) -> Ite
 
     async def stop() -> None:
         server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     try:
         yield server.sockets[0].getsockname()[1]

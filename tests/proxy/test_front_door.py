@@ -357,6 +357,7 @@ class TestLimits:
             with pytest.raises(TimeoutError):
                 waiting[-1].recv(1)
             assert "new connections wait: Too many open files" in caplog.text
+            assert caplog.text.count("Too many open files") == 1  # not once for every look
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for sock in waiting:
@@ -380,6 +381,16 @@ class TestLimits:
             third.settimeout(20)
             assert b"/third" in read_all(third)
         second.close()
+
+    @pytest.mark.parametrize("said", [b"", b"CONN", b"CONNECT api.openai.com:443 HTTP/1.1\r\nA"])
+    def test_a_client_that_stops_talking_is_hung_up_on(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch, said: bytes
+    ) -> None:
+        monkeypatch.setattr("fakeai_proxy.proxy.front_door.HEAD_TIMEOUT_REAL_S", 0.1)
+        with door.dial() as sock:
+            sock.sendall(said)
+            with suppress(ConnectionResetError):
+                assert read_all(sock) == b""
 
     def test_closing_ends_handshakes_and_what_has_not_begun(self, door: Door) -> None:
         silent, within = door.dial(), door.tunnel("api.openai.com:443")

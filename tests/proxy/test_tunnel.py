@@ -39,6 +39,15 @@ def echo(sock: socket.socket) -> None:
         sock.sendall(data)
 
 
+def reflect(sock: socket.socket) -> None:
+    """Gives back the payload when it has all of it."""
+    data = bytearray()
+    while len(data) < len(PAYLOAD) and (piece := sock.recv(65536)):
+        data += piece
+    sock.sendall(data)
+    read_all(sock)
+
+
 def refusal(door: Door, authority: str) -> tuple[int, dict[str, str]]:
     with door.dial() as sock:
         sock.sendall(connect_head(authority))
@@ -70,7 +79,7 @@ class TestBytes:
     def test_3_mib_through_the_real_servers_certificate(
         self, open_door: OpenDoor, other: Authority, other_tls: ssl.SSLContext
     ) -> None:
-        with listening(echo, other_tls) as port:
+        with listening(reflect, other_tls) as port:
             door = open_door(allow_host=(f"localhost:{port}",))
             trust = ssl.create_default_context(cafile=str(other.root_path))
             sock = door.tunnel(f"localhost:{port}")
@@ -225,7 +234,7 @@ class TestUpstreamProxy:
     @pytest.mark.parametrize("auth", ["", "user:p%40ss@"])
     def test_http(self, open_door: OpenDoor, auth: str) -> None:
         heads: list[bytes] = []
-        with listening(echo) as port, forwarding(heads) as proxy:
+        with listening(reflect) as port, forwarding(heads) as proxy:
             door = open_door(
                 allow_host=(f"127.0.0.1:{port}",), upstream_proxy=f"http://{auth}127.0.0.1:{proxy}"
             )
@@ -239,7 +248,7 @@ class TestUpstreamProxy:
         self, open_door: OpenDoor, other: Authority, other_tls: ssl.SSLContext
     ) -> None:
         trust = ssl.create_default_context(cafile=str(other.root_path))
-        with listening(echo, other_tls) as port, forwarding([], other_tls) as up:
+        with listening(reflect, other_tls) as port, forwarding([], other_tls) as up:
             door = open_door(
                 allow_host=(f"localhost:{port}",),
                 upstream_proxy=f"https://localhost:{up}",
@@ -306,11 +315,9 @@ class TestUpstreamProxy:
 
 
 def exchange(sock: socket.socket, payload: bytes) -> bytes:
-    """What comes back for `payload`, sent and read at once."""
-    sender = threading.Thread(target=sock.sendall, args=(payload,))
-    sender.start()
+    """What comes back for `payload`. One thread: an SSLSocket may not be used by two."""
+    sock.sendall(payload)
     data = bytearray()
     while len(data) < len(payload) and (piece := sock.recv(65536)):
         data += piece
-    sender.join(20)
     return bytes(data)
