@@ -37,6 +37,8 @@ TLS_SHUTDOWN_TIMEOUT_REAL_S = 5.0
 ACCEPT_BATCH = 64
 #: When there is no room for another connection: how long until we look again.
 ACCEPT_PAUSE_REAL_S = 0.25
+#: How often that is worth a line in the log.
+WARN_EVERY_REAL_S = 60.0
 
 _OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _TLS_HANDSHAKE = b"\x16"
@@ -82,7 +84,7 @@ class FrontDoor:
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
         self._sockets: list[socket.socket] = []
         self._counted_at = 64
-        self._full = False
+        self._warn_again_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._tunnels: set[Tunnel] = set()
 
@@ -145,7 +147,6 @@ class FrontDoor:
                     log.error("cannot accept connections: %s", error)
                 self._pause(listener, error.strerror or str(error))
                 return
-            self._full = False
             sock.setblocking(False)
             self._sockets.append(sock)
             task = asyncio.get_running_loop().create_task(self._serve(sock))
@@ -161,10 +162,10 @@ class FrontDoor:
         return len(self._sockets) < limit
 
     def _pause(self, listener: socket.socket, reason: str) -> None:
-        if not self._full:
-            log.warning("new connections wait: %s", reason)
-        self._full = True
         loop = asyncio.get_running_loop()
+        if loop.time() >= self._warn_again_at:
+            log.warning("new connections wait: %s", reason)
+            self._warn_again_at = loop.time() + WARN_EVERY_REAL_S
         loop.remove_reader(listener.fileno())
         self._paused[listener] = loop.call_later(ACCEPT_PAUSE_REAL_S, self._resume, listener)
 

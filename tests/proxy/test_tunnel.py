@@ -179,14 +179,20 @@ class TestEnds:
             status, error = refusal(door, f"127.0.0.1:{port}")
         assert (status, error["code"]) == (504, "upstream_timeout")
 
-    def test_an_idle_tunnel_is_closed(self, open_door: OpenDoor) -> None:
-        with listening(echo) as port:
+    def test_an_idle_tunnel_is_closed_on_both_sides(self, open_door: OpenDoor) -> None:
+        ended = threading.Event()
+
+        def serve(sock: socket.socket) -> None:
+            echo(sock)
+            ended.set()
+
+        with listening(serve) as port:
             door = open_door(allow_host=(f"127.0.0.1:{port}",), tunnel_idle_s=0.2)
             with door.tunnel(f"127.0.0.1:{port}") as sock:
                 sock.sendall(b"still here")
                 assert sock.recv(100) == b"still here"
                 assert sock.recv(1) == b""
-            assert not door.front._tunnels
+                assert ended.wait(20)
 
     def test_closing_the_door_ends_its_tunnels(self, open_door: OpenDoor) -> None:
         with listening(echo) as port:
