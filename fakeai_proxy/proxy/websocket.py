@@ -8,6 +8,7 @@ which keeps frames readable for whoever looks at them on the way.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
@@ -47,7 +48,7 @@ async def relay_websocket(
 
 async def _refuse(client: HttpClient, reply: Reply) -> web.StreamResponse:
     """The upstream's own answer, for example a 401 with its JSON."""
-    assert not isinstance(reply.chunks, list | tuple)
+    assert not isinstance(reply.chunks, Sequence)
     async with aclosing(reply.chunks) as chunks:
         client.sink.write(client.head(reply))
         try:
