@@ -23,6 +23,8 @@ from fakeai_proxy.sources.synth import Synth
 
 #: Longest request line and longest header field.
 HEADER_BYTES_MAX = 64 << 10
+#: How long an idle connection is kept; clients' pools give theirs up sooner.
+KEEP_ALIVE_REAL_S = 300.0
 
 
 class App:
@@ -75,6 +77,7 @@ class App:
             tunnel,
             access_log=None,
             auto_decompress=False,
+            keepalive_timeout=KEEP_ALIVE_REAL_S,
             max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX,
         )

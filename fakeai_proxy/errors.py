@@ -93,6 +93,11 @@ def body_too_large(limit_bytes: int, read_bytes: int) -> ApiError:
     )
 
 
+def body_stalled(idle_s: float) -> ApiError:
+    return ApiError(408, f"Nothing of the request body arrived for {idle_s:g} seconds.",
+                    headers={"x-should-retry": "false"})  # fmt: skip
+
+
 def bad_request(message: str) -> ApiError:
     return ApiError(400, message)
 
