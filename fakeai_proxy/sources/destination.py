@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from urllib.parse import quote_from_bytes
 
 from yarl import URL
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Request
-
-#: Bytes of a target that are no UTF-8, as aiohttp's server decodes them.
-_UNDECODABLE = re.compile("[\udc80-\udcff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +22,7 @@ class Destination:
     @classmethod
     def of(cls, request: Request, base: URL | None) -> Destination:
         """Raises 400 and 502."""
-        target = _UNDECODABLE.sub(_percent, request.target)
+        target = request.target
         origin = request.origin
         if origin is not None:
             scheme, authority = origin.scheme, origin.authority
@@ -57,7 +52,3 @@ def below(prefix: str, target: str) -> str:
     if not prefix or (target.startswith(prefix) and target[len(prefix) :][:1] in ("", "/", "?")):
         return target
     return prefix + target
-
-
-def _percent(match: re.Match[str]) -> str:
-    return quote_from_bytes(match[0].encode("utf-8", "surrogateescape"))
