@@ -7,7 +7,7 @@
 
 It is written on bare streams, so what it saw and sent is what was on the wire. A reply is a list of
 steps: bytes go out in one write, an `asyncio.Event` is waited for, `CUT` aborts the connection, `CLOSE`
-ends it in good order and `HANG` waits until the other side has gone.
+ends it in good order and `HANG` waits until the other side has gone. For WebSockets see `echo.py`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ Step = bytes | asyncio.Event | Act
 @dataclass
 class Answer:
     """What goes back. `steps` are body pieces, framed as `framing` says: "length" counts the bytes
-    of all steps, "chunked" makes every piece a chunk, "raw" adds nothing to what is given."""
+    of all steps, "chunked" makes every piece a chunk, "none" adds nothing to the headers, "raw" sends
+    the steps and no head."""
 
     status: int = 200
     headers: Sequence[Header] = ()

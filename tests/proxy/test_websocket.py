@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from tests.doubles.authority import Authority
 from tests.doubles.connect_proxy import ConnectProxy
+from tests.doubles.echo import Handler, echo, websocket_server
 from tests.doubles.live_proxy import live_proxy
 from tests.doubles.upstream import HANG, Answer, FakeUpstream, json_reply
-
-Handler = Callable[[ServerConnection], Awaitable[None]]
-
-
-async def echo(socket: ServerConnection) -> None:
-    async for message in socket:
-        await socket.send(message)
 
 
 @asynccontextmanager
@@ -32,10 +26,11 @@ async def relayed(
     handler: Handler = echo, subprotocols: list[Subprotocol] | None = None
 ) -> AsyncIterator[str]:
     """The URL of a proxy before a WebSocket server."""
-    async with serve(handler, "127.0.0.1", 0, max_size=None, subprotocols=subprotocols) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        async with live_proxy(upstream=f"http://127.0.0.1:{port}") as proxy:
-            yield f"ws://127.0.0.1:{proxy.port}"
+    async with (
+        websocket_server(handler, subprotocols) as upstream,
+        live_proxy(upstream=upstream) as proxy,
+    ):
+        yield f"ws://127.0.0.1:{proxy.port}"
 
 
 def dial(url: str, **options: object) -> connect:
@@ -203,18 +198,16 @@ async def test_bytes_that_follow_the_handshake_at_once_are_not_lost() -> None:
 
 async def test_tls_and_a_parent_proxy_are_used_for_websockets_too(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    async with serve(echo, "127.0.0.1", 0, ssl=authority.server("127.0.0.1")) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        async with (
-            ConnectProxy("user:pass") as parent,
-            live_proxy(
-                upstream=f"https://127.0.0.1:{port}",
-                upstream_ca=authority.pem,
-                upstream_proxy=parent.url("user:pass"),
-            ) as proxy,
-            dial(f"ws://127.0.0.1:{proxy.port}") as socket,
-        ):
-            assert isinstance(socket, ClientConnection)
-            await socket.send("through")
-            assert await socket.recv() == "through"
-            assert len(parent.heads) == 1
+    async with (
+        websocket_server(tls=authority.server("127.0.0.1")) as upstream,
+        ConnectProxy("user:pass") as parent,
+        live_proxy(
+            upstream=upstream,
+            upstream_ca=authority.pem,
+            upstream_proxy=parent.url("user:pass"),
+        ) as proxy,
+        dial(f"ws://127.0.0.1:{proxy.port}") as socket,
+    ):
+        await socket.send("through")
+        assert await socket.recv() == "through"
+        assert len(parent.heads) == 1
