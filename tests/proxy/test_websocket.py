@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from fakeai_proxy.clock import turn
 from tests.doubles.authority import Authority
 from tests.doubles.connect_proxy import ConnectProxy
 from tests.doubles.echo import Handler, echo, websocket_server
@@ -138,6 +139,8 @@ async def test_a_slow_reader_holds_the_other_side_back() -> None:
     async with relayed(pour) as url, dial(url, max_queue=1) as socket:
         first = await socket.recv()
         assert len(first) == 1 << 20
+        for _ in range(3000):  # whatever can still move does
+            await turn()
         assert not done.is_set(), "64 MB are held somewhere"
         for _ in range(63):
             assert await socket.recv() == first
