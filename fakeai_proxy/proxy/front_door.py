@@ -37,6 +37,8 @@ TLS_SHUTDOWN_TIMEOUT_REAL_S = 5.0
 ACCEPT_BATCH = 64
 #: When there is no room for another connection: how long until we look again.
 ACCEPT_PAUSE_REAL_S = 0.25
+#: How often that is worth a line in the log.
+WARN_EVERY_REAL_S = 60.0
 
 _OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _TLS_HANDSHAKE = b"\x16"
@@ -82,9 +84,9 @@ class FrontDoor:
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
         self._sockets: list[socket.socket] = []
         self._counted_at = 64
+        self._warn_again_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._tunnels: set[Tunnel] = set()
-        self._closing = False
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -114,7 +116,6 @@ class FrontDoor:
 
     async def close(self) -> None:
         """Stop accepting; end handshakes and tunnels. Connections handed over are not ours."""
-        self._closing = True
         loop = asyncio.get_running_loop()
         for timer in self._paused.values():
             timer.cancel()
@@ -161,8 +162,10 @@ class FrontDoor:
         return len(self._sockets) < limit
 
     def _pause(self, listener: socket.socket, reason: str) -> None:
-        log.warning("new connections wait: %s", reason)
         loop = asyncio.get_running_loop()
+        if loop.time() >= self._warn_again_at:
+            log.warning("new connections wait: %s", reason)
+            self._warn_again_at = loop.time() + WARN_EVERY_REAL_S
         loop.remove_reader(listener.fileno())
         self._paused[listener] = loop.call_later(ACCEPT_PAUSE_REAL_S, self._resume, listener)
 

@@ -66,11 +66,13 @@ class Policy:
     its entry names another."""
 
     def __init__(self, settings: PolicySettings) -> None:
-        """Raises ConfigError for an entry that is no host."""
+        """Raises ConfigError for an entry that is no host, and for credentials that nobody can give."""
         added = (_pattern("intercept", entry, entry) for entry in settings.intercept)
         self.intercepted = (*INTERCEPTED_HOSTS, *added)
         self._allowed = tuple(_allowed(entry) for entry in settings.allow_host)
         self._credentials = settings.proxy_auth
+        if self._credentials is not None and ":" not in self._credentials.get_secret_value():
+            raise ConfigError("proxy_auth: give USER:PASSWORD.")
 
     @property
     def is_open_relay(self) -> bool:

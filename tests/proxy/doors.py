@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -162,14 +163,12 @@ def connect_head(authority: str, *lines: str) -> bytes:
 
 
 def read_head(sock: socket.socket) -> bytes:
-    """A reply to the end of its body, if it has a length."""
+    """A head and the body that it gives a length for; nothing of what follows."""
     data = b""
-    while b"\r\n\r\n" not in data:
-        piece = sock.recv(1 if data.startswith(b"HTTP/1.1 200 Conn") else 4096)
-        if not piece:
-            return data
-        data += piece
-    return data
+    while not data.endswith(b"\r\n\r\n") and (byte := sock.recv(1)):
+        data += byte
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", data)
+    return data + (sock.recv(int(length[1]), socket.MSG_WAITALL) if length else b"")
 
 
 def read_all(sock: socket.socket) -> bytes:
@@ -180,22 +179,16 @@ def read_all(sock: socket.socket) -> bytes:
 
 
 def get(sock: socket.socket, target: str = "/", host: str = "api.openai.com") -> bytes:
-    """One request over what has been opened; the reply's head and body."""
+    """One request over what has been opened; the reply's body."""
     sock.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
     data = b""
-    while b"\r\n\r\n" not in data:
+    while not (head := re.match(rb"(?is).*content-length: *(\d+).*?\r\n\r\n", data)) or len(
+        data
+    ) < head.end() + int(head[1]):
         piece = sock.recv(4096)
         assert piece, data
         data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = next(
-        int(line.split(b":")[1])
-        for line in head.split(b"\r\n")
-        if line.lower().startswith(b"content-length")
-    )
-    while len(body) < length:
-        body += sock.recv(4096)
-    return body
+    return data[head.end() :]
 
 
 @contextmanager
@@ -228,3 +221,39 @@ def listening(
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(5)
+
+
+@contextmanager
+def forwarding(heads: list[bytes], context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Somebody else's CONNECT proxy, which notes the heads it gets; its port."""
+    thread = LoopThread()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        match = re.match(rb"CONNECT ([^:]+):(\d+) ", heads[-1])
+        assert match is not None
+        goal_reader, goal_writer = await asyncio.open_connection(match[1].decode(), int(match[2]))
+        writer.write(b"HTTP/1.1 200 OK\r\nVia: 1.1 other\r\n\r\n")
+        await asyncio.gather(copy(reader, goal_writer), copy(goal_reader, writer))
+
+    server = thread.run(asyncio.start_server(serve, "127.0.0.1", 0, ssl=context))
+
+    async def stop() -> None:
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        thread.run(stop())
+        thread.close()

@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -157,10 +158,13 @@ class TestInterception:
                 except ssl.SSLWantReadError:
                     incoming.write(sock.recv(65536))
             # The first request shares a segment with the end of the handshake.
-            tls.write(b"GET /early HTTP/1.1\r\nHost: api.openai.com\r\nConnection: close\r\n\r\n")
+            tls.write(b"GET /early HTTP/1.1\r\nHost: api.openai.com\r\n\r\n")
             sock.sendall(outgoing.read())
-            incoming.write(read_all(sock))
-            assert b"/early" in tls.read(65536)
+            answer = b""
+            while b"/early" not in answer:
+                incoming.write(sock.recv(65536))
+                with suppress(ssl.SSLWantReadError):
+                    answer += tls.read(65536)
 
     def test_connect_byte_by_byte(self, door: Door) -> None:
         with door.dial() as sock:
@@ -319,7 +323,7 @@ class TestListening:
 
     @pytest.mark.parametrize("listen", ["", "host", "a:b", "1.2.3.4:99999", "::1:80", "x:1,"])
     def test_what_is_no_address(self, door: Door, listen: str) -> None:
-        with pytest.raises(ConfigError, match="listen: '.*' is no address: give HOST:PORT"):
+        with pytest.raises(ConfigError, match=r"listen: '.*' is no address: give HOST:PORT"):
             self.start(door, listen=listen)
 
     def test_a_bare_port_is_on_loopback(self, open_door: OpenDoor) -> None:
@@ -335,7 +339,9 @@ class TestListening:
 
 
 class TestLimits:
-    def test_out_of_descriptors_clients_wait_and_are_served(self, door: Door) -> None:
+    def test_out_of_descriptors_clients_wait_and_are_served(
+        self, door: Door, caplog: pytest.LogCaptureFixture
+    ) -> None:
         assert requests.get(door.url, timeout=10).ok  # what is lazy has been opened
         waiting = [socket.socket() for _ in range(3)]
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -347,9 +353,11 @@ class TestLimits:
                 sock.settimeout(20)
                 sock.connect(door.address)
                 sock.sendall(b"GET /waited HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            waiting[0].settimeout(0.5)
+            waiting[-1].settimeout(0.5)
             with pytest.raises(TimeoutError):
-                waiting[0].recv(1)
+                waiting[-1].recv(1)
+            assert "new connections wait: Too many open files" in caplog.text
+            assert caplog.text.count("Too many open files") == 1  # not once for every look
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for sock in waiting:
@@ -374,16 +382,23 @@ class TestLimits:
             assert b"/third" in read_all(third)
         second.close()
 
+    @pytest.mark.parametrize("said", [b"", b"CONN", b"CONNECT api.openai.com:443 HTTP/1.1\r\nA"])
+    def test_a_client_that_stops_talking_is_hung_up_on(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch, said: bytes
+    ) -> None:
+        monkeypatch.setattr("fakeai_proxy.proxy.front_door.HEAD_TIMEOUT_REAL_S", 0.1)
+        with door.dial() as sock:
+            sock.sendall(said)
+            with suppress(ConnectionResetError):
+                assert read_all(sock) == b""
+
     def test_closing_ends_handshakes_and_what_has_not_begun(self, door: Door) -> None:
         silent, within = door.dial(), door.tunnel("api.openai.com:443")
         within.sendall(b"\x16\x03\x01")
         assert requests.get(door.url, timeout=10).ok  # so both have been accepted
         door.thread.run(door.front.close())
         for sock in (silent, within):
-            with sock:
-                try:
-                    assert read_all(sock) == b""
-                except ConnectionResetError:
-                    pass
+            with sock, suppress(ConnectionResetError):
+                assert read_all(sock) == b""
         with pytest.raises(ConnectionRefusedError):
             door.dial()
