@@ -66,15 +66,11 @@ class App:
 
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
-        authority = Authority.open(
-            self.config.data_dir / "ca", self.policy.intercepted, self.clock.wall
-        )
-        self._door = FrontDoor(
-            self.config,
-            self.policy,
-            Certificates(authority, self.policy.intercepts, self.clock.wall),
-            self._connection,
-        )
+        # Clients check certificates against their own clocks, so these dates are real ones.
+        wall = SystemClock().wall
+        authority = Authority.open(self.config.data_dir / "ca", self.policy.intercepted, wall)
+        certificates = Certificates(authority, self.policy.intercepts, wall)
+        self._door = FrontDoor(self.config, self.policy, certificates, self._connection)
         await self._door.open()
         self.url = self._door.addresses[0].url
 

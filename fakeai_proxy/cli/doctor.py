@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ from fakeai_proxy.cli.serve import run_loop, start
 from fakeai_proxy.config import Config
 
 PAGE = "/_fakeai/health"
+_PROXY_URL = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[^:/\[\]]+):\d{1,5}/?")
 #: The exit status of a client's script when the client is not there.
 NOT_INSTALLED = 77
 CLIENT_TIMEOUT_S = 60.0
@@ -58,7 +60,7 @@ def doctor(
     trusts it. Ends with 1 if one does not.
     """
     config = load(ctx)
-    if proxy is not None and not urlsplit(proxy).port:
+    if proxy is not None and not _PROXY_URL.fullmatch(proxy):
         raise click.UsageError(f"--proxy {proxy}: give the URL that the server printed.")
     findings = run_loop(_examine(config, proxy, python or python_path()))
     if as_json:

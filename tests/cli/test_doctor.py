@@ -40,6 +40,14 @@ def test_a_running_proxy_is_checked_in_its_place(program: Start, run: Run) -> No
     assert "OK" in done.stdout
 
 
+@pytest.mark.parametrize("url", ["nonsense", "http://host", "http://host:port", "ftp://host:1"])
+def test_what_is_no_url_of_a_proxy_is_said(run: Run, url: str) -> None:
+    done = run("doctor", "--proxy", url)
+    assert done.returncode == 2
+    assert f"--proxy {url}" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_proxy_that_is_not_there_is_said(run: Run) -> None:
     done = run("doctor", "--proxy", "http://127.0.0.1:9")
     assert done.returncode == 1
