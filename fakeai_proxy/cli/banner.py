@@ -79,23 +79,20 @@ def _rows(banner: Banner) -> list[tuple[str, str]]:
 
 
 def _colourful(banner: Banner) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console  # a terminal only, and 0.1 s to import
     from rich.text import Text
 
-    console = Console(highlight=False)
+    # Soft wrapping, so that a long line is copied as one.
+    console = Console(highlight=False, soft_wrap=True)
     console.print(
         Text.assemble(
             ("fakeai-proxy", "bold"), f" {banner.version}  ", (banner.mode, "bold cyan"), "  ",
             (banner.url, "bold green"),
         )
     )  # fmt: skip
-    table = Table.grid(padding=(0, 2, 0, 1))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
     for name, value in _rows(banner):
-        table.add_row(name, Text(value, style="bold" if name == "try" else ""))
-    console.print(table)
+        shown = Text(value, style="bold" if name == "try" else "")
+        console.print(Text.assemble((f"  {name:<9} ", "dim"), shown))
 
 
 def _first_line(config: Config, url: str) -> str:

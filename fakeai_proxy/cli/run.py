@@ -18,6 +18,7 @@ from fakeai_proxy.cli.environment import environment
 from fakeai_proxy.cli.options import load, with_settings
 from fakeai_proxy.cli.serve import Interrupts, run_loop, start
 from fakeai_proxy.config import Config
+from fakeai_proxy.sources import LIVE_ON, PLAYING
 
 #: SDKs refuse to start without a key; where nothing is forwarded, any will do.
 PLACEHOLDER = "sk-fakeai-placeholder"
@@ -85,10 +86,9 @@ def child_environment(
 
 def asks_live(config: Config) -> bool:
     """Whether a request can reach a real API."""
-    on_miss = getattr(config, "on_miss", None)
-    if config.mode in ("replay", "auto", "hybrid") and on_miss is not None:
-        return on_miss in ("record", "pass")
-    return config.mode in ("record", "pass", "auto")
+    if config.mode in PLAYING:
+        return (getattr(config, "on_miss", None) or PLAYING[config.mode]) in LIVE_ON
+    return config.mode in LIVE_ON
 
 
 async def _forward(interrupts: Interrupts, child: asyncio.subprocess.Process) -> None:

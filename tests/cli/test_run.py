@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fakeai_proxy.cli.run import asks_live, child_environment
+from fakeai_proxy.config import Config
 from tests.cli.conftest import Program, Run, Start
 
 PYTHON = sys.executable
@@ -54,7 +56,17 @@ def test_keys_are_filled_in_only_where_nothing_is_forwarded(run: Run) -> None:
     unset, _ = keys()
     assert unset
     assert "invalid" not in unset
-    assert keys("--mode", "pass") == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "live"),
+    [("synth", False), ("replay", False), ("hybrid", False), ("auto", True), ("record", True),
+     ("pass", True)],
+)  # fmt: skip
+def test_a_mode_that_forwards_gets_no_made_up_key(mode: str, live: bool) -> None:
+    config = Config.load(flags={"mode": mode})
+    assert asks_live(config) is live
+    assert ("OPENAI_API_KEY" in child_environment(config, {}, {})) is not live
 
 
 @pytest.mark.parametrize("status", [0, 3, 255])

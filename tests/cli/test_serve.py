@@ -82,7 +82,7 @@ def test_a_terminal_gets_colours_and_words(environ: dict[str, str]) -> None:
     os.close(theirs)
     seen = b""
     try:
-        while b"curl -N" not in seen:
+        while b'"Hello"' not in seen:
             seen += os.read(ours, 4096)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -95,6 +95,8 @@ def test_a_terminal_gets_colours_and_words(environ: dict[str, str]) -> None:
         assert process.wait(30) == 0
         os.close(ours)
     assert b"\x1b[" in seen
+    command = next(line for line in seen.splitlines() if b"curl -N" in line)
+    assert b'"Hello"' in command, "wrapped, it could not be copied"
     assert b'{"event"' not in seen
 
 
