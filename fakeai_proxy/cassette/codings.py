@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import IO, cast
 
 import brotli
 import zstandard
@@ -89,9 +90,10 @@ def _brotli(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _zstd(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    source = cast("IO[bytes]", _Pieces(pieces))  # only ever read from
     decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
     try:
-        with decompressor.stream_reader(_Pieces(pieces), read_across_frames=True) as reader:
+        with decompressor.stream_reader(source, read_across_frames=True) as reader:
             while piece := reader.read(_OUTPUT_BYTES):
                 yield piece
     except zstandard.ZstdError as error:

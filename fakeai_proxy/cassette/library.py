@@ -80,6 +80,7 @@ class Library:
         self.redactor = redactor
         self.index = index
         self.segments = segments
+        self.paths: tuple[Path, ...] = ()
         self.torn: list[Torn] = []
         self._writer: Writer | None = None
         self._cache: OrderedDict[tuple[Segment, int], tuple[Interaction, int]] = OrderedDict()
@@ -103,6 +104,7 @@ class Library:
                 raise CassetteError(f"{path}: there is no such cassette")
         salt = salt_of(first, clock.wall()) if record else existing_salt(first)
         library = cls(Redactor(salt), Index(settings.interrupted), [])
+        library.paths = settings.cassette
         for path in dict.fromkeys(settings.cassette):
             library._read(path, repair)
         if record:

@@ -7,7 +7,7 @@ each text where they stand.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -21,16 +21,21 @@ _LAST_FRAME = re.compile(
     rb"|event: ?(?:message_stop|response\.(?:completed|failed|incomplete))\r?\ndata: ?[^\r\n]*)"
     rb"\r?\n\r?\n$"
 )
-#: How much of a stream's end is looked at for its last frame, which may hold a whole response.
-LAST_FRAME_BYTES = 256 << 10
+#: How much of a stream's end is looked at for its last frame: usually enough, and in any case (the
+#: frame may hold a whole response).
+_LAST_FRAME_BYTES = (1 << 10, 256 << 10)
 
 
-def ends(tail: bytes) -> bool:
-    """Whether a stream that ends in these bytes has said all it had to say."""
-    if not tail.endswith((b"\n\n", b"\r\n\r\n")):
-        return False
-    start = max(tail.rfind(b"\n\n", 0, -4), tail.rfind(b"\r\n\r\n", 0, -4), 0)
-    return _LAST_FRAME.search(tail, start) is not None
+def ends(tail: Callable[[int], bytes]) -> bool:
+    """Whether a stream has said all it had to say; `tail` gives at least so many of its last bytes."""
+    for count in _LAST_FRAME_BYTES:
+        end = tail(count)
+        if not end.endswith((b"\n\n", b"\r\n\r\n")):
+            return False
+        start = max(end.rfind(b"\n\n", 0, -4), end.rfind(b"\r\n\r\n", 0, -4))
+        if start >= 0 or len(end) < count:
+            return _LAST_FRAME.search(end, max(start, 0)) is not None
+    return False
 
 
 def data_frames(piece: bytes) -> int:
