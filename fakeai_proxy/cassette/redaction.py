@@ -99,7 +99,7 @@ class Redactor:
     def placeholder(self, kind: str, secret: bytes, size: int | None = None) -> bytes:
         """`size` bytes long; without it as long as it reads best."""
         tag = self.tag(secret)
-        full = f"REDACTED-{kind}-{tag[:12]}".encode()
+        full = f"REDACTED.{kind}.{tag[:12]}".encode()
         if size is None or size >= len(full):
             return full.ljust(size or 0, b"x")
         return (b"R-" + tag.encode())[:size]

@@ -66,7 +66,7 @@ SHAPES = (
 )  # fmt: skip
 
 #: What a placeholder looks like, so that one is never taken for a secret.
-PLACEHOLDER = re.compile(rb"REDACTED(?:-[a-z-]+-[0-9a-f]{12})?x*|R-[0-9a-f]{6,}")
+PLACEHOLDER = re.compile(rb"REDACTED\.[a-z-]+\.[0-9a-f]{12}x*|R-[0-9a-f]{6,}")
 
 #: Request headers that carry a credential, and the words that may precede it.
 CREDENTIAL_HEADERS = {
