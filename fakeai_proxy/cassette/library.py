@@ -53,7 +53,7 @@ class CassetteSettings(BaseModel):
         description="Where recordings are: a directory NAME.fcz, or a file NAME.jsonl or "
         "NAME.jsonl.zst. The first is recorded into; all are replayed from.",
     )
-    interrupted: bool = Field(
+    replay_interrupted: bool = Field(
         False,
         description="Replay recordings of interrupted replies too, cut off where they were.",
     )
@@ -103,7 +103,7 @@ class Library:
             if not path.exists() and not (record and path == first):
                 raise CassetteError(f"{path}: there is no such cassette")
         salt = salt_of(first, clock.wall()) if record else existing_salt(first)
-        library = cls(Redactor(salt), Index(settings.interrupted), [])
+        library = cls(Redactor(salt), Index(settings.replay_interrupted), [])
         library.paths = settings.cassette
         for path in dict.fromkeys(settings.cassette):
             library._read(path, repair)
@@ -240,4 +240,4 @@ def _body_bytes(record: Interaction) -> int:
 
 def settings_for(paths: Sequence[Path]) -> CassetteSettings:
     """Settings to look into these cassettes, interrupted recordings included."""
-    return CassetteSettings(cassette=tuple(paths), interrupted=True)
+    return CassetteSettings(cassette=tuple(paths), replay_interrupted=True)

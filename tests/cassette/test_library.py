@@ -97,7 +97,7 @@ def test_interrupted_recordings_are_listed_and_replayed_only_when_asked(tmp_path
     library.append(draft(2, b"half", end="reset")).result(timeout=30)
     library.close()
     wanted = raw_key("POST", TARGET, JSON, b'{"n": 2}')
-    plain, asked = opened(path), opened(path, interrupted=True)
+    plain, asked = opened(path), opened(path, replay_interrupted=True)
     assert plain.find(wanted, 0) is None
     assert asked.find(wanted, 0) is not None
     assert list(plain.index.opened) == [1]
