@@ -56,7 +56,12 @@ class CassetteError(FakeAIError):
 
 
 class StreamCut(FakeAIError):  # noqa: N818 - an event, not a fault
-    """The reply stops here, without the end that its protocol asks for."""
+    """The reply stops here, without the end that its protocol asks for. `end` says how, in the
+    words of a recording: `reset`, `timeout` or `upstream_error`."""
+
+    def __init__(self, message: str, end: str = "reset") -> None:
+        super().__init__(message)
+        self.end = end
 
 
 # --- 400: the body ---------------------------------------------------------------------------
@@ -173,6 +178,28 @@ def method_not_allowed(method: str, path: str, allowed: str) -> ApiError:
 
 
 # --- the proxy's own -----------------------------------------------------------------------------
+
+
+def cassette_miss(message: str, nearest: Sequence[Mapping[str, object]]) -> ApiError:
+    """404, which no SDK retries (408, 409, 429 and 5xx they do)."""
+    return ApiError(
+        404,
+        message,
+        type="cassette_error",
+        code="cassette_miss",
+        headers={"x-should-retry": "false"},
+        detail={"nearest": list(nearest)},
+    )
+
+
+def cassette_unreadable(message: str) -> ApiError:
+    return ApiError(
+        502,
+        message,
+        type="cassette_error",
+        code="cassette_unreadable",
+        headers={"x-should-retry": "false"},
+    )
 
 
 def no_upstream(method: str, target: str) -> ApiError:
