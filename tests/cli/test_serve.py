@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -142,25 +143,25 @@ def test_a_port_in_use_is_said_with_the_next_step(run: Run) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_log_that_nobody_reads_stops_no_reply(program: Start) -> None:
-    started = program()
-    assert started.process.stdout is not None
-    # The program's output is a pipe whose reader leaves.
-    reader, writer = os.pipe()
+def test_a_log_whose_reader_has_left_stops_no_reply(environ: dict[str, str]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "fakeai_proxy", "--log-format", "json"],
-        env={**os.environ, "FAKEAI_PROXY_LISTEN": "127.0.0.1:0"},
-        stdout=writer, stderr=subprocess.DEVNULL,
+        env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    os.close(writer)
-    with open(reader) as stream:
-        url = json.loads(stream.readline())["url"]
-    started.ready = {"url": url}
+    assert process.stdout is not None
+    ready = json.loads(process.stdout.readline())
+    process.stdout.close()
+    process.stdout = io.StringIO()
+    started = Program(process)
+    started.ready = ready
     try:
         assert [started.ask("/v1/models")[0] for _ in range(3)] == [200, 200, 200]
     finally:
-        process.terminate()
-        assert process.wait(30) == 0
+        status = started.stop()
+        assert process.stderr is not None
+        process.stderr.close()
+    assert status == 0
+    assert "Traceback" not in "".join(started.errors)
 
 
 def test_open_files_may_be_as_many_as_the_system_allows(program: Start) -> None:
