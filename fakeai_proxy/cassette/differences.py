@@ -5,9 +5,10 @@ Both sides are given scrubbed. The work is bounded: so many differences, so much
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from fakeai_proxy.cassette.bodies import Content
@@ -24,6 +25,8 @@ DIFFERENCES_MAX = 20
 COMPARED_BYTES_MAX = 4 << 20
 _SHOWN_CHARACTERS = 60
 _TEXT_WORDS = 4
+_SHINGLED_BYTES = 64 << 10
+_WORD = re.compile(rb"\w+")
 _ABSENT = "(absent)"
 
 
@@ -132,6 +135,17 @@ def _values(path: str, given: Any, recorded: Any, depth: int) -> Iterator[Differ
             yield _texts(path, given, recorded)
         else:
             yield _plain(path, recorded, given)
+
+
+def shingles(body: Content) -> set[bytes]:
+    """Pairs of words, of the first 64 kB."""
+    words = _WORD.findall(body[:_SHINGLED_BYTES]) if isinstance(body, bytes) else []
+    return {first + b" " + second for first, second in pairwise(words)}
+
+
+def likeness(one: set[bytes], other: set[bytes]) -> float:
+    """The share of shingles that both have, 0 to 1."""
+    return len(one & other) / (len(one | other) or 1)
 
 
 class _Missing:

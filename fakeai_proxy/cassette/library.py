@@ -30,8 +30,7 @@ from fakeai_proxy.cassette.segments import (
     segments_of,
     torn_files,
 )
-from fakeai_proxy.cassette.writer import Durability, Output, Writer
-from fakeai_proxy.clock import Clock
+from fakeai_proxy.cassette.writer import Durability, Output, Times, Writer
 from fakeai_proxy.errors import CassetteError
 
 log = logging.getLogger("fakeai_proxy")
@@ -91,7 +90,7 @@ class Library:
     def open(
         cls,
         settings: CassetteSettings,
-        clock: Clock,
+        clock: Times,
         *,
         record: bool = False,
         repair: bool = True,
@@ -210,7 +209,7 @@ class Library:
             self.torn.append(Torn(segment.torn_path, size, True))
         return moved
 
-    def _write_to(self, path: Path, salt: bytes, clock: Clock, durability: Durability) -> None:
+    def _write_to(self, path: Path, salt: bytes, clock: Times, durability: Durability) -> None:
         head = Head(TOOL, clock.wall(), salt)
         output = Output(path, head)
         if is_single(path):

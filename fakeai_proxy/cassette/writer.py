@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import zstandard
 
@@ -33,7 +33,6 @@ from fakeai_proxy.cassette.segments import (
     single_blobs,
     sync_folder,
 )
-from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import CassetteError, FakeAIError
 
 log = logging.getLogger("fakeai_proxy")
@@ -45,6 +44,14 @@ GROUP_S = 0.05
 #: What sealing and writing may raise; the thread survives it, the record's future tells it.
 _FAILURES = (FakeAIError, OSError, ValueError, LookupError, TypeError, AttributeError,
              RuntimeError, MemoryError, AssertionError, zstandard.ZstdError)  # fmt: skip
+
+
+class Times(Protocol):
+    """What is asked of a clock here."""
+
+    def now(self) -> float: ...
+
+    def wall(self) -> float: ...
 
 
 @dataclass(slots=True)
@@ -140,7 +147,7 @@ class Writer:
         self,
         output: Output,
         sealer: Sealer,
-        clock: Clock,
+        clock: Times,
         added: Callable[[Segment, Label, Place], None],
         durability: Durability = "group",
         queue_bytes_max: int = 64 << 20,

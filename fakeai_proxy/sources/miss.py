@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 
 from fakeai_proxy.cassette.bodies import Blob
-from fakeai_proxy.cassette.differences import Side, explain
+from fakeai_proxy.cassette.differences import Side, explain, likeness, shingles
+from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.frames import INTERRUPTED, UNMATCHABLE
 from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import COMPARED_MAX, Library
@@ -23,6 +24,8 @@ from fakeai_proxy.errors import CassetteError, cassette_miss
 from fakeai_proxy.exchange import Exchange, Reply, Request
 
 NEAREST = 3
+#: Candidates whose bodies are looked at.
+_COMPARED = 12
 #: Differences named for each of the nearest, and in the message itself.
 _TOLD = 10
 _SAID = 3
@@ -52,11 +55,7 @@ class Miss:
     ) -> tuple[str, list[dict[str, object]]]:
         library = self._library
         asked = self._asked(request, where)
-        near = [
-            told
-            for entry in self._nearest(request, where)
-            if (told := _told(library, asked, entry))
-        ]
+        near = [_told(asked, recorded) for recorded in self._nearest(request, where, asked)]
         sentences = [f"There is no recording of {asked.method} {_short(asked.target)}."]
         if any(
             entry.label.key == key and entry.label.flags == INTERRUPTED
@@ -95,13 +94,25 @@ class Miss:
             body,
         )
 
-    def _nearest(self, request: Request, where: Destination) -> list[Entry]:
+    def _nearest(self, request: Request, where: Destination, asked: Side) -> list[Interaction]:
+        """By SimHash, which needs no bodies; the best of those by the words they share."""
+        near = []
+        for entry in self._candidates(request, where):
+            try:
+                near.append(self._library.load(entry))
+            except CassetteError:
+                continue  # the miss is told all the same
+        words = shingles(asked.body)
+        near.sort(key=lambda recorded: -likeness(words, shingles(recorded.request.body)))
+        return near[:NEAREST]
+
+    def _candidates(self, request: Request, where: Destination) -> list[Entry]:
         library = self._library
         whole = request.body.in_memory
-        likeness = 0
+        wanted = 0
         if whole is not None and len(whole) <= _COMPARED_BYTES:
-            likeness = simhash(canonical_body(request.headers, whole))
-        found = library.nearest(route_hash(request.method, where.target), likeness, NEAREST)
+            wanted = simhash(canonical_body(request.headers, whole))
+        found = library.nearest(route_hash(request.method, where.target), wanted, _COMPARED)
         if found:
             return found
         entries = [
@@ -109,7 +120,7 @@ class Miss:
             for entry in library.index.entries[-COMPARED_MAX:]
             if not entry.label.flags & UNMATCHABLE
         ]
-        return nearest(entries, likeness, NEAREST)
+        return nearest(entries, wanted, _COMPARED)
 
     def _command(self, request: Request, where: Destination) -> str:
         cassette = self._library.paths[0]
@@ -119,11 +130,7 @@ class Miss:
         return f"fakeai-proxy --mode auto --cassette {cassette} --upstream {upstream}"
 
 
-def _told(library: Library, asked: Side, entry: Entry) -> dict[str, object] | None:
-    try:
-        recorded = library.load(entry)
-    except CassetteError:
-        return None
+def _told(asked: Side, recorded: Interaction) -> dict[str, object]:
     side = Side(
         recorded.request.method,
         recorded.upstream.partition("://")[2].lower(),

@@ -57,6 +57,7 @@ class Recorder:
                 for chunk in chunks:
                     recording.add(chunk)
                 await recording.written("reset" if reply.cut else "eof")
+                recording.finish("eof")
                 return reply
             chunks = _each(chunks)
         reply.chunks = _Recorded(chunks, recording)
