@@ -23,6 +23,7 @@ COMMANDS = {
     "run": ("run:run", "Start the proxy, run one command through it, end with its status."),
     "ca": ("ca:ca", "The certificate authority that intercepted TLS is signed with."),
     "doctor": ("doctor:doctor", "Prove, client by client, that the proxy is used and trusted."),
+    "cassette": ("cassette:cassette", "Recordings: list, show, verify."),
     "profiles": ("profiles:profiles", "Latency profiles that are shipped."),
 }
 
