@@ -41,7 +41,8 @@ class Program:
         )
         self.said: list[str] = []
         self._lines: Queue[str | None] = Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
         self.url = self._ready()
 
     @property
@@ -75,9 +76,11 @@ class Program:
         line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
 
-    def log(self) -> list[dict[str, Any]]:
-        """The access log so far."""
-        return [json.loads(line) for line in self.said if line.startswith("{")][1:]
+    def exchanges(self) -> list[dict[str, Any]]:
+        """The access log, which is whole once the program has been stopped."""
+        self._reader.join(_STOP_S)
+        lines = [json.loads(line) for line in self.said if line.startswith("{")]
+        return [line for line in lines if line["event"] == "exchange"]
 
     def kill(self) -> None:
         """As the kernel does when memory runs out: no chance to say goodbye."""

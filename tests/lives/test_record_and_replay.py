@@ -81,6 +81,26 @@ def test_a_replay_is_the_same_on_the_wire(
     assert ask(program.client_environment()) == recorded
 
 
+def test_a_miss_is_not_retried_by_unmodified_clients(
+    launch: Launch, internet: Internet, foreign_upstream: ForeignServer,
+    node: Node, npm_packages: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    internet.route(OPENAI, foreign_upstream.url)
+    cassette = ("--cassette", str(tmp_path / "miss.fcz"))
+    program = launch("--mode", "record", *cassette, *internet.flags)
+    post(program.client_environment(), OPENAI, "/v1/chat/completions", _call(QUESTION))
+    program.stop()
+
+    program = launch("--mode", "replay", *cassette)
+    environ = program.client_environment()
+    said = node_client(node, "openai", environ, "What is the capital of Italy?")
+    assert (said["error"], said["code"]) == ("NotFoundError", "cassette_miss")
+    said = node_client(node, "anthropic", environ, "What is the capital of Italy?")
+    assert said["error"] == "NotFoundError"
+    program.stop()
+    assert [line["host"] for line in program.exchanges()] == [OPENAI, ANTHROPIC]
+
+
 def test_repeated_requests_are_replayed_in_the_order_in_which_they_were_recorded(
     launch: Launch, internet: Internet, foreign_upstream: ForeignServer, tmp_path: Path
 ) -> None:

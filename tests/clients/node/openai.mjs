@@ -17,7 +17,6 @@ try {
     error: error.constructor.name,
     status: error.status,
     code: error.code,
-    retry_after: error.headers?.get("retry-after"),
   });
 }
 console.log(JSON.stringify(said));
