@@ -119,9 +119,9 @@ def streams(bench: Bench) -> list[Measure]:
     profile.write_text(_STEADY)
     error = Measure("streams", "p99 error of a token, ms", ratio_to(2))
     usual = Measure("streams", "p50 error of a token, ms")
-    drift = Measure("streams", "p50 drift at the end, ms", within(2, " ms"))
-    lost = Measure("streams", "tokens lost", at_most(0))
-    merged = Measure("streams", "tokens merged", at_most(0))
+    drift = Measure("streams", "p50 drift at the end, ms", within(2, " ms"), relative=False)
+    lost = Measure("streams", "tokens lost", at_most(0), relative=False)
+    merged = Measure("streams", "tokens merged", at_most(0), relative=False)
     cpu = Measure("streams", "CPU us/token")
     run = (
         *("--streams", 1000, "--tokens", bench.take(100, 50), "--ramp", 2),
@@ -145,7 +145,7 @@ def streams(bench: Bench) -> list[Measure]:
 def unshaped(bench: Bench) -> list[Measure]:
     rate = Measure("unshaped", "tokens/s, 32 streams", at_least(60_000))
     cpu = Measure("unshaped", "CPU us/token")
-    lost = Measure("unshaped", "tokens lost", at_most(0))
+    lost = Measure("unshaped", "tokens lost", at_most(0), relative=False)
     run = ("--streams", 32, "--requests-per-stream", bench.take(10, 4), "--tokens", 500)
     with (
         yardstick("unshaped") as bare,

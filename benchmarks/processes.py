@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -63,14 +64,20 @@ class Server:
         environ["PYTHONPATH"] = os.pathsep.join(
             filter(None, (str(HERE.parent), environ.get("PYTHONPATH")))
         )
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long-lived as the process
         self._process = subprocess.Popen(
-            pinned(cpu, sys.executable, *command), env=environ, stdout=subprocess.DEVNULL
+            pinned(cpu, sys.executable, *command),
+            env=environ,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
         )
         self.pid = self._process.pid
         while not self._listens(port):
             if self._process.poll() is not None or time.perf_counter() - started > START_S_MAX:
                 self.stop()
-                raise SystemExit(f"did not start: {' '.join(map(str, command))}")
+                self._said.seek(0)
+                said = self._said.read().decode().strip()
+                raise SystemExit(f"did not start: {' '.join(map(str, command))}\n{said[-2000:]}")
             time.sleep(0.002)
         #: From the start of the process to the first connection that it accepted.
         self.start_s = time.perf_counter() - started
@@ -112,11 +119,12 @@ def client(script: str, *options: object) -> dict[str, Any]:
     """What a program of this folder prints."""
     done = subprocess.run(
         pinned(CLIENT_CPU, sys.executable, HERE / script, *options),
-        stdout=subprocess.PIPE,
+        capture_output=True,
         timeout=120,
         check=False,
     )
     if done.returncode:
-        raise SystemExit(f"{script} failed: {' '.join(map(str, options))}")
+        said = done.stderr.decode().strip()
+        raise SystemExit(f"{script} {' '.join(map(str, options))}\n{said[-2000:]}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -16,12 +16,13 @@ class Bar:
 
 @dataclass
 class Measure:
-    """One quantity over the rounds. Without a yardstick there is no ratio, without a bar it only
-    informs."""
+    """One quantity over the rounds. Without a bar it only informs. Counts and signed quantities
+    have no ratio worth showing: they are not `relative`."""
 
     case: str
     name: str
     bar: Bar | None = None
+    relative: bool = True
     product: list[float] = field(default_factory=list)
     yardstick: list[float] = field(default_factory=list)
 
@@ -50,7 +51,7 @@ class Measure:
             "name": self.name,
             "product": self.product,
             "yardstick": self.yardstick,
-            "ratio": median(self.ratios) if self.ratios else None,
+            "ratio": median(self.ratios) if self.relative and self.ratios else None,
             "bar": self.bar.text if self.bar else None,
             "verdict": self.verdict,
         }
@@ -84,7 +85,7 @@ def _number(value: float) -> str:
 
 def _cells(measure: Measure) -> tuple[str, ...]:
     ratio = ""
-    if measure.ratios:
+    if measure.relative and measure.ratios:
         low, high = min(measure.ratios), max(measure.ratios)
         ratio = f"{median(measure.ratios):.2f} ({low:.2f}-{high:.2f})"
     return (
