@@ -20,6 +20,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from random import Random
 from typing import NamedTuple
 
 from load import chat_body, chat_request, connect, quantile
@@ -117,6 +118,9 @@ class _Run:
             sock.setblocking(False)
             self._poll.register(sock.fileno(), select.EPOLLIN)
             self._number[sock.fileno()] = number
+        # Independent of each other: starts at even distances would put a hundred streams in step.
+        dice = Random(1)
+        self._start_s = sorted(dice.uniform(0, options.ramp) for _ in self._requests)
         self._open: list[Reply | None] = [None] * options.streams
         self._left = [options.requests_per_stream] * options.streams
         self.replies: list[Reply] = []
@@ -132,12 +136,12 @@ class _Run:
             if now_s > RUN_S_MAX:
                 self.broken += running + options.streams - sent
                 break
-            while sent < options.streams and options.ramp * sent / options.streams <= now_s:
+            while sent < options.streams and self._start_s[sent] <= now_s:
                 self._send(sent)
                 sent, running = sent + 1, running + 1
             wait_s = 0.1
             if sent < options.streams:
-                wait_s = max(0.0, options.ramp * sent / options.streams - now_s)
+                wait_s = max(0.0, self._start_s[sent] - now_s)
             for fd, _ in self._poll.poll(wait_s, 2048):
                 running -= self._receive(self._number[fd])
         return time.perf_counter() - started
