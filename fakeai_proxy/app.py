@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-
+import orjson
 from aiohttp import web
 
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import no_upstream
+from fakeai_proxy.errors import no_upstream, unknown_url
 from fakeai_proxy.exchange import Observer, Origin, Request
+from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.profiles import load_hosted
+from fakeai_proxy.proxy.authority import Authority
+from fakeai_proxy.proxy.certificates import Certificates
+from fakeai_proxy.proxy.drain import Drain
+from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.wire import Connection
@@ -45,29 +49,35 @@ class App:
             self.dice,
         )
         pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
-        pipeline = Pipeline(synth, pacer, self.clock, observers)
+        self.policy = Policy(config)
+        self.status = Status(self.clock)
+        pipeline = Pipeline(synth, pacer, self.clock, (self.status, *observers))
         self.gateway = Gateway(
             pipeline,
             pipeline,
-            Policy(config),
+            self.policy,
             self._local,
             self._relay_websocket,
             self.clock,
             self.dice,
         )
+        self._drain = Drain(self.gateway.handle)
         self.url = ""
 
     async def start(self) -> None:
-        self._server = web.Server(self.gateway.handle, handler_cancellation=True)
-        self._listener = await asyncio.get_running_loop().create_server(
-            lambda: self._connection(None), "127.0.0.1", 0
-        )
-        port = self._listener.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        self._server = web.Server(self._drain.handle, handler_cancellation=True)
+        # Clients check certificates against their own clocks, so these dates are real ones.
+        wall = SystemClock().wall
+        authority = Authority.open(self.config.data_dir / "ca", self.policy.intercepted, wall)
+        certificates = Certificates(authority, self.policy.intercepts, wall)
+        self._door = FrontDoor(self.config, self.policy, certificates, self._connection)
+        await self._door.open()
+        self.url = self._door.addresses[0].url
 
     async def close(self, drain_s: float = 0.0) -> None:
-        self._listener.close()
-        await self._server.shutdown(drain_s)
+        """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
+        await self._door.close()
+        await self._drain.finish(self._server, drain_s)
         self.scheduler.close()
 
     def _connection(self, tunnel: Origin | None) -> Connection:
@@ -83,7 +93,9 @@ class App:
         )
 
     def _local(self, request: Request) -> tuple[int, bytes, bytes]:
-        return 200, b"application/json", b"{}"
+        if request.path != "/_fakeai/health":
+            raise unknown_url(request.method, request.path)
+        return 200, b"application/json", orjson.dumps(self.status.page())
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
         raise no_upstream(request.method, request.target)

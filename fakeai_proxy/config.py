@@ -7,6 +7,7 @@ FAKEAI_PROXY_UPSTREAM_PROXY and the flag --upstream-proxy; later ones of these w
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Literal, Self, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.observe.log import LogSettings
+from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
@@ -45,12 +48,35 @@ class ServerSettings(BaseModel):
         description="Folder for what this installation keeps: its certificate authority and, unless "
         "--cassette says otherwise, its recordings.",
     )
+    drain_timeout: float = Field(
+        10.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds that replies under way may take to finish after the first Ctrl-C or "
+        "SIGTERM; then they are cut.",
+    )
 
 
-class Config(ServerSettings, PolicySettings, PacingSettings, CatalogueSettings, SynthSettings):
+class Config(
+    ServerSettings,
+    PolicySettings,
+    PacingSettings,
+    CatalogueSettings,
+    SynthSettings,
+    LogSettings,
+    FrontDoorSettings,
+):
     """Everything that can be set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @property
+    def data_dir(self) -> Path:
+        """`data`, or the platform's place for a user's program data."""
+        if self.data is not None:
+            return self.data.expanduser()
+        home = os.environ.get("XDG_DATA_HOME", "")
+        return (Path(home) if home else Path.home() / ".local/share") / "fakeai-proxy"
 
     @classmethod
     def load(
