@@ -46,6 +46,13 @@ def resident_mb(pid: int) -> float:
     raise SystemExit(f"process {pid} has ended")
 
 
+def _environment() -> dict[str, str]:
+    """Ours, with this checkout first and without the user's own settings of the product."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("FAKEAI_PROXY_")}
+    places = (str(HERE.parent), environ.get("PYTHONPATH", ""))
+    return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+
+
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -59,15 +66,10 @@ class Server:
     def __init__(self, *command: object, port: int, cpu: int = SERVER_CPU) -> None:
         started = time.perf_counter()
         self.url = f"http://127.0.0.1:{port}"
-        # Settings of the user's own would be measured along.
-        environ = {k: v for k, v in os.environ.items() if not k.startswith("FAKEAI_PROXY_")}
-        environ["PYTHONPATH"] = os.pathsep.join(
-            filter(None, (str(HERE.parent), environ.get("PYTHONPATH")))
-        )
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long-lived as the process
         self._process = subprocess.Popen(
             pinned(cpu, sys.executable, *command),
-            env=environ,
+            env=_environment(),
             stdout=subprocess.DEVNULL,
             stderr=self._said,
         )
@@ -119,6 +121,7 @@ def client(script: str, *options: object) -> dict[str, Any]:
     """What a program of this folder prints."""
     done = subprocess.run(
         pinned(CLIENT_CPU, sys.executable, HERE / script, *options),
+        env=_environment(),
         capture_output=True,
         timeout=120,
         check=False,
