@@ -10,7 +10,7 @@ and clients on CPU 1 where `taskset` can pin them. The table holds medians; a ra
 round, because what the host does to one of a pair it does to the other. Exits with 1 if a bar is
 missed or a case could not run.
 
-    json       synthesized chat JSON at once           requests/s >= 0.5 of a bare aiohttp handler
+    json       synthesized chat JSON, concurrency 32   requests/s >= 0.5 of a bare aiohttp handler
     replay     the same from 10,000 recordings         that sends the same bytes
     streams    1,000 streams, a token every 20 ms      p99 error of a token <= 2 x that of a bare
                                                        protocol; no drift, no token lost or merged
@@ -20,8 +20,9 @@ missed or a case could not run.
     start      a fresh process, then 50,000 requests   < 1 s; < 120 MB, and flat
 
 A token's error is its distance from its ideal instant: the moment the request was sent, plus the
-TTFT, plus its number of gaps. Gaps alone would hide a stream that gets later and later. On a machine
-that does other work, repeat: the host can take the CPU away for longer than a bar.
+TTFT, plus its number of gaps. Gaps alone would hide a stream that gets later and later. Rates "of a
+core" are by the server's CPU time. On a machine that does other work, repeat: the host can take the
+CPU away for longer than a bar.
 """
 
 from __future__ import annotations
