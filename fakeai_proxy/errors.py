@@ -213,6 +213,16 @@ def no_upstream(method: str, target: str) -> ApiError:
     )
 
 
+def websocket_unserved(mode: str) -> ApiError:
+    return ApiError(
+        404,
+        f"WebSockets are not served in mode {mode}: only the modes that ask an upstream (record, "
+        "pass, auto) carry them.",
+        code="websocket_unserved",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def upstream_unreachable(host: str, reason: str) -> ApiError:
     return ApiError(
         502,

@@ -144,8 +144,7 @@ def _distance(branch: list[_Complaint], place: int) -> tuple[int, int, int]:
     with so many mistakes."""
     other_type = any(c.about_type and not any(c.real[place:]) for c in branch)
     other_kind = any(
-        c.steps[-1:] and c.steps[-1] in _DISCRIMINATING and sum(c.real[place:]) == 1
-        for c in branch
+        c.steps[-1:] and c.steps[-1] in _DISCRIMINATING and sum(c.real[place:]) == 1 for c in branch
     )
     return int(other_type), int(other_kind), len(branch)
 
@@ -283,7 +282,9 @@ def invalid_value(value: object, supported: Sequence[str], param: str | None) ->
 
 def _not_listed(complaint: _Complaint, expected: list[Any]) -> ApiError:
     literals = [word for kind in expected if get_origin(kind) is Literal for word in get_args(kind)]
-    if complaint.about_type and (not literals or type(complaint.value) not in set(map(type, literals))):
+    if complaint.about_type and (
+        not literals or type(complaint.value) not in set(map(type, literals))
+    ):
         return _invalid_type(complaint, expected)
     words = [str(word) for word in literals if word is not None] or re.findall(
         r"'([^']*)'", str(complaint.context.get("expected", ""))
@@ -341,7 +342,11 @@ def _size(complaint: _Complaint, expected: list[Any]) -> ApiError:
             "object_below_min_properties" if short else "object_above_max_properties",
         )
     what = ("empty array" if count == 0 else "array too short") if short else "array too long"
-    code = ("empty_array" if count == 0 else "array_below_min_length") if short else "array_above_max_length"
+    code = (
+        ("empty_array" if count == 0 else "array_below_min_length")
+        if short
+        else "array_above_max_length"
+    )
     return _refusal(
         complaint,
         f"Invalid '{{path}}': {what}. Expected an array with {'minimum' if short else 'maximum'} "

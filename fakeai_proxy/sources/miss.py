@@ -62,7 +62,9 @@ class Miss:
             entry.label.key == key and entry.label.flags == INTERRUPTED
             for entry in library.index.entries[-COMPARED_MAX:]
         ):
-            sentences.append("It was recorded, but interrupted: --replay-interrupted serves it as it is.")
+            sentences.append(
+                "It was recorded, but interrupted: --replay-interrupted serves it as it is."
+            )
         if near:
             best = near[0]
             differences = best["differences"]

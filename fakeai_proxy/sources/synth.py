@@ -132,7 +132,9 @@ def _strict_json(data: bytes) -> dict[str, Any]:
         raise errors.unparsable_json() from None
     if not isinstance(value, dict):
         raise errors.unparsable_json()
-    if data.count(b"[") + data.count(b"{") > JSON_DEPTH_MAX and _depth_exceeds(value, JSON_DEPTH_MAX):
+    if data.count(b"[") + data.count(b"{") > JSON_DEPTH_MAX and _depth_exceeds(
+        value, JSON_DEPTH_MAX
+    ):
         raise errors.too_deep(JSON_DEPTH_MAX)
     return value
 
