@@ -73,7 +73,8 @@ class Synth:
             created=int(self._clock.wall()),
             strict=self._settings.strict_parameters,
         )
-        if len(body) > INLINE_BYTES_MAX or request.header(b"content-encoding") is not None:
+        small = len(body) <= INLINE_BYTES_MAX and request.header(b"content-encoding") is None
+        if operation.threaded or not small:
             reply = await asyncio.to_thread(_answer, call, request, body)
         else:
             reply = _answer(call, request, body)
@@ -132,13 +133,15 @@ def _strict_json(data: bytes) -> dict[str, Any]:
         raise errors.unparsable_json() from None
     if not isinstance(value, dict):
         raise errors.unparsable_json()
-    if data.count(b"[") + data.count(b"{") > JSON_DEPTH_MAX and _depth_exceeds(value, JSON_DEPTH_MAX):
+    if data.count(b"[") + data.count(b"{") > JSON_DEPTH_MAX and _depth_exceeds(
+        value, JSON_DEPTH_MAX
+    ):
         raise errors.too_deep(JSON_DEPTH_MAX)
     return value
 
 
-def _depth_exceeds(value: object, limit: int) -> bool:
-    level = [value]
+def _depth_exceeds(value: dict[str, Any], limit: int) -> bool:
+    level: list[dict[str, Any] | list[Any]] = [value]
     for _ in range(limit):
         level = [
             inner
