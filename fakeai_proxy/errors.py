@@ -353,6 +353,17 @@ def upstream_timeout(host: str, what: str) -> ApiError:
     )
 
 
+def upstream_loop(host: str) -> ApiError:
+    return ApiError(
+        508,
+        f"The upstream {host} leads back to this proxy: this request has been here before. Set "
+        "--upstream to the API itself.",
+        type="upstream_error",
+        code="upstream_loop",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def misdirected(host: str, tunnel: str) -> ApiError:
     return ApiError(
         421,
