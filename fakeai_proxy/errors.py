@@ -60,7 +60,12 @@ class CassetteError(FakeAIError):
 
 
 class StreamCut(FakeAIError):  # noqa: N818 - an event, not a fault
-    """The reply stops here, without the end that its protocol asks for."""
+    """The reply stops here, without the end that its protocol asks for. `end` says how, in the
+    words of a recording: `reset`, `timeout` or `upstream_error`."""
+
+    def __init__(self, message: str, end: str = "reset") -> None:
+        super().__init__(message)
+        self.end = end
 
 
 # --- 400: the body ---------------------------------------------------------------------------
@@ -313,6 +318,28 @@ def method_not_allowed(method: str, path: str, allowed: str) -> ApiError:
 # --- the proxy's own -----------------------------------------------------------------------------
 
 
+def cassette_miss(message: str, nearest: Sequence[Mapping[str, object]]) -> ApiError:
+    """404, which no SDK retries (408, 409, 429 and 5xx they do)."""
+    return ApiError(
+        404,
+        message,
+        type="cassette_error",
+        code="cassette_miss",
+        headers={"x-should-retry": "false"},
+        detail={"nearest": list(nearest)},
+    )
+
+
+def cassette_unreadable(message: str) -> ApiError:
+    return ApiError(
+        502,
+        message,
+        type="cassette_error",
+        code="cassette_unreadable",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def no_upstream(method: str, target: str) -> ApiError:
     return ApiError(
         502,
@@ -320,6 +347,16 @@ def no_upstream(method: str, target: str) -> ApiError:
         "request through the proxy (HTTPS_PROXY) instead of to it.",
         type="upstream_error",
         code="no_upstream",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def websocket_unserved(mode: str) -> ApiError:
+    return ApiError(
+        404,
+        f"WebSockets are not served in mode {mode}: only the modes that ask an upstream (record, "
+        "pass, auto) carry them.",
+        code="websocket_unserved",
         headers={"x-should-retry": "false"},
     )
 
@@ -378,6 +415,27 @@ def destination_refused(host: str, hint: str) -> ApiError:
         f"{host} is neither intercepted nor allowed. {hint}",
         type="permission_error",
         code="destination_refused",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def destination_internal(host: str, authority: str) -> ApiError:
+    return ApiError(
+        403,
+        f"{host} is at a loopback, private or otherwise internal address, which a general rule does "
+        f"not open. Start with --allow-host {authority} to tunnel to it.",
+        type="permission_error",
+        code="destination_refused",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def proxy_loop(authority: str) -> ApiError:
+    return ApiError(
+        403,
+        f"{authority} is this proxy itself: use it as a base URL instead of going through it.",
+        type="permission_error",
+        code="proxy_loop",
         headers={"x-should-retry": "false"},
     )
 
