@@ -184,3 +184,12 @@ def prose(tokens: Tokens) -> Prose:
     if found is None:
         found = _proses.setdefault(tokens.name, Prose(tokens))
     return found
+
+
+def sentence(rng: Random, subject: str = "") -> str:
+    """One sentence, about `subject` where there is one."""
+    if subject:
+        lines = _lines("openings")
+        return lines[rng.randrange(len(lines))].replace("{}", subject)
+    lines = _lines(TOPICS[rng.randrange(len(TOPICS))])
+    return lines[rng.randrange(len(lines))]
