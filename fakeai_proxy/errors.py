@@ -93,6 +93,11 @@ def body_too_large(limit_bytes: int, read_bytes: int) -> ApiError:
     )
 
 
+def body_stalled(idle_s: float) -> ApiError:
+    return ApiError(408, f"Nothing of the request body arrived for {idle_s:g} seconds.",
+                    headers={"x-should-retry": "false"})  # fmt: skip
+
+
 def bad_request(message: str) -> ApiError:
     return ApiError(400, message)
 
@@ -295,6 +300,17 @@ def upstream_timeout(host: str, what: str) -> ApiError:
     )
 
 
+def upstream_loop(host: str) -> ApiError:
+    return ApiError(
+        508,
+        f"The upstream {host} leads back to this proxy: this request has been here before. Set "
+        "--upstream to the API itself.",
+        type="upstream_error",
+        code="upstream_loop",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def misdirected(host: str, tunnel: str) -> ApiError:
     return ApiError(
         421,
@@ -309,6 +325,27 @@ def destination_refused(host: str, hint: str) -> ApiError:
         f"{host} is neither intercepted nor allowed. {hint}",
         type="permission_error",
         code="destination_refused",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def destination_internal(host: str, authority: str) -> ApiError:
+    return ApiError(
+        403,
+        f"{host} is at a loopback, private or otherwise internal address, which a general rule does "
+        f"not open. Start with --allow-host {authority} to tunnel to it.",
+        type="permission_error",
+        code="destination_refused",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def proxy_loop(authority: str) -> ApiError:
+    return ApiError(
+        403,
+        f"{authority} is this proxy itself: use it as a base URL instead of going through it.",
+        type="permission_error",
+        code="proxy_loop",
         headers={"x-should-retry": "false"},
     )
 

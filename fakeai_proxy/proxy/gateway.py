@@ -25,6 +25,9 @@ log = logging.getLogger("fakeai_proxy")
 _ABSOLUTE = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<target>/.*)?", re.I)
 _AUTHORITY = re.compile(r"(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
 
+#: How long a client may pause within a request body.
+BODY_IDLE_REAL_S = 60.0
+
 #: Our own pages below /_fakeai/: path -> (status, content type, body).
 Local = Callable[[Request], tuple[int, bytes, bytes]]
 #: Carries a WebSocket to its upstream; raises ApiError before the upgrade.
@@ -163,7 +166,13 @@ async def _arriving(raw: web.BaseRequest) -> AsyncIterator[bytes]:
     if raw.headers.get("Expect", "").lower() == "100-continue" and raw.transport is not None:
         raw.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
-        while piece := await raw.content.readany():
+        while True:
+            async with asyncio.timeout(BODY_IDLE_REAL_S):
+                piece = await raw.content.readany()
+            if not piece:
+                break
             yield piece
+    except TimeoutError:
+        raise errors.body_stalled(BODY_IDLE_REAL_S) from None
     except web.RequestPayloadError as error:
         raise errors.bad_request(f"Bad request: the body is broken off ({error}).") from None

@@ -7,6 +7,7 @@ order, case, duplicates and odd bytes, and because a paced frame must cost one `
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -16,6 +17,9 @@ from aiohttp.abc import AbstractStreamWriter
 from fakeai_proxy.errors import bad_request
 from fakeai_proxy.exchange import HOP_BY_HOP, Headers, Origin, Reply, header
 from fakeai_proxy.providers import OPENAI, error_body
+
+#: Linux only.
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -41,6 +45,10 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         self.arrived_at = self.now()
         super().data_received(data)
+        if _QUICKACK is not None and data.endswith(b"\r\n\r\n") and self.transport is not None:
+            # A head by itself: urllib3 leaves Nagle's algorithm on towards a proxy and keeps a small
+            # body back until we acknowledge, which the kernel would put off by 40 ms.
+            self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def handle_error(
         self,

@@ -1,1 +1,47 @@
-"""Where content comes from. A mode is one expression over these sources."""
+"""Where content comes from. A mode is one expression over the sources; the two tables are all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from fakeai_proxy.exchange import Source
+
+Mode = Literal["synth", "record", "replay", "auto", "hybrid", "pass"]
+OnMiss = Literal["error", "synth", "record", "pass"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What modes are made of; each is a function so that only what a mode uses is opened."""
+
+    synth: Callable[[], Source]
+    upstream: Callable[[], Source]
+    miss: Callable[[], Source]
+    recorder: Callable[[Source], Source]
+    player: Callable[[Source], Source]
+
+
+#: What answers a request that the cassette does not hold.
+ON_MISS: dict[OnMiss, Callable[[Parts], Source]] = {
+    "error": lambda parts: parts.miss(),
+    "synth": lambda parts: parts.synth(),
+    "record": lambda parts: parts.recorder(parts.upstream()),
+    "pass": lambda parts: parts.upstream(),
+}
+
+#: Modes that play, with what they do on a miss unless told otherwise.
+PLAYING: dict[Mode, OnMiss] = {"replay": "error", "auto": "record", "hybrid": "synth"}
+
+#: Modes (or choices on a miss) that ask a live back end.
+LIVE_ON: frozenset[str] = frozenset(("record", "pass"))
+
+MODES: dict[Mode, Callable[[Parts, OnMiss], Source]] = {
+    "synth": lambda parts, _: parts.synth(),
+    "record": lambda parts, _: parts.recorder(parts.upstream()),
+    "replay": lambda parts, on_miss: parts.player(ON_MISS[on_miss](parts)),
+    "auto": lambda parts, on_miss: parts.player(ON_MISS[on_miss](parts)),
+    "hybrid": lambda parts, on_miss: parts.player(ON_MISS[on_miss](parts)),
+    "pass": lambda parts, _: parts.upstream(),
+}

@@ -1,0 +1,126 @@
+"""The whole configuration: every component's own settings, side by side in one flat namespace.
+
+A field `upstream_proxy` is the key `upstream_proxy` of the TOML file, the environment variable
+FAKEAI_PROXY_UPSTREAM_PROXY and the flag --upstream-proxy; later ones of these win.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.proxy.policy import PolicySettings
+from fakeai_proxy.services.catalogue import CatalogueSettings
+from fakeai_proxy.shaping.pacing import PacingSettings
+from fakeai_proxy.sources.synth import SynthSettings
+
+ENVIRONMENT_PREFIX = "FAKEAI_PROXY_"
+#: Environment names with the prefix that are no settings.
+_NOT_SETTINGS = frozenset(("CONFIG",))
+
+
+class ServerSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["synth", "record", "replay", "auto", "hybrid", "pass"] = Field(
+        "synth",
+        description="synth: answer everything ourselves; record: forward and record; replay: answer "
+        "from the cassette; auto: replay, record what is missing; hybrid: replay, synthesize what "
+        "is missing; pass: forward only.",
+    )
+    profile: str = Field(
+        "quick", description="Latency profile of synthesized answers: NAME, FILE.toml or none."
+    )
+    seed: int = Field(
+        0, ge=-(2**63), lt=2**63, description="Same seed and same request, same answer."
+    )
+    data: Path | None = Field(
+        None,
+        description="Folder for what this installation keeps: its certificate authority and, unless "
+        "--cassette says otherwise, its recordings.",
+    )
+
+
+class Config(ServerSettings, PolicySettings, PacingSettings, CatalogueSettings, SynthSettings):
+    """Everything that can be set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @classmethod
+    def load(
+        cls,
+        file: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        flags: Mapping[str, object] | None = None,
+    ) -> Self:
+        """File, then environment, then flags. `flags` holds what was given, by field name.
+
+        Raises ConfigError that names the key, where it was set and what would be valid.
+        """
+        values: dict[str, object] = {}
+        places: dict[str, str] = {}
+        for place, layer in (
+            (str(file), _read(file) if file else {}),
+            ("environment", _from_environment(cls, environ or {})),
+            ("flags", dict(flags or {})),
+        ):
+            for key, value in layer.items():
+                name = key.replace("-", "_")
+                if name not in cls.model_fields:
+                    raise ConfigError(_unknown(cls, place, key))
+                values[name] = value
+                places[name] = _spelled(place, name)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else ""
+            message = first["msg"].removeprefix("Value error, ")
+            raise ConfigError(f"{places.get(name, name)}: {message}") from None
+
+
+def _read(file: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {file}: {error}") from None
+
+
+def _from_environment(cls: type[BaseModel], environ: Mapping[str, str]) -> dict[str, object]:
+    layer: dict[str, object] = {}
+    for name, value in environ.items():
+        key = name.removeprefix(ENVIRONMENT_PREFIX)
+        if key == name or key in _NOT_SETTINGS:
+            continue
+        field = cls.model_fields.get(key.lower())
+        several = field is not None and get_origin(field.annotation) is tuple
+        layer[key.lower()] = split_list(value) if several else value
+    return layer
+
+
+def split_list(value: str) -> tuple[str, ...]:
+    """`a,b` as a flag or an environment variable gives several values."""
+    return tuple(piece.strip() for piece in value.split(",") if piece.strip())
+
+
+def _unknown(cls: type[BaseModel], place: str, key: str) -> str:
+    near = difflib.get_close_matches(key.replace("-", "_"), cls.model_fields, 1)
+    hint = f" Did you mean {_spelled(place, near[0])}?" if near else ""
+    return f"{_spelled(place, key)}: there is no such setting.{hint}"
+
+
+def _spelled(place: str, name: str) -> str:
+    """The setting as its user wrote it."""
+    if place == "flags":
+        return "--" + name.replace("_", "-")
+    if place == "environment":
+        return ENVIRONMENT_PREFIX + name.upper()
+    return f"{place}: {name}"

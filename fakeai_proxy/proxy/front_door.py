@@ -1,0 +1,290 @@
+"""The one port: a base URL, a forward proxy, a CONNECT proxy and a TLS server at once.
+
+We accept for ourselves and peek at the first bytes of a connection without taking them, so that
+whoever it is for (aiohttp, TLS, a tunnel) finds it untouched. What a request means is settled by
+the protocol that `connection` makes. Limits on silent clients are real time, kept by the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fakeai_proxy.errors import ApiError, ConfigError, proxy_credentials_required, proxy_loop
+from fakeai_proxy.exchange import Origin, header
+from fakeai_proxy.proxy import connect
+from fakeai_proxy.proxy.certificates import Certificates
+from fakeai_proxy.proxy.connect import Connect
+from fakeai_proxy.proxy.listening import Address, bind, is_loopback, is_own, parse_listen
+from fakeai_proxy.proxy.policy import Policy, Verdict
+from fakeai_proxy.proxy.sniffing import linger, peek, peek_method, read_head
+from fakeai_proxy.proxy.tunnel import End, Tunnel, UpstreamProxy, dial
+
+log = logging.getLogger("fakeai_proxy")
+
+#: How long a client may take for the head of a CONNECT, or to begin anything at all.
+HEAD_TIMEOUT_REAL_S = 30.0
+MAX_HEAD_BYTES = 32 * 1024
+TLS_HANDSHAKE_TIMEOUT_REAL_S = 30.0
+TLS_SHUTDOWN_TIMEOUT_REAL_S = 5.0
+#: Connections taken from one listening socket before others get their turn.
+ACCEPT_BATCH = 64
+#: When there is no room for another connection: how long until we look again.
+ACCEPT_PAUSE_REAL_S = 0.25
+#: How often that is worth a line in the log.
+WARN_EVERY_REAL_S = 60.0
+
+_OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_TLS_HANDSHAKE = b"\x16"
+
+
+class FrontDoorSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    listen: str = Field(
+        "127.0.0.1:8000",
+        description="HOST:PORT, [V6]:PORT or PORT to listen on; several separated by commas; port 0 "
+        "takes a free one.",
+    )
+    max_connections: int = Field(
+        10_000, ge=1, description="Client connections at a time; more wait until others close."
+    )
+    tunnel_idle_s: float = Field(
+        600.0, gt=0, description="Close a tunnel in which nothing has moved for this long."
+    )
+
+
+class FrontDoor:
+    def __init__(
+        self,
+        settings: FrontDoorSettings,
+        policy: Policy,
+        certificates: Certificates,
+        connection: Callable[[Origin | None], asyncio.Protocol],
+        upstream_proxy: str | None = None,
+        upstream_tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`connection` makes the protocol that serves HTTP, given the origin that a tunnel was
+        opened to. `upstream_tls` verifies an upstream proxy of https://. Raises ConfigError."""
+        self._settings = settings
+        self._listen = parse_listen(settings.listen)
+        self._policy = policy
+        self._certificates = certificates
+        self._connection = connection
+        self._upstream_proxy = UpstreamProxy.parse(upstream_proxy) if upstream_proxy else None
+        self._upstream_tls = upstream_tls
+        self._listeners: list[socket.socket] = []
+        self._addresses: tuple[Address, ...] = ()
+        self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._sockets: list[socket.socket] = []
+        self._counted_at = 64
+        self._warn_again_at = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tunnels: set[Tunnel] = set()
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where it listens; ports are real."""
+        return self._addresses
+
+    async def open(self) -> None:
+        """Listen. Raises ConfigError."""
+        exposed = [address for address in self._listen if not is_loopback(address.host)]
+        if exposed and self._policy.is_open_relay:
+            raise ConfigError(
+                f"listen: {exposed[0]} with --allow-host any would be an open relay: add "
+                "--proxy-auth USER:PASSWORD, name the hosts, or listen on 127.0.0.1."
+            )
+        for address in self._listen:
+            try:
+                self._listeners += await asyncio.to_thread(bind, address)
+            except ConfigError:
+                await self.close()
+                raise
+        self._addresses = tuple(
+            Address(*listener.getsockname()[:2]) for listener in self._listeners
+        )
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            loop.add_reader(listener.fileno(), self._accept, listener)
+
+    async def close(self) -> None:
+        """Stop accepting; end handshakes and tunnels. Connections handed over are not ours."""
+        loop = asyncio.get_running_loop()
+        for timer in self._paused.values():
+            timer.cancel()
+        for listener in self._listeners:
+            loop.remove_reader(listener.fileno())
+            listener.close()
+        self._listeners.clear()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for tunnel in tuple(self._tunnels):
+            tunnel.abort()
+
+    # --- accepting
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPT_BATCH):
+            if not self._has_room():
+                self._pause(listener, f"{self._settings.max_connections} connections are open")
+                return
+            try:
+                sock, _ = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if error.errno not in _OUT_OF_ROOM:
+                    log.error("cannot accept connections: %s", error)
+                self._pause(listener, error.strerror or str(error))
+                return
+            sock.setblocking(False)
+            self._sockets.append(sock)
+            task = asyncio.get_running_loop().create_task(self._serve(sock))
+            self._tasks.add(task)
+            task.add_done_callback(self._served)
+
+    def _has_room(self) -> bool:
+        """Sockets that were handed over tell of their end only when asked, so we ask seldom."""
+        limit = self._settings.max_connections
+        if len(self._sockets) >= min(self._counted_at, limit):
+            self._sockets = [sock for sock in self._sockets if sock.fileno() >= 0]
+            self._counted_at = 2 * len(self._sockets) + 64
+        return len(self._sockets) < limit
+
+    def _pause(self, listener: socket.socket, reason: str) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._warn_again_at:
+            log.warning("new connections wait: %s", reason)
+            self._warn_again_at = loop.time() + WARN_EVERY_REAL_S
+        loop.remove_reader(listener.fileno())
+        self._paused[listener] = loop.call_later(ACCEPT_PAUSE_REAL_S, self._resume, listener)
+
+    def _resume(self, listener: socket.socket) -> None:
+        del self._paused[listener]
+        asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a connection failed", exc_info=error)
+
+    # --- one connection
+
+    async def _serve(self, sock: socket.socket) -> None:
+        visit = _Visit(sock)
+        try:
+            await self._welcome(visit)
+        except (OSError, TimeoutError, EOFError) as error:
+            log.debug("connection ended: %r", error)  # it left, or said nothing
+        finally:
+            if not visit.handed_over:
+                sock.close()
+
+    async def _welcome(self, visit: _Visit) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
+                    first = await peek_method(visit.sock, b"CONNECT ")
+                    if first != b"CONNECT ":
+                        break
+                    head = await read_head(visit.sock, MAX_HEAD_BYTES)
+                request = connect.parse_connect(head)
+            except ApiError as error:
+                await linger(visit.sock, connect.refusal(error, keep_alive=False))
+                return
+            if not self._policy.admits(header(request.headers, b"proxy-authorization")):
+                refused = connect.refusal(proxy_credentials_required(), request.keep_alive)
+                if not request.keep_alive:
+                    await linger(visit.sock, refused)
+                    return
+                await asyncio.get_running_loop().sock_sendall(visit.sock, refused)
+                continue
+            await self._connect(visit, request)
+            return
+        if first[:1] == _TLS_HANDSHAKE:
+            address = visit.sock.getsockname()[0]
+            await self._hand_over(visit, None, await self._certificates.own_context(address))
+        elif first:
+            await self._hand_over(visit, None, None)
+
+    async def _connect(self, visit: _Visit, request: Connect) -> None:
+        try:
+            verdict = self._policy.verdict(request.host, request.port)
+            if verdict is Verdict.REFUSE:
+                raise self._policy.refusal(request.authority)
+            if verdict is Verdict.TUNNEL:
+                await self._tunnel(visit, request)
+            else:
+                await self._intercept(visit, request)
+        except ApiError as error:
+            await linger(visit.sock, connect.refusal(error, keep_alive=False))
+
+    async def _intercept(self, visit: _Visit, request: Connect) -> None:
+        async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
+            await asyncio.get_running_loop().sock_sendall(visit.sock, connect.ESTABLISHED)
+            first = await peek(visit.sock, 1)
+        if first == _TLS_HANDSHAKE:
+            context = await self._certificates.context(request.host)
+            await self._hand_over(visit, Origin("https", request.host, request.port), context)
+        elif first:
+            await self._hand_over(visit, Origin("http", request.host, request.port), None)
+
+    async def _tunnel(self, visit: _Visit, request: Connect) -> None:
+        loop = asyncio.get_running_loop()
+        server = await dial(
+            request.host,
+            request.port,
+            self._upstream_proxy,
+            vet=self._refuse_ourselves,
+            internal=self._policy.names(request.host, request.port),
+            proxy_tls=self._upstream_tls,
+        )
+        client = End()
+        tunnel = Tunnel(client, server, self._settings.tunnel_idle_s, self._tunnels.discard)
+        self._tunnels.add(tunnel)
+        try:
+            async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
+                await loop.sock_sendall(visit.sock, connect.ESTABLISHED)
+            visit.handed_over = True
+            await loop.connect_accepted_socket(lambda: client, visit.sock)
+        finally:
+            if not tunnel.joined:
+                tunnel.abort()
+                self._tunnels.discard(tunnel)
+
+    def _refuse_ourselves(self, address: str, port: int) -> None:
+        if is_own(self._addresses, address, port):
+            raise proxy_loop(connect.format_authority(address, port))
+
+    async def _hand_over(
+        self, visit: _Visit, origin: Origin | None, context: ssl.SSLContext | None
+    ) -> None:
+        """From here on the transport owns the socket, and closes it whatever happens."""
+        visit.handed_over = True
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: self._connection(origin),
+            visit.sock,
+            ssl=context,
+            ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT_REAL_S if context else None,
+            ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT_REAL_S if context else None,
+        )
+
+
+class _Visit:
+    """An accepted socket, and whether somebody else will close it."""
+
+    __slots__ = ("handed_over", "sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.handed_over = False

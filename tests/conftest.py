@@ -1,0 +1,54 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from fakeai_proxy.app import App
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.config import Config
+from fakeai_proxy.exchange import Exchange
+
+Serve = Callable[..., Awaitable[App]]
+
+
+class Ended:
+    """Remembers every finished exchange."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+
+    def finished(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+
+
+@asynccontextmanager
+async def serving(
+    clock: Clock | None = None, observer: Ended | None = None, **settings: object
+) -> AsyncIterator[App]:
+    """An app on a free loopback port, in this process. `settings` are Config fields; without a
+    `profile`, answers come at once."""
+    app = App(
+        Config.load(flags={"profile": "none", **settings}), clock, (observer,) if observer else ()
+    )
+    await app.start()
+    try:
+        yield app
+    finally:
+        await app.close()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """`app = await serve(mode="synth", ...)`; closed when the test ends."""
+    async with AsyncExitStack() as stack:
+
+        async def start(
+            clock: Clock | None = None, observer: Ended | None = None, **settings: object
+        ) -> App:
+            return await stack.enter_async_context(serving(clock, observer, **settings))
+
+        yield start

@@ -1,0 +1,121 @@
+"""The README's tables, made from the program. `python -m tests.documents` writes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import click
+from pydantic_core import PydanticUndefined
+
+from fakeai_proxy.config import ENVIRONMENT_PREFIX, Config
+from fakeai_proxy.profiles import hosted_names, load_hosted
+from fakeai_proxy.services import ROOMS
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+#: A mode is an expression over the sources; `sources/__init__.py` builds exactly these.
+EXPRESSIONS = {
+    "synth": "Synth()",
+    "record": "Recorder(Upstream())",
+    "replay": "Player(on_miss=Miss())",
+    "auto": "Player(on_miss=Recorder(Upstream()))",
+    "hybrid": "Player(on_miss=Synth())",
+    "pass": "Upstream()",
+}
+
+
+def _table(*rows: tuple[str, ...]) -> str:
+    head, *body = rows
+    lines = [head, tuple("---" for _ in head), *body]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines
+    )
+
+
+def modes() -> str:
+    description = Config.model_fields["mode"].description or ""
+    said = dict(part.split(": ", 1) for part in description.rstrip(".").split("; "))
+    return _table(
+        ("mode", "what it does", "as an expression"),
+        *((f"`{name}`", said[name], f"`{EXPRESSIONS[name]}`") for name in EXPRESSIONS),
+    )
+
+
+def endpoints() -> str:
+    return _table(
+        ("service", "method", "path"),
+        *(
+            (room, operation.method, f"`{operation.path}`")
+            for room, operations in ROOMS.items()
+            for operation in operations
+        ),
+    )
+
+
+def _values(annotation: Any) -> Iterator[str]:
+    if get_origin(annotation) is tuple:
+        yield "NAME..."
+    elif all(isinstance(value, str) for value in get_args(annotation)) and get_args(annotation):
+        yield from get_args(annotation)
+
+
+def options() -> str:
+    rows = []
+    for name, field in Config.model_fields.items():
+        flag = f"`--{name.replace('_', '-')}`"
+        values = " ".join(_values(field.annotation))
+        default = field.default
+        shown = "" if default in (None, (), PydanticUndefined) else f"`{default}`".lower()
+        rows.append((f"{flag} {values}".strip(), f"`{ENVIRONMENT_PREFIX}{name.upper()}`", shown,
+                     (field.description or "").rstrip(".")))  # fmt: skip
+    return _table(("flag", "environment", "default", "meaning"), *rows)
+
+
+def commands() -> str:
+    from fakeai_proxy.cli.main import root
+
+    def walk(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                below = command.get_command(context, name)
+                assert below is not None
+                yield from walk(below, f"{path} {name}")
+        else:
+            yield f"`{path}`", (command.get_short_help_str(120) or "").rstrip(".")
+
+    return _table(("command", "what it does"), *walk(root, "fakeai-proxy"))
+
+
+def profiles() -> str:
+    rows = []
+    for name in hosted_names():
+        profile = load_hosted(name)
+        assert profile is not None
+        rows.append((f"`{name}`", profile.description,
+                     "illustrative" if profile.illustrative else "measured"))  # fmt: skip
+    return _table(("name", "what it is like", "numbers"), *rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "modes": modes,
+    "endpoints": endpoints,
+    "options": options,
+    "commands": commands,
+    "profiles": profiles,
+}
+
+
+def rewritten(text: str) -> str:
+    """`text` with every table between its marks made anew."""
+    for name, make in TABLES.items():
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
+        assert marked.search(text), f"the README has no place for {name}"
+        text = marked.sub(lambda match, make=make: match[1] + make() + "\n" + match[2], text)  # type: ignore[misc]
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(rewritten(README.read_text("utf-8")), "utf-8")
