@@ -113,9 +113,7 @@ def unrecognized_arguments(names: Sequence[str]) -> ApiError:
 
 def only_allowed_when(param: str, condition: str) -> ApiError:
     """`condition` completes the sentence: "'stream' is enabled"."""
-    return ApiError(
-        400, f"The '{param}' parameter is only allowed when {condition}.", param=param
-    )
+    return ApiError(400, f"The '{param}' parameter is only allowed when {condition}.", param=param)
 
 
 def invalid_value(param: str, message: str) -> ApiError:

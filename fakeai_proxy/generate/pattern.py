@@ -7,8 +7,8 @@ engine that cannot run away has matched it.
 from __future__ import annotations
 
 import re
-import re._constants as ops  # type: ignore[import-not-found] - no stubs for the parser's opcodes
-import re._parser as parser  # type: ignore[import-not-found] - no stubs for the parser
+import re._constants as ops  # type: ignore[import-not-found]  # typeshed has no stubs
+import re._parser as parser  # type: ignore[import-not-found]  # typeshed has no stubs
 import warnings
 from functools import lru_cache
 from random import Random
@@ -38,7 +38,15 @@ _CATEGORIES = {
     ops.CATEGORY_NOT_WORD: " -.,",
 }
 #: ECMA's property classes, by what Python's parser knows.
-_PROPERTIES = {"L": "A-Za-z", "Lu": "A-Z", "Ll": "a-z", "N": "0-9", "Nd": "0-9", "P": "!-.", "Z": " "}
+_PROPERTIES = {
+    "L": "A-Za-z",
+    "Lu": "A-Z",
+    "Ll": "a-z",
+    "N": "0-9",
+    "Nd": "0-9",
+    "P": "!-.",
+    "Z": " ",
+}
 _PROPERTY = re.compile(r"\\p\{(?:\w+=)?(\w+)\}")
 
 
@@ -75,7 +83,11 @@ class Pattern:
         return Pattern(pattern)
 
     def sample(
-        self, rng: Random, chars_min: int = 0, chars_max: int = CHARS_MAX, budget: Budget | None = None
+        self,
+        rng: Random,
+        chars_min: int = 0,
+        chars_max: int = CHARS_MAX,
+        budget: Budget | None = None,
     ) -> str:
         """A matching string with so many characters. Raises SchemaError when none was found."""
         budget = budget or Budget()
@@ -88,14 +100,23 @@ class Pattern:
                 break
             if chars_min <= len(text) <= chars_max and self._matches(text):
                 return text
-        raise SchemaError((), f"no string was found that matches the pattern '{self.pattern[:200]}'.")
+        raise SchemaError(
+            (), f"no string was found that matches the pattern '{self.pattern[:200]}'."
+        )
 
 
 def _python(pattern: str) -> str:
     text = _PROPERTY.sub(lambda match: "[" + _PROPERTIES.get(match[1], "A-Za-z") + "]", pattern)
     text = re.sub(r"\[\[([^\]]*)\]\]", r"[\1]", text)
-    text = re.sub(r"\\u\{?([0-9a-fA-F]{4,6})\}?", lambda m: re.escape(chr(min(int(m[1], 16), 0x10FFFF))), text)
-    text = text.replace(r"\/", "/").replace(r"(?<", "(?P<").replace("(?P<=", "(?<=").replace("(?P<!", "(?<!")
+    text = re.sub(
+        r"\\u\{?([0-9a-fA-F]{4,6})\}?", lambda m: re.escape(chr(min(int(m[1], 16), 0x10FFFF))), text
+    )
+    text = (
+        text.replace(r"\/", "/")
+        .replace(r"(?<", "(?P<")
+        .replace("(?P<=", "(?<=")
+        .replace("(?P<!", "(?<!")
+    )
     return text.replace(r"\z", r"\Z")
 
 
@@ -158,7 +179,9 @@ class _Maker:
     def _class(self, items: list[Any]) -> str:
         negated = items[0][0] is ops.NEGATE
         if negated:
-            return self._pick([c for c in _PRINTABLE if not any(_within(c, item) for item in items[1:])])
+            return self._pick(
+                [c for c in _PRINTABLE if not any(_within(c, item) for item in items[1:])]
+            )
         op, value = self._pick(items)
         if op is ops.LITERAL:
             return chr(value)

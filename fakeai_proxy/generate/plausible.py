@@ -71,7 +71,9 @@ def _uuid(rng: Random) -> str:
 
 
 def _duration(rng: Random) -> str:
-    return rng.choice((f"P{rng.randint(1, 30)}D", f"PT{rng.randint(1, 59)}M", f"PT{rng.randint(1, 23)}H"))
+    return rng.choice(
+        (f"P{rng.randint(1, 30)}D", f"PT{rng.randint(1, 59)}M", f"PT{rng.randint(1, 23)}H")
+    )
 
 
 def _words(rng: Random, count: int) -> str:

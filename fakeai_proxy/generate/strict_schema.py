@@ -127,7 +127,9 @@ class _Check:
         self.enum_values += len(values)
         chars = sum(len(value) for value in values if isinstance(value, str))
         if self.enum_values > ENUM_VALUES_MAX:
-            raise SchemaError(path, f"the schema exceeds the maximum of {ENUM_VALUES_MAX} enum values.")
+            raise SchemaError(
+                path, f"the schema exceeds the maximum of {ENUM_VALUES_MAX} enum values."
+            )
         if len(values) > LONG_ENUM_VALUES and chars > LONG_ENUM_CHARS_MAX:
             raise SchemaError(
                 path, f"an enum of more than {LONG_ENUM_VALUES} values exceeds the maximum of "

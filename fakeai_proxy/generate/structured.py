@@ -114,7 +114,11 @@ class Schema:
                 raise SchemaError((), "the references of the schema go in a circle.")
             if "$ref" in node:
                 target = _node(resolve(self.root, node["$ref"]))
-                rest = {key: value for key, value in node.items() if key in _ASSERTIONS and key != "$ref"}
+                rest = {
+                    key: value
+                    for key, value in node.items()
+                    if key in _ASSERTIONS and key != "$ref"
+                }
                 node = merge(target, rest) if rest else target
             else:
                 parts = node["allOf"]
@@ -184,7 +188,11 @@ class Schema:
         options = [0.0] if scalar else []
         if "object" in types or (declared is None and "properties" in node):
             properties = node.get("properties", {})
-            needed = [self.height(properties[name]) for name in node.get("required", ()) if name in properties]
+            needed = [
+                self.height(properties[name])
+                for name in node.get("required", ())
+                if name in properties
+            ]
             options.append(1 + max(needed, default=0.0))
         if "array" in types:
             least = node.get("minItems", 0)
@@ -317,7 +325,9 @@ class _Walk:
         made: dict[str, Any] = {}
         for name, schema in properties.items():
             if name not in required and (
-                self._sparing(depth) or self.schema.height(schema) > _HEIGHT_MAX or self.rng.random() < 0.3
+                self._sparing(depth)
+                or self.schema.height(schema) > _HEIGHT_MAX
+                or self.rng.random() < 0.3
             ):
                 continue
             made[name] = self.value(schema, name, depth + 1)
@@ -329,7 +339,9 @@ class _Walk:
         if least > NODES_MAX:
             raise SchemaError((), "'minProperties' is too large.")
         while len(made) < least:
-            made[f"{text_for(self.rng, '', self.hints)} {len(made)}"] = self.value(extra, "", depth + 1)
+            made[f"{text_for(self.rng, '', self.hints)} {len(made)}"] = self.value(
+                extra, "", depth + 1
+            )
         return made
 
     def _array(self, node: _Node, name: str, depth: int) -> list[Any]:
@@ -345,7 +357,11 @@ class _Walk:
         count = int(min(usual, most))
         singular = name[:-1] if name.endswith("s") else name
         heads = node.get("prefixItems")
-        made = [self.value(head, singular, depth + 1) for head in heads] if isinstance(heads, list) else []
+        made = (
+            [self.value(head, singular, depth + 1) for head in heads]
+            if isinstance(heads, list)
+            else []
+        )
         attempts = 0
         seen = [orjson.dumps(item) for item in made]
         while len(made) < count:
@@ -383,7 +399,10 @@ class _Walk:
 _IMPLIED = (
     (frozenset(("properties", "required", "minProperties", "additionalProperties")), "object"),
     (frozenset(("items", "minItems", "maxItems", "prefixItems")), "array"),
-    (frozenset(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")), "number"),
+    (
+        frozenset(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")),
+        "number",
+    ),
 )
 
 
@@ -421,7 +440,11 @@ def _multiple(rng: Random, step: float, lower: _Bound, upper: _Bound) -> int | f
         (low, low_open, _), (high, high_open, _) = lower, upper
         start, end = lower[side], upper[side]
         if not (math.isfinite(start) and math.isfinite(end)):
-            start, end = (low, low + 2 * float(step)) if math.isfinite(low) else (high - 2 * float(step), high)
+            start, end = (
+                (low, low + 2 * float(step))
+                if math.isfinite(low)
+                else (high - 2 * float(step), high)
+            )
         try:
             first = math.ceil(Decimal(repr(start)) / unit)
             last = math.floor(Decimal(repr(end)) / unit)
@@ -461,4 +484,8 @@ def _between(rng: Random, lower: _Bound, upper: _Bound) -> float:
 def names_in(schema: Any) -> list[str]:
     """The words of the property names at the root, for guessing what a tool is about."""
     properties = schema.get("properties") if isinstance(schema, dict) else None
-    return [word for name in properties for word in words_of(name)] if isinstance(properties, dict) else []
+    return (
+        [word for name in properties for word in words_of(name)]
+        if isinstance(properties, dict)
+        else []
+    )

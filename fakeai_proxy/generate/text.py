@@ -43,7 +43,7 @@ _COMMON = frozenset(
     that the their them then there these they thing things think this those three through time to today
     too translate try two under understand until up us use used user using ve very want was way we well
     were what when where whether which while who whom whose why will with word words would write written
-    yes you your yourself zero""".split()
+    yes you your yourself zero""".split()  # noqa: SIM905 - a wall of quotation marks otherwise
 )
 
 
@@ -108,8 +108,7 @@ class Prose:
         """An answer of a natural length, at least `tokens_min` long, and whether it came to its end
         within `tokens_max`. It opens with the sentences of `preface`."""
         wanted = rng.lognormvariate(0.0, LENGTH_SIGMA) * LENGTH_P50_TOKENS
-        if wanted < tokens_min:
-            wanted = tokens_min
+        wanted = max(wanted, tokens_min)
         spans: list[Span] = []
         count = 0
         if preface:
@@ -193,3 +192,9 @@ def sentence(rng: Random, subject: str = "") -> str:
         return lines[rng.randrange(len(lines))].replace("{}", subject)
     lines = _lines(TOPICS[rng.randrange(len(TOPICS))])
     return lines[rng.randrange(len(lines))]
+
+
+def usual_words(tokens: Tokens) -> list[int]:
+    """Different ids that are the beginnings of words, in a fixed order."""
+    ids = {token for line in _lines("follow_ups") for token in tokens.encode(" " + line)}
+    return sorted(ids)

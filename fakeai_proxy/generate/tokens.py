@@ -161,10 +161,11 @@ class Tokens:
 
     def _encode(self, text: str) -> list[int]:
         try:
-            return self._bpe.encode_ordinary(text)  # type: ignore[no-any-return] - no stubs
+            ids: list[int] = self._bpe.encode_ordinary(text)
         except TypeError:  # lone surrogates
             whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-            return self._bpe.encode_ordinary(whole)  # type: ignore[no-any-return] - no stubs
+            ids = self._bpe.encode_ordinary(whole)
+        return ids
 
     def _piece(self, token: int) -> tuple[str, bytes] | None:
         """The text of a token and its JSON form; None where it holds parts of characters."""

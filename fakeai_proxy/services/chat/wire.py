@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -81,7 +82,9 @@ Part = TextPart | RefusalPart | ImagePart | AudioPart | FilePart
 
 _Content = Annotated[
     Annotated[str, Tag("string")]
-    | Annotated[list[Annotated[Part, Field(discriminator="type")]], Tag("array"), Field(min_length=1)],
+    | Annotated[
+        list[Annotated[Part, Field(discriminator="type")]], Tag("array"), Field(min_length=1)
+    ],
     Discriminator(_kind),
 ]
 
@@ -134,7 +137,8 @@ class AssistantMessage(Shape):
     audio: dict[str, Any] | None = None
     tool_calls: (
         Annotated[
-            list[Annotated[FunctionCall | CustomCall, Field(discriminator="type")]], Field(min_length=1)
+            list[Annotated[FunctionCall | CustomCall, Field(discriminator="type")]],
+            Field(min_length=1),
         ]
         | None
     ) = None
@@ -154,7 +158,12 @@ class FunctionMessage(Shape):
 
 
 Message = (
-    SystemMessage | AssistantMessage | UserMessage | FunctionMessage | ToolMessage | DeveloperMessage
+    SystemMessage
+    | AssistantMessage
+    | UserMessage
+    | FunctionMessage
+    | ToolMessage
+    | DeveloperMessage
 )
 
 
@@ -314,11 +323,12 @@ class ChatRequest(Shape):
     prompt_cache_key: str | None = None
     prompt_cache_options: dict[str, Any] | None = None
     prompt_cache_retention: Literal["in-memory", "in_memory", "24h"] | None = None
-    reasoning_effort: (
-        Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
-    ) = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
     response_format: (
-        Annotated[TextResponse | ObjectResponse | SchemaResponse, Field(discriminator="type")] | None
+        Annotated[TextResponse | ObjectResponse | SchemaResponse, Field(discriminator="type")]
+        | None
     ) = None
     safety_identifier: str | None = None
     seed: Annotated[int, Field(ge=-_INT64_MAX - 1, le=_INT64_MAX)] | None = None
@@ -342,7 +352,7 @@ class ChatRequest(Shape):
     web_search_options: dict[str, Any] | None = None
 
 
-def text_of(content: str | list[Part] | None) -> str:
+def text_of(content: str | Sequence[Part] | None) -> str:
     """The text in a content, its parts joined by line breaks."""
     if content is None:
         return ""
