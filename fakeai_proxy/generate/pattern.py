@@ -10,6 +10,7 @@ import re
 import re._constants as ops  # type: ignore[import-not-found]  # typeshed has no stubs
 import re._parser as parser  # type: ignore[import-not-found]  # typeshed has no stubs
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from random import Random
 from typing import Any
@@ -136,11 +137,14 @@ class _Maker:
         if op is ops.LITERAL:
             return chr(value)
         if op is ops.NOT_LITERAL:
-            return self._pick([c for c in _PLAIN if ord(c) != value])
+            return self._character([c for c in _PLAIN if ord(c) != value])
         if op is ops.ANY:
-            return self._pick(_PLAIN)
+            return self._character(_PLAIN)
         if op is ops.IN:
             return self._class(value)
+        return self._composed(op, value)
+
+    def _composed(self, op: Any, value: Any) -> str:
         if op is ops.BRANCH:
             return self.make(self._pick(value[1]))
         if op in (ops.MAX_REPEAT, ops.MIN_REPEAT, ops.POSSESSIVE_REPEAT):
@@ -179,7 +183,7 @@ class _Maker:
     def _class(self, items: list[Any]) -> str:
         negated = items[0][0] is ops.NEGATE
         if negated:
-            return self._pick(
+            return self._character(
                 [c for c in _PRINTABLE if not any(_within(c, item) for item in items[1:])]
             )
         op, value = self._pick(items)
@@ -191,7 +195,10 @@ class _Maker:
             low, high = (max(low, 32), max(high, 32)) if high >= 32 else (low, high)
             code = self.rng.randint(low, min(high, max(low, 126)))
             return chr(code) if not 0xD800 <= code <= 0xDFFF else "\ue000"
-        return self._pick(_CATEGORIES[value])
+        return self._character(_CATEGORIES[value])
+
+    def _character(self, options: Sequence[str]) -> str:
+        return str(self._pick(options))
 
     def _pick(self, options: Any) -> Any:
         if not options:
