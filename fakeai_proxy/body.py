@@ -7,6 +7,7 @@ A body that somebody wants twice (to match and then to forward, to forward and t
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from typing import IO
@@ -93,6 +94,17 @@ class Body:
         if self._source is not None:
             async for _ in self.chunks():
                 pass
+
+    def kept(self) -> bytes | int:
+        """What has been kept so far: the bytes, or a descriptor of the temporary file, which the
+        caller reads with `os.pread` (`size` bytes), whatever becomes of this body, and closes."""
+        if self._whole is not None or self._spool is None:
+            return self._whole or b""
+        if self.size > SPOOL_BYTES:
+            self._spool.flush()
+            return os.dup(self._spool.fileno())
+        self._spool.seek(0)
+        return self._spool.read()
 
     def close(self) -> None:
         """Give the temporary file back."""

@@ -56,7 +56,12 @@ class CassetteError(FakeAIError):
 
 
 class StreamCut(FakeAIError):  # noqa: N818 - an event, not a fault
-    """The reply stops here, without the end that its protocol asks for."""
+    """The reply stops here, without the end that its protocol asks for. `end` says how, in the
+    words of a recording: `reset`, `timeout` or `upstream_error`."""
+
+    def __init__(self, message: str, end: str = "reset") -> None:
+        super().__init__(message)
+        self.end = end
 
 
 # --- 400: the body ---------------------------------------------------------------------------
@@ -69,6 +74,14 @@ def unparsable_json() -> ApiError:
         "using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was "
         "sent was not valid JSON. If you have trouble figuring out how to fix this, please "
         "contact us through our help center at help.openai.com.)",
+    )
+
+
+def too_deep(levels: int) -> ApiError:
+    return ApiError(
+        400,
+        "We could not parse the JSON body of your request: objects and arrays may be nested at "
+        f"most {levels} levels deep.",
     )
 
 
@@ -258,6 +271,28 @@ def method_not_allowed(method: str, path: str, allowed: str) -> ApiError:
 # --- the proxy's own -----------------------------------------------------------------------------
 
 
+def cassette_miss(message: str, nearest: Sequence[Mapping[str, object]]) -> ApiError:
+    """404, which no SDK retries (408, 409, 429 and 5xx they do)."""
+    return ApiError(
+        404,
+        message,
+        type="cassette_error",
+        code="cassette_miss",
+        headers={"x-should-retry": "false"},
+        detail={"nearest": list(nearest)},
+    )
+
+
+def cassette_unreadable(message: str) -> ApiError:
+    return ApiError(
+        502,
+        message,
+        type="cassette_error",
+        code="cassette_unreadable",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def no_upstream(method: str, target: str) -> ApiError:
     return ApiError(
         502,
@@ -265,6 +300,16 @@ def no_upstream(method: str, target: str) -> ApiError:
         "request through the proxy (HTTPS_PROXY) instead of to it.",
         type="upstream_error",
         code="no_upstream",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def websocket_unserved(mode: str) -> ApiError:
+    return ApiError(
+        404,
+        f"WebSockets are not served in mode {mode}: only the modes that ask an upstream (record, "
+        "pass, auto) carry them.",
+        code="websocket_unserved",
         headers={"x-should-retry": "false"},
     )
 

@@ -75,6 +75,8 @@ def import_faults(room: str, source: str) -> list[str]:
         return faults
     for module, name, line in _imports(ast.parse(source)):
         if module == "fakeai_proxy":
+            if name == "__version__":
+                continue
             target = name
         elif module.startswith("fakeai_proxy."):
             target = module.split(".")[1]

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy.clock import Clock, Timer, turn
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.exchange import Chunk, Client, Exchange, Reply, Sink
+from fakeai_proxy.exchange import HIT, Chunk, Client, Exchange, Reply, Sink
 from fakeai_proxy.profiles import HostedProfile
 
 #: Bytes buffered for one reader above which its stream waits.
@@ -244,7 +244,11 @@ class Pacing:
         exchange.first_byte_at = await self._pacer.scheduler.play(client.sink, frames, dues)
 
     async def due(self, chunk: Chunk) -> None:
-        """Wait until a live chunk may leave."""
+        """Wait until a live chunk may leave: one from a recording at its age, one from an upstream
+        as it comes, unless the profile says otherwise."""
+        if self._recorded and self._reply.provenance == HIT and chunk.age_s is not None:
+            await self._pacer.scheduler.until(self._at(chunk.age_s))
+            return
         if self._gaps is not None and self._pacer.settings.timing == "profile":
             self._tokens += max(chunk.tokens, 1)
             await self._pacer.scheduler.until(self._at(self._gaps.offset_s(self._tokens)))

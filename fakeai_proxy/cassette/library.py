@@ -1,0 +1,242 @@
+"""The cassettes of this process: any number to read, at most one to write.
+
+Opening looks at labels only. Finding is a hash and a look into a dict; equal requests of a session
+are answered in recorded order, and by the last of them from then on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.draft import Draft, Sealer
+from fakeai_proxy.cassette.format import Head, Interaction, Open, decode
+from fakeai_proxy.cassette.index import Entry, Index
+from fakeai_proxy.cassette.matching import nearest
+from fakeai_proxy.cassette.redaction import Redactor
+from fakeai_proxy.cassette.segments import (
+    TOOL,
+    Segment,
+    existing_salt,
+    is_single,
+    salt_of,
+    segments_of,
+    torn_files,
+)
+from fakeai_proxy.cassette.writer import Durability, Output, Times, Writer
+from fakeai_proxy.errors import CassetteError
+
+log = logging.getLogger("fakeai_proxy")
+
+#: Decoded interactions kept at hand, by the bytes of their bodies.
+CACHE_BYTES_MAX = 16 << 20
+#: Sessions times keys whose place in the recorded order is remembered.
+CURSORS_MAX = 262_144
+#: Recordings of one route that are looked at for the nearest ones.
+COMPARED_MAX = 50_000
+
+
+class CassetteSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cassette: tuple[Path, ...] = Field(
+        (Path("recordings.fcz"),),
+        min_length=1,
+        description="Where recordings are: a directory NAME.fcz, or a file NAME.jsonl or "
+        "NAME.jsonl.zst. The first is recorded into; all are replayed from.",
+    )
+    replay_interrupted: bool = Field(
+        False,
+        description="Replay recordings of interrupted replies too, cut off where they were.",
+    )
+    durability: Durability = Field(
+        "group",
+        description="When recordings are forced to the disk: with each one, in groups of 32 or 50 "
+        "ms, or when the operating system likes. Only a power cut makes the difference.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """A tail that an interrupted write left: moved to `file`, or still in it."""
+
+    file: Path
+    size_bytes: int
+    moved: bool
+
+
+class Library:
+    """`open` it; `close` it to have everything on disk."""
+
+    def __init__(self, redactor: Redactor, index: Index, segments: list[Segment]) -> None:
+        self.redactor = redactor
+        self.index = index
+        self.segments = segments
+        self.paths: tuple[Path, ...] = ()
+        self.torn: list[Torn] = []
+        self._writer: Writer | None = None
+        self._cache: OrderedDict[tuple[Segment, int], tuple[Interaction, int]] = OrderedDict()
+        self._cache_bytes = 0
+        self._cursors: OrderedDict[tuple[str, bytes, int], int] = OrderedDict()
+
+    @classmethod
+    def open(
+        cls,
+        settings: CassetteSettings,
+        clock: Times,
+        *,
+        record: bool = False,
+        repair: bool = True,
+    ) -> Library:
+        """Raises CassetteError: a cassette that is missing (unless it is recorded into), damaged in
+        its middle, or of a newer version."""
+        first, *_ = settings.cassette
+        for path in settings.cassette:
+            if not path.exists() and not (record and path == first):
+                raise CassetteError(f"{path}: there is no such cassette")
+        salt = salt_of(first, clock.wall()) if record else existing_salt(first)
+        library = cls(Redactor(salt), Index(settings.replay_interrupted), [])
+        library.paths = settings.cassette
+        for path in dict.fromkeys(settings.cassette):
+            library._read(path, repair)
+        if record:
+            library._write_to(first, salt, clock, settings.durability)
+        return library
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def find(self, raw: bytes, authority: int, session: str = "") -> Entry | None:
+        """The next answer to a request with these very bytes; `authority` 0 matches any."""
+        key = self.index.canonical(raw)
+        return None if key is None else self.find_canonical(key, authority, session)
+
+    def find_canonical(self, key: bytes, authority: int, session: str = "") -> Entry | None:
+        entries = self.index.matching(key, authority)
+        if not entries:
+            return None
+        cursor = (session, key, authority)
+        place = self._cursors.pop(cursor, 0)
+        self._cursors[cursor] = place + 1
+        if len(self._cursors) > CURSORS_MAX:
+            self._cursors.popitem(last=False)
+        return entries[min(place, len(entries) - 1)]
+
+    def read(self, entry: Entry) -> Interaction:
+        """Raises CassetteError."""
+        where = (entry.segment, entry.place.offset)
+        cached = self._cache.get(where)
+        if cached is not None:
+            self._cache.move_to_end(where)
+            return cached[0]
+        record = self.load(entry)
+        self._keep(where, record)
+        return record
+
+    def load(self, entry: Entry) -> Interaction:
+        """The same from the disk, in any thread. Raises CassetteError."""
+        record = decode(entry.segment.line(entry.place))
+        if not isinstance(record, Interaction):
+            raise CassetteError(f"{entry.segment.path}: no interaction at {entry.place.offset}")
+        return record
+
+    def read_open(self, entry: Entry) -> Open:
+        """The beginning of an interaction that has no end. Raises CassetteError."""
+        record = decode(entry.segment.line(entry.place))
+        if not isinstance(record, Open):
+            raise CassetteError(f"{entry.segment.path}: no opening at {entry.place.offset}")
+        return record
+
+    def blob(self, entry: Entry, blob: Blob) -> Iterator[bytes]:
+        return entry.segment.blobs.read(blob)
+
+    def nearest(self, route: int, simhash: int, count: int = 3) -> list[Entry]:
+        """Recordings of the same method and path, the most alike first."""
+        candidates = self.index.on_route(route)[-COMPARED_MAX:]
+        return nearest(((entry.label.simhash, entry) for entry in candidates), simhash, count)
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    @property
+    def dropped(self) -> int:
+        """Interactions that were not recorded because the disk was too slow."""
+        return self._writer.dropped if self._writer else 0
+
+    @property
+    def writer(self) -> Writer:
+        if self._writer is None:
+            raise CassetteError("this cassette is open for reading only")
+        return self._writer
+
+    def begin(self, draft: Draft) -> None:
+        self.writer.open(draft)
+
+    def append(self, draft: Draft) -> Future[bool]:
+        return self.writer.append(draft)
+
+    def drop(self, record_id: str, reason: str) -> None:
+        self.writer.drop(record_id, reason)
+
+    def close(self) -> None:
+        """Blocks until what is queued is on disk."""
+        if self._writer is not None:
+            self._writer.close()
+
+    # --- opening ---------------------------------------------------------------------------------
+
+    def _read(self, path: Path, repair: bool) -> None:
+        if not path.exists():
+            return
+        self.torn += [Torn(file, file.stat().st_size, True) for file in torn_files(path)]
+        for segment in segments_of(path):
+            self.segments.append(segment)
+            for label, place in segment.scan():
+                self.index.add(segment, label, place)
+            if segment.torn_bytes and not (repair and self._set_aside(segment)):
+                self.torn.append(Torn(segment.path, segment.torn_bytes, False))
+
+    def _set_aside(self, segment: Segment) -> bool:
+        size = segment.torn_bytes
+        moved = segment.set_torn_aside()
+        if moved:
+            self.torn = [torn for torn in self.torn if torn.file != segment.torn_path]
+            self.torn.append(Torn(segment.torn_path, size, True))
+        return moved
+
+    def _write_to(self, path: Path, salt: bytes, clock: Times, durability: Durability) -> None:
+        head = Head(TOOL, clock.wall(), salt)
+        output = Output(path, head)
+        if is_single(path):
+            output.prepare()
+        if is_single(path) and self.segments and self.segments[0].path == path:
+            output.segment = self.segments[0]
+        else:
+            self.segments.append(output.segment)
+        sealer = Sealer(self.redactor, output.segment.blobs, durability != "none", is_single(path))
+        self._writer = Writer(output, sealer, clock, self.index.add, durability)
+
+    def _keep(self, where: tuple[Segment, int], record: Interaction) -> None:
+        size = 2048 + _body_bytes(record)
+        if size > CACHE_BYTES_MAX // 16:
+            return
+        self._cache[where] = (record, size)
+        self._cache_bytes += size
+        while self._cache_bytes > CACHE_BYTES_MAX:
+            _, (_, freed) = self._cache.popitem(last=False)
+            self._cache_bytes -= freed
+
+
+def _body_bytes(record: Interaction) -> int:
+    bodies = [record.request.body, record.response.body if record.response else b""]
+    return sum(len(body) for body in bodies if isinstance(body, bytes))
+
+
+def settings_for(paths: Sequence[Path]) -> CassetteSettings:
+    """Settings to look into these cassettes, interrupted recordings included."""
+    return CassetteSettings(cassette=tuple(paths), replay_interrupted=True)

@@ -1,0 +1,292 @@
+"""When two requests are the same request.
+
+Two keys. The raw key hashes the bytes as they came and costs microseconds; the canonical key hashes
+what they mean: JSON with sorted keys but exact numbers, strings and array order, multipart by its
+parts, the query sorted, a few headers. Credentials are in neither.
+
+The authority is a column beside the keys rather than inside them, so that one recording serves a
+client of the upstream's own host (through HTTPS_PROXY), a client whose base URL we are (the upstream
+is then the configured one) and, where no upstream is configured, any host's recording at all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from json.encoder import encode_basestring
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+
+from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
+from fakeai_proxy.cassette.shapes import CREDENTIAL_PARAMETERS
+from fakeai_proxy.exchange import Headers, Origin, header
+
+#: Bodies above this are compared by their bytes alone.
+CANONICAL_BYTES_MAX = 64 << 20
+#: Headers that change what is asked for. `content-type` and `content-encoding` count in the raw key
+#: as sent; in the canonical key as family and not at all.
+MEANINGFUL_HEADERS = (b"anthropic-version", b"anthropic-beta", b"openai-beta", b"range")
+_RAW_HEADERS = frozenset((*MEANINGFUL_HEADERS, b"content-type", b"content-encoding"))
+_JSON = re.compile(r"(application|text)/([\w.+-]+\+)?json")
+_SHINGLED_WORDS_MAX = 20_000
+_WORD = re.compile(rb"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """`url` is `scheme://authority`, both are "" where the host is not known."""
+
+    url: str
+    authority: str
+    target: str
+
+
+def destination(origin: Origin | None, target: str, upstream: str | None) -> Destination:
+    """Whom a request is meant for: the host it names, else the configured upstream, under whose
+    path its target is then put unless it starts with that path already."""
+    if origin is not None:
+        return Destination(origin.url, origin.authority.lower(), target)
+    if upstream is None:
+        return Destination("", "", target)
+    parts = urlsplit(upstream)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    base = Origin(parts.scheme, parts.hostname or "", port)
+    prefix = parts.path.rstrip("/")
+    if prefix and not (target.startswith(prefix) and target[len(prefix) :][:1] in ("", "/", "?")):
+        target = prefix + target
+    return Destination(base.url, base.authority.lower(), target)
+
+
+def authority_hash(authority: str) -> int:
+    """64 bits; 0 for no authority."""
+    return hash64(authority.lower().encode("utf-8", "surrogateescape")) if authority else 0
+
+
+def route_hash(method: str, target: str) -> int:
+    path = target.partition("?")[0]
+    return hash64(f"{method.upper()} {path}".encode("utf-8", "surrogateescape"))
+
+
+def hash64(data: bytes) -> int:
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
+
+
+# --- the raw key -------------------------------------------------------------------------------
+
+
+def raw_key(method: str, target: str, headers: Headers, body: bytes) -> bytes:
+    hashed = raw_hash(method, target, headers)
+    hashed.update(body)
+    return hashed.digest()
+
+
+def raw_hash(method: str, target: str, headers: Headers) -> blake2b:
+    """The hash before the body, to be fed with it piece by piece."""
+    chosen = [
+        b"%b:%b\n" % (lower, value)
+        for name, value in headers
+        if (lower := name.lower()) in _RAW_HEADERS
+    ]
+    start = f"{method} {target}\n".encode("utf-8", "surrogateescape")
+    return blake2b(start + b"".join(chosen) + b"\n", digest_size=16)
+
+
+# --- the canonical key ---------------------------------------------------------------------------
+
+
+def canonical_key(method: str, target: str, headers: Headers, body: bytes) -> bytes:
+    return key_of(method, target, headers, canonical_body(headers, body))
+
+
+def large_key(method: str, target: str, headers: Headers, raw: bytes) -> bytes:
+    """The key of a body that is too large to be looked into: its raw key stands for it."""
+    return key_of(method, target, headers, b"raw\n" + raw)
+
+
+def key_of(method: str, target: str, headers: Headers, body: bytes) -> bytes:
+    path, _, query = target.partition("?")
+    lines = [method.upper(), path, *(f"?{name}={value}" for name, value in sorted_query(query))]
+    lines += [f"{name}:{value}" for name, value in meaningful(headers)]
+    start = "\n".join(lines).encode("utf-8", "surrogateescape")
+    hashed = blake2b(b"%d\n" % len(start) + start, digest_size=16)
+    hashed.update(body)
+    return hashed.digest()
+
+
+def sorted_query(query: str) -> list[tuple[str, str]]:
+    """By name; repeats stay, in their order. Without credentials."""
+    pairs = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+    return sorted(
+        (pair for pair in pairs if pair[0].lower() not in CREDENTIAL_PARAMETERS),
+        key=lambda pair: pair[0],
+    )
+
+
+def meaningful(headers: Headers) -> list[tuple[str, str]]:
+    """The headers that count, sorted, the content type as its family."""
+    found = [
+        (
+            name.lower().decode("latin-1"),
+            ",".join(value.decode("latin-1").replace(" ", "").split(",")),
+        )
+        for name, value in headers
+        if name.lower() in MEANINGFUL_HEADERS
+    ]
+    return [*sorted(found), ("content-type", content_type(headers))]
+
+
+def content_type(headers: Headers) -> str:
+    """Type and parameters in lower case, without boundary and charset."""
+    value = (header(headers, b"content-type") or b"").decode("latin-1").lower()
+    family, *parameters = [part.strip() for part in value.split(";")]
+    kept = [part for part in parameters if part and not part.startswith(("boundary=", "charset="))]
+    return ";".join((family, *sorted(kept)))
+
+
+def canonical_body(headers: Headers, body: bytes) -> bytes:
+    """What the body means, as bytes; the body itself where nothing is known about it."""
+    applied = codings(headers)
+    if applied:
+        try:
+            body = decoded_whole(body, applied, CANONICAL_BYTES_MAX)
+        except Undecodable:
+            return b"bytes\n" + body
+    family = content_type(headers).partition(";")[0]
+    if family == "application/x-www-form-urlencoded":
+        return b"form\n" + repr(sorted_query(body.decode("latin-1"))).encode()
+    if family.startswith("multipart/"):
+        parts = multipart(headers, body)
+        if parts is not None:
+            return b"parts\n" + repr(parts).encode("utf-8", "backslashreplace")
+    elif _JSON.fullmatch(family) or (family in ("", "text/plain") and body[:1] in (b"{", b"[")):
+        text = canonical_json(body)
+        if text is not None:
+            return b"json\n" + text
+    return b"bytes\n" + body
+
+
+class _Number(str):
+    """A number as it was written: 1, 1.0 and 1e0 are three."""
+
+    __slots__ = ()
+
+
+def parse_json(body: bytes) -> Any:
+    """The value with its numbers as written and repeated keys kept. Raises ValueError."""
+    try:
+        return json.loads(
+            body.decode("utf-8"),
+            parse_int=_Number,
+            parse_float=_Number,
+            parse_constant=_Number,
+            object_pairs_hook=_object,
+        )
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+class _Repeats(list[tuple[str, Any]]):
+    """An object that has a key twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Repeats:
+    value = dict(pairs)
+    return value if len(value) == len(pairs) else _Repeats(pairs)
+
+
+def canonical_json(body: bytes) -> bytes | None:
+    """Sorted keys, no white space; None when it is not JSON."""
+    try:
+        out: list[str] = []
+        _write(parse_json(body), out)
+    except (ValueError, RecursionError):
+        return None
+    return "".join(out).encode("utf-8", "surrogatepass")
+
+
+def _write(value: Any, out: list[str]) -> None:
+    kind = type(value)
+    if kind is str:
+        out.append(encode_basestring(value))
+    elif kind is _Number:
+        out.append(value)
+    elif kind is dict or kind is _Repeats:
+        pairs = value.items() if kind is dict else value
+        mark = "{"
+        for name, child in sorted(pairs, key=lambda pair: pair[0]):
+            out.append(f"{mark}{encode_basestring(name)}:")
+            _write(child, out)
+            mark = ","
+        out.append("{}" if mark == "{" else "}")
+    elif kind is list:
+        mark = "["
+        for child in value:
+            out.append(mark)
+            _write(child, out)
+            mark = ","
+        out.append("[]" if mark == "[" else "]")
+    else:
+        out.append({True: "true", False: "false", None: "null"}[value])
+
+
+def multipart(headers: Headers, body: bytes) -> list[tuple[str, str]] | None:
+    """Each part's headers (sorted, lower-case names) and the hash of its content; None when the
+    body is not well formed."""
+    value = header(headers, b"content-type") or b""
+    match = re.search(rb'(?i)boundary="?([^";]{1,200})"?', value)
+    if match is None:
+        return None
+    border = b"\r\n--" + match[1].strip()
+    _preamble, *pieces = (b"\r\n" + body).split(border)
+    if not pieces or not pieces[-1].startswith(b"--"):
+        return None
+    parts = []
+    for piece in pieces[:-1]:
+        head, blank, content = piece.partition(b"\r\n\r\n")
+        if not blank:
+            return None
+        lines = sorted(_part_header(line) for line in head.split(b"\r\n") if line.strip())
+        parts.append(("\n".join(lines), blake2b(content, digest_size=16).hexdigest()))
+    return parts
+
+
+def _part_header(line: bytes) -> str:
+    name, _, value = line.decode("latin-1").partition(":")
+    return f"{name.strip().lower()}:{value.strip()}"
+
+
+# --- likeness ------------------------------------------------------------------------------------
+
+
+def simhash(text: bytes) -> int:
+    """64 bits that differ little where texts differ little: three-word shingles, majority of each
+    bit. Looks at the first 20,000 words."""
+    words = _WORD.findall(text[: _SHINGLED_WORDS_MAX * 16])[:_SHINGLED_WORDS_MAX]
+    if not words:
+        return 0
+    known: dict[bytes, int] = {}
+    hashes = np.fromiter(
+        (known[word] if word in known else known.setdefault(word, hash64(word)) for word in words),
+        np.uint64,
+        len(words),
+    )
+    mixed = hashes * np.uint64(0x9E3779B97F4A7C15)
+    for distance, odd in ((1, 0xC2B2AE3D27D4EB4F), (2, 0x165667B19E3779F9)):
+        if len(hashes) > distance:
+            shifted = np.zeros_like(hashes)
+            shifted[:-distance] = hashes[distance:]
+            mixed ^= shifted * np.uint64(odd)
+    bits = np.unpackbits(mixed.view(np.uint8).reshape(-1, 8), axis=1)
+    majority = np.packbits(bits.sum(axis=0) * 2 > len(words))
+    return int.from_bytes(majority.tobytes(), "big")
+
+
+def nearest(candidates: Iterable[tuple[int, Any]], wanted: int, count: int) -> list[Any]:
+    """The `count` candidates (SimHash, thing) whose hash is closest; earlier ones first at a tie."""
+    ranked = sorted(candidates, key=lambda candidate: (candidate[0] ^ wanted).bit_count())
+    return [thing for _, thing in ranked[:count]]

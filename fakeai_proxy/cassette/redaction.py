@@ -1,0 +1,297 @@
+"""Secrets never reach the disk.
+
+Headers pass by an allow-list; credentials become typed placeholders of the same length, tagged with
+a salted hash, so that cuts stay valid and equal secrets stay equal. What cannot be looked into is
+not stored. Knows the bytes of one message; nothing of files or of matching.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from urllib.parse import unquote_to_bytes
+
+from fakeai_proxy.cassette import sse
+from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
+from fakeai_proxy.cassette.format import Interaction
+from fakeai_proxy.cassette.shapes import (
+    CREDENTIAL_HEADERS,
+    CREDENTIAL_PARAMETERS,
+    PLACEHOLDER,
+    SECRET_BYTES_MAX,
+    echoes_of,
+    matches,
+)
+from fakeai_proxy.exchange import Headers, header
+
+#: Request headers that are stored; `x-stainless-*` (the SDKs' own description) is too.
+REQUEST_HEADERS = frozenset(
+    (
+        b"accept", b"accept-encoding", b"accept-language", b"anthropic-beta", b"anthropic-version",
+        b"content-encoding", b"content-length", b"content-type", b"host", b"idempotency-key",
+        b"openai-beta", b"range", b"user-agent", b"x-fakeai-session",
+    )
+)  # fmt: skip
+_REQUEST_PREFIXES = (b"x-stainless-",)
+_DROPPED = frozenset((b"set-cookie", b"set-cookie2", b"authorization", b"proxy-authenticate"))
+_MASKED = frozenset((b"openai-organization", b"openai-project", b"anthropic-organization-id"))
+#: Bodies that may be stored although their coding cannot be undone.
+_MEDIA = re.compile(rb"(?i)(image|audio|video|font)/")
+_LINES = re.compile(rb"(?i)text/event-stream|application/(x-)?(ndjson|jsonl|json-seq)")
+_PARAMETER = re.compile(rb"([?&;])([^=&;?#]{1,64})=([^&;#]*)")
+#: What an encoded body may decode to; above it, it is not stored.
+DECODED_BYTES_MAX = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A body fit for the disk. `recoded`: it is stored decoded, its coding is gone. `withheld`
+    says why it is not stored at all."""
+
+    data: bytes
+    recoded: bool = False
+    withheld: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A secret that is in a record. `shown` is its beginning and length."""
+
+    where: str
+    kind: str
+    shown: str
+
+
+def credentials(target: str, headers: Headers) -> list[bytes]:
+    """Every credential the request itself carried, bare."""
+    found = []
+    for name, value in headers:
+        scheme = CREDENTIAL_HEADERS.get(name.lower())
+        if scheme is not None:
+            match = scheme.match(value)
+            found.append((value[match.end() :] if match else value).strip())
+    for match in _PARAMETER.finditer(_bytes(target)):
+        if _name(match[2]) in CREDENTIAL_PARAMETERS:
+            found += [match[3], unquote_to_bytes(match[3])]
+    return [secret for secret in found if secret]
+
+
+def is_lines(headers: Headers) -> bool:
+    """Whether a body is a stream of lines over which one text may be scattered."""
+    return _LINES.match(header(headers, b"content-type") or b"") is not None
+
+
+def is_media(headers: Headers) -> bool:
+    return _MEDIA.match(header(headers, b"content-type") or b"") is not None
+
+
+class Redactor:
+    """`salt` is the cassette's own: tags of two cassettes cannot be compared."""
+
+    def __init__(self, salt: bytes) -> None:
+        self._salt = salt
+
+    def tag(self, secret: bytes) -> str:
+        return blake2b(secret, digest_size=16, key=self._salt).hexdigest()
+
+    def placeholder(self, kind: str, secret: bytes, size: int | None = None) -> bytes:
+        """`size` bytes long; without it as long as it reads best."""
+        tag = self.tag(secret)
+        full = f"REDACTED.{kind}.{tag[:12]}".encode()
+        if size is None or size >= len(full):
+            return full.ljust(size or 0, b"x")
+        return (b"R-" + tag.encode())[:size]
+
+    def scrub(self, data: bytes, echoes: tuple[bytes, ...], lines: bool = False) -> bytes:
+        """`data` with every secret replaced, length unchanged; the same object when clean."""
+        clean = self._replaced(data, matches(data, echoes))
+        if lines:
+            clean = self._unscattered(clean, echoes)
+        return clean
+
+    def scrub_pieces(self, pieces: Iterable[bytes], echoes: tuple[bytes, ...]) -> Iterator[bytes]:
+        """The same over a body too large to hold."""
+        for data, found in _windows(pieces, echoes):
+            yield self._replaced(data, found)
+
+    def finds(self, pieces: Iterable[bytes], echoes: tuple[bytes, ...]) -> bool:
+        """Whether there is a secret in a body too large to hold; reads all of it."""
+        return sum(len(found) for _, found in _windows(pieces, echoes)) > 0
+
+    def body(self, data: bytes, headers: Headers, echoes: tuple[bytes, ...]) -> Cleaned:
+        lines, applied = is_lines(headers), codings(headers)
+        if not applied:
+            return Cleaned(self.scrub(data, echoes, lines))
+        try:
+            plain = decoded_whole(data, applied, DECODED_BYTES_MAX)
+        except Undecodable as error:
+            if is_media(headers):
+                return Cleaned(self.scrub(data, echoes))
+            return Cleaned(b"", withheld=f"content-encoding cannot be undone: {error}")
+        clean = self.scrub(plain, echoes, lines)
+        if clean is plain and self.scrub(data, echoes) is data:
+            return Cleaned(data)
+        return Cleaned(clean, recoded=True)
+
+    def request_headers(self, headers: Headers, echoes: tuple[bytes, ...]) -> Headers:
+        kept = []
+        for name, value in headers:
+            lower = name.lower()
+            if lower in CREDENTIAL_HEADERS:
+                match = CREDENTIAL_HEADERS[lower].match(value)
+                scheme, secret = (match[0], value[match.end() :]) if match else (b"", value)
+                kept.append((name, scheme + self._typed(secret.strip())))
+            elif lower in REQUEST_HEADERS or lower.startswith(_REQUEST_PREFIXES):
+                kept.append((name, self.scrub(value, echoes)))
+        return tuple(kept)
+
+    def response_headers(self, headers: Headers, echoes: tuple[bytes, ...]) -> Headers:
+        return tuple(
+            (
+                self.scrub(name, echoes),
+                self.placeholder("organization", value)
+                if name.lower() in _MASKED
+                else self.scrub(value, echoes),
+            )
+            for name, value in headers
+            if name.lower() not in _DROPPED
+        )
+
+    def target(self, target: str, echoes: tuple[bytes, ...]) -> str:
+        def hide(match: re.Match[bytes]) -> bytes:
+            if _name(match[2]) in CREDENTIAL_PARAMETERS and match[3]:
+                return match[1] + match[2] + b"=" + self._typed(match[3])
+            return match[0]
+
+        raw = self.scrub(_PARAMETER.sub(hide, _bytes(target)), echoes)
+        if matches(unquote_to_bytes(raw), echoes):  # hidden behind percent signs
+            path, mark, query = raw.partition(b"?")
+            pieces = re.split(rb"([/&=;])", query if mark else path)
+            cleaned = b"".join(
+                self.placeholder("url", piece)
+                if matches(unquote_to_bytes(piece), echoes)
+                else piece
+                for piece in pieces
+            )
+            raw = path + mark + cleaned if mark else cleaned
+            if matches(unquote_to_bytes(raw), echoes):
+                raw = self.placeholder("url", raw)
+        return raw.decode("utf-8", "surrogateescape")
+
+    def auth(self, target: str, headers: Headers) -> dict[str, str]:
+        """How the request authenticated, and whose tag it bears."""
+        found = credentials(target, headers)
+        if not found:
+            return {}
+        for name, _ in headers:
+            if name.lower() in CREDENTIAL_HEADERS:
+                return {"scheme": name.lower().decode("latin-1"), "tag": self.tag(found[0])[:12]}
+        return {"scheme": "query", "tag": self.tag(found[0])[:12]}
+
+    def _typed(self, secret: bytes) -> bytes:
+        if PLACEHOLDER.fullmatch(secret):
+            return secret
+        known = matches(secret)
+        return self.placeholder(known[0][2] if known else "credential", secret)
+
+    def _replaced(self, data: bytes, found: list[tuple[int, int, str]]) -> bytes:
+        if not found:
+            return data
+        out, position = [], 0
+        for start, end, kind in found:
+            out += [data[position:start], self.placeholder(kind, data[start:end], end - start)]
+            position = end
+        return b"".join((*out, data[position:]))
+
+    def _unscattered(self, data: bytes, echoes: tuple[bytes, ...]) -> bytes:
+        """Secrets that are spelled over several frames."""
+        changed: bytearray | None = None
+        for places in sse.scattered(data):
+            text = b"".join([data[start:end] for start, end in places])
+            found = matches(text, echoes)
+            if found:
+                clean = self._replaced(text, found)
+                changed = changed or bytearray(data)
+                position = 0
+                for start, end in places:
+                    changed[start:end] = clean[position : position + end - start]
+                    position += end - start
+        return data if changed is None else bytes(changed)
+
+
+def _windows(
+    pieces: Iterable[bytes], echoes: tuple[bytes, ...]
+) -> Iterator[tuple[bytes, list[tuple[int, int, str]]]]:
+    """Stretches of a body with the secrets in each; a tail is kept back until what follows it has
+    been seen, so that none is cut in two."""
+    held = b""
+    for piece in pieces:
+        held += piece
+        if len(held) > 4 * SECRET_BYTES_MAX:
+            safe = len(held) - SECRET_BYTES_MAX
+            found = matches(held, echoes)
+            for start, end, _ in found:
+                if start < safe < end:
+                    safe = start
+            yield held[:safe], [match for match in found if match[1] <= safe]
+            held = held[safe:]
+    if held:
+        yield held, matches(held, echoes)
+
+
+def verify_secrets(record: Interaction) -> list[Finding]:
+    """What looks like a secret in a record that is on disk; bodies in files of their own aside."""
+    findings = _in_bytes("request target", unquote_to_bytes(_bytes(record.request.target)))
+    for name, value in record.request.headers:
+        findings += _in_bytes(f"request header {name.decode('latin-1')}", value)
+        if name.lower() in CREDENTIAL_HEADERS:
+            secret = credentials("", ((name, value),))
+            if secret and not PLACEHOLDER.fullmatch(secret[0]):
+                findings.append(_finding("request header", "credential", secret[0]))
+    findings += _in_body("request body", record.request.body, record.request.headers)
+    if record.response is not None:
+        for name, value in record.response.headers:
+            findings += _in_bytes(f"response header {name.decode('latin-1')}", value)
+            if name.lower() in _DROPPED:
+                findings.append(_finding("response header", name.decode("latin-1"), value))
+        findings += _in_body("response body", record.response.body, record.response.headers)
+    return findings
+
+
+def _in_body(where: str, body: object, headers: Headers) -> list[Finding]:
+    if not isinstance(body, bytes):
+        return []
+    applied = codings(headers)
+    findings = _in_bytes(where, body)
+    if applied:
+        try:
+            body = decoded_whole(body, applied, DECODED_BYTES_MAX)
+        except Undecodable as error:
+            return [] if is_media(headers) else [Finding(where, "undecodable", str(error))]
+        findings += _in_bytes(where, body)
+    if is_lines(headers):
+        for places in sse.scattered(body):
+            text = b"".join([body[start:end] for start, end in places])
+            findings += _in_bytes(f"{where}, over several frames", text)
+    return findings
+
+
+def _in_bytes(where: str, data: bytes) -> list[Finding]:
+    return [_finding(where, kind, data[start:end]) for start, end, kind in matches(data)]
+
+
+def _finding(where: str, kind: str, secret: bytes) -> Finding:
+    return Finding(where, kind, f"{secret[:6].decode('latin-1')}... ({len(secret)} bytes)")
+
+
+def _bytes(target: str) -> bytes:
+    return target.encode("utf-8", "surrogateescape")
+
+
+def _name(parameter: bytes) -> str:
+    return unquote_to_bytes(parameter).decode("latin-1").lower()
+
+
+__all__ = ["Cleaned", "Finding", "Redactor", "credentials", "echoes_of", "verify_secrets"]

@@ -1,0 +1,256 @@
+"""Cassettes on disk: `NAME.fcz/` with one live file a process, or a single `NAME.jsonl[.zst]`.
+
+A segment is one append-only file of records. Its writer holds a lock on it, so that a tail that is
+being written is never taken for one whose writer died; the latter is moved to `*.torn`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import mmap
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import zstandard
+
+from fakeai_proxy import __version__
+from fakeai_proxy.cassette import frames
+from fakeai_proxy.cassette.blobs import BlobStore
+from fakeai_proxy.cassette.format import KEY_PROFILE, VERSION, Head, decode
+from fakeai_proxy.cassette.frames import Label, Place
+from fakeai_proxy.cassette.index import label_of
+from fakeai_proxy.errors import CassetteError
+
+try:
+    import fcntl
+except ImportError:  # Windows: one process a cassette, by agreement
+    fcntl = None  # type: ignore[assignment]  # the module is absent there
+
+log = logging.getLogger("fakeai_proxy")
+
+TOOL = f"fakeai-proxy {__version__}"
+SUFFIX = ".fcz"
+_MANIFEST = "manifest.json"
+_SALT_BYTES = 16
+
+
+class Segment:
+    """One file of records."""
+
+    def __init__(self, path: Path, blobs: BlobStore) -> None:
+        self.path = path
+        self.blobs = blobs
+        self.torn_bytes = 0
+        self._plain = path.suffix == ".jsonl"
+        #: A zstd file that another program compressed whole, decompressed.
+        self._whole: bytes | None = None
+
+    def scan(self, every_checksum: bool = False) -> Iterator[tuple[Label, Place]]:
+        """The labels of its records; sets `torn_bytes`. Raises CassetteError."""
+        self.torn_bytes = 0
+        size = self.path.stat().st_size
+        if not size:
+            return
+        with (
+            self.path.open("rb") as file,
+            mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data,
+        ):
+            if not self._plain and frames.labelled(data[:4]):
+                yield from self._labelled(data, size, every_checksum)
+                return
+            whole = data[:]
+        if not self._plain:
+            try:
+                with zstandard.ZstdDecompressor().stream_reader(
+                    whole, read_across_frames=True
+                ) as reader:
+                    self._whole = whole = reader.read()
+            except zstandard.ZstdError as error:
+                raise CassetteError(f"{self.path}: {error}") from None
+        yield from self._lines(whole)
+
+    def line(self, place: Place) -> bytes:
+        """The record's line. Raises CassetteError."""
+        if self._whole is not None:
+            return self._whole[place.offset : place.offset + place.length]
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            try:
+                data = os.pread(descriptor, place.length, place.offset)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise CassetteError(f"{self.path}: {error}") from None
+        if len(data) != place.length:
+            raise CassetteError(f"{self.path}: shorter than when it was opened")
+        return data if self._plain else frames.unpack(data)
+
+    def set_torn_aside(self) -> bool:
+        """Move the torn tail to `*.torn`; False while another process writes this file, or where
+        nothing may be written."""
+        try:
+            with self.path.open("r+b") as file:
+                if not lock(file.fileno()):
+                    return False
+                start = file.seek(0, os.SEEK_END) - self.torn_bytes
+                file.seek(start)
+                tail = file.read()
+                with self.torn_path.open("ab") as torn:
+                    torn.write(tail)
+                    torn.flush()
+                    os.fsync(torn.fileno())
+                file.truncate(start)
+        except PermissionError:
+            return False
+        log.warning("%s: %d bytes of an interrupted write were moved to %s",
+                    self.path, len(tail), self.torn_path.name)  # fmt: skip
+        return True
+
+    @property
+    def torn_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".torn")
+
+    def _labelled(
+        self, data: mmap.mmap, size: int, every_checksum: bool
+    ) -> Iterator[tuple[Label, Place]]:
+        def broken(position: int) -> None:
+            self.torn_bytes = size - position
+
+        check_from = 0 if every_checksum else max(0, size - frames.CHECKED_TAIL_BYTES)
+        with memoryview(data) as view:
+            scan = frames.scan(view, broken, check_from)
+            try:
+                yield from scan
+            finally:
+                scan.close()  # type: ignore[attr-defined]  # a generator: its view of the map must go
+
+    def _lines(self, data: bytes) -> Iterator[tuple[Label, Place]]:
+        for number, place in enumerate(frames.lines(data), 1):
+            end = place.offset + place.length
+            try:
+                record = decode(data[place.offset : end])
+            except CassetteError as error:
+                if end == len(data) and self._plain:  # the last line, without its newline
+                    self.torn_bytes = place.length
+                    return
+                raise CassetteError(f"{self.path}:{number}: {error}") from None
+            yield label_of(record), place
+
+
+def segments_of(path: Path) -> list[Segment]:
+    """The files of a cassette in recorded order. Raises CassetteError."""
+    if path.is_dir():
+        found = [*sorted(path.glob("seg-*.jsonl.zst")), *sorted(path.glob("live-*.jsonl.zst"))]
+        if not found and not (path / _MANIFEST).exists() and any(path.iterdir()):
+            raise CassetteError(f"{path}: a directory, but no cassette (it has no {_MANIFEST})")
+        return [Segment(file, BlobStore(path / "blobs")) for file in found]
+    if not is_single(path):
+        raise CassetteError(f"{path}: a cassette is NAME{SUFFIX}/, NAME.jsonl or NAME.jsonl.zst")
+    return [Segment(path, BlobStore(single_blobs(path)))] if path.exists() else []
+
+
+def is_single(path: Path) -> bool:
+    return path.name.endswith((".jsonl", ".jsonl.zst"))
+
+
+def single_blobs(path: Path) -> Path:
+    """Where the large bodies of a single-file cassette lie."""
+    return path.with_name(path.name + ".blobs")
+
+
+def torn_files(path: Path) -> list[Path]:
+    """What was set aside at this or an earlier opening."""
+    if path.is_dir():
+        return sorted(path.glob("*.torn"))
+    return [torn] if (torn := path.with_name(path.name + ".torn")).exists() else []
+
+
+def lock(descriptor: int) -> bool:
+    """Become the file's writer, until it is closed; False if there is one."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def salt_of(path: Path, created_at: float) -> bytes:
+    """The cassette's salt; makes the directory and its manifest where there is none. Processes that
+    start at once agree on one manifest."""
+    if is_single(path):
+        return _salt_of_file(path)
+    path.mkdir(parents=True, exist_ok=True)
+    manifest = path / _MANIFEST
+    if not manifest.exists():
+        _create(
+            manifest,
+            {
+                "version": VERSION,
+                "tool": TOOL,
+                "created_at": created_at,
+                "key_profile": KEY_PROFILE,
+                "salt": secrets.token_hex(_SALT_BYTES),
+            },
+        )
+    return salt_of_manifest(manifest)
+
+
+def salt_of_manifest(manifest: Path) -> bytes:
+    try:
+        fields = json.loads(manifest.read_bytes())
+        if int(fields["version"]) > VERSION:
+            raise CassetteError(
+                f"{manifest}: version {fields['version']} is newer than this program"
+            )
+        return bytes.fromhex(fields["salt"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CassetteError(f"{manifest}: no manifest of a cassette ({error!r})") from None
+
+
+def existing_salt(path: Path) -> bytes:
+    """The salt of a cassette that is only read; a fresh one where it has none."""
+    if is_single(path):
+        return _salt_of_file(path)
+    manifest = path / _MANIFEST
+    return salt_of_manifest(manifest) if manifest.exists() else secrets.token_bytes(_SALT_BYTES)
+
+
+def _salt_of_file(path: Path) -> bytes:
+    if path.exists():
+        segment = Segment(path, BlobStore(single_blobs(path)))
+        for label, place in segment.scan():
+            if label.kind == frames.HEAD:
+                record = decode(segment.line(place))
+                if isinstance(record, Head):
+                    return record.salt
+            break
+    return secrets.token_bytes(_SALT_BYTES)
+
+
+def _create(path: Path, fields: dict[str, object]) -> None:
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(fields, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass  # another process was first: its manifest counts
+    finally:
+        temporary.unlink()
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

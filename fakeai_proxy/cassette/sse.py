@@ -1,0 +1,72 @@
+"""Server-sent events as bytes: where a stream ends, what its frames say, what its text is.
+
+Text that a model writes token by token lies scattered over frames; `scattered` finds the pieces of
+each text where they stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+_FIELD = re.compile(rb'"(\w{1,64})"\s{0,4}:\s{0,4}"((?:[^"\\\x00-\x1f]|\\.)*)"')
+_INDEX = re.compile(rb'"\w{0,32}index"\s{0,4}:\s{0,4}(\d{1,9})')
+_DATA = re.compile(rb"^data: ?(.*?)\r?$", re.MULTILINE)
+#: How vendors end a stream; nothing but the end of the connection follows.
+_LAST_FRAME = re.compile(
+    rb"(?:^|\n)(?:data: ?\[DONE\]"
+    rb"|event: ?(?:message_stop|response\.(?:completed|failed|incomplete))\r?\ndata: ?[^\r\n]*)"
+    rb"\r?\n\r?\n$"
+)
+#: How much of a stream's end is looked at for its last frame: usually enough, and in any case (the
+#: frame may hold a whole response).
+_LAST_FRAME_BYTES = (1 << 10, 256 << 10)
+
+
+def ends(tail: Callable[[int], bytes]) -> bool:
+    """Whether a stream has said all it had to say; `tail` gives at least so many of its last bytes."""
+    for count in _LAST_FRAME_BYTES:
+        end = tail(count)
+        if not end.endswith((b"\n\n", b"\r\n\r\n")):
+            return False
+        start = max(end.rfind(b"\n\n", 0, -4), end.rfind(b"\r\n\r\n", 0, -4))
+        if start >= 0 or len(end) < count:
+            return _LAST_FRAME.search(end, max(start, 0)) is not None
+    return False
+
+
+def data_frames(piece: bytes) -> int:
+    """How many frames with content begin in `piece`."""
+    return piece.count(b"data:") - piece.count(b"data: [DONE]")
+
+
+def events(body: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON objects of the `data` lines."""
+    for match in _DATA.finditer(body):
+        try:
+            value = orjson.loads(match[1])
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def scattered(body: bytes) -> Iterator[list[tuple[int, int]]]:
+    """For each string field that several lines hold (same name, same indexes): the places of its
+    pieces, start and end, in order."""
+    groups: dict[tuple[object, ...], list[tuple[int, int]]] = {}
+    position = 0
+    for line in body.split(b"\n"):
+        if b'":' in line:
+            indexes = tuple(_INDEX.findall(line))
+            seen: dict[bytes, int] = {}
+            for match in _FIELD.finditer(line):
+                nth = seen[match[1]] = seen.get(match[1], 0) + 1
+                start, end = match.span(2)
+                key = (match[1], nth, indexes)
+                groups.setdefault(key, []).append((position + start, position + end))
+        position += len(line) + 1
+    return (places for places in groups.values() if len(places) > 1)

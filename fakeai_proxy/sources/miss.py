@@ -1,0 +1,151 @@
+"""What a request that was never recorded is told: the nearest recordings, what differs, and how to
+record it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.differences import Side, explain, likeness, shingles
+from fakeai_proxy.cassette.format import Interaction
+from fakeai_proxy.cassette.frames import INTERRUPTED, UNMATCHABLE
+from fakeai_proxy.cassette.index import Entry
+from fakeai_proxy.cassette.library import COMPARED_MAX, Library
+from fakeai_proxy.cassette.matching import (
+    Destination,
+    canonical_body,
+    destination,
+    nearest,
+    route_hash,
+    simhash,
+)
+from fakeai_proxy.cassette.redaction import credentials, echoes_of
+from fakeai_proxy.errors import CassetteError, cassette_miss
+from fakeai_proxy.exchange import Exchange, Reply, Request
+
+NEAREST = 3
+#: Candidates whose bodies are looked at.
+_COMPARED = 12
+#: Differences named for each of the nearest, and in the message itself.
+_TOLD = 10
+_SAID = 3
+#: Bodies above this are not compared.
+_COMPARED_BYTES = 4 << 20
+
+
+class Miss:
+    """A Source that has no answers. `cassettes` and `upstream` are what its hint names."""
+
+    def __init__(self, library: Library, upstream: str | None = None) -> None:
+        self._library = library
+        self._upstream = upstream
+
+    async def reply(self, exchange: Exchange) -> Reply:
+        """Raises 404 `cassette_miss`, always."""
+        request = exchange.request
+        where = destination(request.origin, request.target, self._upstream)
+        message, near = await asyncio.to_thread(self._explained, request, where, exchange.dice_key)
+        raise cassette_miss(message, near)
+
+    async def close(self) -> None:
+        pass
+
+    def _explained(
+        self, request: Request, where: Destination, key: bytes
+    ) -> tuple[str, list[dict[str, object]]]:
+        library = self._library
+        asked = self._asked(request, where)
+        near = [_told(asked, recorded) for recorded in self._nearest(request, where, asked)]
+        sentences = [f"There is no recording of {asked.method} {_short(asked.target)}."]
+        if any(
+            entry.label.key == key and entry.label.flags == INTERRUPTED
+            for entry in library.index.entries[-COMPARED_MAX:]
+        ):
+            sentences.append(
+                "It was recorded, but interrupted: --replay-interrupted serves it as it is."
+            )
+        if near:
+            best = near[0]
+            differences = best["differences"]
+            assert isinstance(differences, list)
+            said = "; ".join(differences[:_SAID]) or "nothing that can be named"
+            sentences.append(f"Nearest: {best['id']} ({best['request']}), which differs in {said}.")
+            if len(near) > 1:
+                others = ", ".join(f"{other['id']} ({other['request']})" for other in near[1:])
+                sentences.append(f"Then: {others}.")
+        else:
+            sentences.append("The cassette is empty." if not library.index.entries else "")
+        sentences.append(f"To record it: {self._command(request, where)}")
+        return " ".join(filter(None, sentences)), near
+
+    def _asked(self, request: Request, where: Destination) -> Side:
+        """The request as it may be shown: without its secrets."""
+        redactor = self._library.redactor
+        echoes = echoes_of(credentials(where.target, request.headers))
+        whole = request.body.in_memory
+        body: bytes | Blob = Blob("", request.body.size)
+        if whole is not None and len(whole) <= _COMPARED_BYTES:
+            body = redactor.body(whole, request.headers, echoes).data
+        return Side(
+            request.method,
+            where.authority,
+            redactor.target(where.target, echoes),
+            redactor.request_headers(request.headers, echoes),
+            body,
+        )
+
+    def _nearest(self, request: Request, where: Destination, asked: Side) -> list[Interaction]:
+        """By SimHash, which needs no bodies; the best of those by the words they share."""
+        near = []
+        for entry in self._candidates(request, where):
+            try:
+                near.append(self._library.load(entry))
+            except CassetteError:
+                continue  # the miss is told all the same
+        words = shingles(asked.body)
+        near.sort(key=lambda recorded: -likeness(words, shingles(recorded.request.body)))
+        return near[:NEAREST]
+
+    def _candidates(self, request: Request, where: Destination) -> list[Entry]:
+        library = self._library
+        whole = request.body.in_memory
+        wanted = 0
+        if whole is not None and len(whole) <= _COMPARED_BYTES:
+            wanted = simhash(canonical_body(request.headers, whole))
+        found = library.nearest(route_hash(request.method, where.target), wanted, _COMPARED)
+        if found:
+            return found
+        entries = [
+            (entry.label.simhash, entry)
+            for entry in library.index.entries[-COMPARED_MAX:]
+            if not entry.label.flags & UNMATCHABLE
+        ]
+        return nearest(entries, wanted, _COMPARED)
+
+    def _command(self, request: Request, where: Destination) -> str:
+        cassette = self._library.paths[0]
+        if request.origin is not None:
+            return f"fakeai-proxy --mode auto --cassette {cassette}"
+        upstream = self._upstream or "https://API-HOST"
+        return f"fakeai-proxy --mode auto --cassette {cassette} --upstream {upstream}"
+
+
+def _told(asked: Side, recorded: Interaction) -> dict[str, object]:
+    side = Side(
+        recorded.request.method,
+        recorded.upstream.partition("://")[2].lower(),
+        recorded.request.target,
+        recorded.request.headers,
+        recorded.request.body,
+    )
+    model = recorded.view.get("model")
+    name = f"{side.method} {_short(side.target)}"
+    return {
+        "id": recorded.id,
+        "request": f"{name}, {model}" if isinstance(model, str) else name,
+        "differences": [str(difference) for difference in explain(asked, side)[:_TOLD]],
+    }
+
+
+def _short(target: str) -> str:
+    return target if len(target) <= 120 else target[:117] + "..."
