@@ -98,7 +98,7 @@ class Catalogue:
         if name is None:
             raise errors.missing_parameter("model")
         if not name:
-            raise errors.bad_request("you must provide a model parameter")
+            raise errors.missing_model()
         return self.require(name, kind)
 
     def delete(self, name: str) -> None:

@@ -101,9 +101,9 @@ def _check_parameters(asked: EmbeddingRequest, card: ModelCard, strict: bool) ->
     accepted = frozenset() if strict else _ACCEPTED
     for name in asked.model_extra or ():
         if name not in accepted:
-            raise errors.unknown_argument(name)
+            raise errors.unrecognized_arguments([name])
     if strict and asked.truncate is not None:
-        raise errors.unknown_argument("truncate")
+        raise errors.unrecognized_arguments(["truncate"])
     if asked.dimensions is None:
         return
     if not card.shortens:

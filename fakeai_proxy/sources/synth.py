@@ -144,7 +144,7 @@ def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     content_type = request.text_header(b"content-type").partition(";")[0].strip().lower()
     data = _decoded(request, raw)
     if not data.strip() and "model" in shape.model_fields:
-        raise errors.bad_request("you must provide a model parameter")
+        raise errors.missing_model()
     if content_type not in ("", "application/json") and not content_type.endswith("+json"):
         raise errors.unsupported_content_type(content_type)
     value = _strict_json(data)
