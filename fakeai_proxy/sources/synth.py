@@ -97,7 +97,7 @@ class Synth:
         call = Call(
             operation=operation,
             params=params,
-            query=dict(parse_qsl(request.query, keep_blank_values=True)),
+            query=dict(parse_qsl(request.query, keep_blank_values=True)) if request.query else {},
             body=None,
             catalogue=self._catalogue,
             dice=self._dice,
