@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
+import orjson
 from aiohttp import web
 
+from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import no_upstream
-from fakeai_proxy.exchange import Observer, Origin, Request
+from fakeai_proxy.errors import unknown_url, websocket_unserved
+from fakeai_proxy.exchange import Observer, Origin, Request, Source
+from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.profiles import load_hosted
+from fakeai_proxy.proxy.authority import Authority
+from fakeai_proxy.proxy.certificates import Certificates
+from fakeai_proxy.proxy.drain import Drain
+from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
+from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
 from fakeai_proxy.services import ROOMS
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.shaping.pacing import Pacer, Scheduler
+from fakeai_proxy.sources import MODES, OnMiss, Parts
+from fakeai_proxy.sources.recorded import Miss, Player, Recorder
 from fakeai_proxy.sources.synth import Synth
+from fakeai_proxy.sources.upstream import Upstream, tls_context
+
+log = logging.getLogger("fakeai_proxy")
 
 #: Longest request line and longest header field.
 HEADER_BYTES_MAX = 64 << 10
@@ -37,38 +51,83 @@ class App:
         self.clock = clock or SystemClock()
         self.dice = Dice(config.seed)
         self.scheduler = Scheduler(self.clock)
-        synth = Synth(
-            config,
-            [operation for room in ROOMS.values() for operation in room],
-            Catalogue.shipped(config),
-            self.clock,
-            self.dice,
-        )
+        self.policy = Policy(config)
+        self.status = Status(self.clock)
+        self.upstream = Upstream(config, self.clock)
+        self.library = self._open_library()
+        on_miss: OnMiss = config.miss or "error"
+        self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
-        pipeline = Pipeline(synth, pacer, self.clock, observers)
+        observers = (self.status, *observers)
         self.gateway = Gateway(
-            pipeline,
-            pipeline,
-            Policy(config),
+            Pipeline(self._source, pacer, self.clock, observers),
+            Pipeline(self.upstream, pacer, self.clock, observers),
+            self.policy,
             self._local,
             self._relay_websocket,
             self.clock,
             self.dice,
         )
+        self._drain = Drain(self.gateway.handle)
         self.url = ""
 
     async def start(self) -> None:
-        self._server = web.Server(self.gateway.handle, handler_cancellation=True)
-        self._listener = await asyncio.get_running_loop().create_server(
-            lambda: self._connection(None), "127.0.0.1", 0
+        self._server = web.Server(self._drain.handle, handler_cancellation=True)
+        # Clients check certificates against their own clocks, so these dates are real ones.
+        wall = SystemClock().wall
+        authority = Authority.open(self.config.data_dir / "ca", self.policy.intercepted, wall)
+        certificates = Certificates(authority, self.policy.intercepts, wall)
+        proxy = self.config.upstream_proxy
+        self._door = FrontDoor(
+            self.config,
+            self.policy,
+            certificates,
+            self._connection,
+            proxy.get_secret_value() if proxy else None,
+            tls_context(self.config.upstream_ca) if proxy else None,
         )
-        port = self._listener.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        await self._door.open()
+        self.url = self._door.addresses[0].url
 
     async def close(self, drain_s: float = 0.0) -> None:
-        self._listener.close()
-        await self._server.shutdown(drain_s)
+        """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
+        await self._door.close()
+        await self._drain.finish(self._server, drain_s)
+        await self._source.close()
+        await self.upstream.close()
+        if self.library is not None:
+            await asyncio.to_thread(self.library.close)
         self.scheduler.close()
+
+    def _open_library(self) -> Library | None:
+        if self.config.miss is None and not self.config.records:
+            return None
+        return Library.open(self.config, self.clock, record=self.config.records)
+
+    def _parts(self) -> Parts:
+        """What the modes are made of."""
+        base = self.config.upstream
+
+        def library() -> Library:
+            assert self.library is not None, "a mode that plays or records has its library"
+            return self.library
+
+        return Parts(
+            synth=self._synth,
+            upstream=lambda: self.upstream,
+            miss=lambda: Miss(library(), base),
+            recorder=lambda source: Recorder(source, library(), self.clock, base),
+            player=lambda on_miss: Player(library(), on_miss, base),
+        )
+
+    def _synth(self) -> Source:
+        return Synth(
+            self.config,
+            [operation for room in ROOMS.values() for operation in room],
+            Catalogue.shipped(self.config),
+            self.clock,
+            self.dice,
+        )
 
     def _connection(self, tunnel: Origin | None) -> Connection:
         return Connection(
@@ -83,7 +142,13 @@ class App:
         )
 
     def _local(self, request: Request) -> tuple[int, bytes, bytes]:
-        return 200, b"application/json", b"{}"
+        if request.path != "/_fakeai/health":
+            raise unknown_url(request.method, request.path)
+        return 200, b"application/json", orjson.dumps(self.status.page())
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
-        raise no_upstream(request.method, request.target)
+        if not self.config.is_live:
+            raise websocket_unserved(self.config.mode)
+        if self.config.records:
+            log.warning("WebSocket %s is passed through, not recorded", request.target)
+        return await relay_websocket(raw, request, self.upstream)

@@ -7,18 +7,24 @@ FAKEAI_PROXY_UPSTREAM_PROXY and the flag --upstream-proxy; later ones of these w
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self, get_origin
+from typing import Any, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fakeai_proxy.cassette.library import CassetteSettings
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.observe.log import LogSettings
+from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
+from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
 from fakeai_proxy.sources.synth import SynthSettings
+from fakeai_proxy.sources.upstream import UpstreamSettings
 
 ENVIRONMENT_PREFIX = "FAKEAI_PROXY_"
 #: Environment names with the prefix that are no settings.
@@ -28,11 +34,17 @@ _NOT_SETTINGS = frozenset(("CONFIG",))
 class ServerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mode: Literal["synth", "record", "replay", "auto", "hybrid", "pass"] = Field(
+    mode: Mode = Field(
         "synth",
         description="synth: answer everything ourselves; record: forward and record; replay: answer "
         "from the cassette; auto: replay, record what is missing; hybrid: replay, synthesize what "
         "is missing; pass: forward only.",
+    )
+    on_miss: OnMiss | None = Field(
+        None,
+        description="What answers a request that the cassette does not hold, in the modes that "
+        "replay: an error that names the nearest recordings, a synthesized answer, the upstream "
+        "recorded, or the upstream alone.",
     )
     profile: str = Field(
         "quick", description="Latency profile of synthesized answers: NAME, FILE.toml or none."
@@ -45,12 +57,67 @@ class ServerSettings(BaseModel):
         description="Folder for what this installation keeps: its certificate authority and, unless "
         "--cassette says otherwise, its recordings.",
     )
+    drain_timeout: float = Field(
+        10.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds that replies under way may take to finish after the first Ctrl-C or "
+        "SIGTERM; then they are cut.",
+    )
 
 
-class Config(ServerSettings, PolicySettings, PacingSettings, CatalogueSettings, SynthSettings):
+class Config(
+    ServerSettings,
+    PolicySettings,
+    PacingSettings,
+    CatalogueSettings,
+    SynthSettings,
+    LogSettings,
+    FrontDoorSettings,
+    UpstreamSettings,
+    CassetteSettings,
+):
     """Everything that can be set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recordings_follow_the_data(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("data") and not values.get("cassette"):
+            return {**values, "cassette": (Path(values["data"]) / "recordings.fcz",)}
+        return values
+
+    @model_validator(mode="after")
+    def _a_miss_needs_a_cassette(self) -> Self:
+        if self.on_miss is not None and self.mode not in PLAYING:
+            raise ValueError(
+                f"on_miss: mode {self.mode} does not replay, so nothing is ever missing; it goes "
+                f"with {', '.join(PLAYING)}."
+            )
+        return self
+
+    @property
+    def miss(self) -> OnMiss | None:
+        """What a miss leads to; None in the modes that do not replay."""
+        return self.on_miss or PLAYING.get(self.mode)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an upstream may be asked at all."""
+        return self.mode in LIVE_ON or self.miss in LIVE_ON
+
+    @property
+    def records(self) -> bool:
+        return "record" in (self.mode, self.miss)
+
+    @property
+    def data_dir(self) -> Path:
+        """`data`, or the platform's place for a user's program data."""
+        if self.data is not None:
+            return self.data.expanduser()
+        home = os.environ.get("XDG_DATA_HOME", "")
+        return (Path(home) if home else Path.home() / ".local/share") / "fakeai-proxy"
 
     @classmethod
     def load(

@@ -77,6 +77,14 @@ def unparsable_json() -> ApiError:
     )
 
 
+def too_deep(levels: int) -> ApiError:
+    return ApiError(
+        400,
+        "We could not parse the JSON body of your request: objects and arrays may be nested at "
+        f"most {levels} levels deep.",
+    )
+
+
 def undecodable_body(coding: str) -> ApiError:
     return ApiError(400, f"The request body could not be decoded as '{coding}'.")
 
@@ -201,6 +209,16 @@ def no_upstream(method: str, target: str) -> ApiError:
         "request through the proxy (HTTPS_PROXY) instead of to it.",
         type="upstream_error",
         code="no_upstream",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def websocket_unserved(mode: str) -> ApiError:
+    return ApiError(
+        404,
+        f"WebSockets are not served in mode {mode}: only the modes that ask an upstream (record, "
+        "pass, auto) carry them.",
+        code="websocket_unserved",
         headers={"x-should-retry": "false"},
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -11,6 +12,9 @@ from fakeai_proxy.app import App
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.config import Config
 from fakeai_proxy.exchange import Exchange
+
+#: One authority for all apps of the run; a test that intercepts more hosts brings its own `data`.
+DATA = TemporaryDirectory(prefix="fakeai-proxy-tests-")
 
 Serve = Callable[..., Awaitable[App]]
 
@@ -31,9 +35,8 @@ async def serving(
 ) -> AsyncIterator[App]:
     """An app on a free loopback port, in this process. `settings` are Config fields; without a
     `profile`, answers come at once."""
-    app = App(
-        Config.load(flags={"profile": "none", **settings}), clock, (observer,) if observer else ()
-    )
+    given = {"profile": "none", "listen": "127.0.0.1:0", "data": DATA.name, **settings}
+    app = App(Config.load(flags=given), clock, (observer,) if observer else ())
     await app.start()
     try:
         yield app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 
 from fakeai_proxy.clock import Clock
@@ -13,6 +14,8 @@ class Status:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        #: Tells this process from every other one.
+        self.instance = secrets.token_hex(8)
         self.by_end: Counter[str] = Counter()
         self.by_provenance: Counter[str] = Counter()
 
@@ -24,6 +27,8 @@ class Status:
     def page(self) -> dict[str, object]:
         return {
             "status": "ok",
+            "service": "fakeai-proxy",
+            "instance": self.instance,
             "uptime_s": round(self._clock.now(), 3),
             "exchanges": dict(self.by_end),
             "provenance": dict(self.by_provenance),

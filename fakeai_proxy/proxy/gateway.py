@@ -84,13 +84,13 @@ class Gateway:
         request.client = raw.remote or ""
         locate(request, tunnel)
         pipeline = self._pipeline
-        if request.origin is None:
-            if request.path.startswith("/_fakeai/"):
-                status, content_type, body = self._local(request)
-                client.send_whole(status, body, ((b"content-type", content_type),))
-                return Sent(client.keep_alive)
-        elif tunnel is None:
+        if request.origin is not None and tunnel is None:
             pipeline = self._forward(request)
+        # On intercepted hosts too: a client that reads our page there has proved its set-up.
+        if pipeline is self._pipeline and request.path.startswith("/_fakeai/"):
+            status, content_type, body = self._local(request)
+            client.send_whole(status, body, ((b"content-type", content_type),))
+            return Sent(client.keep_alive)
         if request.text_header(b"upgrade").lower() == "websocket":
             return await self._relay_websocket(raw, request)
         await pipeline.serve(exchange, client)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import zlib
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import orjson
@@ -24,7 +24,10 @@ from fakeai_proxy.services.validation import request_error
 JSON_BYTES_MAX = 64 << 20
 #: Bodies above this are parsed and answered in a thread, so that the event loop never stops.
 INLINE_BYTES_MAX = 32 << 10
+#: Objects and arrays inside each other; what walks a body may recurse.
+JSON_DEPTH_MAX = 200
 OPENAI_VERSION = b"2020-10-01"
+_WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class SynthSettings(BaseModel):
@@ -70,7 +73,7 @@ class Synth:
             created=int(self._clock.wall()),
             strict=self._settings.strict_parameters,
         )
-        if len(body) > INLINE_BYTES_MAX:
+        if len(body) > INLINE_BYTES_MAX or request.header(b"content-encoding") is not None:
             reply = await asyncio.to_thread(_answer, call, request, body)
         else:
             reply = _answer(call, request, body)
@@ -108,34 +111,61 @@ def _answer(call: Call, request: Request, raw: bytes) -> Reply:
 
 def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     content_type = request.text_header(b"content-type").partition(";")[0].strip().lower()
+    data = _decoded(request, raw)
+    if not data.strip() and "model" in shape.model_fields:
+        raise errors.bad_request("you must provide a model parameter")
     if content_type not in ("", "application/json") and not content_type.endswith("+json"):
         raise errors.unsupported_content_type(content_type)
+    value = _strict_json(data)
     try:
-        value = orjson.loads(_decoded(request, raw))
+        return shape.model_validate(value)
+    except ValidationError as error:
+        raise request_error(error, value, shape) from None
+
+
+def _strict_json(data: bytes) -> dict[str, Any]:
+    """The object in `data`. orjson refuses what JSON does not allow (NaN, two values, bad UTF-8,
+    lone surrogates, numbers beyond a double); the rest is refused here. Raises 400."""
+    try:
+        value = orjson.loads(data)
     except orjson.JSONDecodeError:
         raise errors.unparsable_json() from None
     if not isinstance(value, dict):
         raise errors.unparsable_json()
-    try:
-        return shape.model_validate(value)
-    except ValidationError as error:
-        raise request_error(error, value) from None
+    if data.count(b"[") + data.count(b"{") > JSON_DEPTH_MAX and _depth_exceeds(
+        value, JSON_DEPTH_MAX
+    ):
+        raise errors.too_deep(JSON_DEPTH_MAX)
+    return value
+
+
+def _depth_exceeds(value: object, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _decoded(request: Request, raw: bytes) -> bytes:
     coding = request.text_header(b"content-encoding").strip().lower()
     if coding in ("", "identity"):
         return raw
-    if coding not in ("gzip", "deflate"):
+    if coding not in _WBITS:
         raise errors.undecodable_body(coding)
-    wbits = 31 if coding == "gzip" else 15
+    engine = zlib.decompressobj(_WBITS[coding])
     try:
-        engine = zlib.decompressobj(wbits)
         data = engine.decompress(raw, JSON_BYTES_MAX + 1)
-    except (zlib.error, gzip.BadGzipFile):
+    except zlib.error:
         raise errors.undecodable_body(coding) from None
     if len(data) > JSON_BYTES_MAX:
         raise errors.body_too_large(JSON_BYTES_MAX, len(data))
-    if not engine.eof:
+    if not engine.eof or engine.unused_data:
         raise errors.undecodable_body(coding)
     return data

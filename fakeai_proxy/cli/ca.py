@@ -1,0 +1,86 @@
+"""`fakeai-proxy ca`: see, copy and replace the certificate authority of this installation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from fakeai_proxy.cli.environment import ca_dir, open_authority
+from fakeai_proxy.cli.options import load, with_settings
+from fakeai_proxy.clock import SystemClock
+from fakeai_proxy.proxy.authority import Authority
+from fakeai_proxy.proxy.policy import Policy
+
+
+@click.group()
+def ca() -> None:
+    """The certificate authority that intercepted TLS is signed with.
+
+    It is made on first use, may sign for the intercepted hosts only, and is installed nowhere:
+    `env` and `run` point programs at it.
+    """
+
+
+@with_settings
+@ca.command()
+@click.pass_context
+def path(ctx: click.Context, /, **_: object) -> int:
+    """Print where the root certificate lies."""
+    click.echo(open_authority(load(ctx)).root_path)
+    return 0
+
+
+@with_settings
+@ca.command()
+@click.pass_context
+def show(ctx: click.Context, /, **_: object) -> int:
+    """Print what the root certificate is and which hosts it may sign for."""
+    authority = open_authority(load(ctx))
+    root = authority.root
+    fingerprint = root.fingerprint(hashes.SHA256()).hex(":").upper()
+    click.echo(f"subject      {root.subject.rfc4514_string()}")
+    click.echo(f"file         {authority.root_path}")
+    click.echo(f"valid until  {datetime.fromtimestamp(authority.expires_at, UTC):%Y-%m-%d}")
+    click.echo(f"sha256       {fingerprint}")
+    click.echo(f"signs for    {', '.join(_permitted(root))}, and what is below them")
+    return 0
+
+
+def _permitted(root: x509.Certificate) -> list[str]:
+    constraints = root.extensions.get_extension_for_class(x509.NameConstraints).value
+    return [str(name.value) for name in constraints.permitted_subtrees or ()]
+
+
+@with_settings
+@ca.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_context
+def export(ctx: click.Context, /, file: Path | None, **_: object) -> int:
+    """Write the root certificate (PEM) to FILE, or print it."""
+    pem = open_authority(load(ctx)).root_pem
+    if file is None:
+        click.echo(pem.decode(), nl=False)
+    else:
+        file.write_bytes(pem)
+        click.echo(
+            f"{file}: the root certificate. Clients that shall trust it are told so with it."
+        )
+    return 0
+
+
+@with_settings
+@ca.command()
+@click.pass_context
+def create(ctx: click.Context, /, **_: object) -> int:
+    """Make a new authority in place of the present one, for the known hosts and each --intercept.
+
+    Needed when a host is added. Every client must be pointed at the new root: run `env` again.
+    """
+    config = load(ctx)
+    authority = Authority.create(ca_dir(config), Policy(config).intercepted, SystemClock().wall)
+    click.echo(f"{authority.root_path}: a new root. Shells that hold the old one need `env` again.")
+    return 0

@@ -1,0 +1,109 @@
+"""Command-line options made from the fields of `Config`, so that no setting lacks its flag.
+
+Values stay the strings that were typed: `Config` alone converts and judges them, whether they come
+from a file, the environment or here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from fakeai_proxy.config import Config
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_METAVARS: dict[object, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
+
+
+def setting_options() -> list[click.Parameter]:
+    """`--config` and one option for each setting."""
+    from pydantic import BaseModel
+
+    from fakeai_proxy.config import Config
+
+    config = click.Option(
+        ["--config", "config_file"],
+        type=click.Path(path_type=Path),
+        help="Read settings from this TOML file. [env FAKEAI_PROXY_CONFIG]",
+        metavar="FILE.toml",
+    )
+    # The bases in their written order: the server's own settings first.
+    bases = [base for base in Config.__bases__ if issubclass(base, BaseModel)]
+    names = dict.fromkeys(name for base in bases for name in base.model_fields)
+    return [config, *(_option(name, Config.model_fields[name]) for name in names)]
+
+
+def _option(name: str, field: FieldInfo) -> click.Option:
+    flag = "--" + name.replace("_", "-")
+    kind = _without_none(field.annotation)
+    arguments: dict[str, Any] = {"help": _help(name, field), "default": None}
+    if kind is bool:
+        return click.Option([f"{flag}/--no-{flag[2:]}", name], **arguments)
+    if get_origin(kind) is Literal:
+        arguments["type"] = click.Choice([str(choice) for choice in get_args(kind)])
+    elif get_origin(kind) is tuple:
+        arguments |= {"multiple": True, "metavar": "TEXT[,TEXT...]"}
+    else:
+        arguments["metavar"] = _METAVARS.get(kind, "TEXT")
+    return click.Option([flag, name], **arguments)
+
+
+def _without_none(annotation: object) -> object:
+    if get_origin(annotation) in (Union, UnionType):
+        return next(kind for kind in get_args(annotation) if kind is not NoneType)
+    return annotation
+
+
+def _help(name: str, field: FieldInfo) -> str:
+    from fakeai_proxy.config import ENVIRONMENT_PREFIX
+
+    default = field.get_default()
+    shown = "" if default in (None, ()) else f"default {_spelled(default)}; "
+    several = " Repeatable." if get_origin(field.annotation) is tuple else ""
+    return f"{field.description}{several} [{shown}env {ENVIRONMENT_PREFIX}{name.upper()}]"
+
+
+def _spelled(default: object) -> str:
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def with_settings(command: Decorated) -> Decorated:
+    """Give a sub-command the same options as the program itself."""
+    for option in setting_options():
+        command.params.append(option)  # type: ignore[attr-defined] # a click.Command
+    return command
+
+
+def given(ctx: click.Context) -> dict[str, object]:
+    """The settings that were typed, on this command or on those around it; the inner one wins."""
+    from fakeai_proxy.config import Config, split_list
+
+    flags = given(ctx.parent) if ctx.parent else {}
+    for name, value in ctx.params.items():
+        if value is None or value == () or name not in (*Config.model_fields, "config_file"):
+            continue
+        several = isinstance(value, tuple)
+        flags[name] = tuple(p for part in value for p in split_list(part)) if several else value
+    return flags
+
+
+def load(ctx: click.Context, defaults: Mapping[str, object] | None = None) -> Config:
+    """The settings in force. Raises ConfigError."""
+    from fakeai_proxy.config import Config
+
+    flags = given(ctx)
+    named = os.environ.get("FAKEAI_PROXY_CONFIG")
+    file = flags.pop("config_file", None) or (Path(named) if named else None)
+    assert file is None or isinstance(file, Path)
+    return Config.load(file, os.environ, {**(defaults or {}), **flags})

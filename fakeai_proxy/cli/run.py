@@ -1,0 +1,121 @@
+"""`fakeai-proxy run -- CMD`: one command with a proxy of its own around it.
+
+The child's streams are untouched; it gets the signals we get, and we end as it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+
+import click
+
+from fakeai_proxy.cli.environment import environment
+from fakeai_proxy.cli.options import load, with_settings
+from fakeai_proxy.cli.serve import Interrupts, run_loop, start
+from fakeai_proxy.config import Config
+from fakeai_proxy.sources import LIVE_ON, PLAYING
+
+#: SDKs refuse to start without a key; where nothing is forwarded, any will do.
+PLACEHOLDER = "sk-fakeai-placeholder"
+KEYS = (
+    "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_OPENAI_API_KEY", "GEMINI_API_KEY",
+    "MISTRAL_API_KEY", "GROQ_API_KEY", "NVIDIA_API_KEY",
+)  # fmt: skip
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+#: Signals that are passed on; a terminal sends those of _KEYBOARD to the child by itself.
+_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+_KEYBOARD = ("SIGINT", "SIGQUIT")
+
+
+@with_settings
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def run(ctx: click.Context, /, command: tuple[str, ...], **_: object) -> int:
+    """Start the proxy, run COMMAND with the environment that sends it through the proxy, and end
+    with its exit status.
+
+    Takes a free port unless --listen is given. Where nothing is forwarded to a live API, missing
+    API keys are filled in. The access log goes to stderr, if --log-format asks for one.
+    """
+    config = load(ctx)
+    if "listen" not in config.model_fields_set:
+        config = config.model_copy(update={"listen": "127.0.0.1:0"})
+    if config.log_format == "auto":
+        config = config.model_copy(update={"log_format": "none"})
+    program = shutil.which(command[0])
+    if program is None:
+        return _cannot_run(command[0], "there is no such command", NOT_FOUND)
+    return run_loop(_run(config, program, command))
+
+
+async def _run(config: Config, program: str, command: tuple[str, ...]) -> int:
+    app, close_log = await start(config, sys.stderr)
+    try:
+        environ = child_environment(config, environment(config, app.url), os.environ)
+        interrupts = Interrupts(
+            tuple(getattr(signal, name) for name in _FORWARDED if hasattr(signal, name))
+        )
+        try:
+            child = await asyncio.create_subprocess_exec(
+                command[0], *command[1:], executable=program, env=environ
+            )
+        except OSError as error:
+            return _cannot_run(command[0], error.strerror or str(error), NOT_EXECUTABLE)
+        forwarding = asyncio.ensure_future(_forward(interrupts, child))
+        status = await child.wait()
+        forwarding.cancel()
+        return status if status >= 0 else 128 - status
+    finally:
+        await app.close(config.drain_timeout)
+        close_log()
+
+
+def child_environment(
+    config: Config, proxy: Mapping[str, str], environ: Mapping[str, str]
+) -> dict[str, str]:
+    keys = {} if asks_live(config) else dict.fromkeys(KEYS, PLACEHOLDER)
+    return {**keys, **environ, **proxy}
+
+
+def asks_live(config: Config) -> bool:
+    """Whether a request can reach a real API."""
+    if config.mode in PLAYING:
+        return (getattr(config, "on_miss", None) or PLAYING[config.mode]) in LIVE_ON
+    return config.mode in LIVE_ON
+
+
+async def _forward(interrupts: Interrupts, child: asyncio.subprocess.Process) -> None:
+    while True:
+        number = await interrupts.wait()
+        if number.name in _KEYBOARD and _in_foreground():
+            continue
+        try:
+            child.send_signal(number)
+        except ProcessLookupError:
+            return
+
+
+def _in_foreground() -> bool:
+    """Whether the keyboard's signals reach the child, which is in our process group, without us."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def _cannot_run(command: str, reason: str, status: int) -> int:
+    click.echo(f"fakeai-proxy: run {command}: {reason}", err=True)
+    return status

@@ -1,0 +1,141 @@
+"""Serving: from a Config to a listening port, and from a signal to a drained end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TextIO, TypeVar
+
+from fakeai_proxy.app import App
+from fakeai_proxy.cli.banner import Banner, announce
+from fakeai_proxy.clock import SystemClock, turn
+from fakeai_proxy.config import Config
+from fakeai_proxy.observe.log import AccessLog, chosen
+
+Result = TypeVar("Result")
+
+#: The status when a second signal ends the process before the drain has.
+CUT_SHORT = 130
+
+
+def serve(config: Config) -> int:
+    """Serve until a signal; the exit status."""
+    return run_loop(_serve(config))
+
+
+async def _serve(config: Config) -> int:
+    raise_open_file_limit()
+    log_format = chosen(config.log_format, sys.stdout)
+    interrupts = Interrupts((signal.SIGINT, signal.SIGTERM))
+    app, close_log = await start(config, sys.stdout)
+    announce(Banner.of(app), log_format, sys.stdout)
+    await interrupts.wait()
+    closing = asyncio.ensure_future(app.close(config.drain_timeout))
+    await turn()  # it listens no more when it says so
+    say(
+        f"Draining: no new connections, replies under way have {config.drain_timeout:g} s. "
+        "Again to end at once."
+    )
+    drained = await _first(closing, asyncio.ensure_future(interrupts.wait()))
+    close_log()
+    if not drained:
+        leave(CUT_SHORT)
+    say("Closed.")
+    return 0
+
+
+async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], None]]:
+    """A started app, and what closes its log."""
+    set_up_diagnostics()
+    clock = SystemClock()
+    log_format = chosen(config.log_format, log_stream)
+    log = None if log_format == "none" else AccessLog(log_stream, log_format, clock)
+    app = App(config, clock, (log,) if log else ())
+    await app.start()
+    # What is loaded by now stays for good; the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    return app, log.close if log else lambda: None
+
+
+class Interrupts:
+    """Signals, one at a time. Made inside a running loop; holds the handlers until the end."""
+
+    def __init__(self, signals: tuple[signal.Signals, ...]) -> None:
+        self._seen: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        for number in signals:
+            try:
+                loop.add_signal_handler(number, self._seen.put_nowait, number)
+            except NotImplementedError:  # Windows
+                signal.signal(
+                    number,
+                    lambda got, _: loop.call_soon_threadsafe(
+                        self._seen.put_nowait, signal.Signals(got)
+                    ),
+                )
+
+    async def wait(self) -> signal.Signals:
+        return await self._seen.get()
+
+
+async def _first(work: asyncio.Future[None], other: asyncio.Future[Any]) -> bool:
+    """Whether `work` ended before `other`, which is cancelled then."""
+    await asyncio.wait((work, other), return_when=asyncio.FIRST_COMPLETED)
+    other.cancel()
+    if work.done():
+        work.result()
+    return work.done()
+
+
+def run_loop(work: Coroutine[Any, Any, Result]) -> Result:
+    """On uvloop where it is installed."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def raise_open_file_limit() -> None:
+    """To what the system allows: every stream is a socket, and common soft limits end at 1024."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems refuse their own hard limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def set_up_diagnostics() -> None:
+    """What goes wrong inside goes to stderr, whatever the access log does."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
+    )
+
+
+def say(message: str) -> None:
+    """To the person at the terminal; never into the output that programs read."""
+    with suppress(OSError):
+        print(f"fakeai-proxy: {message}", file=sys.stderr, flush=True)
+
+
+def leave(status: int) -> None:
+    """At once, whatever threads are doing."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)

@@ -1,0 +1,177 @@
+"""One line per exchange, for people or for programs.
+
+`finished` runs on the event loop and only takes a snapshot; a thread of its own formats and writes,
+so a terminal that scrolls slowly or a pipe that nobody reads never holds up a reply. Query strings
+are left out: some vendors' keys travel in them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from typing import Literal, TextIO
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.exchange import Exchange
+
+LogFormat = Literal["auto", "human", "json", "none"]
+
+#: Lines waiting for a slow reader; beyond it lines are dropped, counted and the count is logged.
+WAITING_MAX = 10_000
+#: How long `close` waits for a reader that does not read.
+CLOSE_TIMEOUT_S = 2.0
+
+
+class LogSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log_format: LogFormat = Field(
+        "auto",
+        description="Access lines: human, json (one object a line) or none; auto is human on a "
+        "terminal and json elsewhere.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is said about one exchange. `ttft_ms` is from arrival to the first byte, None when
+    there was none."""
+
+    at: float
+    id: str
+    method: str
+    host: str
+    path: str
+    status: int
+    source: str
+    ttft_ms: float | None
+    total_ms: float
+    bytes: int
+    end: str
+
+
+def human(line: Line, colour: bool) -> str:
+    status = str(line.status or "---")
+    if colour:
+        status = f"\x1b[{_STATUS_COLOURS.get(status[0], '0')}m{status}\x1b[0m"
+    first = "-" if line.ttft_ms is None else f"{line.ttft_ms:.1f}"
+    end = "" if line.end in ("ok", "error") else f"  {line.end}"
+    moment = datetime.fromtimestamp(line.at).astimezone()
+    return (
+        f"{moment:%H:%M:%S} {status} {line.source or '-':<5} {line.method} "
+        f"{_printable(line.host + line.path)}  ttft {first} ms  total {line.total_ms:.1f} ms  "
+        f"{line.bytes} B  {line.id}{end}\n"
+    )
+
+
+def as_json(line: Line, colour: bool = False) -> str:
+    record = {
+        "event": "exchange",
+        "time": datetime.fromtimestamp(line.at, UTC).isoformat(timespec="microseconds"),
+        "id": line.id,
+        "method": line.method,
+        "host": line.host or None,
+        "path": _printable(line.path),
+        "status": line.status or None,
+        "source": line.source or None,
+        "ttft_ms": None if line.ttft_ms is None else round(line.ttft_ms, 3),
+        "total_ms": round(line.total_ms, 3),
+        "bytes": line.bytes,
+        "end": line.end,
+    }
+    return orjson.dumps(record).decode() + "\n"
+
+
+_FORMATS: dict[str, Callable[[Line, bool], str]] = {"human": human, "json": as_json}
+_STATUS_COLOURS = {"2": "32", "3": "36", "4": "33", "5": "31"}
+
+
+def chosen(log_format: LogFormat, stream: TextIO) -> Literal["human", "json", "none"]:
+    """What `auto` means on this stream."""
+    if log_format != "auto":
+        return log_format
+    return "human" if stream.isatty() else "json"
+
+
+class AccessLog:
+    """An observer that writes to `stream` in the format `human` or `json`."""
+
+    def __init__(self, stream: TextIO, log_format: Literal["human", "json"], clock: Clock) -> None:
+        self._stream = stream
+        self._format = _FORMATS[log_format]
+        self._colour = stream.isatty() and "NO_COLOR" not in os.environ
+        self._json = log_format == "json"
+        self._clock = clock
+        self._epoch = clock.wall() - clock.now()
+        self._waiting: SimpleQueue[Line | None] = SimpleQueue()
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._write_all, name="access log", daemon=True)
+        self._thread.start()
+
+    def finished(self, exchange: Exchange) -> None:
+        if self._waiting.qsize() >= WAITING_MAX:
+            self._dropped += 1
+        else:
+            self._waiting.put(self._snapshot(exchange))
+
+    def close(self) -> None:
+        self._waiting.put(None)
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _snapshot(self, exchange: Exchange) -> Line:
+        request, arrived, first = exchange.request, exchange.arrived_at, exchange.first_byte_at
+        finished = self._clock.now() if exchange.finished_at is None else exchange.finished_at
+        return Line(
+            at=self._epoch + arrived,
+            id=exchange.id,
+            method=request.method,
+            host=request.origin.authority if request.origin else "",
+            path=request.path,
+            status=exchange.status,
+            source=exchange.reply.provenance if exchange.reply else "",
+            ttft_ms=None if first is None else (first - arrived) * 1000,
+            total_ms=(finished - arrived) * 1000,
+            bytes=exchange.sent_bytes,
+            end=exchange.end,
+        )
+
+    def _write_all(self) -> None:
+        open_ = True
+        while open_:
+            batch = [self._waiting.get()]
+            while len(batch) < WAITING_MAX:
+                try:
+                    batch.append(self._waiting.get_nowait())
+                except Empty:
+                    break
+            open_ = batch[-1] is not None
+            text = "".join([self._format(line, self._colour) for line in batch if line])
+            try:
+                self._stream.write(text + self._losses())
+                self._stream.flush()
+            except (OSError, ValueError):
+                return  # the reader has gone; serving goes on without a log
+
+    def _losses(self) -> str:
+        dropped, self._dropped = self._dropped, 0
+        if not dropped:
+            return ""
+        if self._json:
+            return orjson.dumps({"event": "lines_dropped", "lines": dropped}).decode() + "\n"
+        return f"{dropped} access lines were dropped: the log's reader is too slow\n"
+
+
+def _printable(text: str) -> str:
+    """Without control characters and surrogates, which could forge lines or break the encoding."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

@@ -1,0 +1,305 @@
+"""Every setting, given as a flag, in the environment and in a file, does what it says.
+
+`EFFECTS` has a row for each field of `Config`: a value, and what is seen in the started program.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_origin
+
+import pytest
+
+from fakeai_proxy.config import Config
+from fakeai_proxy.services import ROOMS
+from tests.cli.conftest import Program, Run, Start
+
+PROFILE = """
+description = "One value everywhere"
+source = "A test's own invention"
+illustrative = true
+[[latency]]
+model = "*"
+ttft_p50_ms = {ttft_ms}
+ttft_sigma = 0.0
+itl_p50_ms = 0.0
+"""
+#: A first token that nobody lives to see.
+NEVER_MS = 1e9
+
+CHAT: dict[str, object] = {
+    "model": "gpt-4o-mini",
+    "messages": [{"role": "user", "content": "Tell me about lighthouses"}],
+}
+
+
+def connect(program: Program, authority: str, *headers: str) -> str:
+    """The status line of a CONNECT."""
+    host, _, port = program.url.rpartition("//")[2].rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as sock:
+        lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", *headers, "", ""]
+        sock.sendall("\r\n".join(lines).encode())
+        return sock.makefile("rb").readline().decode().strip()
+
+
+def _mode(program: Program, start: Start) -> None:
+    assert program.ready["mode"] == "pass"
+
+
+def _profile(program: Program, start: Start) -> None:
+    program.ask("/v1/chat/completions", CHAT)
+    assert program.event("exchange")["ttft_ms"] >= 300
+
+
+def _answers(program: Program, start: Start) -> None:
+    assert program.ask("/v1/chat/completions", CHAT)[0] == 200
+
+
+def _seed(program: Program, start: Start) -> None:
+    def said(one: Program) -> str:
+        return str(one.ask("/v1/chat/completions", CHAT)[1]["choices"][0]["message"]["content"])
+
+    again, other = start("--seed", "7"), start("--seed", "8")
+    assert said(program) == said(again) != said(other)
+
+
+def _data(program: Program, start: Start) -> None:
+    root = Path(program.ready["ca"])
+    assert root.parts[-3:] == ("kept", "ca", "root.pem")
+    assert root.is_file()
+
+
+def _listen(program: Program, start: Start) -> None:
+    assert program.url.startswith("http://[::1]:")
+    assert program.ask("/v1/models")[0] == 200
+
+
+def _drain_timeout(program: Program, start: Start) -> None:
+    with unfinished_request(program):
+        assert program.stop() == 0
+    assert "have 0 s" in "".join(program.errors)
+
+
+def _log_format(program: Program, start: Start) -> None:
+    first = program.line() or ""
+    assert first.startswith("fakeai-proxy ")
+    program.ready = {"url": first.split()[-1]}
+    program.ask("/v1/models")
+    program.stop()
+    lines = []
+    while (line := program.line()) is not None:
+        lines.append(line)
+    assert "GET /v1/models" in lines[-1]
+
+
+def _intercept(program: Program, start: Start) -> None:
+    assert connect(program, "llm.example:443").split()[1] == "200"
+    assert connect(program, "also.example:443").split()[1] == "200"
+    assert connect(program, "other.example:443").split()[1] == "403"
+
+
+def _allow_host(program: Program, start: Start) -> None:
+    # 192.0.2.0/24 belongs to nobody; what is not allowed is refused before it is dialled.
+    assert connect(program, "other.example:443").split()[1] == "403"
+    assert connect(program, "nowhere.invalid:443").split()[1] in ("502", "504")
+
+
+def _proxy_auth(program: Program, start: Start) -> None:
+    assert connect(program, "api.openai.com:443").split()[1] == "407"
+    token = base64.b64encode(b"ada:love lace").decode()
+    opened = connect(program, "api.openai.com:443", f"Proxy-Authorization: Basic {token}")
+    assert opened.split()[1] == "200"
+
+
+def _max_connections(program: Program, start: Start) -> None:
+    host, _, port = program.url.rpartition("//")[2].rpartition(":")
+    with socket.create_connection((host, int(port))), socket.create_connection((host, int(port))):
+        program.said("1 connections are open")
+
+
+def _tunnel_idle_s(program: Program, start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, _, port = program.url.rpartition("//")[2].rpartition(":")
+        target = f"127.0.0.1:{server.getsockname()[1]}"
+        other = start("--tunnel-idle-s", "0.05", "--allow-host", target)
+        host, _, port = other.url.rpartition("//")[2].rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as sock:
+            sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+            answer = sock.makefile("rb").read()  # to the end, which only idling brings
+        assert answer.split()[1] == b"200"
+
+
+def _model(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models/mine")[0] == 200
+    assert program.ask("/v1/models/yours")[0] == 200
+    assert program.ask("/v1/models/of-nobody")[0] == 404
+
+
+def _any_model(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models/of-nobody")[0] == 200
+
+
+def _strict_parameters(program: Program, start: Start) -> None:
+    assert program.ask("/v1/chat/completions", {**CHAT, "top_k": 3})[0] == 400
+
+
+def unfinished_request(program: Program) -> socket.socket:
+    """A connection with a request under way, whose body has yet to come."""
+    host, _, port = program.url.rpartition("//")[2].rpartition(":")
+    sock = socket.create_connection((host.strip("[]"), int(port)), timeout=30)
+    sock.sendall(
+        b"GET /v1/models HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer any\r\n"
+        b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert sock.recv(100).startswith(b"HTTP/1.1 100")
+    return sock
+
+
+@dataclass(frozen=True)
+class Effect:
+    value: str
+    check: Callable[[Program, Start], None]
+    #: Other settings, so that the effect can be seen.
+    around: dict[str, str] = field(default_factory=dict)
+    needs_room: str = "models"
+
+
+#: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever.
+EFFECTS: dict[str, Effect] = {
+    "mode": Effect("pass", _mode),
+    "profile": Effect("TMP/slow.toml", _profile, needs_room="chat"),
+    "seed": Effect("7", _seed, {"profile": "none"}, needs_room="chat"),
+    "data": Effect("TMP/kept", _data),
+    "drain_timeout": Effect("0", _drain_timeout),
+    "listen": Effect("[::1]:0", _listen),
+    "max_connections": Effect("1", _max_connections),
+    "tunnel_idle_s": Effect("0.05", _tunnel_idle_s),
+    "intercept": Effect("llm.example,also.example", _intercept),
+    "allow_host": Effect("nowhere.invalid,elsewhere.invalid", _allow_host),
+    "proxy_auth": Effect("ada:love lace", _proxy_auth),
+    "timing": Effect("none", _answers, {"profile": "TMP/never.toml"}, "chat"),
+    "speed": Effect("1e12", _answers, {"profile": "TMP/never.toml"}, "chat"),
+    "model": Effect("mine,yours", _model),
+    "any_model": Effect("true", _any_model),
+    "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
+    "log_format": Effect("human", _log_format),
+}
+
+
+def _flags(name: str, value: str) -> list[str]:
+    flag = "--" + name.replace("_", "-")
+    return [flag] if Config.model_fields[name].annotation is bool else [flag, value]
+
+
+def _toml(name: str, value: str) -> str:
+    kind = Config.model_fields[name].annotation
+    if get_origin(kind) is tuple:
+        return f"{name} = {json.dumps(value.split(','))}\n"
+    return f"{name} = {value if kind in (bool, int, float) else json.dumps(value)}\n"
+
+
+def test_every_setting_has_its_row() -> None:
+    assert set(EFFECTS) == set(Config.model_fields)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "slow.toml").write_text(PROFILE.format(ttft_ms=300.0))
+    (tmp_path / "never.toml").write_text(PROFILE.format(ttft_ms=NEVER_MS))
+    return tmp_path
+
+
+@pytest.mark.parametrize("way", ["flag", "environment", "file"])
+@pytest.mark.parametrize("name", EFFECTS)
+def test_a_setting_does_what_it_says(
+    name: str, way: str, program: Start, folder: Path, environ: dict[str, str]
+) -> None:
+    effect = EFFECTS[name]
+    if effect.needs_room not in ROOMS:
+        pytest.skip(f"seen through the {effect.needs_room} room, which is not built")
+    value = effect.value.replace("TMP", str(folder))
+    around = {key: value.replace("TMP", str(folder)) for key, value in effect.around.items()}
+    env = {f"FAKEAI_PROXY_{key.upper()}": value for key, value in around.items()}
+    flags: list[str] = []
+    if way == "flag":
+        flags = _flags(name, value)
+    elif way == "environment":
+        env[f"FAKEAI_PROXY_{name.upper()}"] = value
+    else:
+        (folder / "settings.toml").write_text(_toml(name, value))
+        flags = ["--config", str(folder / "settings.toml")]
+        del environ["FAKEAI_PROXY_LISTEN"]
+        if name != "listen":
+            (folder / "settings.toml").write_text('listen = "127.0.0.1:0"\n' + _toml(name, value))
+    started = program(*flags, env=env, wait_ready=name != "log_format")
+    effect.check(started, program)
+
+
+def test_the_environment_names_the_file(program: Start, folder: Path) -> None:
+    (folder / "settings.toml").write_text('model = ["of-file"]\n')
+    started = program(env={"FAKEAI_PROXY_CONFIG": str(folder / "settings.toml")})
+    assert started.ask("/v1/models/of-file")[0] == 200
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(
+    program: Start, folder: Path
+) -> None:
+    (folder / "settings.toml").write_text('profile = "a"\nmode = "pass"\nmodel = ["of-file"]\n')
+    env = {"FAKEAI_PROXY_PROFILE": "b", "FAKEAI_PROXY_MODE": "synth"}
+    started = program(
+        "--config", str(folder / "settings.toml"), "--profile", "none", env=env
+    )  # fmt: skip
+    assert started.ready["profile"] == "none"
+    assert started.ready["mode"] == "synth"
+    assert started.ask("/v1/models/of-file")[0] == 200
+
+
+def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -> None:
+    started = program("--model", "a,b", "--model", "c")
+    assert [started.ask(f"/v1/models/{name}")[0] for name in "abcd"] == [200, 200, 200, 404]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "said"),
+    [
+        (["--speed", "fast"], {}, "--speed"),
+        (["--speed", "-1"], {}, "--speed"),
+        (["--mode", "sync"], {}, "--mode"),
+        (["--moed", "synth"], {}, "--mode"),
+        (["synth"], {}, "--mode synth"),
+        (["docter"], {}, "doctor"),
+        (["--profile", "nosuch"], {}, "quick"),
+        (["--listen", "nonsense:x"], {}, "HOST:PORT"),
+        (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),
+        ([], {"FAKEAI_PROXY_SEED": "many"}, "FAKEAI_PROXY_SEED"),
+        ([], {"FAKEAI_PROXY_PROFIL": "none"}, "FAKEAI_PROXY_PROFILE"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(
+    arguments: list[str], env: dict[str, str], said: str, run: Run
+) -> None:
+    done = run(*arguments, env=env)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_a_mistake_in_the_file_names_file_and_key(run: Run, folder: Path) -> None:
+    (folder / "settings.toml").write_text("speeed = 2\n")
+    done = run("--config", str(folder / "settings.toml"))
+    assert done.returncode == 2
+    assert "settings.toml" in done.stderr
+    assert "speed" in done.stderr.replace("speeed", "")
+
+
+def test_help_shows_every_flag_with_its_environment_name(run: Run) -> None:
+    text = " ".join(run("--help").stdout.split())
+    for name in Config.model_fields:
+        assert f"--{name.replace('_', '-')} " in text
+        assert f"FAKEAI_PROXY_{name.upper()}]" in text
