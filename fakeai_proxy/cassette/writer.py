@@ -183,7 +183,7 @@ class Writer:
         if self._queued_bytes + item.cost_bytes > self._queue_bytes_max:
             self.dropped += 1
             log.warning("%s %s was not recorded: the recorder is %d MB behind",
-                        draft.method, draft.target, self._queued_bytes >> 20)  # fmt: skip
+                        draft.method, draft.target.partition("?")[0], self._queued_bytes >> 20)  # fmt: skip
             draft.close()
             self.drop(draft.id, "recorder_backpressure")
             item.written.set_result(False)
