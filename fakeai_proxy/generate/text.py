@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from random import Random
 
@@ -26,6 +26,9 @@ _PARAGRAPH_SENTENCES = 4
 _SUBJECT_CHARS_MAX = 48
 #: Where in a prompt its subject is looked for, in characters from the end.
 _READ_CHARS = 600
+
+#: Between paragraphs, in JSON.
+_BREAK = rb"\n\n"
 
 _WORD = re.compile(r"[^\W\d_]+|[.,;:!?\n]")
 #: Words that say how something is asked, not what about.
@@ -52,10 +55,15 @@ def subject_of(prompt: str) -> str:
 
     The first run after "about" wins, then the longest; the later of two equals.
     """
+    return _subject(prompt[-_READ_CHARS:])
+
+
+@lru_cache(maxsize=4096)
+def _subject(prompt: str) -> str:
     best, best_weight = "", 0.0
     run: list[str] = []
     after_about = about = False
-    for word in (*_WORD.findall(prompt[-_READ_CHARS:]), "."):
+    for word in (*_WORD.findall(prompt), "."):
         lower = word.lower()
         if word.isalpha() and lower not in _COMMON and len(word) <= _SUBJECT_CHARS_MAX // 2:
             if not run:
@@ -160,7 +168,7 @@ class Prose:
 def _without_break(passage: Passage, tokens: Tokens) -> Passage:
     """The same without the line break that announces another paragraph."""
     last = passage.spans[-1]
-    if not last.pieces or not last.pieces[-1].endswith("\n\n"):
+    if not last.whole.endswith(_BREAK):
         return passage
     shorter = tokens.span("".join(last.pieces).rstrip("\n"))
     return Passage(
