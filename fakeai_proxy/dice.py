@@ -11,6 +11,8 @@ from collections import OrderedDict
 from hashlib import blake2b
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#: By byte.
+_LETTERS = bytes([ord(_ALPHABET[byte % 62]) for byte in range(256)])
 _SEEN_MAX = 65_536
 
 
@@ -34,7 +36,7 @@ class Dice:
         digest = self._digest(key)
         while len(digest) < length:
             digest += self._digest((digest, *key))
-        return "".join([_ALPHABET[byte % 62] for byte in digest[:length]])
+        return digest[:length].translate(_LETTERS).decode()
 
     def occurrence(self, fingerprint: bytes) -> int:
         """How many times this fingerprint was asked about before; counts this time too.
@@ -50,8 +52,8 @@ class Dice:
         return seen
 
     def _digest(self, key: tuple[str | bytes | int, ...]) -> bytes:
-        hashed = blake2b(self._salt, digest_size=16)
+        pieces = [self._salt]
         for part in key:
             piece = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
-            hashed.update(len(piece).to_bytes(4, "big") + piece)
-        return hashed.digest()
+            pieces += (len(piece).to_bytes(4, "big"), piece)
+        return blake2b(b"".join(pieces), digest_size=16).digest()

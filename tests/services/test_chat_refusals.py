@@ -111,7 +111,8 @@ _CALLING = {"role": "assistant", "content": None, "tool_calls": [
             400,
             "response_format",
             "invalid_json_schema",
-            "Invalid schema for response_format 'x': In context=(), 'additionalProperties' is required to be supplied and to be false.",
+            "Invalid schema for response_format 'x': In context=(), 'additionalProperties' is required "
+            "to be supplied and to be false.",
         ),
         (
             {
