@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 
@@ -38,6 +39,9 @@ class Clock(Protocol):
     def timer(self, callback: Callable[[], None]) -> Timer: ...
 
     async def sleep_until(self, deadline: float) -> None: ...
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Open while a thread works: simulated time waits for it."""
 
 
 class SystemClock:
@@ -66,6 +70,9 @@ class SystemClock:
 
     async def sleep_until(self, deadline: float) -> None:
         await _sleep_until(self, deadline)
+
+    def hold(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 class VirtualClock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,4 +135,9 @@ def credential(request: Request) -> str:
 
 
 def error_body(provider: Provider, error: ApiError, request_id: str) -> bytes:
-    return orjson.dumps(provider.envelope(error, request_id))
+    envelope = provider.envelope(error, request_id)
+    try:
+        return orjson.dumps(envelope)
+    except orjson.JSONEncodeError:
+        # The message repeats bytes of a target that are no UTF-8.
+        return json.dumps(envelope).encode()

@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fakeai_proxy import errors
 from fakeai_proxy.profiles import shipped
+
+Kind = Literal["chat", "embedding"]
+
+#: How the names of fine-tuned models begin.
+FINE_TUNED = "ft:"
 
 
 class CatalogueSettings(BaseModel):
@@ -27,45 +32,53 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    id: str
-    kind: Literal["chat", "embedding"] = "chat"
+    id: str = Field(min_length=1)
+    kind: Kind = "chat"
     owned_by: str = "fakeai-proxy"
-    created: int = 1_735_689_600
-    context_tokens: int = 128_000
-    output_tokens_max: int = 16_384
-    vocabulary: str = "o200k_base"
-    dimensions: int = 0
+    created: int = Field(1_735_689_600, gt=1_500_000_000, lt=2_000_000_000)
+    context_tokens: int = Field(128_000, gt=0, le=16_000_000)
+    output_tokens_max: int = Field(16_384, ge=0, le=16_000_000)
+    vocabulary: Literal["cl100k_base", "o200k_base", "o200k_harmony", "llama3", "qwen3"] = (
+        "o200k_base"
+    )
+    #: Whether it thinks before it answers.
+    reasoning: bool = False
+    #: Length of its vectors.
+    dimensions: int = Field(0, ge=0, le=16_384)
     #: Whether `dimensions` may be shortened on request.
     shortens: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.kind == "embedding") != (self.dimensions > 0):
+            raise ValueError("an embedding model, and no other, has dimensions")
+        return self
 
 
 class Catalogue:
     def __init__(self, settings: CatalogueSettings, cards: Iterable[ModelCard]) -> None:
         self._cards = {card.id: card for card in cards}
-        for name in settings.model:
-            self._cards.setdefault(name, ModelCard(id=name))
         self._any = settings.any_model
+        self._deleted: set[str] = set()
+        for name in settings.model:
+            if name not in self._cards:
+                self._cards[name] = self._like(name)
 
     @classmethod
     def shipped(cls, settings: CatalogueSettings) -> Catalogue:
-        text = (shipped("profiles") / "catalogue.toml").read_text("utf-8")
-        return cls(
-            settings, (ModelCard.model_validate(row) for row in tomllib.loads(text)["model"])
-        )
+        return cls(settings, shipped_cards())
 
     def __iter__(self) -> Iterator[ModelCard]:
-        return iter(self._cards.values())
+        return iter(list(self._cards.values()))
 
     def find(self, name: str) -> ModelCard | None:
         """The card of that name; of any name where any is served."""
         card = self._cards.get(name)
-        if card is None and self._any and name:
-            kind: Literal["chat", "embedding"] = "embedding" if "embed" in name else "chat"
-            return ModelCard(id=name, kind=kind, dimensions=1536 if kind == "embedding" else 0,
-                             shortens=True)  # fmt: skip
+        if card is None and self._any and name and name not in self._deleted:
+            return self._like(name)
         return card
 
-    def require(self, name: str, kind: str) -> ModelCard:
+    def require(self, name: str, kind: Kind) -> ModelCard:
         """The card, for a call that needs that kind. Raises 404 as the vendor does."""
         card = self.find(name)
         if card is None:
@@ -74,5 +87,58 @@ class Catalogue:
             raise errors.wrong_kind_of_model(name, card.kind)
         return card
 
+    def asked_for(self, deployment: str | None, name: str | None, kind: Kind) -> ModelCard:
+        """The card that a call means: by the deployment in an Azure path, whose body may name the
+        model too, else by the `model` of the body. Raises 400 and 404."""
+        if deployment is not None:
+            known = self.find(deployment) or (self.find(name) if name else None)
+            if known is None:
+                raise errors.deployment_not_found()
+            return self.require(known.id, kind)
+        if name is None:
+            raise errors.missing_parameter("model")
+        if not name:
+            raise errors.missing_model()
+        return self.require(name, kind)
+
+    def delete(self, name: str) -> None:
+        """Only fine-tuned models are their user's to delete. Raises 403 and 404."""
+        if self.find(name) is None:
+            raise errors.model_unknown(name)
+        if not name.startswith(FINE_TUNED):
+            raise errors.model_not_deletable(name)
+        self._cards.pop(name, None)
+        self._deleted.add(name)
+
+    def _like(self, name: str) -> ModelCard:
+        """A card for a name that is not in the catalogue: of the model whose name it continues
+        (`gpt-4o-2030-01-01`, `ft:gpt-4o-mini:acme::1`), else of an ordinary one."""
+        base = name.removeprefix(FINE_TUNED)
+        known = max((each for each in self._cards if base.startswith(each)), key=len, default="")
+        if known:
+            return self._cards[known].model_copy(update={"id": name})
+        if "embed" in name.lower():
+            return ModelCard(
+                id=name, kind="embedding", context_tokens=8192, output_tokens_max=0,
+                vocabulary="cl100k_base", dimensions=1536, shortens=True,
+            )  # fmt: skip
+        return ModelCard(id=name)
+
     def _nearest(self, name: str) -> list[str]:
-        return difflib.get_close_matches(name, self._cards, 3, 0.4)
+        return difflib.get_close_matches(name[:100], self._cards, 3, 0.4)
+
+
+def shipped_cards() -> list[ModelCard]:
+    """`profiles/catalogue.toml`. Raises ConfigError."""
+    text = (shipped("profiles") / "catalogue.toml").read_text("utf-8")
+    cards = []
+    for row in tomllib.loads(text)["model"]:
+        try:
+            cards.append(ModelCard.model_validate(row))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise errors.ConfigError(
+                f"catalogue.toml: {row.get('id')}: {where}: {first['msg']}"
+            ) from None
+    return cards

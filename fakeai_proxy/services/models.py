@@ -25,7 +25,14 @@ def retrieve_model(call: Call) -> Reply:
     return json_reply(_shape(card))
 
 
+def delete_model(call: Call) -> Reply:
+    name = call.params["model"]
+    call.catalogue.delete(name)
+    return json_reply({"id": name, "object": "model", "deleted": True})
+
+
 OPERATIONS = (
     Operation("listModels", "GET", "/models", list_models),
     Operation("retrieveModel", "GET", "/models/{model:path}", retrieve_model),
+    Operation("deleteModel", "DELETE", "/models/{model:path}", delete_model),
 )

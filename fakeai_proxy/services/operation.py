@@ -42,13 +42,15 @@ Handler = Callable[[Call], Reply]
 
 @dataclass(frozen=True)
 class Operation:
-    """`body` is the pydantic shape of the request, None where there is none."""
+    """`body` is the pydantic shape of the request, None where there is none. A `threaded` handler
+    computes for longer than the event loop can wait."""
 
     name: str
     method: str
     path: str
     handler: Handler
     body: type[BaseModel] | None = None
+    threaded: bool = False
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

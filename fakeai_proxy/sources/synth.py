@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
 from fakeai_proxy.providers import credential, provider_of
 from fakeai_proxy.services.catalogue import Catalogue
@@ -27,6 +28,19 @@ INLINE_BYTES_MAX = 32 << 10
 #: Objects and arrays inside each other; what walks a body may recurse.
 JSON_DEPTH_MAX = 200
 OPENAI_VERSION = b"2020-10-01"
+
+#: Pages in a browser may call the vendor's API, so they may call this one.
+CORS_HEADERS = (
+    ("access-control-allow-origin", "*"),
+    ("access-control-expose-headers", "*"),
+)
+CORS_PREFLIGHT_HEADERS = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
+    # Spelled out, because `*` does not cover the first.
+    (b"access-control-allow-headers", b"authorization, *"),
+    (b"access-control-max-age", b"86400"),
+)
 _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
@@ -57,8 +71,27 @@ class Synth:
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
+        from_page = request.header(b"origin") is not None
+        if from_page and request.method == "OPTIONS":
+            return Reply(204, CORS_PREFLIGHT_HEADERS, [])
+        try:
+            reply = await self._answered(exchange)
+        except ApiError as error:
+            if from_page:
+                error.headers.update(CORS_HEADERS)
+            raise
+        reply.provenance = SYNTH
+        reply.headers += self._vendor_headers(exchange)
+        if from_page:
+            reply.headers += tuple((name.encode(), value.encode()) for name, value in CORS_HEADERS)
+        return reply
+
+    async def _answered(self, exchange: Exchange) -> Reply:
+        request = exchange.request
         check_key(request)
-        operation, params = self._router.find(request.method, unquote(request.path))
+        # A HEAD is a GET whose body stays here.
+        method = "GET" if request.method == "HEAD" else request.method
+        operation, params = self._router.find(method, unquote(request.path))
         body = await request.body.read(JSON_BYTES_MAX)
         exchange.dice_key = request.fingerprint(body)
         call = Call(
@@ -73,13 +106,11 @@ class Synth:
             created=int(self._clock.wall()),
             strict=self._settings.strict_parameters,
         )
-        if len(body) > INLINE_BYTES_MAX or request.header(b"content-encoding") is not None:
-            reply = await asyncio.to_thread(_answer, call, request, body)
-        else:
-            reply = _answer(call, request, body)
-        reply.provenance = SYNTH
-        reply.headers += self._vendor_headers(exchange)
-        return reply
+        small = len(body) <= INLINE_BYTES_MAX and request.header(b"content-encoding") is None
+        if small and not operation.threaded:
+            return _answer(call, request, body)
+        with self._clock.hold():
+            return await asyncio.to_thread(_answer, call, request, body)
 
     async def close(self) -> None:
         pass
@@ -113,7 +144,7 @@ def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     content_type = request.text_header(b"content-type").partition(";")[0].strip().lower()
     data = _decoded(request, raw)
     if not data.strip() and "model" in shape.model_fields:
-        raise errors.bad_request("you must provide a model parameter")
+        raise errors.missing_model()
     if content_type not in ("", "application/json") and not content_type.endswith("+json"):
         raise errors.unsupported_content_type(content_type)
     value = _strict_json(data)
@@ -132,15 +163,14 @@ def _strict_json(data: bytes) -> dict[str, Any]:
         raise errors.unparsable_json() from None
     if not isinstance(value, dict):
         raise errors.unparsable_json()
-    if data.count(b"[") + data.count(b"{") > JSON_DEPTH_MAX and _depth_exceeds(
-        value, JSON_DEPTH_MAX
-    ):
+    openings = data.count(b"[") + data.count(b"{")
+    if openings > JSON_DEPTH_MAX and _depth_exceeds(value, JSON_DEPTH_MAX):
         raise errors.too_deep(JSON_DEPTH_MAX)
     return value
 
 
-def _depth_exceeds(value: object, limit: int) -> bool:
-    level = [value]
+def _depth_exceeds(value: dict[str, Any], limit: int) -> bool:
+    level: list[dict[str, Any] | list[Any]] = [value]
     for _ in range(limit):
         level = [
             inner

@@ -95,6 +95,7 @@ class Body(Shape):
 USER = {"role": "user", "content": "x"}
 SPEC = {"type": "function", "function": {"name": "f"}}
 
+# ruff: noqa: E501 - a row is a body and what is answered to it
 TABLE: list[tuple[dict[str, Any], str | None, str, str]] = [
     ({"messages": None}, "messages", "invalid_type",
      "Invalid type for 'messages': expected an array of objects, but got null instead."),

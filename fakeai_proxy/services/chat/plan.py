@@ -102,9 +102,12 @@ def plan(call: Call, card: ModelCard) -> Plan:
         choices.append(planner.choice(k))
         spent += choices[-1].tokens
         if spent > OUTPUT_TOKENS_MAX:
-            raise errors.invalid_value(
-                "n", f"The choices together have more than {OUTPUT_TOKENS_MAX} tokens: ask for fewer or "
-                "for shorter ones.")  # fmt: skip
+            raise errors.bad_parameter(
+                "n",
+                "invalid_value",
+                f"The choices together have more than {OUTPUT_TOKENS_MAX} tokens: ask for fewer or "
+                "for shorter ones.",
+            )
     return Plan(request, card.id, prompt, choices, spent)
 
 
@@ -209,7 +212,9 @@ class _Planner:
                 try:
                     return Pattern.load(f"^(?:{form.grammar.definition})$").sample(rng)
                 except SchemaError as error:
-                    raise errors.invalid_value("tools", f"Invalid grammar: {error}") from None
+                    raise errors.bad_parameter(
+                        "tools", "invalid_value", f"Invalid grammar: {error}"
+                    ) from None
             return sentence(rng, self.hints.subject)
         function = tool.function
         try:

@@ -70,14 +70,16 @@ def _tools(request: wire.ChatRequest) -> None:
     known = {name_of(tool) for tool in request.tools or ()}
     for name in _chosen(request.tool_choice):
         if name not in known:
-            raise errors.invalid_value(
-                "tool_choice", f"Tool choice '{name}' not found in 'tools' parameter."
+            raise errors.bad_parameter(
+                "tool_choice",
+                "invalid_value",
+                f"Tool choice '{name}' not found in 'tools' parameter.",
             )
     if isinstance(request.function_call, wire.Named):
         name = request.function_call.name
         if name not in {function.name for function in request.functions or ()}:
-            raise errors.invalid_value(
-                "function_call", f"Function '{name}' not found in 'functions'."
+            raise errors.bad_parameter(
+                "function_call", "invalid_value", f"Function '{name}' not found in 'functions'."
             )
     for k, tool in enumerate(request.tools or ()):
         if isinstance(tool, wire.FunctionTool):
@@ -150,8 +152,9 @@ def _not_empty(message: wire.AssistantMessage, k: int) -> None:
         message.audio,
     )
     if all(part is None for part in given):
-        raise errors.invalid_value(
+        raise errors.bad_parameter(
             f"messages[{k}].content",
+            "invalid_value",
             f"Invalid value for 'messages[{k}].content': expected a string, got null.",
         )
 
@@ -166,8 +169,9 @@ def _response_format(request: wire.ChatRequest) -> None:
             f"response_format '{declared.name}'", "response_format", "invalid_json_schema",
         )  # fmt: skip
     elif isinstance(form, wire.ObjectResponse) and not _speaks_of_json(request.messages):
-        raise errors.invalid_value(
+        raise errors.bad_parameter(
             "messages",
+            "invalid_value",
             "'messages' must contain the word 'json' in some form, to use 'response_format' of type "
             "'json_object'.",
         )

@@ -1,0 +1,151 @@
+"""Texts -> vectors of unit length, near where the texts are alike: words, the concepts behind them,
+pairs of neighbours and letter n-grams, each hashed to a few signed places. Knows no model and no API.
+
+The bytes are the same on every machine: sums run in a fixed order in float64, never through a BLAS,
+and are rounded to 8 decimals before they become float32.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from hashlib import blake2b, shake_128
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from fakeai_proxy.generate.concepts import concepts_of, stem, stop_words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: Words; scripts without spaces count every letter as one.
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
+)
+#: Letters of one word that are looked at.
+_WORD_CHARS_MAX = 48
+#: Signed places of one feature: several, so that a shortened vector keeps a share of each.
+_PLACES = 16
+_NGRAM_CHARS = (3, 4)
+
+# Weights were set by hand so that related sentences of everyday topics rank as people rank them;
+# tests/generate/test_vectors.py holds the ranking.
+_WORD_WEIGHT = 1.0
+_STOP_WORD_WEIGHT = 0.12
+_NGRAMS_WEIGHT = 0.45
+_PAIR_WEIGHT = 0.35
+#: Share of the vector that is the exact text's own, so that no two texts share a vector and no
+#: prefix is empty.
+_OWN_SHARE = 0.04
+#: Share that all texts have in common: unrelated texts are a little above a right angle apart.
+_COMMON_SHARE = 0.08
+
+
+class Embedder:
+    """The space of one model: `salt` keeps models apart, `dimensions` is the full length."""
+
+    def __init__(self, salt: str, dimensions: int) -> None:
+        self.dimensions = dimensions
+        self._salt = blake2b(salt.encode(), digest_size=32).digest()
+
+    def embed(self, texts: Sequence[str], dimensions: int | None = None) -> NDArray[np.float32]:
+        """One row a text. Fewer `dimensions` are a prefix, brought back to unit length."""
+        import numpy
+
+        rows = numpy.empty((len(texts), dimensions or self.dimensions), numpy.float32)
+        places = _Places(self._salt, self.dimensions)
+        common = self._noise(b"common")
+        for row, text in enumerate(texts):
+            features = features_of(text)
+            indexes, weights = places.of(features)
+            # bincount adds in the order of its input, whatever the machine.
+            said = numpy.bincount(indexes, weights, self.dimensions).astype(numpy.float64)
+            own = self._noise(text.encode("utf-8", "surrogatepass"))
+            vector = _unit(said) + _COMMON_SHARE * common + _OWN_SHARE * own
+            rows[row] = numpy.round(_unit(vector[: rows.shape[1]]), 8)
+        return rows
+
+    def _noise(self, key: bytes) -> NDArray[np.float64]:
+        """Plus and minus ones, as a vector of unit length."""
+        import numpy
+
+        bits = shake_128(self._salt + key).digest((self.dimensions + 7) // 8)
+        signs = numpy.unpackbits(numpy.frombuffer(bits, numpy.uint8))[: self.dimensions]
+        return (signs.astype(numpy.float64) * 2.0 - 1.0) / math.sqrt(self.dimensions)
+
+
+class _Places:
+    """Where features fall, remembered for the texts of one call."""
+
+    def __init__(self, salt: bytes, dimensions: int) -> None:
+        self._salt = salt
+        self._dimensions = dimensions
+        self._digests: dict[str, bytes] = {}
+
+    def of(self, features: dict[str, float]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Indexes and signed weights."""
+        import numpy
+
+        digests = self._digests
+        found = []
+        for feature in features:
+            digest = digests.get(feature)
+            if digest is None:
+                digest = blake2b(feature.encode("utf-8", "surrogatepass"), key=self._salt).digest()
+                digests[feature] = digest
+            found.append(digest)
+        words = numpy.frombuffer(b"".join(found), "<u4")
+        weights = numpy.repeat(numpy.array(list(features.values()), numpy.float64), _PLACES)
+        signed = numpy.where(words & 0x8000_0000, -weights, weights)
+        return ((words & 0x7FFF_FFFF) % self._dimensions).astype(numpy.int64), signed
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of length 1; a running sum, because numpy's own adds in an order that depends on the machine."""
+    squares = (vector * vector).cumsum()
+    length = math.sqrt(squares[-1])
+    return vector / length if length else vector
+
+
+def features_of(text: str) -> dict[str, float]:
+    """Weights by feature; repetition counts with its logarithm."""
+    words = _words(text)
+    features: dict[str, float] = {}
+    for word, count in Counter(words).items():
+        many = 1.0 + math.log(count)
+        for feature, weight in _word_features(word):
+            features[feature] = features.get(feature, 0.0) + many * weight
+    telling = [stem(word) for word in words if word not in stop_words()]
+    for (first, second), count in Counter(pairwise(telling)).items():
+        features[f"pair {first} {second}"] = _PAIR_WEIGHT * (1.0 + math.log(count))
+    return features
+
+
+def _words(text: str) -> list[str]:
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    words = [word[:_WORD_CHARS_MAX] for word in _WORD.findall(plain)]
+    return words or [sign for sign in plain if not sign.isspace()]
+
+
+@lru_cache(65_536)
+def _word_features(word: str) -> tuple[tuple[str, float], ...]:
+    if word in stop_words():
+        return ((f"word {word}", _STOP_WORD_WEIGHT),)
+    base = stem(word)
+    features = [(f"word {base}", _WORD_WEIGHT), *concepts_of(base)]
+    pieces = list(_ngrams(f"<{base}>"))
+    if pieces:
+        each = _NGRAMS_WEIGHT / math.sqrt(len(pieces))
+        features += [(f"letters {piece}", each) for piece in pieces]
+    return tuple(features)
+
+
+def _ngrams(word: str) -> Iterable[str]:
+    for size in _NGRAM_CHARS:
+        for start in range(len(word) - size + 1):
+            yield word[start : start + size]

@@ -1,0 +1,194 @@
+"""Embeddings: texts or token ids to vectors, as floats or base64."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import orjson
+from pydantic import Field
+
+from fakeai_proxy import errors
+from fakeai_proxy.exchange import Reply, Workload
+from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.operation import Call, Operation
+from fakeai_proxy.services.wire import Shape, json_reply
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: platform.openai.com/docs/api-reference/embeddings/create: inputs and tokens of one request.
+INPUTS_MAX = 2048
+REQUEST_TOKENS_MAX = 300_000
+
+#: Parameters of the vLLM and NIM servers that change nothing here, and so are accepted.
+_ACCEPTED = frozenset(
+    ("input_type", "truncate_prompt_tokens", "add_special_tokens", "modality", "embedding_type",
+     "normalize", "embed_dtype", "endianness", "priority", "request_id", "nvext")
+)  # fmt: skip
+
+
+class EmbeddingRequest(Shape):
+    input: Any
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = Field(None, ge=1)
+    user: str | None = None
+    #: NIM: which end of an input that is too long goes; without it such an input is refused.
+    truncate: Literal["NONE", "START", "END"] | None = None
+
+
+class Vocabulary(Protocol):
+    def encode(self, text: str) -> Sequence[int]: ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Raises KeyError where an id is not in the vocabulary."""
+
+
+class _Bpe:
+    def __init__(self, name: str) -> None:
+        import quicktok
+
+        self._bpe = quicktok.get_encoding(name)
+
+    def encode(self, text: str) -> Sequence[int]:
+        ids: list[int] = self._bpe.encode_ordinary(text)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return bytes(self._bpe.decode_bytes(list(ids))).decode("utf-8", "replace")
+
+
+@cache
+def vocabulary(name: str) -> Vocabulary:
+    return _Bpe(name)
+
+
+def create_embeddings(call: Call) -> Reply:
+    from fakeai_proxy.generate.vectors import Embedder
+
+    asked: EmbeddingRequest = call.body
+    card = call.catalogue.asked_for(call.params.get("deployment"), asked.model, "embedding")
+    _check_parameters(asked, card, call.strict)
+    texts, prompt = _inputs(asked, card)
+    vectors = Embedder(card.id, card.dimensions).embed(texts, asked.dimensions)
+    render = _as_base64 if asked.encoding_format == "base64" else _as_floats
+    body = {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": render(vector)}
+            for index, vector in enumerate(vectors)
+        ],
+        "model": card.id,
+        "usage": {"prompt_tokens": len(prompt), "total_tokens": len(prompt)},
+    }
+    return json_reply(body, Workload(card.id, prompt, output_tokens=0))
+
+
+def _as_floats(vector: NDArray[np.float32]) -> orjson.Fragment:
+    """As few digits as tell a float32 from its neighbours."""
+    return orjson.Fragment(orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _as_base64(vector: NDArray[np.float32]) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def _check_parameters(asked: EmbeddingRequest, card: ModelCard, strict: bool) -> None:
+    accepted = frozenset() if strict else _ACCEPTED
+    for name in asked.model_extra or ():
+        if name not in accepted:
+            raise errors.unrecognized_arguments([name])
+    if strict and asked.truncate is not None:
+        raise errors.unrecognized_arguments(["truncate"])
+    if asked.dimensions is None:
+        return
+    if not card.shortens:
+        raise errors.bad_request("This model does not support specifying dimensions.")
+    if asked.dimensions > card.dimensions:
+        raise errors.out_of_range("dimensions", "integer", "<=", card.dimensions, asked.dimensions)
+
+
+def _inputs(asked: EmbeddingRequest, card: ModelCard) -> tuple[list[str], list[int]]:
+    """The texts, and the token ids of them all. Raises 400."""
+    given = asked.input
+    several = isinstance(given, list) and not (given and type(given[0]) is int)
+    inputs: list[Any] = given if several else [given]
+    if isinstance(given, list) and not given:
+        raise errors.wrong_length("input", "array", ">=", 1, 0)
+    if len(inputs) > INPUTS_MAX:
+        raise errors.wrong_length("input", "array", "<=", INPUTS_MAX, len(inputs))
+    words = vocabulary(card.vocabulary)
+    texts: list[str] = []
+    prompt: list[int] = []
+    kind = type(inputs[0])
+    for index, one in enumerate(inputs):
+        path = f"input[{index}]" if several else "input"
+        if type(one) is not kind or kind not in (str, list):
+            raise _no_input(path, one, kind if several else None)
+        text, ids = _text(one, path, words) if kind is str else _decoded(one, path, words)
+        if len(ids) > card.context_tokens:
+            text, ids = _truncated(asked, card, ids, path, words)
+        texts.append(text)
+        prompt += ids
+    if len(prompt) > REQUEST_TOKENS_MAX:
+        raise errors.too_many_tokens(len(prompt), REQUEST_TOKENS_MAX)
+    return texts, prompt
+
+
+def _no_input(path: str, value: object, kind: type | None) -> errors.ApiError:
+    wanted = "one of a string, array of strings, array of integers, or array of arrays"
+    if kind is str:
+        wanted = "a string"
+    elif kind is list:
+        wanted = "an array of integers"
+    return errors.invalid_type(path, wanted, value)
+
+
+def _text(text: str, path: str, words: Vocabulary) -> tuple[str, Sequence[int]]:
+    if not text:
+        raise errors.wrong_length(path, "string", ">=", 1, 0)
+    return text, words.encode(text)
+
+
+def _decoded(ids: list[Any], path: str, words: Vocabulary) -> tuple[str, list[int]]:
+    """The text of a list of token ids."""
+    if not ids:
+        raise errors.wrong_length(path, "array", ">=", 1, 0)
+    for index, token in enumerate(ids):
+        if type(token) is not int:
+            raise errors.invalid_type(f"{path}[{index}]", "an integer", token)
+        if not 0 <= token < 1 << 31:
+            raise errors.no_such_token(f"{path}[{index}]", token)
+    try:
+        return words.decode(ids), ids
+    except KeyError:
+        unknown = next(index for index, token in enumerate(ids) if not _known(token, words))
+        raise errors.no_such_token(f"{path}[{unknown}]", ids[unknown]) from None
+
+
+def _known(token: int, words: Vocabulary) -> bool:
+    try:
+        words.decode((token,))
+    except KeyError:
+        return False
+    return True
+
+
+def _truncated(
+    asked: EmbeddingRequest, card: ModelCard, ids: Sequence[int], path: str, words: Vocabulary
+) -> tuple[str, Sequence[int]]:
+    if asked.truncate in (None, "NONE"):
+        raise errors.input_too_long(path, card.context_tokens, len(ids))
+    kept = ids[: card.context_tokens] if asked.truncate == "END" else ids[-card.context_tokens :]
+    return words.decode(kept), kept
+
+
+OPERATIONS = (
+    Operation(
+        "createEmbedding", "POST", "/embeddings", create_embeddings, EmbeddingRequest, threaded=True
+    ),
+)
