@@ -224,3 +224,31 @@ def resolve(root: dict[str, Any], reference: Any, path: Path = ()) -> Any:
     if not reference[1:].startswith("/") and reference != "#":
         raise SchemaError(path, f"reference '{reference}' does not resolve.")
     return node
+
+
+def merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """A schema for what satisfies both, as far as keywords can be joined one by one."""
+    merged = {**first, **second}
+    for keyword in first.keys() & second.keys():
+        one, other = first[keyword], second[keyword]
+        if keyword == "properties":
+            both = {name: {"allOf": [one[name], other[name]]} for name in one.keys() & other.keys()}
+            merged[keyword] = {**one, **other, **both}
+        elif keyword == "required":
+            merged[keyword] = list(dict.fromkeys([*one, *other]))
+        elif keyword in ("minimum", "exclusiveMinimum", "minItems", "minLength", "minProperties"):
+            merged[keyword] = max(one, other)
+        elif keyword in ("maximum", "exclusiveMaximum", "maxItems", "maxLength"):
+            merged[keyword] = min(one, other)
+        elif keyword == "type":
+            given = one if isinstance(one, list) else [one]
+            wanted = other if isinstance(other, list) else [other]
+            merged[keyword] = [kind for kind in given if kind in wanted] or wanted
+        elif keyword == "enum":
+            merged[keyword] = [value for value in one if value in other]
+        elif keyword in ("anyOf", "oneOf", "allOf") and one != other:
+            merged[keyword] = one
+            merged["allOf"] = [*merged.get("allOf", ()), {keyword: other}]
+        elif keyword == "items":
+            merged[keyword] = {"allOf": [one, other]}
+    return merged

@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from decimal import Decimal, InvalidOperation
 from random import Random
 from typing import Any
 
 import jsonschema_rs
 import orjson
 
+from fakeai_proxy.generate.numbers import number
 from fakeai_proxy.generate.pattern import CHARS_MAX, Budget, Pattern
-from fakeai_proxy.generate.plausible import FORMATS, Hints, range_for, text_for, words_of
-from fakeai_proxy.generate.strict_schema import SchemaError, check_values, resolve, types_of
+from fakeai_proxy.generate.plausible import FORMATS, Hints, text_for
+from fakeai_proxy.generate.strict_schema import SchemaError, check_values, merge, resolve, types_of
 
 NODES_MAX = 20_000
 #: Values after which only the smallest choices are made, and the depth from which.
@@ -28,8 +28,6 @@ _ATTEMPTS = 8
 _ITEMS_USUAL = 3
 _PASSES_MAX = 60
 _SCHEMAS_KEPT = 256
-#: Integers beyond it are written as floats, which JSON does not tell apart.
-_INTEGER_MAX = 2**53
 
 _ASSERTIONS = frozenset(
     ("type", "properties", "required", "items", "enum", "const", "anyOf", "oneOf", "allOf", "pattern",
@@ -214,34 +212,6 @@ def _node(schema: Any) -> _Node:
     return {"enum": []} if schema is False else {}
 
 
-def merge(first: _Node, second: _Node) -> _Node:
-    """A schema for what satisfies both, as far as keywords can be joined one by one."""
-    merged = {**first, **second}
-    for keyword in first.keys() & second.keys():
-        one, other = first[keyword], second[keyword]
-        if keyword == "properties":
-            both = {name: {"allOf": [one[name], other[name]]} for name in one.keys() & other.keys()}
-            merged[keyword] = {**one, **other, **both}
-        elif keyword == "required":
-            merged[keyword] = list(dict.fromkeys([*one, *other]))
-        elif keyword in ("minimum", "exclusiveMinimum", "minItems", "minLength", "minProperties"):
-            merged[keyword] = max(one, other)
-        elif keyword in ("maximum", "exclusiveMaximum", "maxItems", "maxLength"):
-            merged[keyword] = min(one, other)
-        elif keyword == "type":
-            given = one if isinstance(one, list) else [one]
-            wanted = other if isinstance(other, list) else [other]
-            merged[keyword] = [kind for kind in given if kind in wanted] or wanted
-        elif keyword == "enum":
-            merged[keyword] = [value for value in one if value in other]
-        elif keyword in ("anyOf", "oneOf", "allOf") and one != other:
-            merged[keyword] = one
-            merged["allOf"] = [*merged.get("allOf", ()), {keyword: other}]
-        elif keyword == "items":
-            merged[keyword] = {"allOf": [one, other]}
-    return merged
-
-
 class _Walk:
     """One attempt at an instance."""
 
@@ -284,9 +254,11 @@ class _Walk:
     def _enum(self, values: Any) -> Any:
         if not isinstance(values, list) or not values:
             raise SchemaError((), "'enum' must be a non-empty array.")
-        said = [value for value in values[:64]
-                if isinstance(value, str) and len(value) > 1 and value.lower() in self.hints.lower]  # fmt: skip
+        said = [value for value in values[:64] if isinstance(value, str) and self._is_said(value)]
         return self.rng.choice(said or values)
+
+    def _is_said(self, value: str) -> bool:
+        return len(value) > 1 and value.lower() in self.hints.lower
 
     def _type(self, node: _Node, depth: int) -> str:
         if "type" not in node:
@@ -404,88 +376,3 @@ _IMPLIED = (
         "number",
     ),
 )
-
-
-def number(rng: Random, node: _Node, name: str, integer: bool) -> int | float:
-    """A number within the bounds of `node`. Raises SchemaError where there is none."""
-    low = max(node.get("minimum", -math.inf), node.get("exclusiveMinimum", -math.inf))
-    high = min(node.get("maximum", math.inf), node.get("exclusiveMaximum", math.inf))
-    low_open = node.get("exclusiveMinimum") == low
-    high_open = node.get("exclusiveMaximum") == high
-    if low > high or (low == high and (low_open or high_open)):
-        raise SchemaError((), f"no number lies between {low} and {high}.")
-    usual_low, usual_high = range_for(name)
-    if usual_low > high or usual_high < low:
-        usual_low, usual_high = -math.inf, math.inf
-    near, far = max(low, usual_low), min(high, usual_high)
-    if near == -math.inf:
-        near = min(0.0, far - 100.0) if far < math.inf else 0.0
-    if far == math.inf:
-        far = near + max(100.0, abs(near) / 8)
-    step = node.get("multipleOf", 1 if integer else None)
-    if step is not None:
-        if integer and step % 1:
-            step = _common_multiple(step)
-        return _multiple(rng, step, (low, low_open, near), (high, high_open, far))
-    return _between(rng, (low, low_open, near), (high, high_open, far))
-
-
-_Bound = tuple[float, bool, float]
-
-
-def _multiple(rng: Random, step: float, lower: _Bound, upper: _Bound) -> int | float:
-    """A multiple of `step`: within the usual range, or within the bounds where that holds none."""
-    unit = Decimal(repr(step))
-    for side in (2, 0):
-        (low, low_open, _), (high, high_open, _) = lower, upper
-        start, end = lower[side], upper[side]
-        if not (math.isfinite(start) and math.isfinite(end)):
-            start, end = (
-                (low, low + 2 * float(step))
-                if math.isfinite(low)
-                else (high - 2 * float(step), high)
-            )
-        try:
-            first = math.ceil(Decimal(repr(start)) / unit)
-            last = math.floor(Decimal(repr(end)) / unit)
-        except (InvalidOperation, OverflowError, ValueError):
-            break
-        if low_open and Decimal(repr(low)) == first * unit:
-            first += 1
-        if high_open and Decimal(repr(high)) == last * unit:
-            last -= 1
-        if first <= last:
-            exact = rng.randint(first, last) * unit
-            whole = exact == exact.to_integral_value()
-            return int(exact) if whole and abs(exact) <= _INTEGER_MAX else float(exact)
-    raise SchemaError((), f"no multiple of {step} lies between {lower[0]} and {upper[0]}.")
-
-
-def _common_multiple(step: float) -> int:
-    """The smallest whole number that is a multiple of `step`."""
-    return Decimal(repr(step)).as_integer_ratio()[0]
-
-
-def _between(rng: Random, lower: _Bound, upper: _Bound) -> float:
-    (low, low_open, near), (high, high_open, far) = lower, upper
-    share = rng.random()
-    value = near * (1 - share) + far * share
-    for candidate in (round(value, 2), value, (low + high) / 2, low, high):
-        if (low < candidate or (low == candidate and not low_open)) and (
-            candidate < high or (candidate == high and not high_open)
-        ):
-            return candidate
-    inside = math.nextafter(low, math.inf)
-    if low < inside < high:
-        return inside
-    raise SchemaError((), f"no number lies between {low} and {high}.")
-
-
-def names_in(schema: Any) -> list[str]:
-    """The words of the property names at the root, for guessing what a tool is about."""
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    return (
-        [word for name in properties for word in words_of(name)]
-        if isinstance(properties, dict)
-        else []
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from random import Random
 
@@ -26,6 +26,9 @@ _PARAGRAPH_SENTENCES = 4
 _SUBJECT_CHARS_MAX = 48
 #: Where in a prompt its subject is looked for, in characters from the end.
 _READ_CHARS = 600
+
+#: Between paragraphs, in JSON.
+_BREAK = rb"\n\n"
 
 _WORD = re.compile(r"[^\W\d_]+|[.,;:!?\n]")
 #: Words that say how something is asked, not what about.
@@ -52,10 +55,15 @@ def subject_of(prompt: str) -> str:
 
     The first run after "about" wins, then the longest; the later of two equals.
     """
+    return _subject(prompt[-_READ_CHARS:])
+
+
+@lru_cache(maxsize=4096)
+def _subject(prompt: str) -> str:
     best, best_weight = "", 0.0
     run: list[str] = []
     after_about = about = False
-    for word in (*_WORD.findall(prompt[-_READ_CHARS:]), "."):
+    for word in (*_WORD.findall(prompt), "."):
         lower = word.lower()
         if word.isalpha() and lower not in _COMMON and len(word) <= _SUBJECT_CHARS_MAX // 2:
             if not run:
@@ -72,6 +80,10 @@ def subject_of(prompt: str) -> str:
     return best
 
 
+#: A sentence in a place: its spans and how many tokens they have.
+_Placed = tuple[tuple[Span, ...], int]
+
+
 class _Sentence:
     """A sentence in the four places it can have: after another or first, last of a paragraph or not.
     One with a gap for the subject has the part before it and the part after it."""
@@ -85,9 +97,10 @@ class _Sentence:
         self.inner_last = self._spans(tokens, " " + text + "\n\n")
 
     @staticmethod
-    def _spans(tokens: Tokens, text: str) -> tuple[Span, ...]:
+    def _spans(tokens: Tokens, text: str) -> _Placed:
         before, gap, after = text.partition(" {}")
-        return (tokens.span(before), tokens.span(after)) if gap else (tokens.span(text),)
+        spans = (tokens.span(before), tokens.span(after)) if gap else (tokens.span(text),)
+        return spans, sum([len(span.ids) for span in spans])
 
 
 class Prose:
@@ -114,11 +127,9 @@ class Prose:
         if preface:
             spans.append(self._tokens.span(preface))
             count = len(spans[0].ids)
-        ends = self._sentences(rng, subject, bool(preface))
-        for sentence in ends:
+        for sentence, tokens in self._sentences(rng, subject, bool(preface)):
             spans += sentence
-            for span in sentence:
-                count += len(span.ids)
+            count += tokens
             if count >= wanted or count > tokens_max:
                 break
         passage = _without_break(Passage(spans, count), self._tokens)
@@ -126,10 +137,10 @@ class Prose:
             return passage.first(tokens_max), False
         return passage, True
 
-    def _sentences(self, rng: Random, subject: str, begun: bool) -> Iterator[tuple[Span, ...]]:
+    def _sentences(self, rng: Random, subject: str, begun: bool) -> Iterator[_Placed]:
         """Sentences without end, in paragraphs that each keep to a topic."""
         random = rng.random
-        named = (self._tokens.span(" " + subject),) if subject else ()
+        named = self._tokens.span(" " + subject) if subject else None
         since = _SUBJECT_EVERY - 1
         opening = True
         while True:
@@ -140,7 +151,7 @@ class Prose:
             last = _PARAGRAPH_SENTENCES - 1 + int(random() * 3)
             for k in range(last + 1):
                 since += 1
-                about = bool(named) and since >= _SUBJECT_EVERY
+                about = named is not None and since >= _SUBJECT_EVERY
                 if about:
                     since = int(random() * 2)
                     source = self._openings if opening else self._follow_ups
@@ -150,17 +161,21 @@ class Prose:
                     chosen = pack[place]
                 opening = False
                 if k == 0 and not begun:
-                    parts = chosen.first
+                    placed = chosen.first
                 else:
-                    parts = chosen.inner_last if k == last else chosen.inner
+                    placed = chosen.inner_last if k == last else chosen.inner
                 begun = k != last
-                yield (parts[0], *named, parts[1]) if about else parts
+                if about and named is not None:
+                    (before, after), tokens = placed
+                    yield (before, named, after), tokens + len(named.ids)
+                else:
+                    yield placed
 
 
 def _without_break(passage: Passage, tokens: Tokens) -> Passage:
     """The same without the line break that announces another paragraph."""
     last = passage.spans[-1]
-    if not last.pieces or not last.pieces[-1].endswith("\n\n"):
+    if not last.whole.endswith(_BREAK):
         return passage
     shorter = tokens.span("".join(last.pieces).rstrip("\n"))
     return Passage(

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import orjson
-import quicktok
 
 #: Texts shorter than this encode faster than they are looked up.
 _CACHED_CHARS_MIN = 512
@@ -98,6 +97,8 @@ class Tokens:
     """One vocabulary. Use `load`; safe to share between threads."""
 
     def __init__(self, name: str) -> None:
+        import quicktok  # brings numpy, which a start should not wait for
+
         self.name = name
         self._bpe = quicktok.get_encoding(name)
         self._pieces: dict[int, tuple[str, bytes] | None] = {}

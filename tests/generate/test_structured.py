@@ -22,10 +22,8 @@ _NAMES = st.sampled_from(
 
 
 def obj(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {
-        "type": "object", "properties": properties, "required": list(properties),
-        "additionalProperties": False, **more,
-    }  # fmt: skip
+    closed = {"type": "object", "required": list(properties), "additionalProperties": False}
+    return {**closed, "properties": properties, **more}
 
 
 def _bounds(kind: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -52,20 +50,30 @@ _SCALARS = st.one_of(
     st.just({"type": ["string", "null"]}),
     st.sampled_from(sorted(FORMATS)).map(lambda form: {"type": "string", "format": form}),
     st.sampled_from(
-        (r"^[A-Z]{3}-\d{4}$", r"^(red|green|blue)$", r"^\+?[1-9]\d{1,14}$", r"[0-9a-f]{8}", r"^\S+@\S+$",
-         r"^(?=.*\d)[a-z\d]{4,}$", r"^[^aeiou]+$", r"\w+\s\w+")
+        (
+            r"^[A-Z]{3}-\d{4}$",
+            r"^(red|green|blue)$",
+            r"^\+?[1-9]\d{1,14}$",
+            r"[0-9a-f]{8}",
+            r"^\S+@\S+$",
+            r"^(?=.*\d)[a-z\d]{4,}$",
+            r"^[^aeiou]+$",
+            r"\w+\s\w+",
+        )
     ).map(lambda pattern: {"type": "string", "pattern": pattern}),
     st.tuples(st.integers(0, 20), st.integers(0, 50)).map(
         lambda pair: {"type": "string", "minLength": pair[0], "maxLength": sum(pair)}
     ),
     _bounds("integer"),
     _bounds("number"),
-    st.lists(st.one_of(st.text(max_size=8), st.integers(-(2**63), 2**63), st.none()), min_size=1, max_size=4).map(
-        lambda values: {"enum": values}
-    ),
+    st.lists(
+        st.one_of(st.text(max_size=8), st.integers(-(2**63), 2**63), st.none()),
+        min_size=1,
+        max_size=4,
+    ).map(lambda values: {"enum": values}),
     st.one_of(st.text(max_size=8), st.booleans()).map(lambda value: {"const": value}),
     st.just({"$ref": "#/$defs/node"}),
-)  # fmt: skip
+)
 _SCHEMAS = st.recursive(
     _SCALARS,
     lambda inner: st.one_of(
@@ -73,12 +81,15 @@ _SCHEMAS = st.recursive(
         st.lists(inner, min_size=1, max_size=3).map(lambda options: {"anyOf": options}),
         st.tuples(inner, st.integers(0, 3), st.integers(0, 3)).map(
             lambda given: {
-                "type": "array", "items": given[0], "minItems": given[1], "maxItems": given[1] + given[2],
+                "type": "array",
+                "items": given[0],
+                "minItems": given[1],
+                "maxItems": given[1] + given[2],
             }
         ),
     ),
     max_leaves=12,
-)  # fmt: skip
+)
 _NODE = obj(
     {"value": {"type": "integer"}, "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}}
 )
@@ -98,24 +109,55 @@ def test_every_strict_schema_has_valid_instances(properties: dict[str, Any], see
 
 
 _JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=12)),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**63),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=12),
+    ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
         st.dictionaries(
             st.one_of(
                 st.sampled_from(
-                    ("type", "properties", "required", "items", "enum", "anyOf", "$ref", "$defs", "pattern",
-                     "minimum", "maximum", "multipleOf", "minItems", "allOf", "not", "format", "minLength",
-                     "additionalProperties", "prefixItems", "uniqueItems", "oneOf", "minProperties", "const")
+                    (
+                        "type",
+                        "properties",
+                        "required",
+                        "items",
+                        "enum",
+                        "anyOf",
+                        "$ref",
+                        "$defs",
+                        "pattern",
+                        "minimum",
+                        "maximum",
+                        "multipleOf",
+                        "minItems",
+                        "allOf",
+                        "not",
+                        "format",
+                        "minLength",
+                        "additionalProperties",
+                        "prefixItems",
+                        "uniqueItems",
+                        "oneOf",
+                        "minProperties",
+                        "const",
+                    )
                 ),
                 st.text(max_size=5),
             ),
-            inner, max_size=5,
+            inner,
+            max_size=5,
         ),
-        st.sampled_from(("object", "array", "string", "integer", "#", "#/$defs/a", "#/items", "(a+)+", "[")),
+        st.sampled_from(
+            ("object", "array", "string", "integer", "#", "#/$defs/a", "#/items", "(a+)+", "[")
+        ),
     ),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -178,9 +220,14 @@ def test_a_catastrophic_pattern_has_a_short_match(pattern: str) -> None:
 
 def test_values_follow_the_names_and_the_prompt() -> None:
     schema = obj(
-        {"city": {"type": "string"}, "unit": {"enum": ["kelvin", "celsius"]}, "age": {"type": "integer"},
-         "email": {"type": "string"}, "query": {"type": "string"}}
-    )  # fmt: skip
+        {
+            "city": {"type": "string"},
+            "unit": {"enum": ["kelvin", "celsius"]},
+            "age": {"type": "integer"},
+            "email": {"type": "string"},
+            "query": {"type": "string"},
+        }
+    )
     hints = Hints("What is the weather in Paris, in celsius?")
     value = Schema.load(schema).instance(_DICE.roll(2), hints)
     assert (value["city"], value["unit"], value["query"]) == ("Paris", "celsius", hints.subject)

@@ -29,7 +29,8 @@ _PATTERNS = {
 def reference() -> tiktoken.Encoding:
     """The vendor's own encoder over the same vocabulary."""
     tokens = Tokens.load("o200k_base")
-    ranks = {data: rank for rank, data in enumerate(tokens._bpe.token_byte_values())}
+    count = len(tokens._bpe.token_byte_values())
+    ranks = {tokens.bytes_of(rank): rank for rank in range(count)}
     return tiktoken.Encoding(
         "o200k_base", pat_str=_PATTERNS["o200k_base"], mergeable_ranks=ranks, special_tokens={}
     )
@@ -68,7 +69,7 @@ def test_pieces_concatenate_to_the_text_and_bytes_to_its_bytes(text: str, name: 
 
 def test_a_character_over_several_tokens_comes_with_the_last_of_them() -> None:
     span = Tokens.load("o200k_base").span("a 🧿 b 𒀀")
-    assert len(span.ids) > len("a 🧿 b 𒀀".split())
+    assert len(span.ids) > 4
     assert "".join(span.pieces) == "a 🧿 b 𒀀"
     assert "" in span.pieces
     assert not any("\ufffd" in piece for piece in span.pieces)

@@ -78,10 +78,7 @@ class Plan:
     model: str
     prompt: Prompt
     choices: list[Choice]
-
-    @property
-    def completion_tokens(self) -> int:
-        return sum([choice.tokens for choice in self.choices])
+    completion_tokens: int
 
     @property
     def reasoning_tokens(self) -> int:
@@ -100,14 +97,18 @@ def plan(call: Call, card: ModelCard) -> Plan:
     asked = request.max_completion_tokens or request.max_tokens or card.output_tokens_max
     planner = _Planner(call, request, card, tokens, min(asked, card.output_tokens_max, room))
     choices: list[Choice] = []
-    left = OUTPUT_TOKENS_MAX
+    spent = 0
     for k in range(request.n or 1):
         choices.append(planner.choice(k))
-        left -= choices[-1].tokens
-        if left < 0:
-            raise errors.bad_parameter("n", "invalid_value", f"The choices together have more than {OUTPUT_TOKENS_MAX} tokens: ask for fewer or "
-                "for shorter ones.")  # fmt: skip
-    return Plan(request, card.id, prompt, choices)
+        spent += choices[-1].tokens
+        if spent > OUTPUT_TOKENS_MAX:
+            raise errors.bad_parameter(
+                "n",
+                "invalid_value",
+                f"The choices together have more than {OUTPUT_TOKENS_MAX} tokens: ask for fewer or "
+                "for shorter ones.",
+            )
+    return Plan(request, card.id, prompt, choices, spent)
 
 
 class _Planner:

@@ -7,6 +7,7 @@ prime the reply. Tools and response schemas count by their text, images by their
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from zlib import crc32
 
 import orjson
@@ -35,12 +36,12 @@ class Prompt:
             self.ids += tokens.encode(rendered)
         for message in request.messages:
             self._message(message)
-        self.ids += (_START, *tokens.encode("assistant"), _SEPARATOR)
+        self.ids += (_START, *_role(tokens, "assistant"), _SEPARATOR)
 
     def _message(self, message: wire.Message) -> None:
         ids, encode = self.ids, self._tokens.encode
         ids.append(_START)
-        ids += encode(message.role)
+        ids += _role(self._tokens, message.role)
         name = getattr(message, "name", None)
         if name:
             ids.append(_SEPARATOR)
@@ -80,6 +81,11 @@ class Prompt:
         self.ids += [(first + k * 2_654_435_761) & 0x7FFFFFFF for k in range(count)]
 
 
+@lru_cache(maxsize=64)
+def _role(tokens: Tokens, role: str) -> tuple[int, ...]:
+    return tuple(tokens.encode(role))
+
+
 def _spoken(message: wire.AssistantMessage) -> Iterable[str]:
     if message.refusal:
         yield message.refusal
@@ -97,6 +103,8 @@ def _spoken(message: wire.AssistantMessage) -> Iterable[str]:
 
 def _rendered(request: wire.ChatRequest) -> str:
     """Tools and the response schema as the text that a model is shown."""
+    if not (request.tools or request.functions or request.response_format):
+        return ""
     shown: list[object] = []
     if request.tools:
         shown += [tool.model_dump(exclude_none=True) for tool in request.tools]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from fakeai_proxy import errors
@@ -15,6 +16,7 @@ _REASONING = re.compile(r"(?:[\w-]+/)?(?:o\d|gpt-5(?!-chat)|gpt-oss)")
 _VISIBLE_MAX = 8
 
 
+@lru_cache(maxsize=1024)
 def reasons(model: str) -> bool:
     return _REASONING.match(model) is not None
 

@@ -8,6 +8,8 @@ cached.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from hashlib import blake2b
 from itertools import zip_longest
 from typing import Any
 
@@ -38,12 +40,19 @@ def speak(call: Call, plan: Plan) -> Reply:
 def _identity(call: Call, plan: Plan) -> tuple[bytes, bytes, bytes]:
     """`"id":...` up to the object's name, what follows the name, and the end of the object."""
     request_id = call.dice.text_id(call.id_key, "chatcmpl", length=29)
+    model, fingerprint = _fingerprint(plan.model)
     before = b'{"id":"chatcmpl-%b","object":"chat.completion' % request_id.encode()
-    after = b'","created":%d,"model":%b,' % (call.created, orjson.dumps(plan.model))
-    fingerprint = call.dice.number("fingerprint", plan.model) & 0xFFFFFFFFFF
+    after = b'","created":%d,"model":%b,' % (call.created, model)
     tier = _TIERS.get(plan.request.service_tier or "", b"default")
-    closing = b'"service_tier":"%b","system_fingerprint":"fp_%010x"' % (tier, fingerprint)
+    closing = b'"service_tier":"%b","system_fingerprint":"%b"' % (tier, fingerprint)
     return before, after, closing
+
+
+@lru_cache(maxsize=1024)
+def _fingerprint(model: str) -> tuple[bytes, bytes]:
+    """The model's name in JSON, and what stands for its configuration."""
+    digest = blake2b(model.encode("utf-8", "replace"), digest_size=5).hexdigest()
+    return orjson.dumps(model), b"fp_" + digest.encode()
 
 
 # --- the whole body ---------------------------------------------------------------------------
@@ -51,8 +60,8 @@ def _identity(call: Call, plan: Plan) -> tuple[bytes, bytes, bytes]:
 
 def _whole(plan: Plan, identity: tuple[bytes, bytes, bytes], workload: Workload) -> Reply:
     before, after, closing = identity
-    legacy = _legacy(plan)
-    choices = b",".join([_choice(k, choice, legacy) for k, choice in enumerate(plan.choices)])
+    in_functions = _in_functions(plan)
+    choices = b",".join([_choice(k, choice, in_functions) for k, choice in enumerate(plan.choices)])
     start = b'%b%b"choices":[%b],"usage":' % (before, after, choices)
     usage = _usage(plan)
     if isinstance(usage, bytes):
@@ -66,10 +75,10 @@ def _whole(plan: Plan, identity: tuple[bytes, bytes, bytes], workload: Workload)
     return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
 
 
-def _choice(index: int, choice: Choice, legacy: bool) -> bytes:
+def _choice(index: int, choice: Choice, in_functions: bool) -> bytes:
     content = b"null" if choice.content is None else b'"%b"' % choice.content.json
     calls = b""
-    if choice.calls and legacy:
+    if choice.calls and in_functions:
         calls = b',"function_call":' + _function(choice.calls[0])
     elif choice.calls:
         calls = b',"tool_calls":[%b]' % b",".join([_tool_call(call) for call in choice.calls])
@@ -98,8 +107,8 @@ def _logprobs(entries: list[dict[str, Any]] | None) -> bytes:
     return b'{"content":%b,"refusal":null}' % orjson.dumps(entries)
 
 
-def _legacy(plan: Plan) -> bool:
-    """Whether functions are called in the deprecated form."""
+def _in_functions(plan: Plan) -> bool:
+    """Whether calls take the deprecated form of `functions`."""
     return bool(plan.request.functions) and not plan.request.tools
 
 
@@ -127,7 +136,7 @@ class _Stream:
         before, after, closing = identity
         options = plan.request.stream_options
         self.plan = plan
-        self.legacy = _legacy(plan)
+        self.in_functions = _in_functions(plan)
         self.with_usage = bool(options and options.include_usage)
         self.obfuscated = bool(options and options.include_obfuscation)
         self.noise = call.dice.text_id(call.dice_key, "obfuscation", length=256)
@@ -179,7 +188,7 @@ class _Stream:
             yield Chunk(self._frame(index, b'"content":"%b"' % piece, _logprobs(entry), seed=k), 1)
 
     def _call(self, index: int, place: int, call: ToolCall) -> list[Chunk]:
-        if self.legacy:
+        if self.in_functions:
             head = b'"function_call":{"name":%b,"arguments":""}' % orjson.dumps(call.name)
             before, after = self._around(index, b'"function_call":{"arguments":"')
             tail = b'"}%b' % after
