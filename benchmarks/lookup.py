@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from load import chat_body, quantile
+
 from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import CassetteSettings, Library
 from fakeai_proxy.cassette.matching import canonical_body, key_of, raw_key
-from load import chat_body, quantile
-
 from fakeai_proxy.clock import SystemClock
 
 _TARGET = "/v1/chat/completions"
