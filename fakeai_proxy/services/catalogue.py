@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fakeai_proxy import errors
 from fakeai_proxy.profiles import shipped
+from fakeai_proxy.services import refusals
 
 Kind = Literal["chat", "embedding"]
 
@@ -96,7 +97,7 @@ class Catalogue:
                 raise errors.deployment_not_found()
             return self.require(known.id, kind)
         if name is None:
-            raise errors.missing_parameter("model")
+            raise refusals.missing_parameter("model")
         if not name:
             raise errors.bad_request("you must provide a model parameter")
         return self.require(name, kind)

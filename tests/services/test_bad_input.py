@@ -135,7 +135,7 @@ TABLE: dict[str, tuple[bytes, int]] = {
     "an empty object": (request(b"{}"), 400),
     "a form": (request(b"model=a&input=b", (b"content-type: application/x-www-form-urlencoded",)), 400),
     "text/plain": (request(GOOD, (b"content-type: text/plain",)), 400),
-    "multipart": (request(b"--b\r\n\r\nx\r\n--b--", (b"content-type: multipart/form-data; boundary=b",)), 400),
+    "multipart": (request(b"--b--", (b"content-type: multipart/form-data; boundary=b",)), 400),
     "a content type of nonsense": (request(GOOD, (b"content-type: \xff;;=/",)), 400),
     "gzip that is none": (packed(GOOD, b"gzip", GOOD), 400),
     "torn gzip": (packed(GOOD, b"gzip", gzip.compress(GOOD)[:-9]), 400),
@@ -149,12 +149,10 @@ TABLE: dict[str, tuple[bytes, int]] = {
     "double slashes": (request(path=b"//v1//models", method=b"GET"), 404),
     "dots": (request(path=b"/v1/../../etc/passwd", method=b"GET"), 404),
     "percent-encoded nonsense": (request(path=b"/v1/%ff%00%zz", method=b"GET"), 404),
-    "a path that is no UTF-8": (request(path=b"/v1/\xff\xfe", method=b"GET"), 404),
     "a model of nonsense": (request(path=b"/v1/models/%F0%9F%92%A9%FF%00", method=b"GET"), 404),
     "a very long path": (request(path=b"/v1/" + b"a" * 20_000, method=b"GET"), 404),
     "wrong method": (request(path=b"/v1/embeddings", method=b"GET"), 405),
     "another wrong method": (request(GOOD, method=b"PATCH"), 405),
-    "a made-up method": (request(GOOD, method=b"BREW"), 405),
     "OPTIONS from no page": (request(method=b"OPTIONS"), 405),
     "no key": (request(GOOD).replace(b"authorization", b"x-nothing"), 401),
     "a key of bytes": (request(GOOD).replace(b"Bearer k", b"Bearer invalid\xff\xfe\x80"), 401),
@@ -184,8 +182,10 @@ async def shared_app() -> AsyncIterator[App]:
         ("bad chunked encoding",
          request(b"zz\r\nhello\r\n0\r\n\r\n", (*JSON, b"transfer-encoding: chunked"), length=False), [400]),
         ("a chunk longer than said",
-         request(b"2\r\n" + GOOD + b"\r\n0\r\n\r\n", (*JSON, b"transfer-encoding: chunked"), length=False), [400]),
-        ("no HTTP", b"\x16\x03\x00nonsense\r\n\r\n", [400]),
+         request(b"2\r\n" + GOOD, (*JSON, b"transfer-encoding: chunked"), length=False), [400]),
+        ("no HTTP", b"good day\r\n\r\n", [400]),
+        ("a made-up method", request(GOOD, method=b"BREW"), [400]),
+        ("a path that is no UTF-8", request(path=b"/v1/\xff\xfe", method=b"GET"), [400]),
         ("a header without a colon", request(GOOD, (*JSON, b"nonsense")), [400]),
         ("a negative length", request(GOOD, (*JSON, b"content-length: -5"), length=False), [400]),
         ("two lengths", request(GOOD, (*JSON, b"content-length: 5")), [400]),
@@ -234,7 +234,9 @@ async def test_json_is_recognized_however_it_is_announced(
     assert (await ask(shared_app, request(GOOD, headers))).status == 200
 
 
-@pytest.mark.parametrize(("coding", "pack"), [(b"gzip", gzip.compress), (b"deflate", zlib.compress)])
+@pytest.mark.parametrize(
+    ("coding", "pack"), [(b"gzip", gzip.compress), (b"deflate", zlib.compress)]
+)
 async def test_a_compressed_body_is_read(shared_app: App, coding: bytes, pack: object) -> None:
     assert callable(pack)
     assert (await ask(shared_app, packed(GOOD, coding, pack(GOOD)))).status == 200

@@ -1,0 +1,124 @@
+"""What is wrong with one parameter of a request, in the vendor's words. `path` leads into the body:
+`messages[0].role`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from fakeai_proxy.errors import ApiError
+
+#: Characters of a refused value that are repeated in the answer.
+SHOWN_MAX = 200
+
+
+def bad_parameter(path: str, code: str | None, message: str) -> ApiError:
+    return ApiError(400, message, param=path or None, code=code)
+
+
+def missing_parameter(path: str) -> ApiError:
+    return bad_parameter(
+        path, "missing_required_parameter", f"Missing required parameter: '{path}'."
+    )
+
+
+def unknown_parameter(path: str) -> ApiError:
+    return bad_parameter(path, "unknown_parameter", f"Unknown parameter: '{path}'.")
+
+
+def unknown_argument(name: str) -> ApiError:
+    """An unknown parameter of chat, completions or embeddings, whose wording is older."""
+    return ApiError(400, f"Unrecognized request argument supplied: {shown(name)}")
+
+
+def invalid_type(path: str, wanted: str, value: object) -> ApiError:
+    """`wanted` with its article: an array of objects."""
+    message = f"Invalid type for '{path}': expected {wanted}, but got {json_type(value)} instead."
+    return bad_parameter(path, "invalid_type", message)
+
+
+def json_type(value: object) -> str:
+    """JSON's name for the type of a value, with its article."""
+    names = {bool: "a boolean", int: "an integer", float: "a decimal", str: "a string",
+             list: "an array", dict: "an object", type(None): "null"}  # fmt: skip
+    return names.get(type(value), "a value")
+
+
+def invalid_value(path: str, value: object, supported: Sequence[str]) -> ApiError:
+    """For a word that is none of those `supported`."""
+    message = f"Invalid value: '{shown(value)}'. Supported values are: {listed(supported)}."
+    return bad_parameter(path, "invalid_value", message)
+
+
+def listed(values: Sequence[str]) -> str:
+    """`'a'`, `'a' and 'b'`, `'a', 'b', and 'c'`."""
+    quoted = [f"'{value}'" for value in values]
+    if len(quoted) < 3:
+        return " and ".join(quoted)
+    return f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
+
+
+def shown(value: object) -> str:
+    """A value as JSON has it, cut where it is long."""
+    text = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+    return text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "..."
+
+
+def wrong_length(path: str, kind: str, sign: str, limit: int, length: int) -> ApiError:
+    """`kind` is array or string; `sign` is what the length should have been to the limit."""
+    what, bound, code = f"{kind} too long", "maximum", f"{kind}_above_max_length"
+    if sign == ">=":
+        what, bound, code = f"{kind} too short", "minimum", f"{kind}_below_min_length"
+    article = "an" if kind == "array" else "a"
+    got = f"{article} {kind} with length {length}"
+    if length == 0:
+        what, code, got = f"empty {kind}", f"empty_{kind}", f"an empty {kind}"
+    message = (
+        f"Invalid '{path}': {what}. Expected {article} {kind} with {bound} length {limit}, but got "
+        f"{got} instead."
+    )
+    return bad_parameter(path, code, message)
+
+
+def wrong_number_of_properties(path: str, sign: str, limit: int, count: int) -> ApiError:
+    many, bound, code = "many", "at most", "object_above_max_properties"
+    if sign == ">=":
+        many, bound, code = "few", "at least", "object_below_min_properties"
+    message = (
+        f"Invalid '{path}': too {many} properties. Expected an object with {bound} {limit} "
+        f"properties, but got an object with {count} properties instead."
+    )
+    return bad_parameter(path, code, message)
+
+
+def out_of_range(path: str, kind: str, sign: str, limit: float, value: object) -> ApiError:
+    """`kind` is integer or decimal; `sign` is what the value should have been to the limit."""
+    where, code = ("above maximum", "above_max_value")
+    if sign.startswith(">"):
+        where, code = ("below minimum", "below_min_value")
+    bound = int(limit) if float(limit).is_integer() else limit
+    message = (
+        f"Invalid '{path}': {kind} {where} value. Expected a value {sign} {bound}, but got "
+        f"{shown(value)} instead."
+    )
+    return bad_parameter(path, f"{kind}_{code}", message)
+
+
+def no_such_token(path: str, token: int) -> ApiError:
+    message = f"Invalid '{path}': {shown(token)} is not a token id of this model."
+    return bad_parameter(path, "invalid_value", message)
+
+
+def input_too_long(path: str, limit_tokens: int, tokens: int) -> ApiError:
+    message = (
+        f"Invalid '{path}': maximum input length is {limit_tokens} tokens, but got {tokens} tokens "
+        "instead."
+    )
+    return bad_parameter(path, "context_length_exceeded", message)
+
+
+def too_many_tokens(tokens: int, limit_tokens: int) -> ApiError:
+    kind = "max_tokens_per_request"
+    message = f"Requested {tokens} tokens, max {limit_tokens} tokens per request"
+    return ApiError(400, message, type=kind, code=kind)
