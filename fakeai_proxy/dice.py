@@ -10,8 +10,11 @@ import random
 from collections import OrderedDict
 from hashlib import blake2b
 
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_SEEN_MAX = 65_536
+_ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_LETTERS = bytes([_ALPHABET[byte % 62] for byte in range(256)])
+#: What one digest can give.
+_DIGEST_BYTES_MAX = 64
+_SEEN_MAX = 16_384
 
 
 class Dice:
@@ -23,7 +26,7 @@ class Dice:
 
     def number(self, *key: str | bytes | int) -> int:
         """A uniform 128-bit integer."""
-        return int.from_bytes(self._digest(key), "big")
+        return int.from_bytes(self._digest(key, 16), "big")
 
     def roll(self, *key: str | bytes | int) -> random.Random:
         """A generator of its own for this key."""
@@ -31,10 +34,10 @@ class Dice:
 
     def text_id(self, *key: str | bytes | int, length: int = 24) -> str:
         """`length` letters and digits."""
-        digest = self._digest(key)
+        digest = self._digest(key, min(length, _DIGEST_BYTES_MAX))
         while len(digest) < length:
-            digest += self._digest((digest, *key))
-        return "".join([_ALPHABET[byte % 62] for byte in digest[:length]])
+            digest += self._digest((digest, *key), _DIGEST_BYTES_MAX)
+        return digest[:length].translate(_LETTERS).decode("ascii")
 
     def occurrence(self, fingerprint: bytes) -> int:
         """How many times this fingerprint was asked about before; counts this time too.
@@ -49,9 +52,11 @@ class Dice:
             self._evicted = max(self._evicted, count)
         return seen
 
-    def _digest(self, key: tuple[str | bytes | int, ...]) -> bytes:
-        hashed = blake2b(self._salt, digest_size=16)
+    def _digest(self, key: tuple[str | bytes | int, ...], size: int) -> bytes:
+        pieces = [self._salt]
         for part in key:
-            piece = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
-            hashed.update(len(piece).to_bytes(4, "big") + piece)
-        return hashed.digest()
+            piece = part if type(part) is bytes else str(part).encode("utf-8", "surrogatepass")
+            # With its length, so that no two keys look alike.
+            pieces.append(b"%d:" % len(piece))
+            pieces.append(piece)
+        return blake2b(b"".join(pieces), digest_size=size).digest()

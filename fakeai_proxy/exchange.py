@@ -81,6 +81,10 @@ class Request:
     body: Body
     origin: Origin | None = None
     client: str = ""
+    _first: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._first = {name.lower(): value for name, value in reversed(self.headers)}
 
     @property
     def path(self) -> str:
@@ -91,11 +95,12 @@ class Request:
         return self.target.partition("?")[2]
 
     def header(self, name: bytes) -> bytes | None:
-        return header(self.headers, name)
+        """The first value under `name`, which is given in lower case."""
+        return self._first.get(name)
 
     def text_header(self, name: bytes) -> str:
         """The first value as text, "" when absent."""
-        value = header(self.headers, name)
+        value = self._first.get(name)
         return "" if value is None else value.decode("latin-1")
 
     def fingerprint(self, body: bytes) -> bytes:

@@ -18,6 +18,16 @@ DEPTH_MAX = 100
 _INDENT_MAX = 8
 
 
+#: By (spaced, ASCII only): `json.dumps` would make one for every call.
+_ENCODERS = {
+    (spaced, is_ascii): json.JSONEncoder(
+        separators=(", ", ": ") if spaced else (",", ":"), ensure_ascii=is_ascii
+    )
+    for spaced in (False, True)
+    for is_ascii in (False, True)
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Blob:
     """A body that lies in a file of its own: blake2b-256 of its bytes in hex, and their number."""
@@ -105,8 +115,7 @@ def _style(core: str) -> str | None:
 def _dump(value: Any, style: str, is_ascii: bool) -> str:
     if style.startswith("indent-"):
         return json.dumps(value, indent=int(style[7:]), ensure_ascii=is_ascii)
-    separators = (", ", ": ") if style == "spaced" else (",", ":")
-    return json.dumps(value, separators=separators, ensure_ascii=is_ascii)
+    return _ENCODERS[style == "spaced", is_ascii].encode(value)
 
 
 def _deep(core: str, value: Any) -> bool:

@@ -9,6 +9,7 @@ writing was interrupted is found here and set aside by the library.
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from zlib import crc32
@@ -34,6 +35,7 @@ _LAYOUT = struct.Struct("<II4sBBHQ16s16sQQQI")
 _CRC = struct.Struct("<I")
 LABEL_BYTES = _LAYOUT.size + _CRC.size
 _LEVEL = 3
+_OF_THREAD = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,19 @@ class Place:
 
 def pack(label: Label, line: bytes) -> bytes:
     """Label and frame, ready to append."""
-    compressor = zstandard.ZstdCompressor(
-        level=_LEVEL, write_checksum=True, write_content_size=True
-    )
-    frame = compressor.compress(line)
+    frame = _compressor().compress(line)
     front = _LAYOUT.pack(
         _SKIPPABLE, LABEL_BYTES - 8, _MAGIC, label.kind, label.flags, 0, label.id, label.raw_key,
         label.key, label.authority, label.route, label.simhash, len(frame),
     )  # fmt: skip
     return front + _CRC.pack(crc32(frame, crc32(front))) + frame
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    found: zstandard.ZstdCompressor | None = getattr(_OF_THREAD, "compressor", None)
+    if found is None:
+        found = _OF_THREAD.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+    return found
 
 
 def unpack(frame: bytes) -> bytes:
@@ -77,9 +83,17 @@ def unpack(frame: bytes) -> bytes:
         size = zstandard.frame_content_size(frame)
         if not 0 <= size <= RECORD_BYTES_MAX:
             raise CassetteError(f"a record of {size} bytes")
-        return zstandard.ZstdDecompressor().decompress(frame, max_output_size=RECORD_BYTES_MAX)
+        return _decompressor().decompress(frame)
     except zstandard.ZstdError as error:
         raise CassetteError(f"a damaged frame: {error}") from None
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """This thread's own: making one costs more than most records do."""
+    found: zstandard.ZstdDecompressor | None = getattr(_OF_THREAD, "decompressor", None)
+    if found is None:
+        found = _OF_THREAD.decompressor = zstandard.ZstdDecompressor()
+    return found
 
 
 def labelled(data: bytes | memoryview) -> bool:

@@ -269,12 +269,8 @@ def simhash(text: bytes) -> int:
     words = _WORD.findall(text[: _SHINGLED_WORDS_MAX * 16])[:_SHINGLED_WORDS_MAX]
     if not words:
         return 0
-    known: dict[bytes, int] = {}
-    hashes = np.fromiter(
-        (known[word] if word in known else known.setdefault(word, hash64(word)) for word in words),
-        np.uint64,
-        len(words),
-    )
+    known = {word: hash64(word) for word in set(words)}
+    hashes = np.fromiter(map(known.__getitem__, words), np.uint64, len(words))
     mixed = hashes * np.uint64(0x9E3779B97F4A7C15)
     for distance, odd in ((1, 0xC2B2AE3D27D4EB4F), (2, 0x165667B19E3779F9)):
         if len(hashes) > distance:

@@ -144,12 +144,20 @@ def segments_of(path: Path) -> list[Segment]:
     """The files of a cassette in recorded order. Raises CassetteError."""
     if path.is_dir():
         found = [*sorted(path.glob("seg-*.jsonl.zst")), *sorted(path.glob("live-*.jsonl.zst"))]
-        if not found and not (path / _MANIFEST).exists() and any(path.iterdir()):
-            raise CassetteError(f"{path}: a directory, but no cassette (it has no {_MANIFEST})")
+        if not found:
+            _check_folder(path)
         return [Segment(file, BlobStore(path / "blobs")) for file in found]
     if not is_single(path):
         raise CassetteError(f"{path}: a cassette is NAME{SUFFIX}/, NAME.jsonl or NAME.jsonl.zst")
     return [Segment(path, BlobStore(single_blobs(path)))] if path.exists() else []
+
+
+def _check_folder(path: Path) -> None:
+    """Raises CassetteError for a directory that holds something else."""
+    if not (path / _MANIFEST).exists() and any(
+        not entry.name.startswith(".") for entry in path.iterdir()
+    ):
+        raise CassetteError(f"{path}: a directory, but no cassette (it has no {_MANIFEST})")
 
 
 def is_single(path: Path) -> bool:
@@ -184,7 +192,11 @@ def salt_of(path: Path, created_at: float) -> bytes:
     start at once agree on one manifest."""
     if is_single(path):
         return _salt_of_file(path)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CassetteError(f"{path}: cannot be made ({error.strerror})") from None
+    _check_folder(path)
     manifest = path / _MANIFEST
     if not manifest.exists():
         _create(

@@ -12,7 +12,11 @@ from typing import Any
 
 import orjson
 
-_FIELD = re.compile(rb'"(\w{1,64})"\s{0,4}:\s{0,4}"((?:[^"\\\x00-\x1f]|\\.)*)"')
+#: String fields; without those that every frame has, which hold names and are whole in each.
+_FIELD = re.compile(
+    rb'"(?!(?:id|object|model|type|role|finish_reason|service_tier|system_fingerprint|item_id)")'
+    rb'(\w{1,64})"\s{0,4}:\s{0,4}"([^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*)"'
+)
 _INDEX = re.compile(rb'"\w{0,32}index"\s{0,4}:\s{0,4}(\d{1,9})')
 _DATA = re.compile(rb"^data: ?(.*?)\r?$", re.MULTILINE)
 #: How vendors end a stream; nothing but the end of the connection follows.

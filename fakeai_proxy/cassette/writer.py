@@ -170,8 +170,9 @@ class Writer:
         self.dropped = 0
 
     def open(self, draft: Draft) -> None:
-        """Say that a request was seen."""
-        self._put(_Item(draft, False, 1024, Future()))
+        """Say that a request was seen, unless the disk is too far behind."""
+        if self._queued_bytes < self._queue_bytes_max:
+            self._put(_Item(draft, False, 1024, Future()))
 
     def append(self, draft: Draft) -> Future[bool]:
         """Write the whole interaction; the draft is the writer's from now on. Resolves to True when
@@ -182,7 +183,7 @@ class Writer:
         if self._queued_bytes + item.cost_bytes > self._queue_bytes_max:
             self.dropped += 1
             log.warning("%s %s was not recorded: the recorder is %d MB behind",
-                        draft.method, draft.target, self._queued_bytes >> 20)  # fmt: skip
+                        draft.method, draft.target.partition("?")[0], self._queued_bytes >> 20)  # fmt: skip
             draft.close()
             self.drop(draft.id, "recorder_backpressure")
             item.written.set_result(False)

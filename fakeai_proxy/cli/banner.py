@@ -30,7 +30,7 @@ class Banner:
     pid: int
     profile: str
     upstream: str
-    cassette: str
+    cassette: list[str]
     ca: str
     intercepted: int
     first: str
@@ -38,16 +38,14 @@ class Banner:
     @classmethod
     def of(cls, app: App) -> Self:
         config = app.config
-        live = config.mode in ("record", "pass", "auto")
-        cassette = getattr(config, "cassette", None)
         return cls(
             version=fakeai_proxy.__version__,
             mode=config.mode,
             url=app.url,
             pid=os.getpid(),
             profile=config.profile,
-            upstream=str(getattr(config, "upstream", None) or ("as asked for" if live else "")),
-            cassette=str(cassette or "") if config.mode not in ("synth", "pass") else "",
+            upstream=(config.upstream or "the host asked for") if config.is_live else "",
+            cassette=[str(path) for path in config.cassette] if app.library else [],
             ca=str(ca_dir(config) / "root.pem"),
             intercepted=len(Policy(config).intercepted),
             first=_first_line(config, app.url),
@@ -70,7 +68,7 @@ def announce(banner: Banner, log_format: Literal["human", "json", "none"], strea
 def _rows(banner: Banner) -> list[tuple[str, str]]:
     rows = (
         ("upstream", banner.upstream),
-        ("cassette", banner.cassette),
+        ("cassette", ", ".join(banner.cassette)),
         ("profile", banner.profile),
         ("CA", f"{banner.ca} (HTTPS of {banner.intercepted} host patterns is intercepted)"),
         ("try", banner.first),
@@ -105,6 +103,8 @@ def _first_line(config: Config, url: str) -> str:
             f"curl -N {url}/v1/chat/completions -H 'authorization: Bearer any-key' "
             f"-H 'content-type: application/json' -d '{body}'"
         )
+    if config.upstream is not None:
+        return f"export OPENAI_BASE_URL={url}/v1"
     return f'eval "$(fakeai-proxy{"".join(_as_flags(config, url))} env)"'
 
 

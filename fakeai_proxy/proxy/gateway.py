@@ -158,6 +158,9 @@ def parse_authority(authority: str, scheme: str) -> Origin:
 def _body(raw: web.BaseRequest) -> Body:
     if not raw.can_read_body:
         return Body(b"")
+    content = raw.content
+    if content.is_eof() and content.exception() is None:
+        return Body(content.read_nowait())  # all of it came with the head
     length = raw.headers.get("Content-Length")
     return Body(_arriving(raw), int(length) if length is not None and length.isdigit() else None)
 

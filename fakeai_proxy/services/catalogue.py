@@ -99,7 +99,7 @@ class Catalogue:
         if name is None:
             raise refusals.missing_parameter("model")
         if not name:
-            raise errors.bad_request("you must provide a model parameter")
+            raise refusals.missing_model()
         return self.require(name, kind)
 
     def delete(self, name: str) -> None:

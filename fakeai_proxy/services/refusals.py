@@ -27,11 +27,6 @@ def unknown_parameter(path: str) -> ApiError:
     return bad_parameter(path, "unknown_parameter", f"Unknown parameter: '{path}'.")
 
 
-def unknown_argument(name: str) -> ApiError:
-    """An unknown parameter of chat, completions or embeddings, whose wording is older."""
-    return ApiError(400, f"Unrecognized request argument supplied: {shown(name)}")
-
-
 def invalid_type(path: str, wanted: str, value: object) -> ApiError:
     """`wanted` with its article: an array of objects."""
     message = f"Invalid type for '{path}': expected {wanted}, but got {json_type(value)} instead."
@@ -122,3 +117,93 @@ def too_many_tokens(tokens: int, limit_tokens: int) -> ApiError:
     kind = "max_tokens_per_request"
     message = f"Requested {tokens} tokens, max {limit_tokens} tokens per request"
     return ApiError(400, message, type=kind, code=kind)
+
+
+def missing_model() -> ApiError:
+    return ApiError(400, "you must provide a model parameter")
+
+
+def unrecognized_arguments(names: Sequence[str]) -> ApiError:
+    """Unknown parameters of chat, completions or embeddings, whose wording is older."""
+    plural = "s" if len(names) > 1 else ""
+    return ApiError(
+        400, f"Unrecognized request argument{plural} supplied: {shown(', '.join(names))}"
+    )
+
+
+def only_allowed_when(param: str, condition: str) -> ApiError:
+    """`condition` completes the sentence: "'stream' is enabled"."""
+    return ApiError(400, f"The '{param}' parameter is only allowed when {condition}.", param=param)
+
+
+def unsupported_parameter(param: str, instead: str) -> ApiError:
+    return ApiError(
+        400,
+        f"Unsupported parameter: '{param}' is not supported with this model. Use '{instead}' "
+        "instead.",
+        param=param,
+        code="unsupported_parameter",
+    )
+
+
+def unsupported_value(param: str, value: object, only: object) -> ApiError:
+    return ApiError(
+        400,
+        f"Unsupported value: '{param}' does not support {value} with this model. Only the default "
+        f"({only}) value is supported.",
+        param=param,
+        code="unsupported_value",
+    )
+
+
+def both_token_limits() -> ApiError:
+    return ApiError(
+        400,
+        "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+        param="max_tokens",
+        code="invalid_parameter_combination",
+    )
+
+
+def token_limit_too_large(param: str, asked: int, most: int) -> ApiError:
+    return ApiError(
+        400,
+        f"{param} is too large: {asked}. This model supports at most {most} completion tokens, "
+        f"whereas you provided {asked}.",
+        param=param,
+        code="invalid_value",
+    )
+
+
+def context_length_exceeded(most: int, tokens: int) -> ApiError:
+    return ApiError(
+        400,
+        f"This model's maximum context length is {most} tokens. However, your messages resulted in "
+        f"{tokens} tokens. Please reduce the length of the messages.",
+        param="messages",
+        code="context_length_exceeded",
+    )
+
+
+def tool_message_without_call(index: int) -> ApiError:
+    return ApiError(
+        400,
+        "Invalid parameter: messages with role 'tool' must be a response to a preceding message "
+        "with 'tool_calls'.",
+        param=f"messages[{index}].role",
+    )
+
+
+def tool_calls_without_answers(index: int, ids: Sequence[str]) -> ApiError:
+    return ApiError(
+        400,
+        "An assistant message with 'tool_calls' must be followed by tool messages responding to "
+        "each 'tool_call_id'. The following tool_call_ids did not have response messages: "
+        f"{', '.join(ids)}",
+        param=f"messages[{index}].role",
+    )
+
+
+def invalid_schema(what: str, reason: str, param: str, code: str) -> ApiError:
+    """`what` names the schema: "response_format 'x'", "function 'x'"."""
+    return ApiError(400, f"Invalid schema for {what}: {reason}", param=param, code=code)

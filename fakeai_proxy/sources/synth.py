@@ -17,6 +17,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
 from fakeai_proxy.providers import credential, provider_of
+from fakeai_proxy.services import refusals
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.operation import Call, Operation, Router
 from fakeai_proxy.services.validation import request_error
@@ -97,7 +98,7 @@ class Synth:
         call = Call(
             operation=operation,
             params=params,
-            query=dict(parse_qsl(request.query, keep_blank_values=True)),
+            query=dict(parse_qsl(request.query, keep_blank_values=True)) if request.query else {},
             body=None,
             catalogue=self._catalogue,
             dice=self._dice,
@@ -144,7 +145,7 @@ def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     content_type = request.text_header(b"content-type").partition(";")[0].strip().lower()
     data = _decoded(request, raw)
     if not data.strip() and "model" in shape.model_fields:
-        raise errors.bad_request("you must provide a model parameter")
+        raise refusals.missing_model()
     if content_type not in ("", "application/json") and not content_type.endswith("+json"):
         raise errors.unsupported_content_type(content_type)
     value = _strict_json(data)

@@ -249,21 +249,23 @@ class _Arriving(AsyncGenerator[Chunk, None]):
         self._clock = clock
         self._arrived_at = arrived_at
         self._cut = False
+        self._end = "reset"
 
     async def asend(self, value: None) -> Chunk:
         """The next piece. Raises StreamCut where the upstream breaks off."""
         if self._cut:
-            raise StreamCut("the upstream broke off")
+            raise StreamCut("the upstream broke off", self._end)
         content = self._response.content
         try:
             data = await content.readany()
-        except (aiohttp.ClientError, OSError, TimeoutError):
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             self._cut = True
+            self._end = "timeout" if isinstance(error, TimeoutError) else "reset"
             # What came before the failure is still in the buffer, which has no public way out then.
             data = content._read_nowait(-1)
             self._response.close()
             if not data:
-                raise StreamCut("the upstream broke off") from None
+                raise StreamCut("the upstream broke off", self._end) from None
         if not data:
             raise StopAsyncIteration
         return Chunk(data, age_s=self._clock.now() - self._arrived_at)

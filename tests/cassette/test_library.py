@@ -310,6 +310,29 @@ def test_a_record_written_by_hand_needs_no_keys(tmp_path: Path) -> None:
     assert library.read(entry).response.body == b'{"data":[]}'  # type: ignore[union-attr]
 
 
+def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for record in (False, True):
+        with pytest.raises(CassetteError, match="no cassette"):
+            opened(tmp_path, record=record)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_version_1_is_read_for_ever() -> None:
+    library = opened(Path(__file__).parent / "golden" / "version-1.jsonl")
+    [entry] = library.index.entries
+    record = library.load(entry)
+    assert entry is library.find(
+        raw_key("POST", TARGET, JSON, b'{"model": "gpt-4o-mini", "stream": true}'), 0
+    )
+    assert record.response is not None
+    assert record.response.body == b"data: {}\n\ndata: [DONE]\n\n"
+    assert (record.response.cuts, record.response.gaps_us) == ((10, 14), (412_345, 20_001))
+    assert record.response.headers[1] == (b"X-Odd", b"\xff")
+    assert record.extra == {"later": "kept"}
+    assert list(library.index.opened) == [0xABCDEF]
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [("c.txt", b""), ("c.jsonl", b"{}\n{}\n"), ("c.jsonl.zst", b"no zstd"), ("absent.fcz", None)],

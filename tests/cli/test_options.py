@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_origin
@@ -17,7 +19,9 @@ import pytest
 
 from fakeai_proxy.config import Config
 from fakeai_proxy.services import ROOMS
-from tests.cli.conftest import Program, Run, Start
+from tests.cli.conftest import ROOT, Program, Run, Start
+from tests.cli.upstreams import counting, silent
+from tests.doubles.authority import Authority
 
 PROFILE = """
 description = "One value everywhere"
@@ -47,8 +51,76 @@ def connect(program: Program, authority: str, *headers: str) -> str:
         return sock.makefile("rb").readline().decode().strip()
 
 
+#: Notes every fsync of the program.
+SITE = """
+import os
+real = os.fsync
+def fsync(descriptor):
+    real(descriptor)
+    with open({log!r}, "a") as log:
+        log.write(str(os.getpid()) + "\\n")
+os.fsync = fsync
+"""
+
+
 def _mode(program: Program, start: Start) -> None:
-    assert program.ready["mode"] == "pass"
+    assert [program.ask("/any")[1]["count"] for _ in range(2)] == [1, 2]
+
+
+def _upstream(program: Program, start: Start) -> None:
+    assert program.ask("/some/path?q=1")[1]["path"] == "/some/path?q=1"
+
+
+def _upstream_proxy(program: Program, start: Start) -> None:
+    assert program.ask("/far")[1]["path"] == "http://far.invalid/far"
+
+
+def _upstream_timeout(program: Program, start: Start) -> None:
+    assert program.ask("/any")[0] == 504
+
+
+def _cassette(program: Program, start: Start) -> None:
+    recorded = program.ask("/any")[1]
+    program.stop()
+    again = start("--mode", "replay", "--cassette", program.ready["cassette"][0])
+    assert again.ask("/any") == (200, recorded)
+
+
+def _on_miss(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models")[1]["object"] == "list"
+
+
+def _replay_interrupted(program: Program, start: Start) -> None:
+    host = program.url.rpartition("//")[2]
+
+    def partial() -> bytes:
+        connection = http.client.HTTPConnection(host, timeout=30)
+        connection.request("GET", "/cut")
+        with pytest.raises(http.client.IncompleteRead) as caught:
+            connection.getresponse().read()
+        connection.close()
+        return bytes(caught.value.partial)
+
+    assert partial() == partial()
+
+
+def _durability(program: Program, start: Start) -> None:
+    log = Path(program.ready["cassette"][0]).with_name("fsyncs")
+
+    def forced(one: Program) -> int:
+        lines = log.read_text().split() if log.exists() else []
+        return lines.count(str(one.process.pid))
+
+    before = forced(program)
+    for _ in range(3):
+        program.ask("/any")
+    assert forced(program) - before >= 3
+    other = start("--durability", "none", "--cassette", str(log.with_name("other.fcz")))
+    before = forced(other)
+    for _ in range(3):
+        other.ask("/any")
+    other.stop()
+    assert forced(other) == before
 
 
 def _profile(program: Program, start: Start) -> None:
@@ -169,9 +241,31 @@ class Effect:
     needs_room: str = "models"
 
 
-#: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever.
+#: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever;
+#: UPSTREAM, TLS and SILENT for upstreams.
 EFFECTS: dict[str, Effect] = {
-    "mode": Effect("pass", _mode),
+    "mode": Effect("pass", _mode, {"upstream": "UPSTREAM"}),
+    "upstream": Effect("UPSTREAM", _upstream, {"mode": "pass"}),
+    "upstream_proxy": Effect(
+        "UPSTREAM", _upstream_proxy, {"mode": "pass", "upstream": "http://far.invalid"}
+    ),
+    "upstream_ca": Effect("TMP/test-authority.pem", _upstream, {"mode": "pass", "upstream": "TLS"}),
+    "upstream_connect_timeout": Effect(
+        "0.2", _upstream_timeout, {"mode": "pass", "upstream": "SILENT_TLS"}
+    ),
+    "upstream_read_timeout": Effect(
+        "0.2", _upstream_timeout, {"mode": "pass", "upstream": "SILENT"}
+    ),
+    "cassette": Effect("TMP/mine.jsonl", _cassette, {"mode": "record", "upstream": "UPSTREAM"}),
+    "on_miss": Effect("synth", _on_miss, {"mode": "replay", "cassette": "TMP/empty.jsonl"}),
+    "replay_interrupted": Effect(
+        "true",
+        _replay_interrupted,
+        {"mode": "auto", "upstream": "UPSTREAM", "cassette": "TMP/cut.fcz"},
+    ),
+    "durability": Effect(
+        "each", _durability, {"mode": "record", "upstream": "UPSTREAM", "cassette": "TMP/a.fcz"}
+    ),
     "profile": Effect("TMP/slow.toml", _profile, needs_room="chat"),
     "seed": Effect("7", _seed, {"profile": "none"}, needs_room="chat"),
     "data": Effect("TMP/kept", _data),
@@ -208,7 +302,29 @@ def test_every_setting_has_its_row() -> None:
 
 
 @pytest.fixture
+def fill_in(folder: Path) -> Iterator[Callable[[str], str]]:
+    """Puts real places where a value has a name for them; starts an upstream when it is named."""
+    with ExitStack() as stack:
+
+        def replace(value: str) -> str:
+            if value == "UPSTREAM":
+                return stack.enter_context(counting())
+            if value == "TLS":
+                authority = Authority(folder)
+                return stack.enter_context(counting(authority.server("127.0.0.1")))
+            if value.startswith("SILENT"):
+                url = stack.enter_context(silent())
+                return url.replace("http:", "https:") if value.endswith("TLS") else url
+            return value.replace("TMP", str(folder))
+
+        yield replace
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SITE.format(log=str(tmp_path / "fsyncs")))
+    (tmp_path / "empty.jsonl").touch()
     (tmp_path / "slow.toml").write_text(PROFILE.format(ttft_ms=300.0))
     (tmp_path / "never.toml").write_text(PROFILE.format(ttft_ms=NEVER_MS))
     return tmp_path
@@ -217,13 +333,19 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("way", ["flag", "environment", "file"])
 @pytest.mark.parametrize("name", EFFECTS)
 def test_a_setting_does_what_it_says(
-    name: str, way: str, program: Start, folder: Path, environ: dict[str, str]
+    name: str,
+    way: str,
+    program: Start,
+    folder: Path,
+    fill_in: Callable[[str], str],
+    environ: dict[str, str],
 ) -> None:
     effect = EFFECTS[name]
     if effect.needs_room not in ROOMS:
         pytest.skip(f"seen through the {effect.needs_room} room, which is not built")
-    value = effect.value.replace("TMP", str(folder))
-    around = {key: value.replace("TMP", str(folder)) for key, value in effect.around.items()}
+    value = fill_in(effect.value)
+    around = {key: fill_in(other) for key, other in effect.around.items()}
+    environ["PYTHONPATH"] = f"{folder / 'site'}:{ROOT}"
     env = {f"FAKEAI_PROXY_{key.upper()}": value for key, value in around.items()}
     flags: list[str] = []
     if way == "flag":

@@ -1,0 +1,240 @@
+"""The cases: what is started, what is asked of it, and the bar."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from load import chat_body, chat_request, complete, connect
+from processes import CLIENT_CPU, Server, client, product, resident_mb, yardstick
+from table import Measure, at_least, at_most, ratio_from, ratio_to, within
+
+TTFT_MS, ITL_MS = 200, 20
+CASSETTE_INTERACTIONS = 10_000
+
+_STEADY = f"""\
+description = "Tokens to the clock, without chance"
+source = "No measurement: what the benchmark compares with a metronome"
+illustrative = true
+
+[[latency]]
+model = "*"
+ttft_p50_ms = {TTFT_MS}
+ttft_sigma = 0
+itl_p50_ms = {ITL_MS}
+"""
+
+
+@dataclass
+class Bench:
+    """How much to do, and where to put files."""
+
+    quick: bool
+    folder: Path
+
+    def take(self, full: float, quick: float) -> float:
+        return quick if self.quick else full
+
+    @property
+    def rounds(self) -> range:
+        return range(1 if self.quick else 3)
+
+    def path(self, name: str) -> Path:
+        return Path(tempfile.mkdtemp(dir=self.folder)) / name
+
+
+def _answer(server: Server) -> bytes:
+    """The body of the server's answer to the first question."""
+    with connect(server.url) as sock:
+        sock.sendall(chat_request(server.url, chat_body(0)))
+        reply = b""
+        while not complete(reply):
+            if not (data := sock.recv(1 << 16)):
+                break
+            reply += data
+    head, _, body = reply.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise SystemExit(reply.decode("latin-1"))
+    return body
+
+
+def _load(server: Server, *options: object) -> dict[str, float]:
+    result = client("load.py", "--url", server.url, "--server-pid", server.pid, *options)
+    if result["bad"]:
+        raise SystemExit(f"{result['bad']} bad replies, the first: {result['first_bad']}")
+    return result
+
+
+def _compare_json(bench: Bench, case: str, server: Server) -> list[Measure]:
+    """Requests a second of `server` against aiohttp sending the same bytes. The bar is on CPU time,
+    which on a busy machine still tells one server from the other; the rates then do not."""
+    reply = bench.path("reply.json")
+    reply.write_bytes(_answer(server))
+    rate = Measure(case, "requests/s of a core", ratio_from(0.5))
+    wall = Measure(case, "requests/s by the wall clock")
+    late = Measure(case, "p99 latency, ms")
+    with yardstick("json", "--reply", reply) as bare:
+        for _ in bench.rounds:
+            seconds = ("--seconds", bench.take(2, 1), "--warm-up", bench.take(0.5, 0.3))
+            theirs, ours = _load(bare, *seconds), _load(server, *seconds)
+            rate.add(1e6 / ours["server_us"], 1e6 / theirs["server_us"])
+            wall.add(ours["per_s"], theirs["per_s"])
+            late.add(ours["p99_ms"], theirs["p99_ms"])
+    return [rate, wall, late]
+
+
+def synth_json(bench: Bench) -> list[Measure]:
+    with product("--mode", "synth", "--profile", "none") as server:
+        return _compare_json(bench, "json", server)
+
+
+def _recordings(bench: Bench) -> Path:
+    """A cassette with the answers to questions 0 to 9,999, recorded by the product from a canned
+    upstream, once in a run."""
+    cassette = bench.folder / "recordings.fcz"
+    if not cassette.exists():
+        with (
+            yardstick("json", cpu=CLIENT_CPU) as upstream,
+            product(
+                *("--mode", "record", "--upstream", upstream.url, "--cassette", cassette)
+            ) as recorder,
+        ):
+            _load(recorder, "--requests", CASSETTE_INTERACTIONS, "--seconds", 60)
+    return cassette
+
+
+def replay(bench: Bench) -> list[Measure]:
+    cassette = _recordings(bench)
+    with product("--mode", "replay", "--cassette", cassette, "--timing", "none") as server:
+        return _compare_json(bench, "replay", server)
+
+
+def _streams(server: Server, *options: object) -> dict[str, float]:
+    result = client("streams.py", "--url", server.url, "--server-pid", server.pid, *options)
+    if result["broken"]:
+        raise SystemExit(f"{result['broken']} streams did not end")
+    return result
+
+
+def streams(bench: Bench) -> list[Measure]:
+    profile = bench.path("steady.toml")
+    profile.write_text(_STEADY)
+    error = Measure("streams", "p99 error of a token, ms", ratio_to(2))
+    usual = Measure("streams", "p50 error of a token, ms")
+    drift = Measure("streams", "p50 drift at the end, ms", within(2, " ms"), relative=False)
+    lost = Measure("streams", "tokens lost", at_most(0), relative=False)
+    merged = Measure("streams", "tokens merged", at_most(0), relative=False)
+    cpu = Measure("streams", "CPU us/token")
+    run = (
+        *("--streams", 1000, "--tokens", bench.take(100, 50), "--ramp", 2),
+        *("--ttft-ms", TTFT_MS, "--itl-ms", ITL_MS),
+    )
+    with (
+        yardstick("paced", "--ttft-ms", TTFT_MS, "--itl-ms", ITL_MS) as bare,
+        product("--mode", "synth", "--profile", profile) as server,
+    ):
+        for _ in bench.rounds:
+            theirs, ours = _streams(bare, *run), _streams(server, *run)
+            error.add(ours["error_p99_ms"], theirs["error_p99_ms"])
+            usual.add(ours["error_p50_ms"], theirs["error_p50_ms"])
+            drift.add(ours["drift_p50_ms"], theirs["drift_p50_ms"])
+            lost.add(ours["lost"], theirs["lost"])
+            merged.add(ours["merged"], theirs["merged"])
+            cpu.add(ours["server_us"], theirs["server_us"])
+    return [error, usual, drift, lost, merged, cpu]
+
+
+def unshaped(bench: Bench) -> list[Measure]:
+    rate = Measure("unshaped", "tokens/s of a core", at_least(60_000))
+    wall = Measure("unshaped", "tokens/s by the wall clock")
+    lost = Measure("unshaped", "tokens lost", at_most(0), relative=False)
+    run = ("--streams", 32, "--requests-per-stream", bench.take(10, 4), "--tokens", 500)
+    with (
+        yardstick("unshaped") as bare,
+        product("--mode", "synth", "--profile", "none") as server,
+    ):
+        for _ in bench.rounds:
+            theirs, ours = _streams(bare, *run), _streams(server, *run)
+            rate.add(1e6 / ours["server_us"], 1e6 / theirs["server_us"])
+            wall.add(ours["per_s"], theirs["per_s"])
+            lost.add(ours["lost"], theirs["lost"])
+    return [rate, wall, lost]
+
+
+def recording(bench: Bench) -> list[Measure]:
+    """The yardstick is the product itself, passing the same stream on without a recorder. The
+    upstream takes its time between tokens: the end of a reply waits for the disk, its first token
+    does not, and they must not come in one read."""
+    p50 = Measure("recording", "TTFT p50, ms")
+    p95 = Measure("recording", "TTFT p95, ms")
+    added_p50 = Measure("recording", "added to TTFT p50, ms", at_most(1, " ms"))
+    added_p95 = Measure("recording", "added to TTFT p95, ms", at_most(1, " ms"))
+    cassette = bench.path("recording.fcz")
+    with ExitStack() as stack:
+        upstream = stack.enter_context(
+            yardstick("paced", "--ttft-ms", 2, "--itl-ms", 1, cpu=CLIENT_CPU)
+        )
+        to = ("--upstream", upstream.url)
+        passing = stack.enter_context(product("--mode", "pass", *to))
+        recorder = stack.enter_context(product("--mode", "record", *to, "--cassette", cassette))
+        for _ in bench.rounds:
+            took = client(
+                *("first_token.py", "--url", passing.url, "--url", recorder.url),
+                *("--requests", int(bench.take(250, 100)), "--tokens", 8),
+            )
+            plain, recorded = took[passing.url], took[recorder.url]
+            p50.add(recorded["p50_ms"], plain["p50_ms"])
+            p95.add(recorded["p95_ms"], plain["p95_ms"])
+            added_p50.add(recorded["p50_ms"] - plain["p50_ms"])
+            added_p95.add(recorded["p95_ms"] - plain["p95_ms"])
+    return [added_p50, added_p95, p50, p95]
+
+
+def lookup(bench: Bench) -> list[Measure]:
+    cassette = _recordings(bench)
+    found = Measure("lookup", "by its bytes, mean us", at_most(50, " us"))
+    meant = Measure("lookup", "by its meaning, mean us", at_most(50, " us"))
+    worst = Measure("lookup", "by its bytes, p99 us")
+    read = Measure("lookup", "found and decoded, mean us")
+    for _ in bench.rounds:
+        took = client("lookup.py", "--cassette", cassette, "--requests", CASSETTE_INTERACTIONS)
+        found.add(took["raw_mean_us"])
+        meant.add(took["canonical_mean_us"])
+        worst.add(took["raw_p99_us"])
+        read.add(took["read_mean_us"])
+    return [found, meant, worst, read]
+
+
+def start(bench: Bench) -> list[Measure]:
+    listening = Measure("start", "process to listening, ms", at_most(1000, " ms"))
+    resident = Measure("start", "resident after start, MB", at_most(120, " MB"))
+    requests = int(bench.take(50_000, 8_000))
+    growth = Measure("start", f"growth over {requests:,} requests, MB", at_most(5, " MB"))
+    options = ("--mode", "synth", "--profile", "none")
+    for _ in range(int(bench.take(5, 3))):
+        with product(*options) as server:
+            listening.add(server.start_s * 1e3)
+            resident.add(resident_mb(server.pid))
+    everything = ("--distinct", requests, "--seconds", sys.maxsize)
+    with product(*options) as server:
+        # What the first requests load and fill stays; the question is what every further one adds.
+        _load(server, *everything, "--requests", 2_000)
+        before = resident_mb(server.pid)
+        _load(server, *everything, "--requests", requests)
+        growth.add(resident_mb(server.pid) - before)
+    return [listening, resident, growth]
+
+
+CASES: dict[str, Callable[[Bench], list[Measure]]] = {
+    "json": synth_json,
+    "replay": replay,
+    "streams": streams,
+    "unshaped": unshaped,
+    "recording": recording,
+    "lookup": lookup,
+    "start": start,
+}

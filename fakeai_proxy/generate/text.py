@@ -1,0 +1,215 @@
+"""Plausible English prose, sentence by sentence from the text packs in `prose/`.
+
+The packs are encoded once per vocabulary. Sentences meet at the boundaries where a tokenizer splits
+anyway, so the tokens of an answer are the encoding of its text. What is written depends on the
+generator that is passed in and on the subject; this file knows nothing of requests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from importlib import resources
+from random import Random
+
+from fakeai_proxy.generate.tokens import Passage, Span, Tokens
+
+TOPICS = ("technology", "nature", "travel", "food", "science", "work")
+
+#: Answers end after a length drawn from a log-normal with this median, in tokens.
+LENGTH_P50_TOKENS = 120
+LENGTH_SIGMA = 0.55
+#: Sentences between two that mention the subject, and in a paragraph.
+_SUBJECT_EVERY = 3
+_PARAGRAPH_SENTENCES = 4
+_SUBJECT_CHARS_MAX = 48
+#: Where in a prompt its subject is looked for, in characters from the end.
+_READ_CHARS = 600
+
+#: Between paragraphs, in JSON.
+_BREAK = rb"\n\n"
+
+_WORD = re.compile(r"[^\W\d_]+|[.,;:!?\n]")
+#: Words that say how something is asked, not what about.
+_COMMON = frozenset(
+    """a able about above after again all also am an and answer any anything are as ask assistant at be
+    because been before below best between both brief briefly but by can cannot capital compare concise could
+    define describe detail detailed did difference do does doing done down each easy eight essay every
+    everything example examples explain exactly few find first five following for four from full further
+    generate get give go good great had has have having he hello help her here hey hi him his how i if
+    imagine in information into is it its just know less let like list ll long make many may me mean might
+    more most much must my need new nine no not nothing now number of off on once one only or other our
+    out over own paragraph paragraphs please prompt question questions re read really respond reply s said
+    same say see sentence sentences seven shall she short should show simple six so some someone something
+    start step story such sum summarise summarize sure system take talk tell ten test than thank thanks
+    that the their them then there these they thing things think this those three through time to today
+    too translate try two under understand until up us use used user using ve very want was way we well
+    were what when where whether which while who whom whose why will with word words would write written
+    yes you your yourself zero""".split()  # noqa: SIM905 - a wall of quotation marks otherwise
+)
+
+
+def subject_of(prompt: str) -> str:
+    """What a prompt is about: its most telling run of words, "" where there is none.
+
+    The first run after "about" wins, then the longest; the later of two equals.
+    """
+    return _subject(prompt[-_READ_CHARS:])
+
+
+@lru_cache(maxsize=4096)
+def _subject(prompt: str) -> str:
+    best, best_weight = "", 0.0
+    run: list[str] = []
+    after_about = about = False
+    for word in (*_WORD.findall(prompt), "."):
+        lower = word.lower()
+        if word.isalpha() and lower not in _COMMON and len(word) <= _SUBJECT_CHARS_MAX // 2:
+            if not run:
+                after_about = about
+            run.append(word)
+            continue
+        if run:
+            subject = " ".join(run[-3:])
+            weight = len(subject) + (100.0 if after_about else 0.0)
+            if weight >= best_weight and len(subject) <= _SUBJECT_CHARS_MAX:
+                best, best_weight = subject, weight
+            run = []
+        about = lower in ("about", "of", "on", "regarding") or (about and lower in _COMMON)
+    return best
+
+
+#: A sentence in a place: its spans and how many tokens they have.
+_Placed = tuple[tuple[Span, ...], int]
+
+
+class _Sentence:
+    """A sentence in the four places it can have: after another or first, last of a paragraph or not.
+    One with a gap for the subject has the part before it and the part after it."""
+
+    __slots__ = ("first", "first_last", "inner", "inner_last")
+
+    def __init__(self, tokens: Tokens, text: str) -> None:
+        self.first = self._spans(tokens, text)
+        self.inner = self._spans(tokens, " " + text)
+        self.first_last = self._spans(tokens, text + "\n\n")
+        self.inner_last = self._spans(tokens, " " + text + "\n\n")
+
+    @staticmethod
+    def _spans(tokens: Tokens, text: str) -> _Placed:
+        before, gap, after = text.partition(" {}")
+        spans = (tokens.span(before), tokens.span(after)) if gap else (tokens.span(text),)
+        return spans, sum([len(span.ids) for span in spans])
+
+
+class Prose:
+    """The packs in one vocabulary."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._topics = [self._pack(topic) for topic in TOPICS]
+        self._openings = self._pack("openings")
+        self._follow_ups = self._pack("follow_ups")
+
+    def _pack(self, name: str) -> list[_Sentence]:
+        return [_Sentence(self._tokens, line) for line in _lines(name)]
+
+    def write(
+        self, rng: Random, subject: str, tokens_max: int, tokens_min: int = 0, preface: str = ""
+    ) -> tuple[Passage, bool]:
+        """An answer of a natural length, at least `tokens_min` long, and whether it came to its end
+        within `tokens_max`. It opens with the sentences of `preface`."""
+        wanted = rng.lognormvariate(0.0, LENGTH_SIGMA) * LENGTH_P50_TOKENS
+        wanted = max(wanted, tokens_min)
+        spans: list[Span] = []
+        count = 0
+        if preface:
+            spans.append(self._tokens.span(preface))
+            count = len(spans[0].ids)
+        for sentence, tokens in self._sentences(rng, subject, bool(preface)):
+            spans += sentence
+            count += tokens
+            if count >= wanted or count > tokens_max:
+                break
+        passage = _without_break(Passage(spans, count), self._tokens)
+        if passage.tokens > tokens_max:
+            return passage.first(tokens_max), False
+        return passage, True
+
+    def _sentences(self, rng: Random, subject: str, begun: bool) -> Iterator[_Placed]:
+        """Sentences without end, in paragraphs that each keep to a topic."""
+        random = rng.random
+        named = self._tokens.span(" " + subject) if subject else None
+        since = _SUBJECT_EVERY - 1
+        opening = True
+        while True:
+            pack = self._topics[int(random() * len(self._topics))]
+            size = len(pack)
+            # A stride that shares no factor with the pack's length repeats nothing for a long time.
+            place, stride = int(random() * size), 1 + int(random() * (size - 1))
+            last = _PARAGRAPH_SENTENCES - 1 + int(random() * 3)
+            for k in range(last + 1):
+                since += 1
+                about = named is not None and since >= _SUBJECT_EVERY
+                if about:
+                    since = int(random() * 2)
+                    source = self._openings if opening else self._follow_ups
+                    chosen = source[int(random() * len(source))]
+                else:
+                    place = (place + stride) % size
+                    chosen = pack[place]
+                opening = False
+                if k == 0 and not begun:
+                    placed = chosen.first
+                else:
+                    placed = chosen.inner_last if k == last else chosen.inner
+                begun = k != last
+                if about and named is not None:
+                    (before, after), tokens = placed
+                    yield (before, named, after), tokens + len(named.ids)
+                else:
+                    yield placed
+
+
+def _without_break(passage: Passage, tokens: Tokens) -> Passage:
+    """The same without the line break that announces another paragraph."""
+    last = passage.spans[-1]
+    if not last.whole.endswith(_BREAK):
+        return passage
+    shorter = tokens.span("".join(last.pieces).rstrip("\n"))
+    return Passage(
+        [*passage.spans[:-1], shorter], passage.tokens - len(last.ids) + len(shorter.ids)
+    )
+
+
+@cache
+def _lines(name: str) -> tuple[str, ...]:
+    folder = resources.files("fakeai_proxy.generate") / "prose"
+    return tuple((folder / f"{name}.txt").read_text("utf-8").split("\n")[:-1])
+
+
+_proses: dict[str, Prose] = {}
+
+
+def prose(tokens: Tokens) -> Prose:
+    """The packs in that vocabulary, encoded on first use."""
+    found = _proses.get(tokens.name)
+    if found is None:
+        found = _proses.setdefault(tokens.name, Prose(tokens))
+    return found
+
+
+def sentence(rng: Random, subject: str = "") -> str:
+    """One sentence, about `subject` where there is one."""
+    if subject:
+        lines = _lines("openings")
+        return lines[rng.randrange(len(lines))].replace("{}", subject)
+    lines = _lines(TOPICS[rng.randrange(len(TOPICS))])
+    return lines[rng.randrange(len(lines))]
+
+
+def usual_words(tokens: Tokens) -> list[int]:
+    """Different ids that are the beginnings of words, in a fixed order."""
+    ids = {token for line in _lines("follow_ups") for token in tokens.encode(" " + line)}
+    return sorted(ids)

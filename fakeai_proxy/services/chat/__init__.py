@@ -1,0 +1,5 @@
+"""Chat completions."""
+
+from fakeai_proxy.services.chat.service import OPERATIONS
+
+__all__ = ["OPERATIONS"]

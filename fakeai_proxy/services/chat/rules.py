@@ -1,0 +1,190 @@
+"""What a chat request must obey beyond its shape; each rule raises the vendor's error."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from fakeai_proxy.generate.strict_schema import SchemaError, schema_check
+from fakeai_proxy.generate.structured import Schema
+from fakeai_proxy.services import refusals
+from fakeai_proxy.services.chat import wire
+
+#: Models that think before they answer.
+_REASONING = re.compile(r"(?:[\w-]+/)?(?:o\d|gpt-5(?!-chat)|gpt-oss)")
+_VISIBLE_MAX = 8
+
+
+@lru_cache(maxsize=1024)
+def reasons(model: str) -> bool:
+    return _REASONING.match(model) is not None
+
+
+def check(request: wire.ChatRequest, model: str, output_tokens_max: int, strict: bool) -> None:
+    """Raises ApiError. `strict` refuses what only vLLM and NIM know."""
+    _arguments(request, strict)
+    _token_limits(request, model, output_tokens_max)
+    if request.stream_options is not None and not request.stream:
+        raise refusals.only_allowed_when("stream_options", "'stream' is enabled")
+    if request.top_logprobs is not None and not request.logprobs:
+        raise refusals.only_allowed_when("top_logprobs", "'logprobs' is enabled")
+    if (
+        reasons(model)
+        and request.reasoning_effort != "none"
+        and request.temperature not in (None, 1)
+    ):
+        raise refusals.unsupported_value("temperature", request.temperature, 1)
+    _tools(request)
+    _wiring(request.messages)
+    _response_format(request)
+
+
+def _arguments(request: wire.ChatRequest, strict: bool) -> None:
+    unknown = [name for name in request.model_extra or () if name not in wire.EXTRAS or strict]
+    if strict:
+        unknown += sorted(request.model_fields_set & wire.HONOURED_EXTRAS)
+    if unknown:
+        raise refusals.unrecognized_arguments([name[:100] for name in unknown[:_VISIBLE_MAX]])
+
+
+def _token_limits(request: wire.ChatRequest, model: str, most: int) -> None:
+    if request.max_tokens is not None:
+        if request.max_completion_tokens is not None:
+            raise refusals.both_token_limits()
+        if reasons(model):
+            raise refusals.unsupported_parameter("max_tokens", "max_completion_tokens")
+    for param in ("max_tokens", "max_completion_tokens"):
+        asked = getattr(request, param)
+        if asked is not None and asked > most:
+            raise refusals.token_limit_too_large(param, asked, most)
+
+
+def _tools(request: wire.ChatRequest) -> None:
+    if request.tools is None:
+        for param in ("tool_choice", "parallel_tool_calls"):
+            if getattr(request, param) is not None:
+                raise refusals.only_allowed_when(param, "'tools' are specified")
+    if request.functions is None and request.function_call is not None:
+        raise refusals.only_allowed_when("function_call", "'functions' are specified")
+    known = {name_of(tool) for tool in request.tools or ()}
+    for name in _chosen(request.tool_choice):
+        if name not in known:
+            raise refusals.bad_parameter(
+                "tool_choice",
+                "invalid_value",
+                f"Tool choice '{name}' not found in 'tools' parameter.",
+            )
+    if isinstance(request.function_call, wire.Named):
+        name = request.function_call.name
+        if name not in {function.name for function in request.functions or ()}:
+            raise refusals.bad_parameter(
+                "function_call", "invalid_value", f"Function '{name}' not found in 'functions'."
+            )
+    for k, tool in enumerate(request.tools or ()):
+        if isinstance(tool, wire.FunctionTool):
+            _function(tool.function, f"tools[{k}].function.parameters")
+    for k, function in enumerate(request.functions or ()):
+        _function(function, f"functions[{k}].parameters")
+
+
+def _function(function: wire.Function, param: str) -> None:
+    _schema(
+        function.parameters or _NO_PARAMETERS, bool(function.strict),
+        f"function '{function.name}'", param, "invalid_function_parameters",
+    )  # fmt: skip
+
+
+#: A function that declares none takes none.
+_NO_PARAMETERS: dict[str, Any] = {
+    "type": "object", "properties": {}, "required": [], "additionalProperties": False,
+}  # fmt: skip
+
+
+def parameters_of(function: wire.Function) -> dict[str, Any]:
+    return function.parameters or _NO_PARAMETERS
+
+
+def name_of(tool: wire.Tool) -> str:
+    return tool.function.name if isinstance(tool, wire.FunctionTool) else tool.custom.name
+
+
+def named_by(choice: wire.NamedTool) -> str:
+    return choice.function.name if isinstance(choice, wire.NamedFunction) else choice.custom.name
+
+
+def _chosen(choice: object) -> list[str]:
+    if isinstance(choice, wire.NamedFunction | wire.NamedCustom):
+        return [named_by(choice)]
+    if isinstance(choice, wire.AllowedChoice):
+        return [named_by(tool) for tool in choice.allowed_tools.tools]
+    return []
+
+
+def _wiring(messages: list[wire.Message]) -> None:
+    """Every tool message answers a call, and every call is answered before anybody else speaks."""
+    waiting: dict[str, None] = {}
+    callable_ids: set[str] = set()
+    caller = 0
+    for k, message in enumerate(messages):
+        if isinstance(message, wire.ToolMessage):
+            if message.tool_call_id not in callable_ids:
+                raise refusals.tool_message_without_call(k)
+            waiting.pop(message.tool_call_id, None)
+            continue
+        if waiting:
+            raise refusals.tool_calls_without_answers(caller, list(waiting)[:_VISIBLE_MAX])
+        callable_ids = set()
+        if isinstance(message, wire.AssistantMessage):
+            callable_ids = {call.id for call in message.tool_calls or ()}
+            waiting, caller = dict.fromkeys(callable_ids), k
+            _not_empty(message, k)
+    if waiting:
+        raise refusals.tool_calls_without_answers(caller, list(waiting)[:_VISIBLE_MAX])
+
+
+def _not_empty(message: wire.AssistantMessage, k: int) -> None:
+    given = (
+        message.content,
+        message.tool_calls,
+        message.function_call,
+        message.refusal,
+        message.audio,
+    )
+    if all(part is None for part in given):
+        raise refusals.bad_parameter(
+            f"messages[{k}].content",
+            "invalid_value",
+            f"Invalid value for 'messages[{k}].content': expected a string, got null.",
+        )
+
+
+def _response_format(request: wire.ChatRequest) -> None:
+    form = request.response_format
+    if isinstance(form, wire.SchemaResponse):
+        declared = form.json_schema
+        _schema(
+            declared.schema_ if declared.schema_ is not None else {"type": "object"},
+            bool(declared.strict) and declared.schema_ is not None,
+            f"response_format '{declared.name}'", "response_format", "invalid_json_schema",
+        )  # fmt: skip
+    elif isinstance(form, wire.ObjectResponse) and not _speaks_of_json(request.messages):
+        raise refusals.bad_parameter(
+            "messages",
+            "invalid_value",
+            "'messages' must contain the word 'json' in some form, to use 'response_format' of type "
+            "'json_object'.",
+        )
+
+
+def _speaks_of_json(messages: list[wire.Message]) -> bool:
+    return any("json" in wire.text_of(message.content).lower() for message in messages)
+
+
+def _schema(schema: dict[str, Any], strict: bool, what: str, param: str, code: str) -> None:
+    try:
+        if strict:
+            schema_check(schema)
+        Schema.load(schema)
+    except SchemaError as error:
+        raise refusals.invalid_schema(what, str(error), param, code) from None

@@ -1,0 +1,361 @@
+"""The shapes of a chat request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from fakeai_proxy.services.wire import Shape
+
+_Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+_INT64_MAX = 2**63 - 1
+
+#: Parameters of the vLLM and NIM family that mean nothing to a synthesized answer: accepted, except
+#: where parameters are strict.
+EXTRAS = frozenset(
+    (
+        "add_generation_prompt", "add_special_tokens", "allowed_token_ids", "bad_words", "best_of",
+        "cache_salt", "chat_template", "chat_template_kwargs", "continue_final_message", "data_parallel_rank",
+        "documents", "echo", "guided_choice", "guided_decoding_backend", "guided_grammar", "guided_json",
+        "guided_regex", "include_stop_str_in_output", "kv_transfer_params", "length_penalty", "lora_path",
+        "min_p", "mm_processor_kwargs", "no_repeat_ngram_size", "priority", "prompt_logprobs",
+        "repetition_penalty", "request_id", "return_token_ids", "return_tokens_as_token_ids",
+        "separate_reasoning", "skip_special_tokens", "spaces_between_special_tokens", "stop_token_ids",
+        "structured_outputs", "top_k", "truncate_prompt_tokens", "typical_p", "use_beam_search", "vllm_xargs",
+    )
+)  # fmt: skip
+#: The same family's parameters that an answer honours.
+HONOURED_EXTRAS = frozenset(("ignore_eos", "min_tokens", "nvext"))
+
+
+def _kind(value: object) -> str:
+    """Which of the two forms that many parameters have."""
+    if isinstance(value, list | tuple):
+        return "array"
+    return "object" if isinstance(value, dict | Shape) else "string"
+
+
+class TextPart(Shape):
+    type: Literal["text"]
+    text: str
+
+
+class RefusalPart(Shape):
+    type: Literal["refusal"]
+    refusal: str
+
+
+class ImageUrl(Shape):
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class ImagePart(Shape):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class InputAudio(Shape):
+    data: str
+    format: Literal["wav", "mp3"]
+
+
+class AudioPart(Shape):
+    type: Literal["input_audio"]
+    input_audio: InputAudio
+
+
+class FileData(Shape):
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class FilePart(Shape):
+    type: Literal["file"]
+    file: FileData
+
+
+Part = TextPart | RefusalPart | ImagePart | AudioPart | FilePart
+
+_Content = Annotated[
+    Annotated[str, Tag("string")]
+    | Annotated[
+        list[Annotated[Part, Field(discriminator="type")]], Tag("array"), Field(min_length=1)
+    ],
+    Discriminator(_kind),
+]
+
+
+class CalledFunction(Shape):
+    name: str
+    arguments: str
+
+
+class CalledCustom(Shape):
+    name: str
+    input: str
+
+
+class FunctionCall(Shape):
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
+class CustomCall(Shape):
+    id: str
+    type: Literal["custom"]
+    custom: CalledCustom
+
+
+class SystemMessage(Shape):
+    role: Literal["system"]
+    content: _Content
+    name: str | None = None
+
+
+class DeveloperMessage(Shape):
+    role: Literal["developer"]
+    content: _Content
+    name: str | None = None
+
+
+class UserMessage(Shape):
+    role: Literal["user"]
+    content: _Content
+    name: str | None = None
+
+
+class AssistantMessage(Shape):
+    role: Literal["assistant"]
+    content: _Content | None = None
+    name: str | None = None
+    refusal: str | None = None
+    audio: dict[str, Any] | None = None
+    tool_calls: (
+        Annotated[
+            list[Annotated[FunctionCall | CustomCall, Field(discriminator="type")]],
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    function_call: CalledFunction | None = None
+
+
+class ToolMessage(Shape):
+    role: Literal["tool"]
+    content: _Content
+    tool_call_id: str
+
+
+class FunctionMessage(Shape):
+    role: Literal["function"]
+    content: str | None = None
+    name: str
+
+
+Message = (
+    SystemMessage
+    | AssistantMessage
+    | UserMessage
+    | FunctionMessage
+    | ToolMessage
+    | DeveloperMessage
+)
+
+
+class Function(Shape):
+    name: _Name
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class FunctionTool(Shape):
+    type: Literal["function"]
+    function: Function
+
+
+class Grammar(Shape):
+    syntax: Literal["regex"]
+    definition: str
+
+
+class TextFormat(Shape):
+    type: Literal["text"]
+
+
+class GrammarFormat(Shape):
+    type: Literal["grammar"]
+    grammar: Grammar
+
+
+class Custom(Shape):
+    name: _Name
+    description: str | None = None
+    format: Annotated[TextFormat | GrammarFormat, Field(discriminator="type")] | None = None
+
+
+class CustomTool(Shape):
+    type: Literal["custom"]
+    custom: Custom
+
+
+Tool = FunctionTool | CustomTool
+
+
+class Named(Shape):
+    name: str
+
+
+class NamedFunction(Shape):
+    type: Literal["function"]
+    function: Named
+
+
+class NamedCustom(Shape):
+    type: Literal["custom"]
+    custom: Named
+
+
+NamedTool = NamedFunction | NamedCustom
+
+
+class AllowedTools(Shape):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[Annotated[NamedTool, Field(discriminator="type")]], Field(min_length=1)]
+
+
+class AllowedChoice(Shape):
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+_ToolChoice = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("string")]
+    | Annotated[
+        Annotated[NamedFunction | NamedCustom | AllowedChoice, Field(discriminator="type")],
+        Tag("object"),
+    ],
+    Discriminator(_kind),
+]
+_FunctionChoice = Annotated[
+    Annotated[Literal["none", "auto"], Tag("string")] | Annotated[Named, Tag("object")],
+    Discriminator(_kind),
+]
+
+
+class JsonSchema(Shape):
+    name: _Name
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class TextResponse(Shape):
+    type: Literal["text"]
+
+
+class ObjectResponse(Shape):
+    type: Literal["json_object"]
+
+
+class SchemaResponse(Shape):
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+class StreamOptions(Shape):
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class Prediction(Shape):
+    type: Literal["content"]
+    content: _Content
+
+
+class Nvext(Shape):
+    """NVIDIA's extension object; what else it holds is accepted."""
+
+    ignore_eos: bool | None = None
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
+
+
+_Stop = Annotated[
+    Annotated[str, Tag("string"), Field(min_length=1)]
+    | Annotated[list[Annotated[str, Field(min_length=1)]], Tag("array"), Field(max_length=4)],
+    Discriminator(_kind),
+]
+_Tokens = Annotated[int, Field(ge=1)]
+_Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
+class ChatRequest(Shape):
+    messages: Annotated[list[Annotated[Message, Field(discriminator="role")]], Field(min_length=1)]
+    model: str | None = None
+    frequency_penalty: _Penalty | None = None
+    function_call: _FunctionChoice | None = None
+    functions: Annotated[list[Function], Field(min_length=1, max_length=128)] | None = None
+    ignore_eos: bool | None = None
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logprobs: bool | None = None
+    max_completion_tokens: _Tokens | None = None
+    max_tokens: _Tokens | None = None
+    metadata: (
+        Annotated[
+            dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+            Field(max_length=16),
+        ]
+        | None
+    ) = None
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
+    modalities: list[Literal["text"]] | None = None
+    moderation: dict[str, Any] | None = None
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    nvext: Nvext | None = None
+    parallel_tool_calls: bool | None = None
+    prediction: Prediction | None = None
+    presence_penalty: _Penalty | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_retention: Literal["in-memory", "in_memory", "24h"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
+    response_format: (
+        Annotated[TextResponse | ObjectResponse | SchemaResponse, Field(discriminator="type")]
+        | None
+    ) = None
+    safety_identifier: str | None = None
+    seed: Annotated[int, Field(ge=-_INT64_MAX - 1, le=_INT64_MAX)] | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority"] | None = None
+    stop: _Stop | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    tool_choice: _ToolChoice | None = None
+    tools: (
+        Annotated[
+            list[Annotated[Tool, Field(discriminator="type")]], Field(min_length=1, max_length=128)
+        ]
+        | None
+    ) = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    user: str | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    web_search_options: dict[str, Any] | None = None
+
+
+def text_of(content: str | Sequence[Part] | None) -> str:
+    """The text in a content, its parts joined by line breaks."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    return "\n".join([part.text for part in content if isinstance(part, TextPart)])
