@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fakeai_proxy import errors
 from fakeai_proxy.profiles import shipped
-from fakeai_proxy.services import refusals
 
 Kind = Literal["chat", "embedding"]
 
@@ -97,9 +96,9 @@ class Catalogue:
                 raise errors.deployment_not_found()
             return self.require(known.id, kind)
         if name is None:
-            raise refusals.missing_parameter("model")
+            raise errors.missing_parameter("model")
         if not name:
-            raise refusals.missing_model()
+            raise errors.missing_model()
         return self.require(name, kind)
 
     def delete(self, name: str) -> None:

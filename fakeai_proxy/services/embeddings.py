@@ -12,7 +12,6 @@ from pydantic import Field
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply, Workload
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.services import refusals
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import Shape, json_reply
@@ -76,17 +75,15 @@ def _check_parameters(asked: EmbeddingRequest, card: ModelCard, strict: bool) ->
     accepted = frozenset() if strict else _ACCEPTED
     for name in asked.model_extra or ():
         if name not in accepted:
-            raise refusals.unrecognized_arguments([name])
+            raise errors.unrecognized_arguments([name])
     if strict and asked.truncate is not None:
-        raise refusals.unrecognized_arguments(["truncate"])
+        raise errors.unrecognized_arguments(["truncate"])
     if asked.dimensions is None:
         return
     if not card.shortens:
         raise errors.bad_request("This model does not support specifying dimensions.")
     if asked.dimensions > card.dimensions:
-        raise refusals.out_of_range(
-            "dimensions", "integer", "<=", card.dimensions, asked.dimensions
-        )
+        raise errors.out_of_range("dimensions", "integer", "<=", card.dimensions, asked.dimensions)
 
 
 def _inputs(asked: EmbeddingRequest, card: ModelCard) -> tuple[list[str], list[int]]:
@@ -95,9 +92,9 @@ def _inputs(asked: EmbeddingRequest, card: ModelCard) -> tuple[list[str], list[i
     several = isinstance(given, list) and not (given and type(given[0]) is int)
     inputs: list[Any] = given if several else [given]
     if isinstance(given, list) and not given:
-        raise refusals.wrong_length("input", "array", ">=", 1, 0)
+        raise errors.wrong_length("input", "array", ">=", 1, 0)
     if len(inputs) > INPUTS_MAX:
-        raise refusals.wrong_length("input", "array", "<=", INPUTS_MAX, len(inputs))
+        raise errors.wrong_length("input", "array", "<=", INPUTS_MAX, len(inputs))
     words = Tokens.load(card.vocabulary)
     texts: list[str] = []
     prompt: list[int] = []
@@ -112,7 +109,7 @@ def _inputs(asked: EmbeddingRequest, card: ModelCard) -> tuple[list[str], list[i
         texts.append(text)
         prompt += ids
     if len(prompt) > REQUEST_TOKENS_MAX:
-        raise refusals.too_many_tokens(len(prompt), REQUEST_TOKENS_MAX)
+        raise errors.too_many_tokens(len(prompt), REQUEST_TOKENS_MAX)
     return texts, prompt
 
 
@@ -122,29 +119,29 @@ def _no_input(path: str, value: object, kind: type | None) -> errors.ApiError:
         wanted = "a string"
     elif kind is list:
         wanted = "an array of integers"
-    return refusals.invalid_type(path, wanted, value)
+    return errors.invalid_type(path, wanted, value)
 
 
 def _text(text: str, path: str, words: Tokens) -> tuple[str, Sequence[int]]:
     if not text:
-        raise refusals.wrong_length(path, "string", ">=", 1, 0)
+        raise errors.wrong_length(path, "string", ">=", 1, 0)
     return text, words.encode(text)
 
 
 def _decoded(ids: list[Any], path: str, words: Tokens) -> tuple[str, list[int]]:
     """The text of a list of token ids."""
     if not ids:
-        raise refusals.wrong_length(path, "array", ">=", 1, 0)
+        raise errors.wrong_length(path, "array", ">=", 1, 0)
     for index, token in enumerate(ids):
         if type(token) is not int:
-            raise refusals.invalid_type(f"{path}[{index}]", "an integer", token)
+            raise errors.invalid_type(f"{path}[{index}]", "an integer", token)
         if not 0 <= token < 1 << 31:
-            raise refusals.no_such_token(f"{path}[{index}]", token)
+            raise errors.no_such_token(f"{path}[{index}]", token)
     try:
         return words.decode(ids), ids
     except KeyError:
         unknown = next(index for index, token in enumerate(ids) if not _known(token, words))
-        raise refusals.no_such_token(f"{path}[{unknown}]", ids[unknown]) from None
+        raise errors.no_such_token(f"{path}[{unknown}]", ids[unknown]) from None
 
 
 def _known(token: int, words: Tokens) -> bool:
@@ -159,7 +156,7 @@ def _truncated(
     asked: EmbeddingRequest, card: ModelCard, ids: Sequence[int], path: str, words: Tokens
 ) -> tuple[str, Sequence[int]]:
     if asked.truncate in (None, "NONE"):
-        raise refusals.input_too_long(path, card.context_tokens, len(ids))
+        raise errors.input_too_long(path, card.context_tokens, len(ids))
     kept = ids[: card.context_tokens] if asked.truncate == "END" else ids[-card.context_tokens :]
     return words.decode(kept), kept
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.services import refusals
 from fakeai_proxy.services.complaint import (
     DISCRIMINATING,
     MISSING,
@@ -112,7 +112,7 @@ def _article(name: str) -> str:
 
 
 def _missing(complaint: Complaint, expected: list[Any]) -> ApiError:
-    return refusals.missing_parameter(complaint.path)
+    return errors.missing_parameter(complaint.path)
 
 
 def _invalid_type(complaint: Complaint, expected: list[Any]) -> ApiError:
@@ -122,7 +122,7 @@ def _invalid_type(complaint: Complaint, expected: list[Any]) -> ApiError:
         several = [wanted, *names[1:]]
         comma = "," if len(several) > 2 else ""
         wanted = f"one of {', '.join(several[:-1])}{comma} or {several[-1]}"
-    return refusals.invalid_type(complaint.path, wanted, complaint.value)
+    return errors.invalid_type(complaint.path, wanted, complaint.value)
 
 
 def _not_listed(complaint: Complaint, expected: list[Any]) -> ApiError:
@@ -130,7 +130,7 @@ def _not_listed(complaint: Complaint, expected: list[Any]) -> ApiError:
     if complaint.about_type and type(complaint.value) not in set(map(type, words)):
         return _invalid_type(complaint, expected)
     supported = [str(word) for word in words if word is not None]
-    return refusals.invalid_value(
+    return errors.invalid_value(
         complaint.path, complaint.value, supported or _quoted(complaint.context.get("expected"))
     )
 
@@ -149,11 +149,11 @@ def _no_such_tag(complaint: Complaint, expected: list[Any]) -> ApiError:
     path = path_of((*complaint.steps, name))
     tag = complaint.value.get(name, MISSING)
     if tag is MISSING:
-        return refusals.missing_parameter(path)
+        return errors.missing_parameter(path)
     if not isinstance(tag, str):
-        return refusals.invalid_type(path, "a string", tag)
+        return errors.invalid_type(path, "a string", tag)
     tags = _quoted(complaint.context.get("expected_tags")) or _tags(expected, name)
-    return refusals.invalid_value(path, tag, tags)
+    return errors.invalid_value(path, tag, tags)
 
 
 def _tags(expected: list[Any], name: str) -> list[str]:
@@ -172,8 +172,8 @@ def _size(complaint: Complaint, expected: list[Any]) -> ApiError:
     count = len(complaint.value)
     sign = ">=" if short else "<="
     if isinstance(complaint.value, dict):
-        return refusals.wrong_number_of_properties(complaint.path, sign, limit, count)
-    return refusals.wrong_length(complaint.path, "array", sign, limit, count)
+        return errors.wrong_number_of_properties(complaint.path, sign, limit, count)
+    return errors.wrong_length(complaint.path, "array", sign, limit, count)
 
 
 def _length(complaint: Complaint, expected: list[Any]) -> ApiError:
@@ -182,7 +182,7 @@ def _length(complaint: Complaint, expected: list[Any]) -> ApiError:
         ("max_length", "<=") if complaint.kind == "string_too_long" else ("min_length", ">=")
     )
     limit = complaint.context[key]
-    return refusals.wrong_length(complaint.path, "string", sign, limit, len(complaint.value))
+    return errors.wrong_length(complaint.path, "string", sign, limit, len(complaint.value))
 
 
 #: pydantic's bounds: the key of the context, and the sign.
@@ -198,7 +198,7 @@ def _range(complaint: Complaint, expected: list[Any]) -> ApiError:
     key, sign = _BOUNDS[complaint.kind]
     kind = "decimal" if isinstance(complaint.value, float) or float in expected else "integer"
     limit = complaint.context[key]
-    return refusals.out_of_range(complaint.path, kind, sign, limit, complaint.value)
+    return errors.out_of_range(complaint.path, kind, sign, limit, complaint.value)
 
 
 def _pattern(complaint: Complaint, expected: list[Any]) -> ApiError:
@@ -212,7 +212,7 @@ def _pattern(complaint: Complaint, expected: list[Any]) -> ApiError:
 
 
 def _unknown(complaint: Complaint, expected: list[Any]) -> ApiError:
-    return refusals.unknown_parameter(complaint.path)
+    return errors.unknown_parameter(complaint.path)
 
 
 def _other(complaint: Complaint, expected: list[Any]) -> ApiError:

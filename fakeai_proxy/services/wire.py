@@ -62,7 +62,7 @@ class Shape(BaseModel):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        schema = super().__get_pydantic_core_schema__(source, handler)
+        schema = handler(source)
         _stop_early(schema)
         return schema
 

@@ -17,7 +17,6 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
 from fakeai_proxy.providers import credential, provider_of
-from fakeai_proxy.services import refusals
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.operation import Call, Operation, Router
 from fakeai_proxy.services.validation import request_error
@@ -145,7 +144,7 @@ def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     content_type = request.text_header(b"content-type").partition(";")[0].strip().lower()
     data = _decoded(request, raw)
     if not data.strip() and "model" in shape.model_fields:
-        raise refusals.missing_model()
+        raise errors.missing_model()
     if content_type not in ("", "application/json") and not content_type.endswith("+json"):
         raise errors.unsupported_content_type(content_type)
     value = _strict_json(data)

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from fakeai_proxy import errors
 from fakeai_proxy.generate.logprobs import LogProbs
 from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.plausible import Hints
@@ -18,7 +19,6 @@ from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.generate.structured import Schema
 from fakeai_proxy.generate.text import prose, sentence, usual_words
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
-from fakeai_proxy.services import refusals
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import rules, wire
 from fakeai_proxy.services.chat.prompt import Prompt
@@ -93,7 +93,7 @@ def plan(call: Call, card: ModelCard) -> Plan:
     prompt = Prompt(tokens, request)
     room = card.context_tokens - len(prompt.ids)
     if room <= 0:
-        raise refusals.context_length_exceeded(card.context_tokens, len(prompt.ids))
+        raise errors.context_length_exceeded(card.context_tokens, len(prompt.ids))
     asked = request.max_completion_tokens or request.max_tokens or card.output_tokens_max
     planner = _Planner(call, request, card, tokens, min(asked, card.output_tokens_max, room))
     choices: list[Choice] = []
@@ -102,7 +102,7 @@ def plan(call: Call, card: ModelCard) -> Plan:
         choices.append(planner.choice(k))
         spent += choices[-1].tokens
         if spent > OUTPUT_TOKENS_MAX:
-            raise refusals.bad_parameter(
+            raise errors.bad_parameter(
                 "n",
                 "invalid_value",
                 f"The choices together have more than {OUTPUT_TOKENS_MAX} tokens: ask for fewer or "
@@ -171,7 +171,7 @@ class _Planner:
         try:
             text = written(Schema.load(schema).instance(rng, self.hints, strict))
         except SchemaError as error:
-            raise refusals.invalid_schema(what, str(error), param, "invalid_json_schema") from None
+            raise errors.invalid_schema(what, str(error), param, "invalid_json_schema") from None
         passage = self.tokens.passage(text)
         return self._stopped(passage.first(limit), passage.tokens <= limit, limit)
 
@@ -212,7 +212,7 @@ class _Planner:
                 try:
                     return Pattern.load(f"^(?:{form.grammar.definition})$").sample(rng)
                 except SchemaError as error:
-                    raise refusals.bad_parameter(
+                    raise errors.bad_parameter(
                         "tools", "invalid_value", f"Invalid grammar: {error}"
                     ) from None
             return sentence(rng, self.hints.subject)
@@ -221,7 +221,7 @@ class _Planner:
             schema = Schema.load(rules.parameters_of(function))
             value = schema.instance(rng, self.hints, bool(function.strict))
         except SchemaError as error:
-            raise refusals.invalid_schema(
+            raise errors.invalid_schema(
                 f"function '{function.name}'", str(error), "tools", "invalid_function_parameters"
             ) from None
         return written(value)

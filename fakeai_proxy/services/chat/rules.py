@@ -6,9 +6,9 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from fakeai_proxy import errors
 from fakeai_proxy.generate.strict_schema import SchemaError, schema_check
 from fakeai_proxy.generate.structured import Schema
-from fakeai_proxy.services import refusals
 from fakeai_proxy.services.chat import wire
 
 #: Models that think before they answer.
@@ -26,15 +26,15 @@ def check(request: wire.ChatRequest, model: str, output_tokens_max: int, strict:
     _arguments(request, strict)
     _token_limits(request, model, output_tokens_max)
     if request.stream_options is not None and not request.stream:
-        raise refusals.only_allowed_when("stream_options", "'stream' is enabled")
+        raise errors.only_allowed_when("stream_options", "'stream' is enabled")
     if request.top_logprobs is not None and not request.logprobs:
-        raise refusals.only_allowed_when("top_logprobs", "'logprobs' is enabled")
+        raise errors.only_allowed_when("top_logprobs", "'logprobs' is enabled")
     if (
         reasons(model)
         and request.reasoning_effort != "none"
         and request.temperature not in (None, 1)
     ):
-        raise refusals.unsupported_value("temperature", request.temperature, 1)
+        raise errors.unsupported_value("temperature", request.temperature, 1)
     _tools(request)
     _wiring(request.messages)
     _response_format(request)
@@ -45,32 +45,32 @@ def _arguments(request: wire.ChatRequest, strict: bool) -> None:
     if strict:
         unknown += sorted(request.model_fields_set & wire.HONOURED_EXTRAS)
     if unknown:
-        raise refusals.unrecognized_arguments([name[:100] for name in unknown[:_VISIBLE_MAX]])
+        raise errors.unrecognized_arguments([name[:100] for name in unknown[:_VISIBLE_MAX]])
 
 
 def _token_limits(request: wire.ChatRequest, model: str, most: int) -> None:
     if request.max_tokens is not None:
         if request.max_completion_tokens is not None:
-            raise refusals.both_token_limits()
+            raise errors.both_token_limits()
         if reasons(model):
-            raise refusals.unsupported_parameter("max_tokens", "max_completion_tokens")
+            raise errors.unsupported_parameter("max_tokens", "max_completion_tokens")
     for param in ("max_tokens", "max_completion_tokens"):
         asked = getattr(request, param)
         if asked is not None and asked > most:
-            raise refusals.token_limit_too_large(param, asked, most)
+            raise errors.token_limit_too_large(param, asked, most)
 
 
 def _tools(request: wire.ChatRequest) -> None:
     if request.tools is None:
         for param in ("tool_choice", "parallel_tool_calls"):
             if getattr(request, param) is not None:
-                raise refusals.only_allowed_when(param, "'tools' are specified")
+                raise errors.only_allowed_when(param, "'tools' are specified")
     if request.functions is None and request.function_call is not None:
-        raise refusals.only_allowed_when("function_call", "'functions' are specified")
+        raise errors.only_allowed_when("function_call", "'functions' are specified")
     known = {name_of(tool) for tool in request.tools or ()}
     for name in _chosen(request.tool_choice):
         if name not in known:
-            raise refusals.bad_parameter(
+            raise errors.bad_parameter(
                 "tool_choice",
                 "invalid_value",
                 f"Tool choice '{name}' not found in 'tools' parameter.",
@@ -78,7 +78,7 @@ def _tools(request: wire.ChatRequest) -> None:
     if isinstance(request.function_call, wire.Named):
         name = request.function_call.name
         if name not in {function.name for function in request.functions or ()}:
-            raise refusals.bad_parameter(
+            raise errors.bad_parameter(
                 "function_call", "invalid_value", f"Function '{name}' not found in 'functions'."
             )
     for k, tool in enumerate(request.tools or ()):
@@ -129,18 +129,18 @@ def _wiring(messages: list[wire.Message]) -> None:
     for k, message in enumerate(messages):
         if isinstance(message, wire.ToolMessage):
             if message.tool_call_id not in callable_ids:
-                raise refusals.tool_message_without_call(k)
+                raise errors.tool_message_without_call(k)
             waiting.pop(message.tool_call_id, None)
             continue
         if waiting:
-            raise refusals.tool_calls_without_answers(caller, list(waiting)[:_VISIBLE_MAX])
+            raise errors.tool_calls_without_answers(caller, list(waiting)[:_VISIBLE_MAX])
         callable_ids = set()
         if isinstance(message, wire.AssistantMessage):
             callable_ids = {call.id for call in message.tool_calls or ()}
             waiting, caller = dict.fromkeys(callable_ids), k
             _not_empty(message, k)
     if waiting:
-        raise refusals.tool_calls_without_answers(caller, list(waiting)[:_VISIBLE_MAX])
+        raise errors.tool_calls_without_answers(caller, list(waiting)[:_VISIBLE_MAX])
 
 
 def _not_empty(message: wire.AssistantMessage, k: int) -> None:
@@ -152,7 +152,7 @@ def _not_empty(message: wire.AssistantMessage, k: int) -> None:
         message.audio,
     )
     if all(part is None for part in given):
-        raise refusals.bad_parameter(
+        raise errors.bad_parameter(
             f"messages[{k}].content",
             "invalid_value",
             f"Invalid value for 'messages[{k}].content': expected a string, got null.",
@@ -169,7 +169,7 @@ def _response_format(request: wire.ChatRequest) -> None:
             f"response_format '{declared.name}'", "response_format", "invalid_json_schema",
         )  # fmt: skip
     elif isinstance(form, wire.ObjectResponse) and not _speaks_of_json(request.messages):
-        raise refusals.bad_parameter(
+        raise errors.bad_parameter(
             "messages",
             "invalid_value",
             "'messages' must contain the word 'json' in some form, to use 'response_format' of type "
@@ -187,4 +187,4 @@ def _schema(schema: dict[str, Any], strict: bool, what: str, param: str, code: s
             schema_check(schema)
         Schema.load(schema)
     except SchemaError as error:
-        raise refusals.invalid_schema(what, str(error), param, code) from None
+        raise errors.invalid_schema(what, str(error), param, code) from None

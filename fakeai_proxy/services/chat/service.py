@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply
-from fakeai_proxy.services import refusals
 from fakeai_proxy.services.chat.plan import plan
 from fakeai_proxy.services.chat.speech import speak
 from fakeai_proxy.services.chat.wire import ChatRequest
@@ -14,7 +14,7 @@ def create_chat_completion(call: Call) -> Reply:
     request: ChatRequest = call.body
     name = request.model or call.params.get("deployment")
     if not name:
-        raise refusals.missing_model()
+        raise errors.missing_model()
     return speak(call, plan(call, call.catalogue.require(name, "chat")))
 
 

@@ -1,5 +1,6 @@
-"""What is wrong with one parameter of a request, in the vendor's words. `path` leads into the body:
-`messages[0].role`.
+"""400, 408 and 413: what is wrong with a body, or with one parameter in it.
+
+A `path` leads into the body: messages[0].role.
 """
 
 from __future__ import annotations
@@ -7,10 +8,58 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from fakeai_proxy.errors import ApiError
+from fakeai_proxy.errors.kinds import ApiError
 
 #: Characters of a refused value that are repeated in the answer.
 SHOWN_MAX = 200
+
+
+def unparsable_json() -> ApiError:
+    return ApiError(
+        400,
+        "We could not parse the JSON body of your request. (HINT: This likely means you aren't "
+        "using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was "
+        "sent was not valid JSON. If you have trouble figuring out how to fix this, please "
+        "contact us through our help center at help.openai.com.)",
+    )
+
+
+def too_deep(levels: int) -> ApiError:
+    return ApiError(
+        400,
+        "We could not parse the JSON body of your request: objects and arrays may be nested at "
+        f"most {levels} levels deep.",
+    )
+
+
+def undecodable_body(coding: str) -> ApiError:
+    return ApiError(400, f"The request body could not be decoded as '{coding}'.")
+
+
+def unsupported_content_type(content_type: str, supported: str = "application/json") -> ApiError:
+    return ApiError(
+        400,
+        f"Unsupported content type: '{content_type}'. This API method only accepts '{supported}' "
+        "requests, but you specified the header 'Content-Type: "
+        f"{content_type}'. Please try again with a supported content type.",
+        code="unsupported_content_type",
+    )
+
+
+def body_too_large(limit_bytes: int, read_bytes: int) -> ApiError:
+    return ApiError(
+        413,
+        f"413: Maximum content size limit ({limit_bytes}) exceeded ({read_bytes} bytes read)",
+    )
+
+
+def body_stalled(idle_s: float) -> ApiError:
+    return ApiError(408, f"Nothing of the request body arrived for {idle_s:g} seconds.",
+                    headers={"x-should-retry": "false"})  # fmt: skip
+
+
+def bad_request(message: str) -> ApiError:
+    return ApiError(400, message)
 
 
 def bad_parameter(path: str, code: str | None, message: str) -> ApiError:
@@ -126,9 +175,7 @@ def missing_model() -> ApiError:
 def unrecognized_arguments(names: Sequence[str]) -> ApiError:
     """Unknown parameters of chat, completions or embeddings, whose wording is older."""
     plural = "s" if len(names) > 1 else ""
-    return ApiError(
-        400, f"Unrecognized request argument{plural} supplied: {shown(', '.join(names))}"
-    )
+    return bad_request(f"Unrecognized request argument{plural} supplied: {shown(', '.join(names))}")
 
 
 def only_allowed_when(param: str, condition: str) -> ApiError:
