@@ -25,7 +25,7 @@ from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
-from fakeai_proxy.services import ROOMS
+from fakeai_proxy.services import ROOMS, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.shaping.pacing import Pacer, Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
@@ -73,6 +73,8 @@ class App:
 
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
+        if self.config.synthesizes:
+            await asyncio.to_thread(warm_up)
         # Clients check certificates against their own clocks, so these dates are real ones.
         wall = SystemClock().wall
         authority = Authority.open(self.config.data_dir / "ca", self.policy.intercepted, wall)

@@ -30,6 +30,10 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
+    #: Wake-ups closer together than this cost more than they are worth: with thousands of streams,
+    #: each token would have one of its own.
+    spacing_s: float
+
     def now(self) -> float:
         """Seconds since the clock was made."""
 
@@ -46,6 +50,8 @@ class Clock(Protocol):
 
 class SystemClock:
     """Real time, times `rate`."""
+
+    spacing_s = 0.0002
 
     def __init__(self, rate: float = 1.0) -> None:
         self.rate = rate
@@ -84,6 +90,7 @@ class VirtualClock:
     #: Turns of the event loop without clock activity after which it counts as idle. Loopback sockets
     #: need a handful of turns to carry a request there and back.
     IDLE_TURNS = 30
+    spacing_s = 0.0
 
     def __init__(self, autojump: bool = True, epoch: float = 1_750_000_000.0) -> None:
         self.autojump = autojump

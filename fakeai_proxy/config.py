@@ -108,6 +108,10 @@ class Config(
         return self.mode in LIVE_ON or self.miss in LIVE_ON
 
     @property
+    def synthesizes(self) -> bool:
+        return "synth" in (self.mode, self.miss)
+
+    @property
     def records(self) -> bool:
         return "record" in (self.mode, self.miss)
 

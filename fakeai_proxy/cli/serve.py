@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -19,6 +20,9 @@ from fakeai_proxy.config import Config
 from fakeai_proxy.observe.log import AccessLog, chosen
 
 Result = TypeVar("Result")
+
+#: New containers between two looks at the youngest of them.
+GC_THRESHOLD = 50_000
 
 #: The status when a second signal ends the process before the drain has.
 CUT_SHORT = 130
@@ -58,10 +62,18 @@ async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], N
     log = None if log_format == "none" else AccessLog(log_stream, log_format, clock)
     app = App(config, clock, (log,) if log else ())
     await app.start()
-    # What is loaded by now stays for good; the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     return app, log.close if log else lambda: None
+
+
+def settle_memory() -> None:
+    """What is loaded by now stays for good: the collector need not look at it again, and what comes
+    and goes with requests is freed without it. A full collection would stop every stream at once."""
+    gc.collect()
+    with suppress(AttributeError, OSError):  # the C library of most Linux systems
+        ctypes.CDLL(None).malloc_trim(0)
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 50, 100)
 
 
 class Interrupts:

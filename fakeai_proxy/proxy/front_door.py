@@ -149,7 +149,10 @@ class FrontDoor:
                 return
             sock.setblocking(False)
             self._sockets.append(sock)
-            task = asyncio.get_running_loop().create_task(self._serve(sock))
+            # What has come with the connection and can only be plain HTTP needs no welcome; its
+            # protocol is made at once, because that is what stamps its arrival.
+            plain = self._connection(None) if _begins_plain(sock) else None
+            task = asyncio.get_running_loop().create_task(self._serve(sock, plain))
             self._tasks.add(task)
             task.add_done_callback(self._served)
 
@@ -180,10 +183,14 @@ class FrontDoor:
 
     # --- one connection
 
-    async def _serve(self, sock: socket.socket) -> None:
+    async def _serve(self, sock: socket.socket, plain: asyncio.Protocol | None) -> None:
         visit = _Visit(sock)
         try:
-            await self._welcome(visit)
+            if plain is None:
+                await self._welcome(visit)
+            else:
+                visit.handed_over = True
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: plain, sock)
         except (OSError, TimeoutError, EOFError) as error:
             log.debug("connection ended: %r", error)  # it left, or said nothing
         finally:
@@ -278,6 +285,15 @@ class FrontDoor:
             ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT_REAL_S if context else None,
             ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT_REAL_S if context else None,
         )
+
+
+def _begins_plain(sock: socket.socket) -> bool:
+    """Whether the first byte is here, and begins neither CONNECT nor TLS."""
+    try:
+        first = sock.recv(1, socket.MSG_PEEK)
+    except OSError:  # nothing there yet, or nobody any more
+        return False
+    return first not in (b"", _TLS_HANDSHAKE, b"C")
 
 
 class _Visit:

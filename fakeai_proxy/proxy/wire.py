@@ -28,7 +28,7 @@ class Connection(web.RequestHandler):
     """aiohttp's connection, which also knows when its last bytes arrived and whether it is the
     inside of a CONNECT tunnel."""
 
-    __slots__ = ("arrived_at", "now", "tunnel")
+    __slots__ = ("_waiting", "arrived_at", "now", "tunnel")
 
     def __init__(
         self,
@@ -40,10 +40,20 @@ class Connection(web.RequestHandler):
         super().__init__(server, loop=asyncio.get_running_loop(), **settings)  # type: ignore[arg-type]
         self.now = now
         self.tunnel = tunnel
-        self.arrived_at = 0.0
+        self.arrived_at = now()
+        self._waiting = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # The front door hands a socket over once its first bytes are there: they arrived when this
+        # was made, some turns of the event loop before they are read. TLS has a handshake to go.
+        self._waiting = transport.get_extra_info("sslcontext") is None
 
     def data_received(self, data: bytes) -> None:
-        self.arrived_at = self.now()
+        if self._waiting:
+            self._waiting = False
+        else:
+            self.arrived_at = self.now()
         super().data_received(data)
         if _QUICKACK is not None and data.endswith(b"\r\n\r\n") and self.transport is not None:
             # A head by itself: urllib3 leaves Nagle's algorithm on towards a proxy and keeps a small

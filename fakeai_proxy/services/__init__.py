@@ -1,5 +1,7 @@
 """The rooms: one file a service. ROOMS is the table of contents of the whole API."""
 
+from fakeai_proxy.generate.text import prose
+from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services import chat, embeddings, models
 from fakeai_proxy.services.operation import Operation
 
@@ -8,3 +10,11 @@ ROOMS: dict[str, tuple[Operation, ...]] = {
     "embeddings": embeddings.OPERATIONS,
     "models": models.OPERATIONS,
 }
+
+#: The vocabulary of most models that are asked for.
+_USUAL_VOCABULARY = "o200k_base"
+
+
+def warm_up() -> None:
+    """Load what the first answer would otherwise wait for; half a second, in any thread."""
+    prose(Tokens.load(_USUAL_VOCABULARY))

@@ -108,7 +108,7 @@ class Scheduler:
             else:
                 heapq.heapreplace(heap, (following, serial, entry))
         if heap:
-            self._arm(heap[0][0])
+            self._arm(max(heap[0][0], now + self._clock.spacing_s))
         else:
             self._armed = float("inf")
 
