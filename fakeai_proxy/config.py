@@ -67,17 +67,17 @@ class ServerSettings(BaseModel):
 
 
 class Config(
-    ServerSettings,
-    PolicySettings,
-    PacingSettings,
-    CatalogueSettings,
-    SynthSettings,
     LogSettings,
+    SynthSettings,
+    CatalogueSettings,
+    PolicySettings,
     FrontDoorSettings,
-    UpstreamSettings,
+    PacingSettings,
     CassetteSettings,
+    UpstreamSettings,
+    ServerSettings,
 ):
-    """Everything that can be set."""
+    """Everything that can be set. The fields of the last base come first, in --help too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 

@@ -21,6 +21,11 @@ from fakeai_proxy.errors import ConfigError
 #: Quantiles of the token gap, walked in a random order: a draw costs an addition, not a logarithm.
 _QUANTILES = 1024
 
+#: Beyond these a number is a slip of the unit.
+_TTFT_MS_MAX = 600_000
+_ITL_MS_MAX = 60_000
+_SIGMA_MAX = 3
+
 
 class Latency(BaseModel):
     """How a hosted model answers: log-normal around medians.
@@ -30,15 +35,31 @@ class Latency(BaseModel):
     factor for the stream (`stream_sigma`) and one for the gap (`itl_sigma`).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: str = Field("*", description="Pattern of the model names it applies to.")
-    ttft_p50_ms: float = Field(ge=0)
-    ttft_sigma: float = Field(ge=0, le=3)
-    prompt_ms_per_token: float = Field(0.0, ge=0)
-    itl_p50_ms: float = Field(ge=0)
-    itl_sigma: float = Field(0.0, ge=0, le=3)
-    stream_sigma: float = Field(0.0, ge=0, le=3)
+    model: str = Field("*", min_length=1, description="Pattern of the model names it applies to.")
+    ttft_p50_ms: float = Field(ge=0, le=_TTFT_MS_MAX)
+    ttft_sigma: float = Field(ge=0, le=_SIGMA_MAX)
+    prompt_ms_per_token: float = Field(0.0, ge=0, le=1000)
+    itl_p50_ms: float = Field(ge=0, le=_ITL_MS_MAX)
+    itl_sigma: float = Field(0.0, ge=0, le=_SIGMA_MAX)
+    stream_sigma: float = Field(0.0, ge=0, le=_SIGMA_MAX)
+
+    def ttft_ms(self, share: float, prompt_tokens: int = 0) -> float:
+        """The quantile `share` of the time to the first token."""
+        factor = math.exp(self.ttft_sigma * NormalDist().inv_cdf(share))
+        return self.ttft_p50_ms * factor + self.prompt_ms_per_token * prompt_tokens
+
+    def itl_ms(self, share: float) -> float:
+        """The quantile `share` of the gap between two tokens, over all streams."""
+        sigma = math.hypot(self.itl_sigma, self.stream_sigma)
+        return self.itl_p50_ms * math.exp(sigma * NormalDist().inv_cdf(share))
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Of the median stream."""
+        mean_gap_ms = self.itl_p50_ms * math.exp(self.itl_sigma**2 / 2)
+        return 1000 / mean_gap_ms if mean_gap_ms else math.inf
 
     @cached_property
     def gaps_s(self) -> list[float]:
@@ -90,8 +111,8 @@ class HostedProfile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    description: str
+    name: str = Field(min_length=1)
+    description: str = Field(min_length=1)
     source: str = Field(min_length=8)
     illustrative: bool = Field(
         description="Whether the numbers are plausible rather than measured."
@@ -123,19 +144,31 @@ def load_hosted(name: str) -> HostedProfile | None:
     """The profile of that name or file; None for `none`. Raises ConfigError."""
     if name == "none":
         return None
+    try:
+        values = tomllib.loads(hosted_text(name))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"profile {name}: {error}") from None
+    try:
+        return HostedProfile.model_validate({"name": Path(name).stem, **values})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"profile {name}: {where}: {first['msg']}, not {str(first['input'])[:60]}"
+        ) from None
+
+
+def hosted_text(name: str) -> str:
+    """The TOML of a profile by its name or file. Raises ConfigError."""
     if name in hosted_names():
-        text = (shipped("profiles") / "hosted" / f"{name}.toml").read_text("utf-8")
-    elif Path(name).is_file():
-        text = Path(name).read_text("utf-8")
-    else:
+        return (shipped("profiles") / "hosted" / f"{name}.toml").read_text("utf-8")
+    if not Path(name).is_file():
         raise ConfigError(
             f"profile: there is no '{name}'. Known: {', '.join(hosted_names())}, none, or a TOML file."
         )
     try:
-        return HostedProfile.model_validate({"name": Path(name).stem, **tomllib.loads(text)})
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"profile {name}: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"profile {name}: {where}: {first['msg']}") from None
+        return Path(name).read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"profile {name}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"profile {name}: no UTF-8 text ({error.reason})") from None

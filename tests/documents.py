@@ -67,7 +67,9 @@ def options() -> str:
         flag = f"`--{name.replace('_', '-')}`"
         values = " ".join(_values(field.annotation))
         default = field.default
-        shown = "" if default in (None, (), PydanticUndefined) else f"`{default}`".lower()
+        if isinstance(default, tuple):
+            default = ",".join(map(str, default))
+        shown = "" if default in (None, "", PydanticUndefined) else f"`{default}`".lower()
         rows.append((f"{flag} {values}".strip(), f"`{ENVIRONMENT_PREFIX}{name.upper()}`", shown,
                      (field.description or "").rstrip(".")))  # fmt: skip
     return _table(("flag", "environment", "default", "meaning"), *rows)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from pydantic import Field
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply, Workload
+from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import Shape, json_reply
@@ -39,32 +39,6 @@ class EmbeddingRequest(Shape):
     user: str | None = None
     #: NIM: which end of an input that is too long goes; without it such an input is refused.
     truncate: Literal["NONE", "START", "END"] | None = None
-
-
-class Vocabulary(Protocol):
-    def encode(self, text: str) -> Sequence[int]: ...
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Raises KeyError where an id is not in the vocabulary."""
-
-
-class _Bpe:
-    def __init__(self, name: str) -> None:
-        import quicktok
-
-        self._bpe = quicktok.get_encoding(name)
-
-    def encode(self, text: str) -> Sequence[int]:
-        ids: list[int] = self._bpe.encode_ordinary(text)
-        return ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return bytes(self._bpe.decode_bytes(list(ids))).decode("utf-8", "replace")
-
-
-@cache
-def vocabulary(name: str) -> Vocabulary:
-    return _Bpe(name)
 
 
 def create_embeddings(call: Call) -> Reply:
@@ -121,7 +95,7 @@ def _inputs(asked: EmbeddingRequest, card: ModelCard) -> tuple[list[str], list[i
         raise errors.wrong_length("input", "array", ">=", 1, 0)
     if len(inputs) > INPUTS_MAX:
         raise errors.wrong_length("input", "array", "<=", INPUTS_MAX, len(inputs))
-    words = vocabulary(card.vocabulary)
+    words = Tokens.load(card.vocabulary)
     texts: list[str] = []
     prompt: list[int] = []
     kind = type(inputs[0])
@@ -148,13 +122,13 @@ def _no_input(path: str, value: object, kind: type | None) -> errors.ApiError:
     return errors.invalid_type(path, wanted, value)
 
 
-def _text(text: str, path: str, words: Vocabulary) -> tuple[str, Sequence[int]]:
+def _text(text: str, path: str, words: Tokens) -> tuple[str, Sequence[int]]:
     if not text:
         raise errors.wrong_length(path, "string", ">=", 1, 0)
     return text, words.encode(text)
 
 
-def _decoded(ids: list[Any], path: str, words: Vocabulary) -> tuple[str, list[int]]:
+def _decoded(ids: list[Any], path: str, words: Tokens) -> tuple[str, list[int]]:
     """The text of a list of token ids."""
     if not ids:
         raise errors.wrong_length(path, "array", ">=", 1, 0)
@@ -170,7 +144,7 @@ def _decoded(ids: list[Any], path: str, words: Vocabulary) -> tuple[str, list[in
         raise errors.no_such_token(f"{path}[{unknown}]", ids[unknown]) from None
 
 
-def _known(token: int, words: Vocabulary) -> bool:
+def _known(token: int, words: Tokens) -> bool:
     try:
         words.decode((token,))
     except KeyError:
@@ -179,7 +153,7 @@ def _known(token: int, words: Vocabulary) -> bool:
 
 
 def _truncated(
-    asked: EmbeddingRequest, card: ModelCard, ids: Sequence[int], path: str, words: Vocabulary
+    asked: EmbeddingRequest, card: ModelCard, ids: Sequence[int], path: str, words: Tokens
 ) -> tuple[str, Sequence[int]]:
     if asked.truncate in (None, "NONE"):
         raise errors.input_too_long(path, card.context_tokens, len(ids))

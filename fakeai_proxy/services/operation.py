@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
@@ -20,7 +20,15 @@ from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.catalogue import Catalogue
 
 
-@dataclass(frozen=True, slots=True)
+class Plan(Protocol):
+    """What will be said, before it is said."""
+
+    @property
+    def tokens(self) -> int:
+        """Of prompt and answer: what the plan weighs."""
+
+
+@dataclass(slots=True)
 class Call:
     """What a handler is given. `dice_key` and `id_key` key the dice: equal requests share the
     first, never the second. `created` is the wall time in whole seconds."""
@@ -35,6 +43,8 @@ class Call:
     id_key: bytes
     created: int
     strict: bool = False
+    #: What the operation's `plan` made of this call, or of an equal one before.
+    plan: Any = None
 
 
 Handler = Callable[[Call], Reply]
@@ -43,7 +53,8 @@ Handler = Callable[[Call], Reply]
 @dataclass(frozen=True)
 class Operation:
     """`body` is the pydantic shape of the request, None where there is none. A `threaded` handler
-    computes for longer than the event loop can wait."""
+    computes for longer than the event loop can wait. `plan` is a pure function of the request and
+    the dice, without `id_key` and `created`; what it made is kept for equal requests."""
 
     name: str
     method: str
@@ -51,6 +62,7 @@ class Operation:
     handler: Handler
     body: type[BaseModel] | None = None
     threaded: bool = False
+    plan: Callable[[Call], Plan] | None = None
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError
+from pydantic_core.core_schema import no_info_before_validator_function
 
 from fakeai_proxy.exchange import Chunk, Reply, Workload
 
@@ -17,11 +20,51 @@ SSE_HEADERS = (
 DONE = b"data: [DONE]\n\n"
 
 
+#: Members of an object in a request whose shape sets no limit of its own.
+MEMBERS_MAX = 4096
+
+
+def _stop_early(schema: object) -> None:
+    """Make lists stop at their first bad item and objects count before they look: a million
+    complaints take minutes and gigabytes."""
+    if isinstance(schema, dict):
+        for inner in schema.values():
+            _stop_early(inner)
+        if schema.get("type") == "list":
+            schema["fail_fast"] = True
+        elif schema.get("type") == "dict":
+            members = dict(schema)
+            count = _counter(members.get("max_length") or MEMBERS_MAX)
+            schema.clear()
+            schema.update(no_info_before_validator_function(count, cast(CoreSchema, members)))
+    elif isinstance(schema, (list, tuple)):
+        for inner in schema:
+            _stop_early(inner)
+
+
+def _counter(most: int) -> Callable[[object], object]:
+    def count(value: object) -> object:
+        if isinstance(value, dict) and len(value) > most:
+            context = {"field_type": "Object", "max_length": most, "actual_length": len(value)}
+            raise PydanticKnownError("too_long", context)
+        return value
+
+    return count
+
+
 class Shape(BaseModel):
     """A request body: strict types as JSON has them, immutable. Unknown fields are kept in
     `model_extra`, so that a room can refuse or accept them."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", protected_namespaces=())
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema = handler(source)
+        _stop_early(schema)
+        return schema
 
 
 def json_reply(body: object, workload: Workload | None = None, status: int = 200) -> Reply:

@@ -231,7 +231,11 @@ class Pacing:
         ]
         tail = b"" if reply.cut else client.tail()
         exchange.sent_bytes = sum(map(len, frames))
+        # The frames say it all; thousands of chunks kept until the last token would only give the
+        # garbage collector something to walk over, while streams wait.
+        reply.chunks = ()
         dues = self._dues(chunks)
+        del chunks
         if dues is None:
             await self._burst([head, *frames, tail], client)
             return

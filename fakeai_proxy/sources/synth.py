@@ -20,6 +20,7 @@ from fakeai_proxy.providers import credential, provider_of
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.operation import Call, Operation, Router
 from fakeai_proxy.services.validation import request_error
+from fakeai_proxy.sources.plans import Plans
 
 #: JSON bodies, before and after decoding (images travel in them as data URLs).
 JSON_BYTES_MAX = 64 << 20
@@ -68,6 +69,7 @@ class Synth:
         self._catalogue = catalogue
         self._clock = clock
         self._dice = dice
+        self._plans = Plans()
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -106,9 +108,16 @@ class Synth:
             created=int(self._clock.wall()),
             strict=self._settings.strict_parameters,
         )
-        small = len(body) <= INLINE_BYTES_MAX and request.header(b"content-encoding") is None
-        if small and not operation.threaded:
-            return _answer(call, request, body)
+        if operation.body is not None:
+            _check_content_type(request)
+        if request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX:
+            if operation.plan is not None:
+                call.plan = self._plans.find(call.dice_key)
+            if not operation.threaded:
+                reply = _answer(call, request, body)
+                if call.plan is not None:
+                    self._plans.keep(call.dice_key, call.plan)
+                return reply
         with self._clock.hold():
             return await asyncio.to_thread(_answer, call, request, body)
 
@@ -135,18 +144,25 @@ def check_key(request: Request) -> None:
 
 
 def _answer(call: Call, request: Request, raw: bytes) -> Reply:
-    if call.operation.body is not None:
-        object.__setattr__(call, "body", _parse(call.operation.body, request, raw))
-    return call.operation.handler(call)
+    operation = call.operation
+    if call.plan is None:
+        if operation.body is not None:
+            call.body = _parse(operation.body, request, raw)
+        if operation.plan is not None:
+            call.plan = operation.plan(call)
+    return operation.handler(call)
+
+
+def _check_content_type(request: Request) -> None:
+    content_type = request.text_header(b"content-type").partition(";")[0].strip().lower()
+    if content_type not in ("", "application/json") and not content_type.endswith("+json"):
+        raise errors.unsupported_content_type(content_type)
 
 
 def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
-    content_type = request.text_header(b"content-type").partition(";")[0].strip().lower()
     data = _decoded(request, raw)
     if not data.strip() and "model" in shape.model_fields:
         raise errors.missing_model()
-    if content_type not in ("", "application/json") and not content_type.endswith("+json"):
-        raise errors.unsupported_content_type(content_type)
     value = _strict_json(data)
     try:
         return shape.model_validate(value)

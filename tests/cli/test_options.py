@@ -33,8 +33,8 @@ ttft_p50_ms = {ttft_ms}
 ttft_sigma = 0.0
 itl_p50_ms = 0.0
 """
-#: A first token that nobody lives to see.
-NEVER_MS = 1e9
+#: A first token that no test waits for.
+NEVER_MS = 600_000.0
 
 CHAT: dict[str, object] = {
     "model": "gpt-4o-mini",
@@ -355,9 +355,8 @@ def test_a_setting_does_what_it_says(
     else:
         (folder / "settings.toml").write_text(_toml(name, value))
         flags = ["--config", str(folder / "settings.toml")]
-        del environ["FAKEAI_PROXY_LISTEN"]
-        if name != "listen":
-            (folder / "settings.toml").write_text('listen = "127.0.0.1:0"\n' + _toml(name, value))
+        if name == "listen":
+            del environ["FAKEAI_PROXY_LISTEN"]
     started = program(*flags, env=env, wait_ready=name != "log_format")
     effect.check(started, program)
 

@@ -119,6 +119,7 @@ def test_forms_of_a_word_share_a_stem() -> None:
     assert stem("glass") == "glass"
 
 
-def test_numpy_is_not_loaded_before_it_is_needed() -> None:
-    code = "import sys, fakeai_proxy.app; sys.exit('numpy' in sys.modules)"
+def test_numpy_is_not_loaded_before_a_vector_is_needed() -> None:
+    loads = "import sys, fakeai_proxy.services, fakeai_proxy.generate.vectors"
+    code = f"{loads}; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

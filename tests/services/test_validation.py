@@ -75,6 +75,7 @@ class Body(Shape):
     tool_choice: Literal["none", "auto"] | NamedChoice | None = None
     response_format: Plain | Undiscriminated | None = None
     metadata: dict[str, Annotated[str, Field(max_length=4)]] | None = Field(None, max_length=2)
+    labels: dict[str, str] | None = None
     stop: str | list[str] | None = None
     strict: Strict | None = None
     tier: Literal["auto", "default"] | None = None
@@ -178,6 +179,9 @@ TABLE: list[tuple[dict[str, Any], str | None, str, str]] = [
     ({"metadata": {"a": "", "b": "", "c": ""}}, "metadata", "object_above_max_properties",
      "Invalid 'metadata': too many properties. Expected an object with at most 2 properties, but got an object "
      "with 3 properties instead."),
+    ({"labels": {str(k): 1 for k in range(5000)}}, "labels", "object_above_max_properties",
+     "Invalid 'labels': too many properties. Expected an object with at most 4096 properties, but got an object "
+     "with 5000 properties instead."),
     ({"stop": {}}, "stop", "invalid_type",
      "Invalid type for 'stop': expected one of a string or array of strings, but got an object instead."),
     ({"stop": ["a", 1]}, "stop[1]", "invalid_type",
@@ -218,9 +222,13 @@ def test_an_api_error_of_a_validator_passes_through_pydantic() -> None:
     assert (caught.value.status, caught.value.code) == (409, "straight")
 
 
-def test_thousands_of_complaints_are_one_error() -> None:
-    error = refuse({"model": "m", "messages": [USER], "stop": [1] * 20_000})
-    assert error.param == "stop[0]"
+def test_a_million_bad_items_are_one_complaint() -> None:
+    many = [1] * 1_000_000
+    with pytest.raises(ValidationError) as caught:
+        Body.model_validate({"model": "m", "messages": many, "stop": many})
+    # One for the messages, and one for each branch of `stop`.
+    assert caught.value.error_count() == 3
+    assert refuse({"model": "m", "messages": [USER], "stop": many}).param == "stop[0]"
 
 
 def test_a_long_refused_value_is_not_repeated_whole() -> None:

@@ -48,7 +48,6 @@ _ANY_OBJECT = {
 class ToolCall:
     """`head_tokens` are those of the name, which goes out before the first argument."""
 
-    id: str
     name: str
     arguments: Passage
     head_tokens: int
@@ -84,10 +83,18 @@ class Plan:
     def reasoning_tokens(self) -> int:
         return sum([choice.reasoning_tokens for choice in self.choices])
 
+    @property
+    def tokens(self) -> int:
+        return len(self.prompt.ids) + self.completion_tokens
 
-def plan(call: Call, card: ModelCard) -> Plan:
+
+def plan(call: Call) -> Plan:
     """Raises ApiError."""
     request: wire.ChatRequest = call.body
+    name = request.model or call.params.get("deployment")
+    if not name:
+        raise errors.missing_model()
+    card = call.catalogue.require(name, "chat")
     rules.check(request, card.id, card.output_tokens_max, call.strict)
     tokens = Tokens.load(card.vocabulary)
     prompt = Prompt(tokens, request)
@@ -191,15 +198,14 @@ class _Planner:
 
     def _called(self, rng: Random, calls: Calls, limit: int, k: int) -> Choice:
         made: list[ToolCall] = []
-        for place, tool in enumerate(calls.tools):
+        for tool in calls.tools:
             name = rules.name_of(tool)
             head = self.tokens.count(name)
             if head >= limit:
                 return Choice(None if made else EMPTY, "length", made)
             passage = self.tokens.passage(self._argument(rng, tool))
             arguments = passage.first(limit - head)
-            call_id = "call_" + self.call.dice.text_id(self.call.id_key, "call", k, place)
-            made.append(ToolCall(call_id, name, arguments, head, isinstance(tool, wire.CustomTool)))
+            made.append(ToolCall(name, arguments, head, isinstance(tool, wire.CustomTool)))
             limit -= head + arguments.tokens
             if arguments is not passage:
                 return Choice(None, "length", made)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.chat.plan import plan
 from fakeai_proxy.services.chat.speech import speak
@@ -11,15 +10,16 @@ from fakeai_proxy.services.operation import Call, Operation
 
 
 def create_chat_completion(call: Call) -> Reply:
-    request: ChatRequest = call.body
-    name = request.model or call.params.get("deployment")
-    if not name:
-        raise errors.missing_model()
-    return speak(call, plan(call, call.catalogue.require(name, "chat")))
+    return speak(call, call.plan)
 
 
 OPERATIONS = (
     Operation(
-        "createChatCompletion", "POST", "/chat/completions", create_chat_completion, ChatRequest
+        "createChatCompletion",
+        "POST",
+        "/chat/completions",
+        create_chat_completion,
+        ChatRequest,
+        plan=plan,
     ),
 )

@@ -34,7 +34,7 @@ def speak(call: Call, plan: Plan) -> Reply:
     identity = _identity(call, plan)
     if plan.request.stream:
         return sse_reply(_Stream(call, plan, identity).chunks(), workload)
-    return _whole(plan, identity, workload)
+    return _whole(call, plan, identity, workload)
 
 
 def _identity(call: Call, plan: Plan) -> tuple[bytes, bytes, bytes]:
@@ -58,10 +58,14 @@ def _fingerprint(model: str) -> tuple[bytes, bytes]:
 # --- the whole body ---------------------------------------------------------------------------
 
 
-def _whole(plan: Plan, identity: tuple[bytes, bytes, bytes], workload: Workload) -> Reply:
+def _whole(
+    call: Call, plan: Plan, identity: tuple[bytes, bytes, bytes], workload: Workload
+) -> Reply:
     before, after, closing = identity
     in_functions = _in_functions(plan)
-    choices = b",".join([_choice(k, choice, in_functions) for k, choice in enumerate(plan.choices)])
+    choices = b",".join(
+        [_choice(call, k, choice, in_functions) for k, choice in enumerate(plan.choices)]
+    )
     start = b'%b%b"choices":[%b],"usage":' % (before, after, choices)
     usage = _usage(plan)
     if isinstance(usage, bytes):
@@ -75,13 +79,18 @@ def _whole(plan: Plan, identity: tuple[bytes, bytes, bytes], workload: Workload)
     return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
 
 
-def _choice(index: int, choice: Choice, in_functions: bool) -> bytes:
+def _choice(call: Call, index: int, choice: Choice, in_functions: bool) -> bytes:
     content = b"null" if choice.content is None else b'"%b"' % choice.content.json
     calls = b""
     if choice.calls and in_functions:
         calls = b',"function_call":' + _function(choice.calls[0])
     elif choice.calls:
-        calls = b',"tool_calls":[%b]' % b",".join([_tool_call(call) for call in choice.calls])
+        calls = b',"tool_calls":[%b]' % b",".join(
+            [
+                _tool_call(_call_id(call, index, place), made)
+                for place, made in enumerate(choice.calls)
+            ]
+        )
     return (
         b'{"index":%d,"message":{"role":"assistant","content":%b,"refusal":null,"annotations":[]%b},'
         b'"logprobs":%b,"finish_reason":"%b"}'
@@ -93,12 +102,16 @@ def _function(call: ToolCall) -> bytes:
     return b'{"name":%b,"arguments":"%b"}' % (orjson.dumps(call.name), call.arguments.json)
 
 
-def _tool_call(call: ToolCall) -> bytes:
+def _call_id(call: Call, choice: int, place: int) -> bytes:
+    return b"call_" + call.dice.text_id(call.id_key, "call", choice, place).encode()
+
+
+def _tool_call(call_id: bytes, call: ToolCall) -> bytes:
     if call.custom:
         return b'{"id":"%b","type":"custom","custom":{"name":%b,"input":"%b"}}' % (
-            call.id.encode(), orjson.dumps(call.name), call.arguments.json,
+            call_id, orjson.dumps(call.name), call.arguments.json,
         )  # fmt: skip
-    return b'{"id":"%b","type":"function","function":%b}' % (call.id.encode(), _function(call))
+    return b'{"id":"%b","type":"function","function":%b}' % (call_id, _function(call))
 
 
 def _logprobs(entries: list[dict[str, Any]] | None) -> bytes:
@@ -135,6 +148,7 @@ class _Stream:
     def __init__(self, call: Call, plan: Plan, identity: tuple[bytes, bytes, bytes]) -> None:
         before, after, closing = identity
         options = plan.request.stream_options
+        self.call = call
         self.plan = plan
         self.in_functions = _in_functions(plan)
         self.with_usage = bool(options and options.include_usage)
@@ -196,7 +210,7 @@ class _Stream:
             kind, key = (b"custom", b"input") if call.custom else (b"function", b"arguments")
             head = b'"tool_calls":[{"index":%d,"id":"%b","type":"%b","%b":{"name":%b,"%b":""}}]' % (
                 place,
-                call.id.encode(),
+                _call_id(self.call, index, place),
                 kind,
                 kind,
                 orjson.dumps(call.name),

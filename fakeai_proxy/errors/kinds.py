@@ -1,0 +1,61 @@
+"""The kinds of errors.
+
+FakeAIError
+├── ApiError       a client caused it or must see it; becomes a response in the vendor's envelope
+├── ConfigError    a user caused it at start: one line that names the key and what would be valid
+├── CassetteError  a file on disk is broken: path and what was expected
+└── StreamCut      this exchange ends without its end: the client sees a closed connection
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class FakeAIError(Exception):
+    """The root of everything raised on purpose."""
+
+
+class ApiError(FakeAIError):
+    """An answer other than the one asked for.
+
+    `detail` is merged into the error object of the envelope, for our own errors that carry more
+    than the vendor's four fields.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = "invalid_request_error",  # noqa: A002 - the vendor's word
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.type = type
+        self.param = param
+        self.code = code
+        self.headers = dict(headers or {})
+        self.detail = dict(detail or {})
+
+
+class ConfigError(FakeAIError):
+    """A setting that cannot be used."""
+
+
+class CassetteError(FakeAIError):
+    """A recording that cannot be read or written."""
+
+
+class StreamCut(FakeAIError):  # noqa: N818 - an event, not a fault
+    """The reply stops here, without the end that its protocol asks for. `end` says how, in the
+    words of a recording: `reset`, `timeout` or `upstream_error`."""
+
+    def __init__(self, message: str, end: str = "reset") -> None:
+        super().__init__(message)
+        self.end = end

@@ -1,0 +1,147 @@
+"""The proxy's own errors: cassettes, upstreams, destinations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fakeai_proxy.errors.kinds import ApiError
+
+
+def cassette_miss(message: str, nearest: Sequence[Mapping[str, object]]) -> ApiError:
+    """404, which no SDK retries (408, 409, 429 and 5xx they do)."""
+    return ApiError(
+        404,
+        message,
+        type="cassette_error",
+        code="cassette_miss",
+        headers={"x-should-retry": "false"},
+        detail={"nearest": list(nearest)},
+    )
+
+
+def cassette_unreadable(message: str) -> ApiError:
+    return ApiError(
+        502,
+        message,
+        type="cassette_error",
+        code="cassette_unreadable",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def no_upstream(method: str, target: str) -> ApiError:
+    return ApiError(
+        502,
+        f"There is no upstream for {method} {target}: start with --upstream URL, or send the "
+        "request through the proxy (HTTPS_PROXY) instead of to it.",
+        type="upstream_error",
+        code="no_upstream",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def websocket_unserved(mode: str) -> ApiError:
+    return ApiError(
+        404,
+        f"WebSockets are not served in mode {mode}: only the modes that ask an upstream (record, "
+        "pass, auto) carry them.",
+        code="websocket_unserved",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def upstream_unreachable(host: str, reason: str) -> ApiError:
+    return ApiError(
+        502,
+        f"The upstream {host} could not be reached: {reason}.",
+        type="upstream_error",
+        code="upstream_unreachable",
+    )
+
+
+def upstream_certificate(host: str, reason: str) -> ApiError:
+    return ApiError(
+        502,
+        f"The certificate of the upstream {host} was refused: {reason}. A private authority can "
+        "be trusted with --upstream-ca FILE.",
+        type="upstream_error",
+        code="upstream_certificate",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def upstream_timeout(host: str, what: str) -> ApiError:
+    return ApiError(
+        504,
+        f"The upstream {host} did not answer in time ({what}).",
+        type="upstream_error",
+        code="upstream_timeout",
+    )
+
+
+def upstream_loop(host: str) -> ApiError:
+    return ApiError(
+        508,
+        f"The upstream {host} leads back to this proxy: this request has been here before. Set "
+        "--upstream to the API itself.",
+        type="upstream_error",
+        code="upstream_loop",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def misdirected(host: str, tunnel: str) -> ApiError:
+    return ApiError(
+        421,
+        f"This connection was opened to {tunnel}, but the request asks for {host}.",
+        code="misdirected_request",
+    )
+
+
+def destination_refused(host: str, hint: str) -> ApiError:
+    return ApiError(
+        403,
+        f"{host} is neither intercepted nor allowed. {hint}",
+        type="permission_error",
+        code="destination_refused",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def destination_internal(host: str, authority: str) -> ApiError:
+    return ApiError(
+        403,
+        f"{host} is at a loopback, private or otherwise internal address, which a general rule does "
+        f"not open. Start with --allow-host {authority} to tunnel to it.",
+        type="permission_error",
+        code="destination_refused",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def proxy_loop(authority: str) -> ApiError:
+    return ApiError(
+        403,
+        f"{authority} is this proxy itself: use it as a base URL instead of going through it.",
+        type="permission_error",
+        code="proxy_loop",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def proxy_credentials_required() -> ApiError:
+    return ApiError(
+        407,
+        "This proxy asks for credentials: put them into the proxy's URL, http://USER:PASS@HOST.",
+        type="authentication_error",
+        code="proxy_authentication_required",
+        headers={"proxy-authenticate": 'Basic realm="fakeai-proxy"'},
+    )
+
+
+def server_error() -> ApiError:
+    return ApiError(
+        500,
+        "The server had an error while processing your request. Sorry about that!",
+        type="server_error",
+    )
