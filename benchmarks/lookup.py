@@ -63,7 +63,7 @@ def main() -> None:
 
     def and_read(body: bytes) -> object:
         entry = by_bytes(body)
-        return None if entry is None else library.read(entry)
+        return None if entry is None else library.script(entry)
 
     bodies = [chat_body(number) for number in range(options.requests)]
     gc.freeze()

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import orjson
+
 from fakeai_proxy.cassette.bodies import Content, from_form, to_form
 from fakeai_proxy.errors import CassetteError
 from fakeai_proxy.exchange import Headers, header
@@ -153,6 +155,44 @@ def decode(line: bytes) -> Record:
         raise CassetteError(f"not a record of a cassette: {error!r}") from None
 
 
+_RESPONSE, _BODY, _JSON_BODY = b',"response":{"status":', b',"body":{', b',"body":{"json":'
+_AFTER_BODY = b'}},"request":{"method":'
+
+
+def decode_reply(line: bytes) -> tuple[RecordedResponse, Extra] | None:
+    """The response and the view of a `close` whose reply is compact JSON, for a fraction of what
+    the whole record costs; None where the line is anything else or laid out in another way.
+
+    Such a body stands in its line byte by byte. That its place was found is proven by what is
+    before, the response's other fields and the body itself each being whole JSON.
+    """
+    start = line.find(_RESPONSE)
+    front = line.find(_BODY, start)
+    body_at = front + len(_JSON_BODY)
+    if (
+        not line.startswith(b'{"kind":"close",')
+        or start < 0
+        or not line.startswith(_JSON_BODY, front)
+    ):
+        return None
+    try:
+        about = orjson.loads(line[:start] + b"}")
+        fields = orjson.loads(line[start + len(_RESPONSE) - 10 : front] + b"}")
+        cuts = fields["cuts"]
+        end = body_at + sum(cuts)
+        body = line[body_at:end]
+        if "request" in about or not line.startswith(_AFTER_BODY, end):
+            return None
+        orjson.loads(body)
+        response = RecordedResponse(
+            fields["status"], _unpairs(fields["headers"]), body, tuple(cuts),
+            tuple(fields["gaps_us"]), fields["head_us"], fields["end"], _unwire(fields["reason"]),
+        )  # fmt: skip
+        return response, about["view"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None  # the whole record says what is wrong with it, if anything is
+
+
 # --- to text ---------------------------------------------------------------------------------
 
 
@@ -175,8 +215,9 @@ def _close_fields(record: Any) -> dict[str, Any]:
         "raw_key": record.raw_key.hex(), "simhash": f"{record.simhash:016x}",
         "key_profile": record.key_profile, "session": record.session, "seq": record.seq,
         "upstream": record.upstream, "view": dict(record.view), "auth": dict(record.auth),
-        "request": _request_fields(record.request),
+        # The response first, so that it can be read without the request: see `decode_reply`.
         "response": None if record.response is None else _response_fields(record.response),
+        "request": _request_fields(record.request),
     }  # fmt: skip
 
 

@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Sealer
-from fakeai_proxy.cassette.format import Head, Interaction, Open, decode
+from fakeai_proxy.cassette.format import Head, Interaction, Open, decode, decode_reply
 from fakeai_proxy.cassette.index import Entry, Index
 from fakeai_proxy.cassette.matching import nearest
 from fakeai_proxy.cassette.redaction import Redactor
+from fakeai_proxy.cassette.script import Script, script_of
 from fakeai_proxy.cassette.segments import (
     TOOL,
     Segment,
@@ -30,13 +31,16 @@ from fakeai_proxy.cassette.segments import (
     segments_of,
     torn_files,
 )
+from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cassette.writer import Durability, Output, Times, Writer
 from fakeai_proxy.errors import CassetteError
 
 log = logging.getLogger("fakeai_proxy")
 
-#: Decoded interactions kept at hand, by the bytes of their bodies.
-CACHE_BYTES_MAX = 16 << 20
+#: Replies kept ready to be played, by what they take in memory.
+SCRIPTS_BYTES_MAX = 64 << 20
+#: Files of records that stay open for reading; others are opened for each record.
+HELD_FILES_MAX = 64
 #: Sessions times keys whose place in the recorded order is remembered.
 CURSORS_MAX = 262_144
 #: Recordings of one route that are looked at for the nearest ones.
@@ -82,8 +86,8 @@ class Library:
         self.paths: tuple[Path, ...] = ()
         self.torn: list[Torn] = []
         self._writer: Writer | None = None
-        self._cache: OrderedDict[tuple[Segment, int], tuple[Interaction, int]] = OrderedDict()
-        self._cache_bytes = 0
+        self._scripts: OrderedDict[tuple[Segment, int], Script] = OrderedDict()
+        self._scripts_bytes = 0
         self._cursors: OrderedDict[tuple[str, bytes, int], int] = OrderedDict()
 
     @classmethod
@@ -119,8 +123,8 @@ class Library:
 
     def find_canonical(self, key: bytes, authority: int, session: str = "") -> Entry | None:
         entries = self.index.matching(key, authority)
-        if not entries:
-            return None
+        if len(entries) <= 1:
+            return entries[0] if entries else None
         cursor = (session, key, authority)
         place = self._cursors.pop(cursor, 0)
         self._cursors[cursor] = place + 1
@@ -128,20 +132,42 @@ class Library:
             self._cursors.popitem(last=False)
         return entries[min(place, len(entries) - 1)]
 
-    def read(self, entry: Entry) -> Interaction:
-        """Raises CassetteError."""
+    def at_hand(self, entry: Entry) -> Script | None:
+        """Its script, if it has been kept."""
         where = (entry.segment, entry.place.offset)
-        cached = self._cache.get(where)
-        if cached is not None:
-            self._cache.move_to_end(where)
-            return cached[0]
-        record = self.load(entry)
-        self._keep(where, record)
-        return record
+        script = self._scripts.get(where)
+        if script is not None:
+            self._scripts.move_to_end(where)
+        return script
+
+    def script(self, entry: Entry) -> Script:
+        """The same from the disk, in any thread. Raises CassetteError."""
+        line = entry.segment.line(entry.place)
+        reply = decode_reply(line)
+        if reply is None:
+            record = self._interaction(entry, line)
+            response = record.response
+            if response is None:
+                raise CassetteError(f"{entry.segment.path}: no reply at {entry.place.offset}")
+            reply = response, record.view or view_of(record.request, response, "")
+        return script_of(*reply)
+
+    def keep(self, entry: Entry, script: Script) -> None:
+        size = script.size_bytes
+        where = (entry.segment, entry.place.offset)
+        if size > SCRIPTS_BYTES_MAX // 16 or where in self._scripts:
+            return
+        self._scripts[where] = script
+        self._scripts_bytes += size
+        while self._scripts_bytes > SCRIPTS_BYTES_MAX:
+            self._scripts_bytes -= self._scripts.popitem(last=False)[1].size_bytes
 
     def load(self, entry: Entry) -> Interaction:
-        """The same from the disk, in any thread. Raises CassetteError."""
-        record = decode(entry.segment.line(entry.place))
+        """The whole record from the disk, in any thread. Raises CassetteError."""
+        return self._interaction(entry, entry.segment.line(entry.place))
+
+    def _interaction(self, entry: Entry, line: bytes) -> Interaction:
+        record = decode(line)
         if not isinstance(record, Interaction):
             raise CassetteError(f"{entry.segment.path}: no interaction at {entry.place.offset}")
         return record
@@ -187,6 +213,8 @@ class Library:
         """Blocks until what is queued is on disk."""
         if self._writer is not None:
             self._writer.close()
+        for segment in self.segments:
+            segment.release()
 
     # --- opening ---------------------------------------------------------------------------------
 
@@ -195,11 +223,15 @@ class Library:
             return
         self.torn += [Torn(file, file.stat().st_size, True) for file in torn_files(path)]
         for segment in segments_of(path):
-            self.segments.append(segment)
+            self._add(segment)
             for label, place in segment.scan():
                 self.index.add(segment, label, place)
             if segment.torn_bytes and not (repair and self._set_aside(segment)):
                 self.torn.append(Torn(segment.path, segment.torn_bytes, False))
+
+    def _add(self, segment: Segment) -> None:
+        segment.held = len(self.segments) < HELD_FILES_MAX
+        self.segments.append(segment)
 
     def _set_aside(self, segment: Segment) -> bool:
         size = segment.torn_bytes
@@ -217,24 +249,9 @@ class Library:
         if is_single(path) and self.segments and self.segments[0].path == path:
             output.segment = self.segments[0]
         else:
-            self.segments.append(output.segment)
+            self._add(output.segment)
         sealer = Sealer(self.redactor, output.segment.blobs, durability != "none", is_single(path))
         self._writer = Writer(output, sealer, clock, self.index.add, durability)
-
-    def _keep(self, where: tuple[Segment, int], record: Interaction) -> None:
-        size = 2048 + _body_bytes(record)
-        if size > CACHE_BYTES_MAX // 16:
-            return
-        self._cache[where] = (record, size)
-        self._cache_bytes += size
-        while self._cache_bytes > CACHE_BYTES_MAX:
-            _, (_, freed) = self._cache.popitem(last=False)
-            self._cache_bytes -= freed
-
-
-def _body_bytes(record: Interaction) -> int:
-    bodies = [record.request.body, record.response.body if record.response else b""]
-    return sum(len(body) for body in bodies if isinstance(body, bytes))
 
 
 def settings_for(paths: Sequence[Path]) -> CassetteSettings:

@@ -15,12 +15,11 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from json.encoder import encode_basestring
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
-
-import numpy as np
 
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
 from fakeai_proxy.cassette.shapes import CREDENTIAL_PARAMETERS
@@ -35,6 +34,11 @@ _RAW_HEADERS = frozenset((*MEANINGFUL_HEADERS, b"content-type", b"content-encodi
 _JSON = re.compile(r"(application|text)/([\w.+-]+\+)?json")
 _SHINGLED_WORDS_MAX = 20_000
 _WORD = re.compile(rb"\w+")
+#: Longer words are no words, and not worth remembering.
+_USUAL_WORD_BYTES = 64
+_64_BITS = (1 << 64) - 1
+#: By which a word's hash is multiplied in each place of its shingle.
+_ODD = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,17 +273,31 @@ def simhash(text: bytes) -> int:
     words = _WORD.findall(text[: _SHINGLED_WORDS_MAX * 16])[:_SHINGLED_WORDS_MAX]
     if not words:
         return 0
-    known = {word: hash64(word) for word in set(words)}
-    hashes = np.fromiter(map(known.__getitem__, words), np.uint64, len(words))
-    mixed = hashes * np.uint64(0x9E3779B97F4A7C15)
-    for distance, odd in ((1, 0xC2B2AE3D27D4EB4F), (2, 0x165667B19E3779F9)):
-        if len(hashes) > distance:
-            shifted = np.zeros_like(hashes)
-            shifted[:-distance] = hashes[distance:]
-            mixed ^= shifted * np.uint64(odd)
-    bits = np.unpackbits(mixed.view(np.uint8).reshape(-1, 8), axis=1)
-    majority = np.packbits(bits.sum(axis=0) * 2 > len(words))
-    return int.from_bytes(majority.tobytes(), "big")
+    parts = {
+        word: _parts(word) if len(word) <= _USUAL_WORD_BYTES else _parts.__wrapped__(word)
+        for word in set(words)
+    }
+    mixed = 0
+    for place in range(3):
+        joined = b"".join([parts[word][place] for word in words])
+        # Word k stands in the k-th 64 bits of one large number: all are mixed at once.
+        mixed ^= int.from_bytes(joined, "little") >> 64 * place
+    octets = mixed.to_bytes(8 * len(words), "little")
+    lowest = int.from_bytes(b"\1" * len(words))
+    likeness = 0
+    for column in range(8):
+        values = int.from_bytes(octets[column::8])
+        for bit in reversed(range(8)):
+            set_bits = (values >> bit & lowest).bit_count()
+            likeness = likeness << 1 | (set_bits * 2 > len(words))
+    return likeness
+
+
+@lru_cache(8192)
+def _parts(word: bytes) -> tuple[bytes, ...]:
+    """What a word adds to the shingle that it begins, to the one before and to the one before that."""
+    value = hash64(word)
+    return tuple([(value * odd & _64_BITS).to_bytes(8, "little") for odd in _ODD])
 
 
 def nearest(candidates: Iterable[tuple[int, Any]], wanted: int, count: int) -> list[Any]:

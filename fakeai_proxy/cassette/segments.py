@@ -11,6 +11,7 @@ import logging
 import mmap
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,10 @@ class Segment:
         self.path = path
         self.blobs = blobs
         self.torn_bytes = 0
+        #: Whether the file stays open between records, until `release`.
+        self.held = False
+        self._descriptor: int | None = None
+        self._opening = threading.Lock()
         self._plain = path.suffix == ".jsonl"
         #: A zstd file that another program compressed whole, decompressed.
         self._whole: bytes | None = None
@@ -77,16 +82,33 @@ class Segment:
         if self._whole is not None:
             return self._whole[place.offset : place.offset + place.length]
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-            try:
-                data = os.pread(descriptor, place.length, place.offset)
-            finally:
-                os.close(descriptor)
+            if self.held:
+                data = os.pread(self._open(), place.length, place.offset)
+            else:
+                with self.path.open("rb", buffering=0) as file:
+                    data = os.pread(file.fileno(), place.length, place.offset)
         except OSError as error:
             raise CassetteError(f"{self.path}: {error}") from None
         if len(data) != place.length:
             raise CassetteError(f"{self.path}: shorter than when it was opened")
         return data if self._plain else frames.unpack(data)
+
+    def release(self) -> None:
+        """Close the file; reading opens it again."""
+        with self._opening:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    def _open(self) -> int:
+        descriptor = self._descriptor
+        if descriptor is None:
+            with self._opening:
+                descriptor = self._descriptor
+                if descriptor is None:
+                    descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+                    self._descriptor = descriptor
+        return descriptor
 
     def set_torn_aside(self) -> bool:
         """Move the torn tail to `*.torn`; False while another process writes this file, or where

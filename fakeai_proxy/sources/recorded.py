@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import overload
 
 from fakeai_proxy import errors
-from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.bodies import Blob
-from fakeai_proxy.cassette.codings import codings
-from fakeai_proxy.cassette.draft import recut
-from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
 from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import (
     CANONICAL_BYTES_MAX,
-    Destination,
     authority_hash,
     canonical_key,
     destination,
@@ -29,10 +24,9 @@ from fakeai_proxy.cassette.matching import (
     raw_hash,
     raw_key,
 )
-from fakeai_proxy.cassette.view import view_of
+from fakeai_proxy.cassette.script import Script, chunks_of
 from fakeai_proxy.errors import CassetteError, StreamCut
 from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, Request, Source, Workload
-from fakeai_proxy.providers import provider_of
 from fakeai_proxy.sources.miss import Miss
 from fakeai_proxy.sources.recorder import SESSION_HEADER, Recorder
 
@@ -58,60 +52,69 @@ class Player:
         self._upstream = upstream
 
     async def reply(self, exchange: Exchange) -> Reply:
-        request = exchange.request
-        where = destination(request.origin, request.target, self._upstream)
-        entry = await self._find(exchange, where)
-        if entry is None:
-            return await self._on_miss.reply(exchange)
-        try:
-            if entry.place.length > _INLINE_BYTES:
-                recorded = await asyncio.to_thread(self._library.load, entry)
-            else:
-                recorded = self._library.read(entry)
-            return await self._reply(request, entry, recorded)
-        except CassetteError as error:
-            raise errors.cassette_unreadable(f"The recording of this request: {error}") from None
-
-    async def close(self) -> None:
-        await self._on_miss.close()
-
-    async def _find(self, exchange: Exchange, where: Destination) -> Entry | None:
-        """The recording to play; sets `dice_key`."""
         request, library = exchange.request, self._library
-        raw = await _raw_key(request, where.target)
+        where = destination(request.origin, request.target, self._upstream)
+        body = request.body.in_memory
+        if body is not None and len(body) <= _WHOLE_BYTES:
+            raw = raw_key(request.method, where.target, request.headers, body)
+        else:
+            raw = await _raw_key(request, where.target)
         key = library.index.canonical(raw)
         if key is None:
             key = await _canonical_key(request, where.target, raw)
             library.index.remember(raw, key)
         exchange.dice_key = key
         session = request.text_header(SESSION_HEADER)
-        return library.find_canonical(key, authority_hash(where.authority), session)
+        entry = library.find_canonical(key, authority_hash(where.authority), session)
+        if entry is None:
+            return await self._on_miss.reply(exchange)
+        try:
+            script = library.at_hand(entry) or await self._script(entry)
+            if script.blob is None:
+                return _reply(request, script, script.chunks)
+            return _reply(request, script, await self._blob(entry, script, script.blob))
+        except CassetteError as error:
+            raise errors.cassette_unreadable(f"The recording of this request: {error}") from None
 
-    async def _reply(self, request: Request, entry: Entry, recorded: Interaction) -> Reply:
-        response = recorded.response
-        assert response is not None  # what has none is not matched
-        view = recorded.view or view_of(recorded.request, response, provider_of(request).name)
-        body = response.body
-        if isinstance(body, Blob) and body.size <= _SCRIPT_BYTES:
-            body = await asyncio.to_thread(b"".join, self._library.blob(entry, body))
-        chunks: Sequence[Chunk] | AsyncGenerator[Chunk]
-        if isinstance(body, Blob):
-            chunks = _Read(self._library.blob(entry, body), _timed(response, body.size))
+    async def close(self) -> None:
+        await self._on_miss.close()
+
+    async def _script(self, entry: Entry) -> Script:
+        library = self._library
+        if entry.place.length > _INLINE_BYTES:
+            script = await asyncio.to_thread(library.script, entry)
         else:
-            chunks = _script(response, body, _output_tokens(view))
-        return Reply(
-            status=response.status,
-            headers=response.headers,
-            chunks=chunks,
-            reason=response.reason,
-            workload=_workload(request, view, chunks),
-            provenance=HIT,
-            head_age_s=response.head_us / 1e6,
-            cut=response.end != "eof",
-        )
+            script = library.script(entry)
+        library.keep(entry, script)
+        return script
+
+    async def _blob(
+        self, entry: Entry, script: Script, blob: Blob
+    ) -> Sequence[Chunk] | AsyncGenerator[Chunk]:
+        pieces = self._library.blob(entry, blob)
+        if blob.size > _SCRIPT_BYTES:
+            return _Read(pieces, script.timed)
+        body = await asyncio.to_thread(b"".join, pieces)
+        return chunks_of(script.headers, body, script.timed, script.output_tokens)
+
+
+def _reply(
+    request: Request, script: Script, chunks: Sequence[Chunk] | AsyncGenerator[Chunk]
+) -> Reply:
+    return Reply(
+        script.status,
+        script.headers,
+        chunks,
+        script.reason,
+        _workload(request, script, chunks),
+        HIT,
+        script.head_age_s,
+        script.cut,
+    )
 
 
 async def _raw_key(request: Request, target: str) -> bytes:
+    """Of a body that is large or still arriving."""
     body = request.body
     if body.in_memory is None and body.length is not None and body.length <= _WHOLE_BYTES:
         await body.read(_WHOLE_BYTES)
@@ -139,77 +142,54 @@ async def _canonical_key(request: Request, target: str, raw: bytes) -> bytes:
     return canonical_key(request.method, target, request.headers, whole)
 
 
-def _timed(response: RecordedResponse, size: int) -> list[tuple[int, float]]:
-    """Length and age of each read; where someone has edited the body, of as many reads in
-    proportion."""
-    cuts, gaps_us = response.cuts, response.gaps_us
-    if sum(cuts) != size:
-        cuts = recut(cuts, size)
-    gaps_us = (*gaps_us, *(0 for _ in range(len(cuts) - len(gaps_us))))
-    return [(cut, at_us / 1e6) for cut, at_us in zip(cuts, accumulate(gaps_us), strict=False)]
-
-
-def _script(response: RecordedResponse, body: bytes, output_tokens: int | None) -> list[Chunk]:
-    timed = _timed(response, len(body))
-    pieces, position = [], 0
-    for cut, _ in timed:
-        pieces.append(body[position : position + cut])
-        position += cut
-    tokens = _tokens(response, pieces, output_tokens)
-    return [
-        Chunk(piece, count, age_s)
-        for piece, count, (_, age_s) in zip(pieces, tokens, timed, strict=True)
-    ]
-
-
-def _tokens(
-    response: RecordedResponse, pieces: list[bytes], output_tokens: int | None
-) -> list[int]:
-    """The output tokens that each piece stands for. A stream's are spread over its frames (over its
-    bytes where it is encoded); a whole body's all come before its first byte."""
-    if not is_sse(response.headers):
-        return [output_tokens or 0, *(0 for _ in pieces[1:])][: len(pieces)]
-    weigh: Callable[[bytes], int] = len if codings(response.headers) else sse.data_frames
-    seen = list(accumulate(map(weigh, pieces)))
-    whole = seen[-1] if seen else 0
-    total = whole if output_tokens is None or not whole else output_tokens
-    reached = [count * total // whole if whole else 0 for count in seen]
-    return [after - before for before, after in zip([0, *reached], reached, strict=False)]
-
-
-def _output_tokens(view: object) -> int | None:
-    return _usage(view, "completion_tokens")
-
-
-def _usage(view: object, name: str) -> int | None:
-    usage = view.get("usage") if hasattr(view, "get") else None
-    count = usage.get(name) if isinstance(usage, dict) else None
-    return count if isinstance(count, int) and 0 <= count < 1 << 24 else None
-
-
 def _workload(
-    request: Request, view: object, chunks: Sequence[Chunk] | AsyncGenerator[Chunk]
+    request: Request, script: Script, chunks: Sequence[Chunk] | AsyncGenerator[Chunk]
 ) -> Workload | None:
-    """What a GPU would have done for this reply; None for one that no model made. Without the
-    tokenizer's ids, the prompt is the request's bytes by fours: like beginnings stay alike."""
-    model = view.get("model") if hasattr(view, "get") else None
-    output = _usage(view, "completion_tokens")
-    if output is None and isinstance(chunks, Sequence):
-        output = sum(chunk.tokens for chunk in chunks) or None
-    if not isinstance(model, str) or (output is None and _usage(view, "prompt_tokens") is None):
+    """What a GPU would have done for this reply; None for one that no model made."""
+    output = script.output_tokens
+    if output is None and not isinstance(chunks, AsyncGenerator):
+        output = sum([chunk.tokens for chunk in chunks]) or None
+    if script.model is None or (output is None and script.prompt_tokens is None):
         return None
     body = request.body.in_memory or b""
-    count = _usage(view, "prompt_tokens")
-    count = len(body) // _BYTES_PER_TOKEN if count is None else count
-    prompt = array("I", body[: min(count, len(body) // 4) * 4])
-    prompt.extend([0] * (count - len(prompt)))
-    return Workload(model, prompt, output or 0)
+    count = script.prompt_tokens
+    return Workload(
+        script.model,
+        _Prompt(body, len(body) // _BYTES_PER_TOKEN if count is None else count),
+        output or 0,
+    )
+
+
+class _Prompt(Sequence[int]):
+    """Token ids where the tokenizer's are not known: the request's bytes by fours, then zeros. Like
+    beginnings stay alike. Made when somebody looks at them."""
+
+    __slots__ = ("_body", "_count", "_ids")
+
+    def __init__(self, body: bytes, count: int) -> None:
+        self._body, self._count = body, count
+        self._ids: array[int] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        ids = self._ids
+        if ids is None:
+            ids = array("I", self._body[: min(self._count, len(self._body) // 4) * 4])
+            ids.extend([0] * (self._count - len(ids)))
+            self._ids = ids
+        return ids[index]
 
 
 class _Read(AsyncGenerator[Chunk, None]):
     """The chunks of a body that is read in a thread while it is played."""
 
-    def __init__(self, pieces: Iterator[bytes], timed: list[tuple[int, float]]) -> None:
+    def __init__(self, pieces: Iterator[bytes], timed: Sequence[tuple[int, float]]) -> None:
         self._pieces = pieces
         self._timed = iter(timed)
         self._buffer = bytearray()

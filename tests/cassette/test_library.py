@@ -63,7 +63,7 @@ def test_what_was_recorded_is_there_after_opening_again(tmp_path: Path, name: st
     assert not again.torn
     entry = again.find(raw_key("POST", TARGET, JSON, b'{"n": 4}'), 0)
     assert entry is not None
-    assert again.read(entry).request.body == b'{"n": 4}'
+    assert again.load(entry).request.body == b'{"n": 4}'
 
 
 def test_a_new_recording_is_findable_at_once(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_equal_requests_are_answered_in_recorded_order_then_by_the_last(tmp_path
 
     def answers(session: str, count: int) -> list[object]:
         found = [library.find(wanted, 0, session) for _ in range(count)]
-        return [library.read(entry).response.body for entry in found if entry]  # type: ignore[union-attr]
+        return [library.load(entry).response.body for entry in found if entry]  # type: ignore[union-attr]
 
     assert answers("a", 5) == [b"0", b"1", b"2", b"2", b"2"]
     assert answers("b", 2) == [b"0", b"1"]
@@ -307,7 +307,7 @@ def test_a_record_written_by_hand_needs_no_keys(tmp_path: Path) -> None:
     library = opened(path)
     entry = library.find(raw_key("GET", "/v1/models", (), b""), 0)
     assert entry is not None
-    assert library.read(entry).response.body == b'{"data":[]}'  # type: ignore[union-attr]
+    assert library.load(entry).response.body == b'{"data":[]}'  # type: ignore[union-attr]
 
 
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:

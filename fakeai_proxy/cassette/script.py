@@ -1,0 +1,125 @@
+"""A recorded reply, ready to be played: its pieces with their ages and tokens, and what is known of
+the work behind it.
+
+Made once for a recording and played as often as it is asked for; nothing in it depends on who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+from fakeai_proxy.cassette import sse
+from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.codings import codings
+from fakeai_proxy.cassette.draft import recut
+from fakeai_proxy.cassette.format import RecordedResponse, is_sse
+from fakeai_proxy.exchange import Chunk, Headers
+
+#: Counts above this are no counts.
+_TOKENS_MAX = 1 << 24
+#: What the objects of a script take beside their bytes, measured: the script and its place in a
+#: cache, a header, a chunk.
+_SCRIPT_BYTES, _HEADER_BYTES, _CHUNK_BYTES = 900, 150, 170
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """`head_age_s` and the chunks' ages count from the request's arrival; `timed` has length and age
+    of each. A body in a file of its own is `blob`: there are no chunks then."""
+
+    status: int
+    headers: Headers
+    reason: str
+    head_age_s: float
+    #: The body stops short of its end.
+    cut: bool
+    chunks: tuple[Chunk, ...]
+    model: str | None
+    #: As the recording tells them; None where it does not.
+    prompt_tokens: int | None
+    output_tokens: int | None
+    blob: Blob | None
+    timed: tuple[tuple[int, float], ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes in memory."""
+        names = sum([len(name) + len(value) + _HEADER_BYTES for name, value in self.headers])
+        body = sum([cut + _CHUNK_BYTES for cut, _ in self.timed])
+        return _SCRIPT_BYTES + names + body
+
+
+def script_of(response: RecordedResponse, view: Mapping[str, object]) -> Script:
+    """`view` as `view_of` makes it."""
+    usage, model, body = view.get("usage"), view.get("model"), response.body
+    prompt, output = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    timed = _timed(response, body.size if isinstance(body, Blob) else len(body))
+    return Script(
+        status=response.status,
+        headers=response.headers,
+        reason=response.reason,
+        head_age_s=response.head_us / 1e6,
+        cut=response.end != "eof",
+        chunks=() if isinstance(body, Blob) else chunks_of(response.headers, body, timed, output),
+        model=model if isinstance(model, str) else None,
+        prompt_tokens=prompt,
+        output_tokens=output,
+        blob=body if isinstance(body, Blob) else None,
+        timed=timed,
+    )
+
+
+def _timed(response: RecordedResponse, size: int) -> tuple[tuple[int, float], ...]:
+    """Length and age of each read; where someone has edited the body, of as many reads in
+    proportion."""
+    cuts, gaps_us = response.cuts, response.gaps_us
+    if sum(cuts) != size:
+        cuts = recut(cuts, size)
+    if len(cuts) == 1:
+        return ((cuts[0], gaps_us[0] / 1e6 if gaps_us else 0.0),)
+    gaps_us = (*gaps_us, *(0 for _ in range(len(cuts) - len(gaps_us))))
+    return tuple([(cut, us / 1e6) for cut, us in zip(cuts, accumulate(gaps_us), strict=False)])
+
+
+def chunks_of(
+    headers: Headers,
+    body: bytes,
+    timed: tuple[tuple[int, float], ...],
+    output_tokens: int | None,
+) -> tuple[Chunk, ...]:
+    if len(timed) == 1:
+        whole = output_tokens
+        if whole is None:
+            whole = sum(_tokens(headers, [body], None))
+        return (Chunk(body, whole, timed[0][1]),)
+    pieces, position = [], 0
+    for cut, _ in timed:
+        pieces.append(body[position : position + cut])
+        position += cut
+    tokens = _tokens(headers, pieces, output_tokens)
+    return tuple(
+        [
+            Chunk(piece, count, age_s)
+            for piece, count, (_, age_s) in zip(pieces, tokens, timed, strict=True)
+        ]
+    )
+
+
+def _tokens(headers: Headers, pieces: list[bytes], output_tokens: int | None) -> list[int]:
+    """The output tokens that each piece stands for. A stream's are spread over its frames (over its
+    bytes where it is encoded); a whole body's all come before its first byte."""
+    if not is_sse(headers):
+        return [output_tokens or 0, *(0 for _ in pieces[1:])][: len(pieces)]
+    weigh: Callable[[bytes], int] = len if codings(headers) else sse.data_frames
+    seen = list(accumulate(map(weigh, pieces)))
+    whole = seen[-1] if seen else 0
+    total = whole if output_tokens is None or not whole else output_tokens
+    reached = [count * total // whole if whole else 0 for count in seen]
+    return [after - before for before, after in zip([0, *reached], reached, strict=False)]
+
+
+def _count(usage: object, name: str) -> int | None:
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if isinstance(count, int) and 0 <= count < _TOKENS_MAX else None
