@@ -13,6 +13,8 @@ from http import HTTPStatus
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
+from aiohttp.web_protocol import _ErrInfo
 
 from fakeai_proxy.errors import bad_request
 from fakeai_proxy.exchange import HOP_BY_HOP, Headers, Origin, Reply, header
@@ -22,6 +24,18 @@ from fakeai_proxy.providers import OPENAI, error_body
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+#: What the parser says of its own inner life, or with the client's bytes in it, in our words.
+_FAULTS: tuple[tuple[type[Exception], str], ...] = (
+    (BadHttpMethod, "it does not begin with an HTTP method"),
+    (InvalidURLError, "its target is neither a path nor a URL"),
+    (LineTooLong, "its target or one of its headers is too long"),
+)
+_SAYINGS = {
+    "Bad status line": "its first line is not METHOD TARGET HTTP/1.1",
+    "Expected CRLF after version": "its first line is not METHOD TARGET HTTP/1.1",
+    "Pause on PRI/Upgrade": "this is HTTP/2; speak HTTP/1.1 here",
+}
 
 
 class Connection(web.RequestHandler):
@@ -55,10 +69,23 @@ class Connection(web.RequestHandler):
         else:
             self.arrived_at = self.now()
         super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            self._break_off()
         if _QUICKACK is not None and data.endswith(b"\r\n\r\n") and self.transport is not None:
             # A head by itself: urllib3 leaves Nagle's algorithm on towards a proxy and keeps a small
             # body back until we acknowledge, which the kernel would put off by 40 ms.
             self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
+    def _break_off(self) -> None:
+        """The parser gave up; aiohttp would leave whoever reads a body that is not whole waiting."""
+        fault = self._messages[-1][0]
+        assert isinstance(fault, _ErrInfo)
+        bodies = [payload for _, payload in self._messages]
+        if self._current_request is not None:
+            bodies.append(self._current_request.content)
+        for body in bodies:
+            if not body.is_eof():
+                body.set_exception(web.RequestPayloadError(_reason(fault.exc, fault.message)))
 
     def handle_error(
         self,
@@ -68,14 +95,21 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Bytes that are not HTTP: a 400 in the envelope, then the end of the connection."""
-        reason = (message or "the request is not HTTP").splitlines()[0]
         client = HttpClient(request)
         client.keep_alive = False
-        error = bad_request(f"Bad request: {reason}")
+        error = bad_request(f"Bad request: {_reason(exc, message)}.")
         client.send_whole(
             400, error_body(OPENAI, error, ""), ((b"content-type", b"application/json"),)
         )
         return Sent(False)
+
+
+def _reason(fault: BaseException | None, message: str | None) -> str:
+    for kind, saying in _FAULTS:
+        if isinstance(fault, kind):
+            return saying
+    said = (message or "it is not HTTP").splitlines()[0].rstrip(".: ")
+    return _SAYINGS.get(said, said)
 
 
 class Sent(web.StreamResponse):
