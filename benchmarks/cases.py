@@ -211,9 +211,9 @@ def lookup(bench: Bench) -> list[Measure]:
 
 def start(bench: Bench) -> list[Measure]:
     listening = Measure("start", "process to listening, ms", at_most(1000, " ms"))
-    resident = Measure("start", "resident after start, MB", at_most(120, " MB"))
+    resident = Measure("start", "resident after start, MiB", at_most(120, " MiB"))
     requests = int(bench.take(50_000, 8_000))
-    growth = Measure("start", f"growth over {requests:,} requests, MB", at_most(5, " MB"))
+    growth = Measure("start", f"growth over {requests:,} requests, MiB", at_most(5, " MiB"))
     options = ("--mode", "synth", "--profile", "none")
     for _ in range(int(bench.take(5, 3))):
         with product(*options) as server:

@@ -79,7 +79,10 @@ class App:
             await asyncio.to_thread(warm_up)
         # Clients check certificates against their own clocks, so these dates are real ones.
         wall = SystemClock().wall
-        authority = Authority.open(self.config.data_dir / "ca", self.policy.intercepted, wall)
+        # Hosts that became known after the authority was made are no reason not to start.
+        authority = Authority.open(
+            self.config.data_dir / "ca", self.policy.intercepted, wall, self.config.intercept
+        )
         certificates = Certificates(authority, self.policy.intercepts, wall)
         proxy = self.config.upstream_proxy
         self._door = FrontDoor(
