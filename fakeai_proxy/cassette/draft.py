@@ -143,11 +143,13 @@ class Sealer:
             echoes = echoes_of(credentials(draft.target, draft.headers))
             growing = _Growing(self._blobs.begin(), self._redactor.scrubber(echoes))
             self._growing[draft.id] = growing
+        taken = False
         try:
             growing.take(heard.body)
-        except BaseException:
-            self.forget(draft.id)
-            raise
+            taken = True
+        finally:
+            if not taken:
+                self.forget(draft.id)
 
     def forget(self, draft_id: str) -> None:
         growing = self._growing.pop(draft_id, None)
@@ -213,8 +215,8 @@ class Sealer:
 
     def _response(self, draft: Draft, heard: Heard, echoes: tuple[bytes, ...]) -> RecordedResponse:
         if draft.id in self._growing:
-            self.advance(draft)
             try:
+                self.advance(draft)
                 stored = _Stored(self._growing[draft.id].commit(self._durable))
             finally:
                 self.forget(draft.id)
