@@ -28,27 +28,16 @@ class BlobStore:
 
     def write(self, pieces: Iterable[bytes], durable: bool) -> Blob:
         """Store the bytes as they come; what is there already is not stored twice."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        hashed, size = blake2b(digest_size=32), 0
-        temporary = self.folder / f".{secrets.token_hex(8)}.part"
+        growing = self.begin()
         try:
-            with temporary.open("wb") as file:
-                compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-                with compressor.stream_writer(file, closefd=False) as out:
-                    for piece in pieces:
-                        hashed.update(piece)
-                        size += len(piece)
-                        out.write(piece)
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
-            blob = Blob(hashed.hexdigest(), size)
-            path = self.path(blob)
-            path.parent.mkdir(exist_ok=True)
-            temporary.replace(path)
+            for piece in pieces:
+                growing.add(piece)
+            return growing.commit(durable)
         finally:
-            temporary.unlink(missing_ok=True)
-        return blob
+            growing.discard()
+
+    def begin(self) -> GrowingBlob:
+        return GrowingBlob(self)
 
     def read(self, blob: Blob) -> Iterator[bytes]:
         """Raises CassetteError when it is missing or damaged."""
@@ -65,3 +54,37 @@ class BlobStore:
             raise CassetteError(f"{path}: {error}") from None
         if hashed.hexdigest() != blob.hash:
             raise CassetteError(f"{path}: its bytes are not those of its name")
+
+
+class GrowingBlob:
+    """A blob that has no name until it is whole. `discard` it in any case: what a killed process
+    leaves is a file that nothing refers to."""
+
+    def __init__(self, store: BlobStore) -> None:
+        store.folder.mkdir(parents=True, exist_ok=True)
+        self._store = store
+        self._hashed, self._size = blake2b(digest_size=32), 0
+        self._temporary = store.folder / f".{secrets.token_hex(8)}.part"
+        self._file = self._temporary.open("wb")
+        compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self._out = compressor.stream_writer(self._file, closefd=False)
+
+    def add(self, piece: bytes) -> None:
+        self._hashed.update(piece)
+        self._size += len(piece)
+        self._out.write(piece)
+
+    def commit(self, durable: bool) -> Blob:
+        self._out.flush(zstandard.FLUSH_FRAME)
+        self._file.flush()
+        if durable:
+            os.fsync(self._file.fileno())
+        blob = Blob(self._hashed.hexdigest(), self._size)
+        path = self._store.path(blob)
+        path.parent.mkdir(exist_ok=True)
+        self._temporary.replace(path)
+        return blob
+
+    def discard(self) -> None:
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)

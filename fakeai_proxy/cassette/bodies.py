@@ -118,6 +118,17 @@ def _dump(value: Any, style: str, is_ascii: bool) -> str:
     return _ENCODERS[style == "spaced", is_ascii].encode(value)
 
 
+def spaced(compact: bytes) -> bytes | None:
+    """Compact JSON with a space after every comma and colon outside of strings; None where a
+    string has a quotation mark in it."""
+    if b'\\"' in compact or b"\\\\" in compact:
+        return None
+    pieces = compact.split(b'"')
+    outside = b'"'.join(pieces[::2]).replace(b",", b", ").replace(b":", b": ")
+    pieces[::2] = outside.split(b'"')
+    return b'"'.join(pieces)
+
+
 def _deep(core: str, value: Any) -> bool:
     if core.count("{") + core.count("[") <= DEPTH_MAX:
         return False

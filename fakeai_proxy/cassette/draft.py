@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from fakeai_proxy.cassette.blobs import BlobStore
-from fakeai_proxy.cassette.bodies import Content
+from fakeai_proxy.cassette.blobs import BlobStore, GrowingBlob
+from fakeai_proxy.cassette.bodies import Blob, Content
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded
 from fakeai_proxy.cassette.format import Interaction, Open, RecordedRequest, RecordedResponse
 from fakeai_proxy.cassette.matching import (
@@ -22,7 +22,14 @@ from fakeai_proxy.cassette.matching import (
     raw_hash,
     simhash,
 )
-from fakeai_proxy.cassette.redaction import Redactor, credentials, echoes_of, is_lines, is_media
+from fakeai_proxy.cassette.redaction import (
+    Redactor,
+    Scrubber,
+    credentials,
+    echoes_of,
+    is_lines,
+    is_media,
+)
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.exchange import Headers
@@ -31,6 +38,8 @@ from fakeai_proxy.exchange import Headers
 BLOB_BYTES = 64 << 10
 #: Streams of lines up to this size are scanned whole; a larger one is not stored.
 LINES_BYTES_MAX = 32 << 20
+#: Large replies that are stored while they come; further ones are stored at their end.
+GROWING_MAX = 64
 
 
 @dataclass(slots=True)
@@ -74,6 +83,24 @@ class Draft:
             self.heard.body.close()
 
 
+@dataclass(slots=True)
+class _Growing:
+    """A reply that is stored while it comes."""
+
+    blob: GrowingBlob
+    scrubber: Scrubber
+    taken_bytes: int = 0
+
+    def take(self, body: Tape) -> None:
+        for piece in body.pieces(self.taken_bytes):
+            self.blob.add(self.scrubber.feed(piece))
+            self.taken_bytes += len(piece)
+
+    def commit(self, durable: bool) -> Blob:
+        self.blob.add(self.scrubber.rest())
+        return self.blob.commit(durable)
+
+
 class _Stored(NamedTuple):
     content: Content
     recoded: bool = False
@@ -90,18 +117,55 @@ class Sealer:
         self._blobs = blobs
         self._durable = durable
         self._inline_binary = inline_binary
+        #: Large replies on their way, by the draft's id.
+        self._growing: dict[str, _Growing] = {}
 
     def opening(self, draft: Draft) -> Open:
         echoes = echoes_of(credentials(draft.target, draft.headers))
         return Open(draft.id, draft.at, draft.upstream, self._request(draft, b"", echoes),
                     self._text(draft.session, echoes))  # fmt: skip
 
+    def advance(self, draft: Draft) -> None:
+        """Store what has come of a large reply so far, so that little is left to do at its end. What
+        must be seen whole is left for then."""
+        heard = draft.heard
+        if (
+            heard is None
+            or not heard.body.spooled
+            or codings(heard.headers)
+            or is_lines(heard.headers)
+        ):
+            return
+        growing = self._growing.get(draft.id)
+        if growing is None:
+            if len(self._growing) >= GROWING_MAX:
+                return
+            echoes = echoes_of(credentials(draft.target, draft.headers))
+            growing = _Growing(self._blobs.begin(), self._redactor.scrubber(echoes))
+            self._growing[draft.id] = growing
+        taken = False
+        try:
+            growing.take(heard.body)
+            taken = True
+        finally:
+            if not taken:
+                self.forget(draft.id)
+
+    def forget(self, draft_id: str) -> None:
+        growing = self._growing.pop(draft_id, None)
+        if growing is not None:
+            growing.blob.discard()
+
+    def close(self) -> None:
+        for draft_id in list(self._growing):
+            self.forget(draft_id)
+
     def sealed(self, draft: Draft, seq: int) -> Interaction:
         echoes = echoes_of(credentials(draft.target, draft.headers))
         raw_key, key, likeness = self._keys(draft)
         stored = self._store(draft.body, draft.headers, echoes)
         request = self._request(draft, stored.content, echoes, stored)
-        response = self._response(draft.heard, echoes) if draft.heard else None
+        response = self._response(draft, draft.heard, echoes) if draft.heard else None
         return Interaction(
             id=draft.id,
             at=draft.at,
@@ -149,8 +213,15 @@ class Sealer:
             stored.withheld if stored else "",
         )
 
-    def _response(self, heard: Heard, echoes: tuple[bytes, ...]) -> RecordedResponse:
-        stored = self._store(heard.body, heard.headers, echoes)
+    def _response(self, draft: Draft, heard: Heard, echoes: tuple[bytes, ...]) -> RecordedResponse:
+        if draft.id in self._growing:
+            try:
+                self.advance(draft)
+                stored = _Stored(self._growing[draft.id].commit(self._durable))
+            finally:
+                self.forget(draft.id)
+        else:
+            stored = self._store(heard.body, heard.headers, echoes)
         headers, cuts = heard.headers, tuple(heard.cuts)
         if stored.recoded:
             headers = _recoded(headers, stored.content)

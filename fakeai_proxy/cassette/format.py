@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from fakeai_proxy.cassette.bodies import Content, from_form, to_form
+from fakeai_proxy.cassette.bodies import Content, from_form, spaced, to_form
 from fakeai_proxy.errors import CassetteError
 from fakeai_proxy.exchange import Headers, header
 
@@ -174,7 +174,7 @@ def decode_reply(line: bytes) -> tuple[RecordedResponse, Extra] | None:
         if "request" in about:
             return None
         place = start + _REPLY.index(b"{")
-        response = _compact_reply(line, place)
+        response = _json_reply(line, place)
         if response is None:
             fields, _ = _VALUE.raw_decode(line[place:].decode("utf-8"))
             response = _response(fields)
@@ -183,22 +183,29 @@ def decode_reply(line: bytes) -> tuple[RecordedResponse, Extra] | None:
         return None  # the whole record says what is wrong with it, if anything is
 
 
-def _compact_reply(line: bytes, place: int) -> RecordedResponse | None:
-    """The response that begins at `place`, if its body is compact JSON: such a one stands in the
-    line byte by byte, as long as its cuts, and need not be written again. That these bytes are it
-    is proven by their being whole JSON. Raises ValueError and others."""
+def _json_reply(line: bytes, place: int) -> RecordedResponse | None:
+    """The response that begins at `place`, if its body is JSON, compact or spaced: the line has it
+    in compact form, and it need not be parsed to be written again. Where it ends is proven by its
+    being whole JSON. Raises ValueError and others."""
     front = line.find(_BODY, place)
     if not line.startswith(_JSON_BODY, front):
         return None
     fields = orjson.loads(line[place:front] + b"}")
-    body_at = front + len(_JSON_BODY)
-    end = body_at + sum(fields["cuts"])
-    if not line.startswith(b"}}" + _REQUEST, end):
-        return None
-    body = line[body_at:end]
-    orjson.loads(body)
+    cuts = fields["cuts"]
+    size, body_at = sum(cuts), front + len(_JSON_BODY)
+    if line.startswith(b"}}" + _REQUEST, body_at + size):
+        body = line[body_at : body_at + size]
+        orjson.loads(body)
+    else:
+        end = line.find(b',"style":"spaced"}}' + _REQUEST, body_at)
+        compact = line[body_at : max(end, body_at)]
+        orjson.loads(compact)
+        rewritten = spaced(compact)
+        if rewritten is None or len(rewritten) != size:
+            return None
+        body = rewritten
     return RecordedResponse(
-        fields["status"], _unpairs(fields["headers"]), body, tuple(fields["cuts"]),
+        fields["status"], _unpairs(fields["headers"]), body, tuple(cuts),
         tuple(fields["gaps_us"]), fields["head_us"], fields["end"], _unwire(fields["reason"]),
     )  # fmt: skip
 

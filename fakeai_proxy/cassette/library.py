@@ -182,6 +182,9 @@ class Library:
     def begin(self, draft: Draft) -> None:
         self.writer.open(draft)
 
+    def advance(self, draft: Draft) -> None:
+        self.writer.advance(draft)
+
     def append(self, draft: Draft) -> Future[bool]:
         return self.writer.append(draft)
 

@@ -106,19 +106,28 @@ class Redactor:
 
     def scrub(self, data: bytes, echoes: tuple[bytes, ...], lines: bool = False) -> bytes:
         """`data` with every secret replaced, length unchanged; the same object when clean."""
-        clean = self._replaced(data, matches(data, echoes))
+        clean = self.replaced(data, matches(data, echoes))
         if lines:
             clean = self._unscattered(clean, echoes)
         return clean
 
     def scrub_pieces(self, pieces: Iterable[bytes], echoes: tuple[bytes, ...]) -> Iterator[bytes]:
         """The same over a body too large to hold."""
-        for data, found in _windows(pieces, echoes):
-            yield self._replaced(data, found)
+        scrubber = self.scrubber(echoes)
+        for piece in pieces:
+            yield scrubber.feed(piece)
+        yield scrubber.rest()
+
+    def scrubber(self, echoes: tuple[bytes, ...]) -> Scrubber:
+        return Scrubber(self, echoes)
 
     def finds(self, pieces: Iterable[bytes], echoes: tuple[bytes, ...]) -> bool:
         """Whether there is a secret in a body too large to hold; reads all of it."""
-        return sum(len(found) for _, found in _windows(pieces, echoes)) > 0
+        scrubber = self.scrubber(echoes)
+        for piece in pieces:
+            scrubber.feed(piece)
+        scrubber.rest()
+        return scrubber.found > 0
 
     def body(self, data: bytes, headers: Headers, echoes: tuple[bytes, ...]) -> Cleaned:
         lines, applied = is_lines(headers), codings(headers)
@@ -196,7 +205,7 @@ class Redactor:
         known = matches(secret)
         return self.placeholder(known[0][2] if known else "credential", secret)
 
-    def _replaced(self, data: bytes, found: list[tuple[int, int, str]]) -> bytes:
+    def replaced(self, data: bytes, found: list[tuple[int, int, str]]) -> bytes:
         if not found:
             return data
         out, position = [], 0
@@ -212,7 +221,7 @@ class Redactor:
             text = b"".join([data[start:end] for start, end in places])
             found = matches(text, echoes)
             if found:
-                clean = self._replaced(text, found)
+                clean = self.replaced(text, found)
                 changed = changed or bytearray(data)
                 position = 0
                 for start, end in places:
@@ -221,24 +230,37 @@ class Redactor:
         return data if changed is None else bytes(changed)
 
 
-def _windows(
-    pieces: Iterable[bytes], echoes: tuple[bytes, ...]
-) -> Iterator[tuple[bytes, list[tuple[int, int, str]]]]:
-    """Stretches of a body with the secrets in each; a tail is kept back until what follows it has
-    been seen, so that none is cut in two."""
-    held = b""
-    for piece in pieces:
-        held += piece
-        if len(held) > 4 * SECRET_BYTES_MAX:
-            safe = len(held) - SECRET_BYTES_MAX
-            found = matches(held, echoes)
-            for start, end, _ in found:
-                if start < safe < end:
-                    safe = start
-            yield held[:safe], [match for match in found if match[1] <= safe]
-            held = held[safe:]
-    if held:
-        yield held, matches(held, echoes)
+class Scrubber:
+    """Scrubs a body that comes in pieces; a tail is kept back until what follows it has been seen,
+    so that no secret is cut in two."""
+
+    def __init__(self, redactor: Redactor, echoes: tuple[bytes, ...]) -> None:
+        self._redactor = redactor
+        self._echoes = echoes
+        self._held = b""
+        #: Secrets so far.
+        self.found = 0
+
+    def feed(self, piece: bytes) -> bytes:
+        """What is clean for certain by now."""
+        held = self._held = self._held + piece
+        if len(held) <= 4 * SECRET_BYTES_MAX:
+            return b""
+        safe = len(held) - SECRET_BYTES_MAX
+        found = matches(held, self._echoes)
+        for start, end, _ in found:
+            if start < safe < end:
+                safe = start
+        self._held = held[safe:]
+        return self._clean(held[:safe], [match for match in found if match[1] <= safe])
+
+    def rest(self) -> bytes:
+        held, self._held = self._held, b""
+        return self._clean(held, matches(held, self._echoes))
+
+    def _clean(self, data: bytes, found: list[tuple[int, int, str]]) -> bytes:
+        self.found += len(found)
+        return self._redactor.replaced(data, found)
 
 
 def verify_secrets(record: Interaction) -> list[Finding]:

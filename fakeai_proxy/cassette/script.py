@@ -7,8 +7,8 @@ Made once for a recording and played as often as it is asked for; nothing in it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.bodies import Blob
@@ -24,8 +24,7 @@ _TOKENS_MAX = 1 << 24
 _SCRIPT_BYTES, _HEADER_BYTES, _CHUNK_BYTES = 900, 150, 170
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """`head_age_s` and the chunks' ages count from the request's arrival; `timed` has length and age
     of each. A body in a file of its own is `blob`: there are no chunks then."""
 

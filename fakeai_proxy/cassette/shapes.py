@@ -65,6 +65,13 @@ SHAPES = (
     _shape("project", b"proj_", rb"proj_[A-Za-z0-9]{20,100}"),
 )  # fmt: skip
 
+#: Shapes whose hint contains another's are looked for only where that one is found.
+_BY_HINT = tuple(
+    (hint, tuple(shape for shape in SHAPES if hint in shape.hint))
+    for hint in dict.fromkeys(shape.hint for shape in SHAPES)
+    if not any(shape.hint != hint and shape.hint in hint for shape in SHAPES)
+)
+
 #: What a placeholder looks like, so that one is never taken for a secret.
 PLACEHOLDER = re.compile(rb"REDACTED\.[a-z-]+\.[0-9a-f]{12}x*|R-[0-9a-f]{6,}")
 
@@ -91,9 +98,11 @@ def matches(data: bytes, echoes: tuple[bytes, ...] = ()) -> list[tuple[int, int,
     """Start, end and kind of every secret in `data`, in order and without overlap: known shapes,
     and `echoes`, exact strings."""
     found = [(at, at + len(echo), "credential") for echo in echoes for at in _places(data, echo)]
-    for shape in SHAPES:
-        if shape.hint in data:
-            found += _of_shape(shape, data)
+    for hint, shapes in _BY_HINT:
+        if hint in data:
+            for shape in shapes:
+                if shape.hint in data:
+                    found += _of_shape(shape, data)
     found.sort()
     merged: list[tuple[int, int, str]] = []
     for start, end, kind in found:

@@ -19,6 +19,7 @@ _FIELD = re.compile(
 )
 _INDEX = re.compile(rb'"\w{0,32}index"\s{0,4}:\s{0,4}(\d{1,9})')
 _DATA = re.compile(rb"^data: ?(.*?)\r?$", re.MULTILINE)
+_TELLING = (b'"usage"', b'"usageMetadata"', b'"response"', b'"stop_reason"', b'"finish_reason"')
 #: How vendors end a stream; nothing but the end of the connection follows.
 _LAST_FRAME = re.compile(
     rb"(?:^|\n)(?:data: ?\[DONE\]"
@@ -47,15 +48,32 @@ def data_frames(piece: bytes) -> int:
     return piece.count(b"data:") - piece.count(b"data: [DONE]")
 
 
-def events(body: bytes) -> Iterator[dict[str, Any]]:
-    """The JSON objects of the `data` lines."""
-    for match in _DATA.finditer(body):
-        try:
-            value = orjson.loads(match[1])
-        except orjson.JSONDecodeError:
-            continue
+def telling(body: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON objects of the first `data` line and of those in which a field of `_TELLING` has a
+    value: of a stream's many frames the few that say how it went."""
+    first = _DATA.search(body)
+    if first is None:
+        return
+    places = [first.start()]
+    for needle in _TELLING:
+        at = body.find(needle)
+        while at >= 0:
+            after = body[at + len(needle) : at + len(needle) + 8].lstrip(b" :")
+            if not after.startswith(b"null"):
+                places.append(body.rfind(b"\n", 0, at) + 1)
+            at = body.find(needle, at + 1)
+    for place in sorted(set(places)):
+        match = _DATA.match(body, place)
+        value = _json(match[1]) if match else None
         if isinstance(value, dict):
             yield value
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def scattered(body: bytes) -> Iterator[list[tuple[int, int]]]:
@@ -64,10 +82,11 @@ def scattered(body: bytes) -> Iterator[list[tuple[int, int]]]:
     groups: dict[tuple[object, ...], list[tuple[int, int]]] = {}
     position = 0
     for line in body.split(b"\n"):
-        if b'":' in line:
+        fields = list(_FIELD.finditer(line)) if b'":' in line else ()
+        if fields:
             indexes = tuple(_INDEX.findall(line))
             seen: dict[bytes, int] = {}
-            for match in _FIELD.finditer(line):
+            for match in fields:
                 nth = seen[match[1]] = seen.get(match[1], 0) + 1
                 start, end = match.span(2)
                 key = (match[1], nth, indexes)

@@ -57,11 +57,11 @@ class Tape:
                 break
         return b"".join(reversed(tail))
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, position: int = 0) -> Iterator[bytes]:
+        """From `position` on, which only a tape in a file is asked for."""
         if self._file is None:
             yield from self._pieces
             return
-        position = 0
         while position < self.size:
             piece = os.pread(self._file, min(_READ_BYTES, self.size - position), position)
             if not piece:

@@ -40,21 +40,9 @@ def view_of(
 def _told(response: RecordedResponse) -> list[dict[str, Any]]:
     body = plain_body(response)
     if is_sse(response.headers):
-        events = list(sse.events(body))
-        return events[:1] + [event for event in events[1:] if _telling(event)]
+        return list(sse.telling(body))
     value = _object(body)
     return [value] if value else []
-
-
-def _telling(event: dict[str, Any]) -> bool:
-    choices = event.get("choices")
-    return (
-        "usage" in event
-        or "response" in event
-        or "usageMetadata" in event
-        or isinstance(event.get("delta"), dict)
-        or (isinstance(choices, list) and any(_finish(choice) for choice in choices))
-    )
 
 
 def plain_body(response: RecordedResponse) -> bytes:

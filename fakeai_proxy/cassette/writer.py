@@ -60,6 +60,8 @@ class _Item:
     closing: bool
     cost_bytes: int
     written: Future[bool]
+    #: Nothing is written, only made ready.
+    advance: bool = False
 
 
 class Output:
@@ -191,6 +193,13 @@ class Writer:
             self._put(item)
         return item.written
 
+    def advance(self, draft: Draft) -> None:
+        """Get a large reply's bytes so far out of the way; the draft is the writer's."""
+        if self._queued_bytes < self._queue_bytes_max:
+            self._put(_Item(draft, False, 4096, Future(), advance=True))
+        else:
+            draft.close()
+
     def drop(self, record_id: str, reason: str) -> None:
         """Take an `open` back."""
         self._put(_Item(Drop(record_id, reason), False, 0, Future()))
@@ -202,6 +211,7 @@ class Writer:
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
+        self._sealer.close()
         self._output.close()
 
     def _put(self, item: _Item) -> None:
@@ -232,6 +242,10 @@ class Writer:
 
     def _write(self, item: _Item) -> None:
         try:
+            if item.advance:
+                assert isinstance(item.draft, Draft)
+                self._sealer.advance(item.draft)
+                return
             record = self._record(item)
             label, place = self._output.append(record)
             if not self._unsynced:
@@ -247,11 +261,12 @@ class Writer:
         finally:
             with self._wake:
                 self._queued_bytes -= item.cost_bytes
-            if item.closing and isinstance(item.draft, Draft):
+            if (item.closing or item.advance) and isinstance(item.draft, Draft):
                 item.draft.close()
 
     def _record(self, item: _Item) -> Record:
         if isinstance(item.draft, Drop):
+            self._sealer.forget(item.draft.id)
             return item.draft
         if not item.closing:
             return self._sealer.opening(item.draft)

@@ -26,6 +26,8 @@ from fakeai_proxy.providers import provider_of
 
 #: Requests with the same value share one recorded order.
 SESSION_HEADER = b"x-fakeai-session"
+#: A large reply is stored in steps of this size while it comes.
+_ADVANCE_BYTES = 4 << 20
 
 
 class Recorder:
@@ -135,6 +137,7 @@ class _Recording:
         self._expected: int | None = None
         self._sse = False
         self._last_us = 0
+        self._advanced_bytes = 0
         self._saved: Future[bool] | None = None
         self._saved_bytes = 0
         self._finished = False
@@ -161,6 +164,10 @@ class _Recording:
         heard.cuts.append(len(data))
         heard.gaps_us.append(at_us - self._last_us)
         self._last_us = at_us
+        if heard.body.size - self._advanced_bytes >= _ADVANCE_BYTES:
+            self._advanced_bytes = heard.body.size
+            ahead = replace(heard, body=heard.body.snapshot(), cuts=[], gaps_us=[])
+            self._library.advance(replace(self._draft, body=Tape(), heard=ahead))
         return chunk
 
     @property

@@ -1,6 +1,7 @@
 """Records come back exactly, whatever bytes they hold."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from fakeai_proxy.cassette.format import (
     RecordedResponse,
     Unknown,
     decode,
+    decode_reply,
     encode,
 )
 from fakeai_proxy.errors import CassetteError
@@ -153,3 +155,67 @@ def test_a_lone_surrogate_survives() -> None:
 def test_what_is_no_record_is_refused(line: bytes) -> None:
     with pytest.raises(CassetteError):
         decode(line)
+
+
+_plain_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 1 << 70) | st.floats(allow_nan=False,
+        allow_infinity=False) | st.text() | st.sampled_from(['"', "\\", ',"request":{"method":']),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.text() | st.sampled_from(["response", "request", "status", "body", "json"]), inner,
+        max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+_laid_out = st.builds(
+    lambda value, separators, is_ascii: json.dumps(
+        {"a": value}, separators=separators, ensure_ascii=is_ascii
+    ).encode("utf-8", "replace"),
+    _plain_json,
+    st.sampled_from([(",", ":"), (", ", ": "), (",", ": ")]),
+    st.booleans(),
+)
+
+
+@given(interactions, _laid_out | bodies, _laid_out | bodies, st.booleans())
+@settings(max_examples=300)
+def test_a_reply_is_read_without_its_request_as_it_is_with_it(
+    record: Interaction, asked: bytes, told: bytes, whole: bool
+) -> None:
+    request = replace(record.request, body=asked)
+    response = record.response
+    if response is not None:
+        cuts = (len(told),) if whole else response.cuts
+        response = replace(response, body=told, cuts=cuts)
+    record = replace(record, request=request, response=response)
+    line = encode(record)
+    full = decode(line)
+    assert isinstance(full, Interaction)
+    reply = decode_reply(line)
+    if response is None:
+        assert reply is None
+    else:
+        assert reply == (full.response, full.view) or reply is None
+
+
+def test_a_reply_that_looks_like_a_record_is_not_taken_for_one() -> None:
+    inner = b'{"a":{"b":1}},"request":{"method":"x"}'
+    body = b'{"response":{"status":200,"cuts":[1],"body":{"json":%b},"c":{"d":1}}' % inner
+    response = RecordedResponse(201, (), body, (len(body),), (5,))
+    request = RecordedRequest("POST", "/", (), body)
+    line = encode(Interaction("0" * 16, 0.0, "", request, response, b"", b""))
+    assert decode_reply(line) == (response, {})
+    edited = line.replace(
+        b'"cuts":[%d]' % len(body), b'"cuts":[%d]' % len(b'{"response":{"status":200,')
+    )
+    reply = decode_reply(edited)
+    assert reply is not None
+    assert reply[0].body == body
+
+
+def test_a_record_with_its_request_first_is_left_to_the_whole_reading() -> None:
+    fields = json.loads(encode(Interaction(
+        "0" * 16, 0.0, "", RecordedRequest("POST", "/", (), b"{}"),
+        RecordedResponse(200, (), b"{}", (2,), (5,)), b"", b"")))  # fmt: skip
+    fields["response"] = fields.pop("response")
+    line = json.dumps(fields, separators=(",", ":")).encode()
+    assert decode_reply(line) is None
+    assert decode_reply(b'{"kind":"drop"}') is None

@@ -15,7 +15,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fakeai_proxy.cassette.draft import Draft, Heard
+from fakeai_proxy.cassette.blobs import BlobStore
+from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.draft import Draft, Heard, Sealer
 from fakeai_proxy.cassette.format import Interaction, RecordedRequest
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.redaction import Redactor, credentials, echoes_of, verify_secrets
@@ -328,3 +330,51 @@ def test_verify_finds_what_an_older_recorder_let_through() -> None:
     found = verify_secrets(Interaction("0" * 16, 0.0, "", request, None, b"", b""))
     assert {finding.kind for finding in found} >= {"aws", "credential", "huggingface"}
     assert not any("topsecretvalue1" in finding.shown for finding in found)
+
+
+KEY = b"sk-proj-" + b"Ab3_" * 8
+
+
+def _arriving(body: bytes) -> Draft:
+    heard = Heard(
+        200, ((b"content-type", b"application/octet-stream"),), body=Tape(), cuts=[len(body)]
+    )
+    heard.body.add(body)
+    asked = ((b"authorization", b"Bearer " + KEY),)
+    return Draft("0" * 16, 0.0, "", "POST", "/x", asked, heard=heard)
+
+
+@pytest.mark.parametrize("arrived", [2 << 20, (2 << 20) + 100, (2 << 20) + 8])
+def test_a_large_reply_is_scrubbed_while_it_comes_as_it_is_at_its_end(
+    tmp_path: Path, arrived: int
+) -> None:
+    """The key stands across what had come at the first look."""
+    whole = b"\xff" * (2 << 20) + KEY + b"\xfe" * (3 << 20)
+    sealer = Sealer(Redactor(b"salt"), BlobStore(tmp_path), False, False)
+    at_once = sealer.sealed(_arriving(whole), 1)
+    sealer.advance(_arriving(whole[:arrived]))
+    assert len(list(tmp_path.glob(".*.part"))) == 1
+    stepwise = sealer.sealed(_arriving(whole), 1)
+    assert stepwise == at_once
+    assert stepwise.response is not None
+    assert isinstance(stepwise.response.body, Blob)
+    stored = b"".join(BlobStore(tmp_path).read(stepwise.response.body))
+    assert len(stored) == len(whole)
+    assert KEY not in stored
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_large_reply_that_is_taken_back_leaves_nothing(tmp_path: Path) -> None:
+    sealer = Sealer(Redactor(b"salt"), BlobStore(tmp_path), False, False)
+    sealer.advance(_arriving(b"\xff" * (2 << 20)))
+    sealer.forget("0" * 16)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_encoded_reply_is_left_for_its_end(tmp_path: Path) -> None:
+    sealer = Sealer(Redactor(b"salt"), BlobStore(tmp_path), False, False)
+    draft = _arriving(b"\xff" * (2 << 20))
+    assert draft.heard is not None
+    draft.heard.headers = ((b"content-encoding", b"gzip"),)
+    sealer.advance(draft)
+    assert not list(tmp_path.iterdir())
