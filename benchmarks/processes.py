@@ -42,7 +42,7 @@ def cpu_s(pid: int | None) -> float:
 def resident_mb(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024 / 1e6
+            return int(line.split()[1]) / 1024
     raise SystemExit(f"process {pid} has ended")
 
 

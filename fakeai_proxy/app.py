@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 import orjson
 from aiohttp import web
 
-from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
@@ -29,9 +29,11 @@ from fakeai_proxy.services import ROOMS, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.shaping.pacing import Pacer, Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
-from fakeai_proxy.sources.recorded import Miss, Player, Recorder
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
+
+if TYPE_CHECKING:
+    from fakeai_proxy.cassette.library import Library
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -77,7 +79,10 @@ class App:
             await asyncio.to_thread(warm_up)
         # Clients check certificates against their own clocks, so these dates are real ones.
         wall = SystemClock().wall
-        authority = Authority.open(self.config.data_dir / "ca", self.policy.intercepted, wall)
+        # Hosts that became known after the authority was made are no reason not to start.
+        authority = Authority.open(
+            self.config.data_dir / "ca", self.policy.intercepted, wall, self.config.intercept
+        )
         certificates = Certificates(authority, self.policy.intercepts, wall)
         proxy = self.config.upstream_proxy
         self._door = FrontDoor(
@@ -104,6 +109,8 @@ class App:
     def _open_library(self) -> Library | None:
         if self.config.miss is None and not self.config.records:
             return None
+        from fakeai_proxy.cassette.library import Library
+
         return Library.open(self.config, self.clock, record=self.config.records)
 
     def _parts(self) -> Parts:
@@ -114,13 +121,22 @@ class App:
             assert self.library is not None, "a mode that plays or records has its library"
             return self.library
 
-        return Parts(
-            synth=self._synth,
-            upstream=lambda: self.upstream,
-            miss=lambda: Miss(library(), base),
-            recorder=lambda source: Recorder(source, library(), self.clock, base),
-            player=lambda on_miss: Player(library(), on_miss, base),
-        )
+        def miss() -> Source:
+            from fakeai_proxy.sources.miss import Miss
+
+            return Miss(library(), base)
+
+        def recorder(source: Source) -> Source:
+            from fakeai_proxy.sources.recorder import Recorder
+
+            return Recorder(source, library(), self.clock, base)
+
+        def player(on_miss: Source) -> Source:
+            from fakeai_proxy.sources.recorded import Player
+
+            return Player(library(), on_miss, base)
+
+        return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
 
     def _synth(self) -> Source:
         return Synth(

@@ -15,7 +15,7 @@ from typing import Any, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fakeai_proxy.cassette.library import CassetteSettings
+from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.observe.log import LogSettings
 from fakeai_proxy.proxy.front_door import FrontDoorSettings

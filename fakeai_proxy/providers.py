@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 
@@ -112,17 +113,19 @@ def host_matches(host: str, pattern: str) -> bool:
 
 def provider_of(request: Request) -> Provider:
     """By the host it was meant for, else by its path; OpenAI's dialect where neither tells."""
-    if request.origin is not None:
-        host = request.origin.host
-        for provider in PROVIDERS:
-            if any(host_matches(host, pattern) for pattern in provider.hosts):
-                return provider
+    host = request.origin.host if request.origin is not None else ""
+    return _provider(host, request.path, request.header(b"anthropic-version") is not None)
+
+
+@lru_cache(maxsize=1024)
+def _provider(host: str, path: str, speaks_anthropic: bool) -> Provider:
     for provider in PROVIDERS:
-        if provider.path is not None and provider.path.match(request.path):
+        if host and any(host_matches(host, pattern) for pattern in provider.hosts):
             return provider
-    if request.header(b"anthropic-version") is not None:
-        return PROVIDERS[0]
-    return OPENAI
+    for provider in PROVIDERS:
+        if provider.path is not None and provider.path.match(path):
+            return provider
+    return PROVIDERS[0] if speaks_anthropic else OPENAI
 
 
 def credential(request: Request) -> str:

@@ -155,42 +155,52 @@ def decode(line: bytes) -> Record:
         raise CassetteError(f"not a record of a cassette: {error!r}") from None
 
 
-_RESPONSE, _BODY, _JSON_BODY = b',"response":{"status":', b',"body":{', b',"body":{"json":'
-_AFTER_BODY = b'}},"request":{"method":'
+_REPLY, _BODY, _JSON_BODY = b',"response":{"status":', b',"body":{', b',"body":{"json":'
+_REQUEST = b',"request":{"method":'
+_VALUE = json.JSONDecoder()
 
 
 def decode_reply(line: bytes) -> tuple[RecordedResponse, Extra] | None:
-    """The response and the view of a `close` whose reply is compact JSON, for a fraction of what
-    the whole record costs; None where the line is anything else or laid out in another way.
+    """The response and the view of a `close` without its request, which may be much longer; None
+    where the line is anything else or laid out in another way than `encode` does it.
 
-    Such a body stands in its line byte by byte. That its place was found is proven by what is
-    before, the response's other fields and the body itself each being whole JSON.
+    That the response's place was found is proven by what is before it being whole JSON.
     """
-    start = line.find(_RESPONSE)
-    front = line.find(_BODY, start)
-    body_at = front + len(_JSON_BODY)
-    if (
-        not line.startswith(b'{"kind":"close",')
-        or start < 0
-        or not line.startswith(_JSON_BODY, front)
-    ):
+    start = line.find(_REPLY)
+    if start < 0 or not line.startswith(b'{"kind":"close",'):
         return None
     try:
         about = orjson.loads(line[:start] + b"}")
-        fields = orjson.loads(line[start + len(_RESPONSE) - 10 : front] + b"}")
-        cuts = fields["cuts"]
-        end = body_at + sum(cuts)
-        body = line[body_at:end]
-        if "request" in about or not line.startswith(_AFTER_BODY, end):
+        if "request" in about:
             return None
-        orjson.loads(body)
-        response = RecordedResponse(
-            fields["status"], _unpairs(fields["headers"]), body, tuple(cuts),
-            tuple(fields["gaps_us"]), fields["head_us"], fields["end"], _unwire(fields["reason"]),
-        )  # fmt: skip
+        place = start + _REPLY.index(b"{")
+        response = _compact_reply(line, place)
+        if response is None:
+            fields, _ = _VALUE.raw_decode(line[place:].decode("utf-8"))
+            response = _response(fields)
         return response, about["view"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # the whole record says what is wrong with it, if anything is
+
+
+def _compact_reply(line: bytes, place: int) -> RecordedResponse | None:
+    """The response that begins at `place`, if its body is compact JSON: such a one stands in the
+    line byte by byte, as long as its cuts, and need not be written again. That these bytes are it
+    is proven by their being whole JSON. Raises ValueError and others."""
+    front = line.find(_BODY, place)
+    if not line.startswith(_JSON_BODY, front):
+        return None
+    fields = orjson.loads(line[place:front] + b"}")
+    body_at = front + len(_JSON_BODY)
+    end = body_at + sum(fields["cuts"])
+    if not line.startswith(b"}}" + _REQUEST, end):
+        return None
+    body = line[body_at:end]
+    orjson.loads(body)
+    return RecordedResponse(
+        fields["status"], _unpairs(fields["headers"]), body, tuple(fields["cuts"]),
+        tuple(fields["gaps_us"]), fields["head_us"], fields["end"], _unwire(fields["reason"]),
+    )  # fmt: skip
 
 
 # --- to text ---------------------------------------------------------------------------------

@@ -13,8 +13,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Sealer
 from fakeai_proxy.cassette.format import Head, Interaction, Open, decode, decode_reply
@@ -31,8 +29,9 @@ from fakeai_proxy.cassette.segments import (
     segments_of,
     torn_files,
 )
+from fakeai_proxy.cassette.settings import CassetteSettings, Durability
 from fakeai_proxy.cassette.view import view_of
-from fakeai_proxy.cassette.writer import Durability, Output, Times, Writer
+from fakeai_proxy.cassette.writer import Output, Times, Writer
 from fakeai_proxy.errors import CassetteError
 
 log = logging.getLogger("fakeai_proxy")
@@ -45,26 +44,6 @@ HELD_FILES_MAX = 64
 CURSORS_MAX = 262_144
 #: Recordings of one route that are looked at for the nearest ones.
 COMPARED_MAX = 50_000
-
-
-class CassetteSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cassette: tuple[Path, ...] = Field(
-        (Path("recordings.fcz"),),
-        min_length=1,
-        description="Where recordings are: a directory NAME.fcz, or a file NAME.jsonl or "
-        "NAME.jsonl.zst. The first is recorded into; all are replayed from.",
-    )
-    replay_interrupted: bool = Field(
-        False,
-        description="Replay recordings of interrupted replies too, cut off where they were.",
-    )
-    durability: Durability = Field(
-        "group",
-        description="When recordings are forced to the disk: with each one, in groups of 32 or 50 "
-        "ms, or when the operating system likes. Only a power cut makes the difference.",
-    )
 
 
 @dataclass(frozen=True, slots=True)

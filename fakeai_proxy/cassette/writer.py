@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import zstandard
 
@@ -33,11 +33,11 @@ from fakeai_proxy.cassette.segments import (
     single_blobs,
     sync_folder,
 )
+from fakeai_proxy.cassette.settings import Durability
 from fakeai_proxy.errors import CassetteError, FakeAIError
 
 log = logging.getLogger("fakeai_proxy")
 
-Durability = Literal["each", "group", "none"]
 #: A group is synced when it has so many records or its first is so old.
 GROUP_RECORDS = 32
 GROUP_S = 0.05

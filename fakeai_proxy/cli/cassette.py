@@ -24,8 +24,9 @@ from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
 from fakeai_proxy.cassette.frames import INTERRUPTED
 from fakeai_proxy.cassette.index import Entry, number_of
-from fakeai_proxy.cassette.library import CassetteSettings, Library
+from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.redaction import verify_secrets
+from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.cassette.view import plain_body
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.errors import CassetteError

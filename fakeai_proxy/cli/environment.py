@@ -88,7 +88,8 @@ def ca_dir(config: Config) -> Path:
 
 
 def open_authority(config: Config) -> Authority:
-    return Authority.open(ca_dir(config), Policy(config).intercepted, SystemClock().wall)
+    hosts = Policy(config).intercepted
+    return Authority.open(ca_dir(config), hosts, SystemClock().wall, config.intercept)
 
 
 def environment(config: Config, listening: str) -> dict[str, str]:

@@ -90,6 +90,17 @@ def upstream_loop(host: str) -> ApiError:
     )
 
 
+def authority_too_narrow(host: str) -> ApiError:
+    return ApiError(
+        502,
+        f"The certificate authority of this proxy is older than its support of {host} and may not "
+        "sign for it. Make a new one with `fakeai-proxy ca create`, and trust that.",
+        type="proxy_error",
+        code="authority_too_narrow",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def misdirected(host: str, tunnel: str) -> ApiError:
     return ApiError(
         421,

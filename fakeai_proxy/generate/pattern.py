@@ -15,8 +15,6 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-import jsonschema_rs
-
 from fakeai_proxy.generate.strict_schema import SchemaError
 
 CHARS_MAX = 20_000
@@ -67,6 +65,8 @@ class Pattern:
     """A compiled `pattern` of a JSON Schema. Raises SchemaError if it is no expression."""
 
     def __init__(self, pattern: str) -> None:
+        import jsonschema_rs
+
         self.pattern = pattern
         if len(pattern) > _PATTERN_CHARS_MAX:
             raise SchemaError((), f"'pattern' is longer than {_PATTERN_CHARS_MAX} characters.")

@@ -12,7 +12,6 @@ from collections import OrderedDict
 from random import Random
 from typing import Any
 
-import jsonschema_rs
 import orjson
 
 from fakeai_proxy.generate.numbers import number
@@ -50,6 +49,8 @@ class Schema:
         self._heights = self._measure()
         if self.height(self.root) > _HEIGHT_MAX:
             raise SchemaError((), "no finite value satisfies the schema.")
+        import jsonschema_rs  # 3 MB that most servers never need
+
         try:
             self._accepts = jsonschema_rs.Draft202012Validator(
                 self.root, validate_formats=True, retriever=_nothing_is_fetched

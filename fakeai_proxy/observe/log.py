@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
-from typing import Literal, TextIO
+from typing import Literal, NamedTuple, TextIO
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +24,8 @@ LogFormat = Literal["auto", "human", "json", "none"]
 
 #: Lines waiting for a slow reader; beyond it lines are dropped, counted and the count is logged.
 WAITING_MAX = 10_000
+#: How long lines are gathered before they are written together.
+GATHER_REAL_S = 0.05
 #: How long `close` waits for a reader that does not read.
 CLOSE_TIMEOUT_S = 2.0
 
@@ -39,8 +40,7 @@ class LogSettings(BaseModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """What is said about one exchange. `ttft_ms` is from arrival to the first byte, None when
     there was none."""
 
@@ -110,19 +110,24 @@ class AccessLog:
         self._json = log_format == "json"
         self._clock = clock
         self._epoch = clock.wall() - clock.now()
-        self._waiting: SimpleQueue[Line | None] = SimpleQueue()
+        self._waiting: deque[Line] = deque()
         self._dropped = 0
+        self._some = threading.Event()
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._write_all, name="access log", daemon=True)
         self._thread.start()
 
     def finished(self, exchange: Exchange) -> None:
-        if self._waiting.qsize() >= WAITING_MAX:
+        if len(self._waiting) >= WAITING_MAX:
             self._dropped += 1
-        else:
-            self._waiting.put(self._snapshot(exchange))
+            return
+        self._waiting.append(self._snapshot(exchange))
+        if not self._some.is_set():
+            self._some.set()
 
     def close(self) -> None:
-        self._waiting.put(None)
+        self._closed.set()
+        self._some.set()
         self._thread.join(CLOSE_TIMEOUT_S)
 
     def _snapshot(self, exchange: Exchange) -> Line:
@@ -143,16 +148,16 @@ class AccessLog:
         )
 
     def _write_all(self) -> None:
-        open_ = True
-        while open_:
-            batch = [self._waiting.get()]
-            while len(batch) < WAITING_MAX:
-                try:
-                    batch.append(self._waiting.get_nowait())
-                except Empty:
-                    break
-            open_ = batch[-1] is not None
-            text = "".join([self._format(line, self._colour) for line in batch if line])
+        waiting = self._waiting
+        last = False
+        while not last:
+            self._some.wait()
+            # Lines are written together: a thread that wakes for each of them costs the server more
+            # than what it writes.
+            last = self._closed.wait(GATHER_REAL_S)
+            self._some.clear()
+            batch = [waiting.popleft() for _ in range(len(waiting))]
+            text = "".join([self._format(line, self._colour) for line in batch])
             try:
                 self._stream.write(text + self._losses())
                 self._stream.flush()

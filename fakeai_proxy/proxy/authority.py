@@ -66,11 +66,18 @@ class Authority:
         self._networks = tuple(name for name in names if not isinstance(name, str))
 
     @classmethod
-    def open(cls, directory: Path, hosts: Iterable[str], wall: Callable[[], float]) -> Authority:
+    def open(
+        cls,
+        directory: Path,
+        hosts: Iterable[str],
+        wall: Callable[[], float],
+        required: Iterable[str] | None = None,
+    ) -> Authority:
         """The authority in `directory`, made there for `hosts` (NAME, *.SUFFIX or IP address) when
-        there is none. `wall` tells real time: clients check dates against theirs. Raises
-        ConfigError."""
+        there is none. One that exists must cover those `required`, all of them unless told
+        otherwise. `wall` tells real time: clients check dates against theirs. Raises ConfigError."""
         hosts = tuple(hosts)
+        required = hosts if required is None else tuple(required)
         path = directory / "authority.pem"
         try:
             if not path.exists():
@@ -80,7 +87,7 @@ class Authority:
             authority._publish_root()
         except OSError as error:
             raise ConfigError(_unusable(path, error.strerror or str(error))) from None
-        missing = [host for host in hosts if not authority.covers(host)]
+        missing = [host for host in required if not authority.covers(host)]
         if missing:
             raise ConfigError(
                 f"The certificate authority in {directory} may not sign for {', '.join(missing)}. "

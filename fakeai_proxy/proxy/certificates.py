@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from fakeai_proxy.errors import authority_too_narrow
 from fakeai_proxy.proxy.authority import CLOCK_SKEW, Authority
 from fakeai_proxy.proxy.policy import canonical_host
 
@@ -51,6 +52,11 @@ class Certificates:
         self._wall = wall
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._issuing = asyncio.Lock()
+
+    def require(self, host: str) -> None:
+        """Raises 502 for a host that the authority may not sign for."""
+        if not self._authority.covers(host):
+            raise authority_too_narrow(host)
 
     async def context(self, host: str) -> ssl.SSLContext:
         """The server context of a host, which is canonical and within the authority's constraints;

@@ -237,6 +237,7 @@ class FrontDoor:
             await linger(visit.sock, connect.refusal(error, keep_alive=False))
 
     async def _intercept(self, visit: _Visit, request: Connect) -> None:
+        self._certificates.require(request.host)
         async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
             await asyncio.get_running_loop().sock_sendall(visit.sock, connect.ESTABLISHED)
             first = await peek(visit.sock, 1)

@@ -28,6 +28,10 @@ _AUTHORITY = re.compile(r"(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>
 #: How long a client may pause within a request body.
 BODY_IDLE_REAL_S = 60.0
 
+_WORD = (1 << 64) - 1
+#: An odd number, so that no two serial numbers share an id (2^64 / golden ratio).
+_SPREAD = 0x9E3779B97F4A7C15
+
 #: Our own pages below /_fakeai/: path -> (status, content type, body).
 Local = Callable[[Request], tuple[int, bytes, bytes]]
 #: Carries a WebSocket to its upstream; raises ApiError before the upgrade.
@@ -51,15 +55,14 @@ class Gateway:
         self._local = local
         self._relay_websocket = relay_websocket
         self._clock = clock
-        self._dice = dice
         self._serial = 0
-        self._started = int(clock.wall() * 1000)
+        self._started = dice.number("instance", int(clock.wall() * 1000)) & _WORD
 
     async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
         client = HttpClient(raw)
         self._serial += 1
         exchange = Exchange(
-            id="req_" + self._dice.text_id("exchange", self._started, self._serial, length=32),
+            id=f"req_{self._started:016x}{self._serial * _SPREAD & _WORD:016x}",
             request=Request(raw.method, raw.raw_path, raw.raw_headers, _body(raw)),
             arrived_at=getattr(raw.protocol, "arrived_at", 0.0),
         )

@@ -42,7 +42,7 @@ class Connection(web.RequestHandler):
     """aiohttp's connection, which also knows when its last bytes arrived and whether it is the
     inside of a CONNECT tunnel."""
 
-    __slots__ = ("_waiting", "arrived_at", "now", "tunnel")
+    __slots__ = ("_held", "_waiting", "arrived_at", "now", "tunnel")
 
     def __init__(
         self,
@@ -56,12 +56,23 @@ class Connection(web.RequestHandler):
         self.tunnel = tunnel
         self.arrived_at = now()
         self._waiting = False
+        self._held = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         # The front door hands a socket over once its first bytes are there: they arrived when this
         # was made, some turns of the event loop before they are read. TLS has a handshake to go.
         self._waiting = transport.get_extra_info("sslcontext") is None
+
+    def pause_reading(self) -> None:
+        self._held = True
+        super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """aiohttp asks for this at each read of a body, and then parses and polls for nothing."""
+        if self._held:
+            self._held = False
+            super().resume_reading(resume_parser)
 
     def data_received(self, data: bytes) -> None:
         if self._waiting:

@@ -96,7 +96,9 @@ class Upstream:
         self._base = None if settings.upstream is None else URL(settings.upstream)
         proxy = settings.upstream_proxy
         self._proxy = None if proxy is None else URL(proxy.get_secret_value())
-        self._tls = tls_context(settings.upstream_ca)
+        # An authority of the user's is looked at early, because it may be wrong; the system's cost 4 MB
+        # and 20 ms that a server without live upstreams need not spend.
+        self._tls = tls_context(settings.upstream_ca) if settings.upstream_ca else None
         # Who we are, which no seed may make equal in two processes.
         self._instance = os.urandom(6).hex().encode()
         self._session: aiohttp.ClientSession | None = None
@@ -193,7 +195,7 @@ class Upstream:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,
-                    ssl=self._tls,
+                    ssl=self._tls or tls_context(None),
                     resolver=aiohttp.ThreadedResolver(),  # names mean what they mean to others here
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Heard
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.library import CassetteSettings, Library
+from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import raw_key
+from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.cassette.writer import Writer
 from fakeai_proxy.clock import SystemClock

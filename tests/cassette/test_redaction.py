@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from fakeai_proxy.cassette.draft import Draft, Heard
 from fakeai_proxy.cassette.format import Interaction, RecordedRequest
-from fakeai_proxy.cassette.library import CassetteSettings, Library
+from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.redaction import Redactor, credentials, echoes_of, verify_secrets
+from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.clock import SystemClock
 

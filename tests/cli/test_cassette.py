@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fakeai_proxy.cassette.draft import Draft, Heard
-from fakeai_proxy.cassette.library import CassetteSettings, Library
+from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.cli.cassette import cassette
 from fakeai_proxy.clock import SystemClock

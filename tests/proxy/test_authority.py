@@ -17,9 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fakeai_proxy.clock import SystemClock, VirtualClock
-from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.errors import ApiError, ConfigError
 from fakeai_proxy.proxy.authority import Authority
-from fakeai_proxy.proxy.certificates import issue
+from fakeai_proxy.proxy.certificates import Certificates, issue
 
 WALL = SystemClock().wall
 HOSTS = ("api.openai.com", "*.openai.azure.com", "203.0.113.7", "[2001:db8::1]")
@@ -82,6 +82,16 @@ def test_the_coverage_of_a_pattern(directory: Path) -> None:
         assert authority.covers(host), host
     for host in ("openai.com", "notapi.openai.co", "azure.com", "203.0.113.8", "::2", "com"):
         assert not authority.covers(host), host
+
+
+def test_an_authority_older_than_the_list_of_hosts_serves_what_it_covers(directory: Path) -> None:
+    Authority.open(directory, HOSTS, WALL)
+    again = Authority.open(directory, (*HOSTS, "llm.example"), WALL, required=HOSTS)
+    certificates = Certificates(again, lambda _: True, WALL)
+    certificates.require("api.openai.com")
+    with pytest.raises(ApiError) as caught:
+        certificates.require("llm.example")
+    assert "fakeai-proxy ca create" in caught.value.message
 
 
 def test_a_host_beyond_the_constraints_is_told_with_the_command(directory: Path) -> None:

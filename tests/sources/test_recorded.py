@@ -15,7 +15,8 @@ import pytest
 
 from fakeai_proxy.body import Body
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.library import CassetteSettings, Library
+from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.clock import SystemClock, VirtualClock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError, StreamCut, no_upstream
