@@ -85,7 +85,8 @@ class Config(
     @classmethod
     def _recordings_follow_the_data(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("data") and not values.get("cassette"):
-            return {**values, "cassette": (Path(values["data"]) / "recordings.fcz",)}
+            recordings = Path(values["data"]).expanduser() / "recordings.fcz"
+            return {**values, "cassette": (recordings,)}
         return values
 
     @model_validator(mode="after")
@@ -151,8 +152,10 @@ class Config(
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else ""
             message = first["msg"].removeprefix("Value error, ")
+            name = str(first["loc"][0]) if first["loc"] else ""
+            if not name:  # a rule about several settings begins with the one to change
+                name, _, message = message.partition(": ")
             raise ConfigError(f"{places.get(name, name)}: {message}") from None
 
 

@@ -43,7 +43,7 @@ class Banner:
             mode=config.mode,
             url=app.url,
             pid=os.getpid(),
-            profile=config.profile,
+            profile=config.profile if _is_timed_by_profile(config) else "",
             upstream=(config.upstream or "the host asked for") if config.is_live else "",
             cassette=[str(path) for path in config.cassette] if app.library else [],
             ca=str(ca_dir(config) / "root.pem"),
@@ -91,6 +91,12 @@ def _colourful(banner: Banner) -> None:
     for name, value in _rows(banner):
         shown = Text(value, style="bold" if name == "try" else "")
         console.print(Text.assemble((f"  {name:<9} ", "dim"), shown))
+
+
+def _is_timed_by_profile(config: Config) -> bool:
+    """Synthesized answers follow the profile, others only when told to; --timing none ends both."""
+    synthesizes = "synth" in (config.mode, config.miss)
+    return config.timing == "profile" or (config.timing == "recorded" and synthesizes)
 
 
 def _first_line(config: Config, url: str) -> str:

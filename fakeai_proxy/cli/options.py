@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _METAVARS: dict[object, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
+#: Where the type says less than people want to know.
+_VALUES = {
+    "listen": "HOST:PORT", "profile": "NAME|FILE|none", "upstream": "URL", "upstream_proxy": "URL",
+    "proxy_auth": "USER:PASSWORD", "cassette": "PATH", "intercept": "HOST", "allow_host": "HOST",
+    "model": "NAME",
+}  # fmt: skip
 
 
 def setting_options() -> list[click.Parameter]:
     """`--config` and one option for each setting."""
-    from pydantic import BaseModel
-
     from fakeai_proxy.config import Config
 
     config = click.Option(
@@ -36,10 +40,7 @@ def setting_options() -> list[click.Parameter]:
         help="Read settings from this TOML file. [env FAKEAI_PROXY_CONFIG]",
         metavar="FILE.toml",
     )
-    # The bases in their written order: the server's own settings first.
-    bases = [base for base in Config.__bases__ if issubclass(base, BaseModel)]
-    names = dict.fromkeys(name for base in bases for name in base.model_fields)
-    return [config, *(_option(name, Config.model_fields[name]) for name in names)]
+    return [config, *(_option(name, field) for name, field in Config.model_fields.items())]
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
@@ -51,9 +52,10 @@ def _option(name: str, field: FieldInfo) -> click.Option:
     if get_origin(kind) is Literal:
         arguments["type"] = click.Choice([str(choice) for choice in get_args(kind)])
     elif get_origin(kind) is tuple:
-        arguments |= {"multiple": True, "metavar": "TEXT[,TEXT...]"}
+        value = _VALUES.get(name, "TEXT")
+        arguments |= {"multiple": True, "metavar": f"{value}[,{value}...]"}
     else:
-        arguments["metavar"] = _METAVARS.get(kind, "TEXT")
+        arguments["metavar"] = _VALUES.get(name) or _METAVARS.get(kind, "TEXT")
     return click.Option([flag, name], **arguments)
 
 

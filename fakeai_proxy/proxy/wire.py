@@ -97,6 +97,7 @@ class Connection(web.RequestHandler):
         for body in bodies:
             if not body.is_eof():
                 body.set_exception(web.RequestPayloadError(_reason(fault.exc, fault.message)))
+                body.feed_eof()  # or aiohttp goes on reading after our answer, and logs what it finds
 
     def handle_error(
         self,

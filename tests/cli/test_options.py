@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -397,6 +398,7 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["--profile", "nosuch"], {}, "quick"),
         (["--listen", "nonsense:x"], {}, "HOST:PORT"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),
+        (["--on-miss", "pass"], {}, ": --on-miss: mode synth does not replay"),
         ([], {"FAKEAI_PROXY_SEED": "many"}, "FAKEAI_PROXY_SEED"),
         ([], {"FAKEAI_PROXY_PROFIL": "none"}, "FAKEAI_PROXY_PROFILE"),
     ],
@@ -424,3 +426,16 @@ def test_help_shows_every_flag_with_its_environment_name(run: Run) -> None:
     for name in Config.model_fields:
         assert f"--{name.replace('_', '-')} " in text
         assert f"FAKEAI_PROXY_{name.upper()}]" in text
+
+
+def test_help_begins_with_what_a_beginner_needs(run: Run) -> None:
+    options = run("--help").stdout.partition("Options:\n")[2]
+    flags = re.findall(r"^  (--[a-z-]+)", options, re.M)
+    assert flags[:2] == ["--config", "--mode"]
+    assert flags[2:-2] == ["--" + name.replace("_", "-") for name in Config.model_fields][1:]
+
+
+def test_recordings_go_into_the_same_folder_of_the_home_as_the_rest() -> None:
+    config = Config.load(flags={"data": "~/kept", "mode": "record"})
+    assert config.cassette == (config.data_dir / "recordings.fcz",)
+    assert config.data_dir.is_absolute()

@@ -35,6 +35,24 @@ def test_a_forwarding_mode_is_tried_through_the_environment(program: Start, tmp_
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "profile"),
+    [
+        (["--mode", "synth"], "quick"),
+        (["--mode", "hybrid"], "quick"),
+        (["--mode", "pass"], ""),
+        (["--mode", "pass", "--timing", "profile"], "quick"),
+        (["--mode", "synth", "--timing", "none"], ""),
+    ],
+)
+def test_it_names_a_profile_only_where_one_sets_the_pace(
+    arguments: list[str], profile: str, program: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    started = program(*arguments, "--cassette", str(tmp_path / "empty.jsonl"))
+    assert started.ready["profile"] == profile
+
+
 def test_the_way_in_that_it_names_works_in_a_shell(program: Start, environ: dict[str, str]) -> None:
     ready = program("--mode", "pass").ready
     command = f"{sys.executable} -m fakeai_proxy"

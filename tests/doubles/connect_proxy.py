@@ -6,46 +6,23 @@ import asyncio
 import base64
 import ssl
 from contextlib import suppress
-from typing import Self
+
+from tests.doubles.stream_server import StreamServer
 
 
-class ConnectProxy:
+class ConnectProxy(StreamServer):
     """`async with ConnectProxy(credentials="user:pass") as proxy`; `proxy.heads` is what was asked."""
 
     def __init__(self, credentials: str | None = None, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
         self._expected = (
             b"Basic " + base64.b64encode(credentials.encode()) if credentials is not None else None
         )
-        self._tls = tls
-        self._connections: set[asyncio.Task[None]] = set()
         self.heads: list[bytes] = []
-        self.port = 0
 
     def url(self, credentials: str = "") -> str:
         userinfo = f"{credentials}@" if credentials else ""
         return f"{'http' if self._tls is None else 'https'}://{userinfo}127.0.0.1:{self.port}"
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *failure: object) -> None:
-        self._server.close()
-        for task in list(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-                await self._serve(reader, writer)
-        finally:
-            self._connections.discard(task)
-            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

@@ -20,7 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Self
+
+from tests.doubles.stream_server import StreamServer
 
 Header = tuple[bytes, bytes]
 
@@ -121,16 +122,13 @@ class Seen:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
-class FakeUpstream:
+class FakeUpstream(StreamServer):
     def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
-        self._tls = tls
+        super().__init__(tls)
         self._host = host
         self._answers: dict[tuple[str, str], list[Answer]] = {}
-        self._connections: set[asyncio.Task[None]] = set()
         self._arrivals = asyncio.Condition()
         self.requests: list[Seen] = []
-        self.connections = 0
-        self.port = 0
 
     @property
     def url(self) -> str:
@@ -146,35 +144,13 @@ class FakeUpstream:
             await self._arrivals.wait_for(lambda: len(self.requests) > index)
         return self.requests[index]
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(
-            self._connected, "127.0.0.1", 0, ssl=self._tls, limit=1 << 20
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *failure: object) -> None:
-        self._server.close()
-        for task in list(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        self.connections += 1
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = self.connections
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-                ahead = b""
-                while (ahead := await self._serve(reader, writer, number, ahead)) is not None:
-                    pass
-        finally:
-            self._connections.discard(task)
-            writer.close()
+        ahead: bytes | None = b""
+        while ahead is not None:
+            ahead = await self._answer_one(reader, writer, number, ahead)
 
-    async def _serve(
+    async def _answer_one(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, ahead: bytes
     ) -> bytes | None:
         """One request and its answer; bytes of the next one, or None at the end."""

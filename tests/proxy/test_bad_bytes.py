@@ -38,13 +38,14 @@ async def answer(app: App, head: bytes, rest: bytes = b"") -> tuple[bytes, str]:
 @pytest.mark.parametrize("sent_before", [b"", b"1\r\n{\r\n"])
 @pytest.mark.parametrize("garbage", [b"zz\r\n{}\r\n", b"-3\r\nabc\r\n", b"fffffffffffffffff\r\n"])
 async def test_a_malformed_chunk_ends_a_body_at_once(
-    serve: Serve, sent_before: bytes, garbage: bytes
+    serve: Serve, sent_before: bytes, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = await serve()
     head = CHUNKED + b"Expect: 100-continue\r\n\r\n"
     status, message = await answer(app, head, sent_before + garbage)
     assert status == b"HTTP/1.1 400 Bad Request"
     assert message.startswith("Bad request: the body is broken off (")
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
