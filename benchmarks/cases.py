@@ -82,7 +82,7 @@ def _compare_json(
     late = Measure(case, "p99 latency, ms")
     with yardstick("json", "--reply", reply) as bare:
         for _ in bench.rounds:
-            how = ("--distinct", questions, "--seconds", bench.take(2, 1), "--warm-up", 0.5)
+            how = ("--distinct", questions, "--seconds", bench.take(2, 1), "--warm-up", 1.5)
             theirs, ours = _load(bare, *how), _load(server, *how)
             rate.add(1e6 / ours["server_us"], 1e6 / theirs["server_us"])
             wall.add(ours["per_s"], theirs["per_s"])
