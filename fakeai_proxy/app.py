@@ -67,6 +67,7 @@ class App:
             self.policy,
             self._local,
             self._relay_websocket,
+            self._is_own,
             self.clock,
             self.dice,
         )
@@ -158,6 +159,9 @@ class App:
             max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX,
         )
+
+    def _is_own(self, host: str, port: int) -> bool:
+        return self._door.is_own(host, port)
 
     def _local(self, request: Request) -> tuple[int, bytes, bytes]:
         if request.path != "/_fakeai/health":

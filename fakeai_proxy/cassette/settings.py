@@ -6,7 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+#: A directory, a file, and a file that is compressed.
+FORMS = (".fcz", ".jsonl", ".jsonl.zst")
 
 Durability = Literal["each", "group", "none"]
 
@@ -20,6 +23,15 @@ class CassetteSettings(BaseModel):
         description="Where recordings are: a directory NAME.fcz, or a file NAME.jsonl or "
         "NAME.jsonl.zst. The first is recorded into; all are replayed from.",
     )
+
+    @field_validator("cassette")
+    @classmethod
+    def _known_forms(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        for path in paths:
+            if not path.name.endswith(FORMS):
+                raise ValueError(f"{path} ends in none of {', '.join(FORMS)}")
+        return paths
+
     replay_interrupted: bool = Field(
         False,
         description="Replay recordings of interrupted replies too, cut off where they were.",

@@ -120,7 +120,9 @@ def verify(path: Path, secrets: bool) -> None:
         click.echo(finding)
     looked_for = " and no secrets" if secrets else ""
     if findings:
-        click.echo(f"{checked} interactions, {len(findings)} findings")
+        click.echo(
+            f"{checked} interactions, {len(findings)} {'finding' if len(findings) == 1 else 'findings'}"
+        )
         raise SystemExit(1)
     click.echo(f"{checked} interactions, no damage{looked_for}")
 

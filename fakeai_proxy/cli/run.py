@@ -18,7 +18,6 @@ from fakeai_proxy.cli.environment import environment
 from fakeai_proxy.cli.options import load, with_settings
 from fakeai_proxy.cli.serve import Interrupts, run_loop, start
 from fakeai_proxy.config import Config
-from fakeai_proxy.sources import LIVE_ON, PLAYING
 
 #: SDKs refuse to start without a key; where nothing is forwarded, any will do.
 PLACEHOLDER = "sk-fakeai-placeholder"
@@ -42,7 +41,8 @@ def run(ctx: click.Context, /, command: tuple[str, ...], **_: object) -> int:
     with its exit status.
 
     Takes a free port unless --listen is given. Where nothing is forwarded to a live API, missing
-    API keys are filled in. The access log goes to stderr, if --log-format asks for one.
+    API keys are filled in; with --upstream, OPENAI_BASE_URL is, if it is not set. The access log
+    goes to stderr, if --log-format asks for one.
     """
     config = load(ctx)
     if "listen" not in config.model_fields_set:
@@ -58,7 +58,7 @@ def run(ctx: click.Context, /, command: tuple[str, ...], **_: object) -> int:
 async def _run(config: Config, program: str, command: tuple[str, ...]) -> int:
     app, close_log = await start(config, sys.stderr)
     try:
-        environ = child_environment(config, environment(config, app.url), os.environ)
+        environ = child_environment(config, app.url, os.environ)
         interrupts = Interrupts(
             tuple(getattr(signal, name) for name in _FORWARDED if hasattr(signal, name))
         )
@@ -77,18 +77,12 @@ async def _run(config: Config, program: str, command: tuple[str, ...]) -> int:
         close_log()
 
 
-def child_environment(
-    config: Config, proxy: Mapping[str, str], environ: Mapping[str, str]
-) -> dict[str, str]:
-    keys = {} if asks_live(config) else dict.fromkeys(KEYS, PLACEHOLDER)
-    return {**keys, **environ, **proxy}
-
-
-def asks_live(config: Config) -> bool:
-    """Whether a request can reach a real API."""
-    if config.mode in PLAYING:
-        return (getattr(config, "on_miss", None) or PLAYING[config.mode]) in LIVE_ON
-    return config.mode in LIVE_ON
+def child_environment(config: Config, url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    missing = {} if config.is_live else dict.fromkeys(KEYS, PLACEHOLDER)
+    if config.upstream is not None:
+        # Through HTTPS_PROXY a request goes to the host that it names, which is not this one.
+        missing["OPENAI_BASE_URL"] = f"{url}/v1"
+    return {**missing, **environ, **environment(config, url)}
 
 
 async def _forward(interrupts: Interrupts, child: asyncio.subprocess.Process) -> None:

@@ -21,8 +21,9 @@ from fakeai_proxy.observe.log import AccessLog, chosen
 
 Result = TypeVar("Result")
 
-#: New containers between two looks at the youngest of them.
-GC_THRESHOLD = 50_000
+#: New containers between two looks at the youngest, and how many of these come between two looks at
+#: the next older ones, twice.
+GC_THRESHOLDS = (1_000, 2_000, 100)
 
 #: The status when a second signal ends the process before the drain has.
 CUT_SHORT = 130
@@ -67,13 +68,16 @@ async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], N
 
 
 def settle_memory() -> None:
-    """What is loaded by now stays for good: the collector need not look at it again, and what comes
-    and goes with requests is freed without it. A full collection would stop every stream at once."""
+    """What is loaded by now stays for good: the collector need not look at it again.
+
+    What comes and goes with requests is freed without the collector, so its looks at older objects,
+    each of which stops every stream at once (10 ms with a thousand of them), are made rare.
+    """
     gc.collect()
     with suppress(AttributeError, OSError):  # the C library of most Linux systems
         ctypes.CDLL(None).malloc_trim(0)
     gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, 50, 100)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 class Interrupts:

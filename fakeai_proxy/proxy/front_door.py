@@ -93,6 +93,14 @@ class FrontDoor:
         """Where it listens; ports are real."""
         return self._addresses
 
+    def is_own(self, host: str, port: int) -> bool:
+        """Whether this is where we listen ourselves; names but `localhost` are not looked up."""
+        hosts = ("127.0.0.1", "::1") if host == "localhost" else (host,)
+        try:
+            return any(is_own(self._addresses, own, port) for own in hosts)
+        except ValueError:  # a name
+            return False
+
     async def open(self) -> None:
         """Listen. Raises ConfigError."""
         exposed = [address for address in self._listen if not is_loopback(address.host)]

@@ -22,7 +22,7 @@ from fakeai_proxy.proxy.wire import Connection, HttpClient, Sent
 
 log = logging.getLogger("fakeai_proxy")
 
-_ABSOLUTE = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<target>/.*)?", re.I)
+_ABSOLUTE = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<target>[/?].*)?", re.I)
 _AUTHORITY = re.compile(r"(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
 
 #: How long a client may pause within a request body.
@@ -46,14 +46,17 @@ class Gateway:
         policy: Policy,
         local: Local,
         relay_websocket: RelayWebSocket,
+        is_own: Callable[[str, int], bool],
         clock: Clock,
         dice: Dice,
     ) -> None:
+        """`is_own` tells whether a host and port are where we listen ourselves."""
         self._pipeline = pipeline
         self._passthrough = passthrough
         self._policy = policy
         self._local = local
         self._relay_websocket = relay_websocket
+        self._is_own = is_own
         self._clock = clock
         self._serial = 0
         self._started = dice.number("instance", int(clock.wall() * 1000)) & _WORD
@@ -102,6 +105,9 @@ class Gateway:
     def _forward(self, request: Request) -> Pipeline:
         """The pipeline for a request in absolute form. Raises 403 and 407."""
         assert request.origin is not None
+        if self._is_own(request.origin.host, request.origin.port):
+            request.origin = None  # a base URL, spelled out in full
+            return self._pipeline
         if not self._policy.admits(request.header(b"proxy-authorization")):
             raise errors.proxy_credentials_required()
         verdict = self._policy.verdict(request.origin.host, request.origin.port)
@@ -137,7 +143,8 @@ def locate(request: Request, tunnel: Origin | None) -> None:
     absolute = _ABSOLUTE.fullmatch(request.target)
     if absolute is not None:
         request.origin = parse_authority(absolute["authority"], absolute["scheme"].lower())
-        request.target = absolute["target"] or "/"
+        target = absolute["target"] or "/"
+        request.target = target if target.startswith("/") else "/" + target
     elif not request.target.startswith("/") and request.target != "*":
         raise errors.bad_request("Bad request: the target must be a path or an absolute URL.")
     if tunnel is None:

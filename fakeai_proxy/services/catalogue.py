@@ -21,9 +21,7 @@ FINE_TUNED = "ft:"
 class CatalogueSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: tuple[str, ...] = Field(
-        (), description="Serve this name too, like a chat model; may be repeated."
-    )
+    model: tuple[str, ...] = Field((), description="Serve this name too, like a chat model.")
     any_model: bool = Field(False, description="Serve whatever model name is asked for.")
 
 

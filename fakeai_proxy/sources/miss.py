@@ -68,8 +68,9 @@ class Miss:
             best = near[0]
             differences = best["differences"]
             assert isinstance(differences, list)
-            said = "; ".join(differences[:_SAID]) or "nothing that can be named"
-            sentences.append(f"Nearest: {best['id']} ({best['request']}), which differs in {said}.")
+            named = f"Nearest: {best['id']} ({best['request']})"
+            said = "; ".join(differences[:_SAID])
+            sentences.append(f"{named}, which differs in {said}." if said else f"{named}.")
             if len(near) > 1:
                 others = ", ".join(f"{other['id']} ({other['request']})" for other in near[1:])
                 sentences.append(f"Then: {others}.")

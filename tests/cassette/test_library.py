@@ -312,11 +312,18 @@ def test_a_record_written_by_hand_needs_no_keys(tmp_path: Path) -> None:
 
 
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
+    folder = tmp_path / "mine.fcz"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
     for record in (False, True):
         with pytest.raises(CassetteError, match="no cassette"):
-            opened(tmp_path, record=record)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["notes.txt"]
+            opened(folder, record=record)
+    assert [entry.name for entry in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_name_that_tells_no_form_is_refused_before_anything_is_made() -> None:
+    with pytest.raises(ValueError, match=r"\.fcz, \.jsonl, \.jsonl\.zst"):
+        CassetteSettings(cassette=(Path("notes.txt"),))
 
 
 def test_version_1_is_read_for_ever() -> None:
@@ -336,7 +343,7 @@ def test_version_1_is_read_for_ever() -> None:
 
 @pytest.mark.parametrize(
     ("name", "data"),
-    [("c.txt", b""), ("c.jsonl", b"{}\n{}\n"), ("c.jsonl.zst", b"no zstd"), ("absent.fcz", None)],
+    [("c.jsonl", b"{}\n{}\n"), ("c.jsonl.zst", b"no zstd"), ("absent.fcz", None)],
 )
 def test_what_is_no_cassette_is_refused(tmp_path: Path, name: str, data: bytes | None) -> None:
     if data is not None:

@@ -397,6 +397,8 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["docter"], {}, "doctor"),
         (["--profile", "nosuch"], {}, "quick"),
         (["--listen", "nonsense:x"], {}, "HOST:PORT"),
+        (["--mode", "record", "--cassette", "notes.txt"], {}, ".fcz, .jsonl, .jsonl.zst"),
+        (["--on-miss", "pass"], {}, "replay, auto, hybrid"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),
         (["--on-miss", "pass"], {}, ": --on-miss: mode synth does not replay"),
         ([], {"FAKEAI_PROXY_SEED": "many"}, "FAKEAI_PROXY_SEED"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fakeai_proxy.cli.run import asks_live, child_environment
+from fakeai_proxy.cli.run import child_environment
 from fakeai_proxy.config import Config
 from tests.cli.conftest import Program, Run, Start
 
@@ -63,10 +63,20 @@ def test_keys_are_filled_in_only_where_nothing_is_forwarded(run: Run) -> None:
     [("synth", False), ("replay", False), ("hybrid", False), ("auto", True), ("record", True),
      ("pass", True)],
 )  # fmt: skip
-def test_a_mode_that_forwards_gets_no_made_up_key(mode: str, live: bool) -> None:
-    config = Config.load(flags={"mode": mode})
-    assert asks_live(config) is live
-    assert ("OPENAI_API_KEY" in child_environment(config, {}, {})) is not live
+def test_a_mode_that_forwards_gets_no_made_up_key(mode: str, live: bool, tmp_path: Path) -> None:
+    config = Config.load(flags={"mode": mode, "data": tmp_path})
+    assert config.is_live is live
+    environ = child_environment(config, "http://127.0.0.1:8000", {})
+    assert ("OPENAI_API_KEY" in environ) is not live
+    assert "OPENAI_BASE_URL" not in environ
+
+
+def test_with_an_upstream_the_sdk_is_led_to_it_unless_it_has_an_address(tmp_path: Path) -> None:
+    config = Config.load(flags={"mode": "pass", "upstream": "http://127.0.0.1:9", "data": tmp_path})
+    url = "http://127.0.0.1:8000"
+    assert child_environment(config, url, {})["OPENAI_BASE_URL"] == f"{url}/v1"
+    mine = {"OPENAI_BASE_URL": "http://elsewhere"}
+    assert child_environment(config, url, mine)["OPENAI_BASE_URL"] == "http://elsewhere"
 
 
 @pytest.mark.parametrize("status", [0, 3, 255])

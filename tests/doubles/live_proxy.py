@@ -75,6 +75,7 @@ async def live_proxy(
         Policy(policy or PolicySettings()),
         lambda request: (200, b"application/json", b"{}"),
         relay,
+        lambda host, port: False,
         clock,
         dice,
     )
