@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from processes import CLIENT_CPU, Server, client, product, resident_mb, yardstic
 from table import Measure, at_least, at_most, ratio_from, ratio_to, within
 
 TTFT_MS, ITL_MS = 200, 20
+#: After it listens, a server still gives back what only its start needed.
+SETTLED_S = 0.5
 CASSETTE_INTERACTIONS = 10_000
 
 _STEADY = f"""\
@@ -226,6 +229,7 @@ def start(bench: Bench) -> list[Measure]:
     for _ in range(int(bench.take(5, 3))):
         with product(*options) as server:
             listening.add(server.start_s * 1e3)
+            time.sleep(SETTLED_S)
             resident.add(resident_mb(server.pid))
     everything = ("--distinct", requests, "--seconds", sys.maxsize)
     with product(*options) as server:

@@ -14,7 +14,7 @@ _ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _LETTERS = bytes([_ALPHABET[byte % 62] for byte in range(256)])
 #: What one digest can give.
 _DIGEST_BYTES_MAX = 64
-_SEEN_MAX = 16_384
+_SEEN_MAX = 2_048
 
 
 class Dice:

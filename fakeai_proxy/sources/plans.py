@@ -9,7 +9,7 @@ from collections import OrderedDict
 from fakeai_proxy.services.operation import Plan
 
 #: Tokens, of prompts and answers, of all plans that are kept; about 16 bytes each.
-TOKENS_MAX = 262_144
+TOKENS_MAX = 131_072
 
 
 class Plans:
