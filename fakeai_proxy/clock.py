@@ -51,7 +51,7 @@ class Clock(Protocol):
 class SystemClock:
     """Real time, times `rate`."""
 
-    spacing_s = 0.0002
+    spacing_s = 0.0001
 
     def __init__(self, rate: float = 1.0) -> None:
         self.rate = rate

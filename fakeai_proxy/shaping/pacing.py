@@ -269,11 +269,8 @@ class Pacing:
             return [arrived + (chunk.age_s or 0.0) / speed for chunk in chunks]
         if self._gaps is None:
             return None
-        dues, tokens, offset_s = [], 0, self._gaps.offset_s
-        for chunk in chunks:
-            tokens += chunk.tokens
-            dues.append(arrived + offset_s(tokens) / speed)
-        return dues
+        offsets = self._gaps.offsets_s([chunk.tokens for chunk in chunks])
+        return [arrived + offset_s / speed for offset_s in offsets]
 
     async def _burst(self, frames: list[bytes], client: Client) -> None:
         sink = client.sink
