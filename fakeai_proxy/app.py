@@ -148,11 +148,12 @@ class App:
             self.dice,
         )
 
-    def _connection(self, tunnel: Origin | None) -> Connection:
+    def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:
         return Connection(
             self._server,
             self.clock.now,
             tunnel,
+            self.clock.ago(waiting_s),
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=KEEP_ALIVE_REAL_S,

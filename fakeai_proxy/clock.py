@@ -37,6 +37,9 @@ class Clock(Protocol):
     def now(self) -> float:
         """Seconds since the clock was made."""
 
+    def ago(self, real_s: float) -> float:
+        """The instant so many real seconds before `now`."""
+
     def wall(self) -> float:
         """Seconds since the Unix epoch, for dates in bodies and headers."""
 
@@ -60,6 +63,9 @@ class SystemClock:
 
     def now(self) -> float:
         return (time.monotonic() - self._zero) * self.rate
+
+    def ago(self, real_s: float) -> float:
+        return self.now() - real_s * self.rate
 
     def wall(self) -> float:
         return self._epoch + self.now()
@@ -104,6 +110,9 @@ class VirtualClock:
 
     def now(self) -> float:
         return self._now
+
+    def ago(self, real_s: float) -> float:
+        return self._now  # real time does not pass here
 
     def wall(self) -> float:
         return self._epoch + self._now
@@ -252,6 +261,11 @@ class _LoopTimer:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+
+def age_s(epoch_ns: int) -> float:
+    """How long ago an instant of the system's clock was, in real seconds; 0 for one to come."""
+    return max(0.0, (time.time_ns() - epoch_ns) / 1e9)
 
 
 async def turn() -> None:

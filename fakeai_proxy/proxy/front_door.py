@@ -23,7 +23,7 @@ from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.connect import Connect
 from fakeai_proxy.proxy.listening import Address, bind, is_loopback, is_own, parse_listen
 from fakeai_proxy.proxy.policy import Policy, Verdict
-from fakeai_proxy.proxy.sniffing import linger, peek, peek_method, read_head
+from fakeai_proxy.proxy.sniffing import linger, peek, peek_method, read_head, waiting_s
 from fakeai_proxy.proxy.tunnel import End, Tunnel, UpstreamProxy, dial
 
 log = logging.getLogger("fakeai_proxy")
@@ -66,12 +66,13 @@ class FrontDoor:
         settings: FrontDoorSettings,
         policy: Policy,
         certificates: Certificates,
-        connection: Callable[[Origin | None], asyncio.Protocol],
+        connection: Callable[[Origin | None, float], asyncio.Protocol],
         upstream_proxy: str | None = None,
         upstream_tls: ssl.SSLContext | None = None,
     ) -> None:
         """`connection` makes the protocol that serves HTTP, given the origin that a tunnel was
-        opened to. `upstream_tls` verifies an upstream proxy of https://. Raises ConfigError."""
+        opened to and for how many seconds the first bytes have been here. `upstream_tls` verifies
+        an upstream proxy of https://. Raises ConfigError."""
         self._settings = settings
         self._listen = parse_listen(settings.listen)
         self._policy = policy
@@ -157,9 +158,8 @@ class FrontDoor:
                 return
             sock.setblocking(False)
             self._sockets.append(sock)
-            # What has come with the connection and can only be plain HTTP needs no welcome; its
-            # protocol is made at once, because that is what stamps its arrival.
-            plain = self._connection(None) if _begins_plain(sock) else None
+            # What has come with the connection and can only be plain HTTP needs no welcome.
+            plain = self._connection(None, waiting_s(sock)) if _begins_plain(sock) else None
             task = asyncio.get_running_loop().create_task(self._serve(sock, plain))
             self._tasks.add(task)
             task.add_done_callback(self._served)
@@ -288,7 +288,7 @@ class FrontDoor:
         """From here on the transport owns the socket, and closes it whatever happens."""
         visit.handed_over = True
         await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: self._connection(origin),
+            lambda: self._connection(origin, 0.0 if context else waiting_s(visit.sock)),
             visit.sock,
             ssl=context,
             ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT_REAL_S if context else None,

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.proxy.sniffing import STAMPS
 
 #: Connections that the kernel completes before we accept them.
 BACKLOG = 4096
@@ -67,6 +68,8 @@ def bind(address: Address) -> list[socket.socket]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if STAMPS is not None:
+                listener.setsockopt(socket.SOL_SOCKET, STAMPS, 1)
             listener.bind((sockaddr[0], port, *sockaddr[2:]))
             listener.listen(BACKLOG)
             port = listener.getsockname()[1]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
+import sys
 from contextlib import suppress
 
+from fakeai_proxy.clock import age_s
 from fakeai_proxy.errors import bad_request
 from fakeai_proxy.proxy.connect import head_length
 
@@ -13,6 +16,11 @@ from fakeai_proxy.proxy.connect import head_length
 #: over unread bytes resets the connection, and the client would never see the refusal.
 LINGER_BYTES = 256 * 1024
 LINGER_REAL_S = 2.0
+
+#: SO_TIMESTAMPNS, which Python has no name for; set on a listening socket, connections inherit it.
+STAMPS: int | None = 35 if sys.platform == "linux" else None
+_STAMP = struct.Struct("@ll")  # a timespec
+_STAMP_SPACE = socket.CMSG_SPACE(_STAMP.size) if STAMPS else 0
 
 _PIECE_BYTES = 16 * 1024
 
@@ -60,6 +68,22 @@ async def read_head(sock: socket.socket, limit_bytes: int) -> bytes:
             raise bad_request(f"Bad request: the head is longer than {limit_bytes} bytes.")
         if length:
             return bytes(head)
+
+
+def waiting_s(sock: socket.socket) -> float:
+    """For how long the first bytes in the socket have been here, by the kernel's own stamp: a busy
+    event loop sees them late. 0 where the system does not tell."""
+    if STAMPS is None:
+        return 0.0
+    try:
+        _, told, _, _ = sock.recvmsg(1, _STAMP_SPACE, socket.MSG_PEEK)
+    except OSError:
+        return 0.0
+    for level, kind, data in told:
+        if (level, kind) == (socket.SOL_SOCKET, STAMPS) and len(data) == _STAMP.size:
+            seconds, nanoseconds = _STAMP.unpack(data)
+            return age_s(seconds * 1_000_000_000 + nanoseconds)
+    return 0.0
 
 
 async def linger(sock: socket.socket, last_words: bytes) -> None:

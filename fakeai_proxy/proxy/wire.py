@@ -40,7 +40,7 @@ _SAYINGS = {
 
 class Connection(web.RequestHandler):
     """aiohttp's connection, which also knows when its last bytes arrived and whether it is the
-    inside of a CONNECT tunnel."""
+    inside of a CONNECT tunnel. `seen_at` is when the first bytes of the connection arrived."""
 
     __slots__ = ("_held", "_waiting", "arrived_at", "now", "tunnel")
 
@@ -49,12 +49,13 @@ class Connection(web.RequestHandler):
         server: web.Server,
         now: Callable[[], float],
         tunnel: Origin | None = None,
+        seen_at: float | None = None,
         **settings: object,
     ) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **settings)  # type: ignore[arg-type]
         self.now = now
         self.tunnel = tunnel
-        self.arrived_at = now()
+        self.arrived_at = now() if seen_at is None else seen_at
         self._waiting = False
         self._held = False
 

@@ -22,6 +22,7 @@ from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.exchange import Origin
 from fakeai_proxy.proxy.front_door import FrontDoor, FrontDoorSettings
 from fakeai_proxy.proxy.policy import Policy, PolicySettings
+from fakeai_proxy.proxy.sniffing import STAMPS, waiting_s
 from tests.proxy.conftest import OpenDoor
 from tests.proxy.doors import Door, connect_head, get, read_all, read_head
 
@@ -330,7 +331,7 @@ class TestListening:
         assert open_door(listen="0").front.addresses[0].host == "127.0.0.1"
 
     def start(self, door: Door, listen: str, allow_host: tuple[str, ...] = ()) -> None:
-        def never(origin: Origin | None) -> Any:
+        def never(origin: Origin | None, waiting_s: float) -> Any:
             raise AssertionError("nobody comes")
 
         policy = Policy(PolicySettings(allow_host=allow_host))
@@ -402,3 +403,20 @@ class TestLimits:
                 assert read_all(sock) == b""
         with pytest.raises(ConnectionRefusedError):
             door.dial()
+
+
+class TestArrival:
+    def test_a_request_arrived_when_the_kernel_had_it(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            if STAMPS is None:
+                pytest.skip("this system does not stamp what arrives")
+            listener.setsockopt(socket.SOL_SOCKET, STAMPS, 1)
+            with socket.create_connection(listener.getsockname()) as client:
+                served, _ = listener.accept()
+                with served:
+                    client.sendall(b"GET")
+                    assert served.recv(1, socket.MSG_PEEK) == b"G"
+                    first = waiting_s(served)
+                    later = waiting_s(served)
+                    assert 0 < first <= later < 30
+                    assert served.recv(3) == b"GET"  # nothing was taken
