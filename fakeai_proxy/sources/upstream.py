@@ -30,6 +30,8 @@ from fakeai_proxy.sources.unreachable import api_error
 HOPS = b"x-fakeai-proxy-hops"
 #: Request headers that concern the way to us: the gateway has answered `Expect` already.
 _ANSWERED = frozenset((b"expect", HOPS))
+#: Headers that are said to us (sessions), not to the upstream.
+_OURS = b"x-fakeai-"
 _HEAD_BYTES_MAX = 1 << 18
 _HEADERS_MAX = 1_000
 _HANDSHAKE: Headers = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
@@ -169,7 +171,7 @@ class Upstream:
         kept = tuple(
             (name, destination.host_header(value) if name.lower() == b"host" else value)
             for name, value in end_to_end(request.headers)
-            if name.lower() not in _ANSWERED
+            if name.lower() not in _ANSWERED and not name.lower().startswith(_OURS)
         )
         if header(kept, b"host") is None:
             kept = ((b"Host", destination.authority.encode()), *kept)

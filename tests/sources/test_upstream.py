@@ -513,8 +513,10 @@ async def test_hops_of_other_proxies_are_kept() -> None:
     async with FakeUpstream() as up, live_proxy(upstream=up.url) as proxy:
         up.on("GET", "*", json_reply({}))
         await proxy.exchange(
-            b"GET / HTTP/1.1\r\nHost: x\r\n%b: other\r\nConnection: close\r\n\r\n" % HOPS
+            b"GET / HTTP/1.1\r\nHost: x\r\n%b: other\r\nX-Fakeai-Session: mine\r\n"
+            b"Connection: close\r\n\r\n" % HOPS
         )
+        assert up.requests[0].header(b"x-fakeai-session") is None  # said to us
         hops = up.requests[0].header(HOPS)
         assert hops is not None
         assert hops.startswith(b"other, ")
