@@ -164,7 +164,7 @@ class VirtualClock:
         while self._alarms:
             seen = self._activity
             for _ in range(self.IDLE_TURNS):
-                await asyncio.sleep(0)  # noqa: TID251 - gives the loop a turn, waits for no time
+                await turn()
                 if self._activity != seen or self._held:
                     break
             else:
@@ -270,4 +270,4 @@ def age_s(epoch_ns: int) -> float:
 
 async def turn() -> None:
     """Give everything else that is ready one turn of the event loop."""
-    await asyncio.sleep(0)  # noqa: TID251
+    await asyncio.sleep(0)  # noqa: TID251 - waits for no time
