@@ -83,7 +83,10 @@ class Library:
         first, *_ = settings.cassette
         for path in settings.cassette:
             if not path.exists() and not (record and path == first):
-                raise CassetteError(f"{path}: there is no such cassette")
+                raise CassetteError(
+                    f"{path}: there is no such cassette. To record one: fakeai-proxy --mode record "
+                    f"--cassette {path}"
+                )
         salt = salt_of(first, clock.wall()) if record else existing_salt(first)
         library = cls(Redactor(salt), Index(settings.replay_interrupted), [])
         library.paths = settings.cassette
