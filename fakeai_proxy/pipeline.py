@@ -29,8 +29,8 @@ class Pipeline:
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.
 
-        Raises ApiError only before the response head has gone out; afterwards the connection is
-        cut, which is the one honest signal left.
+        Raises ApiError; if `exchange.first_byte_at` is set by then, the head of the reply has gone
+        out, and all that is left is to cut the connection.
         """
         try:
             reply = await self.source.reply(exchange)

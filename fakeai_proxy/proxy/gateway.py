@@ -72,13 +72,12 @@ class Gateway:
         try:
             return await self._serve(raw, exchange, client)
         except ApiError as error:
-            self._send_error(exchange, client, error)
+            self._end(exchange, client, error)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
             log.exception("%s %s %s failed", exchange.id, raw.method, raw.raw_path)
-            if exchange.first_byte_at is None:
-                self._send_error(exchange, client, errors.server_error())
+            self._end(exchange, client, errors.server_error())
         return Sent(client.keep_alive)
 
     async def _serve(
@@ -115,8 +114,13 @@ class Gateway:
             raise self._policy.refusal(request.origin.authority)
         return self._pipeline if verdict is Verdict.INTERCEPT else self._passthrough
 
-    def _send_error(self, exchange: Exchange, client: HttpClient, error: ApiError) -> None:
+    def _end(self, exchange: Exchange, client: HttpClient, error: ApiError) -> None:
+        """Answer with the error; once the head of another answer has gone out, end the connection,
+        which is the one honest signal left."""
         if client.sink.is_closing():
+            return
+        if exchange.first_byte_at is not None:
+            client.cut()
             return
         if not exchange.request.body.complete:
             client.keep_alive = False  # what follows on this connection is the rest of the body

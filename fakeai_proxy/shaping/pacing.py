@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -54,16 +54,21 @@ class Scheduler:
         #: Frames by whole milliseconds of lateness.
         self.lateness = [0] * (LATENESS_BUCKETS + 1)
 
-    async def play(self, sink: Sink, frames: Sequence[bytes], dues: Sequence[float]) -> float:
-        """Write `frames[k]` at `dues[k]`; the instant of the first write. Raises ConnectionError
-        when the reader has gone."""
-        stream = _Stream(self, sink, frames, dues)
+    async def play(
+        self,
+        sink: Sink,
+        frames: Sequence[bytes],
+        dues: Sequence[float],
+        started: Callable[[float], None],
+    ) -> None:
+        """Write `frames[k]` at `dues[k]`; `started` is told the instant of the first write. Raises
+        ConnectionError when the reader has gone."""
+        stream = _Stream(sink, frames, dues, started)
         self._push(dues[0], stream)
         try:
             await stream.done
         finally:
             stream.done.cancel()
-        return stream.first_at
 
     async def until(self, deadline: float) -> None:
         if deadline <= self._clock.now():
@@ -126,17 +131,21 @@ class Scheduler:
 class _Stream:
     """A cursor over the frames of one scripted reply."""
 
-    __slots__ = ("done", "dues", "first_at", "frames", "next", "sink", "stalled")
+    __slots__ = ("done", "dues", "frames", "next", "sink", "stalled", "started")
 
     def __init__(
-        self, scheduler: Scheduler, sink: Sink, frames: Sequence[bytes], dues: Sequence[float]
+        self,
+        sink: Sink,
+        frames: Sequence[bytes],
+        dues: Sequence[float],
+        started: Callable[[float], None],
     ) -> None:
         self.sink = sink
         self.frames = frames
         self.dues = dues
         self.next = 0
         self.stalled = False
-        self.first_at = 0.0
+        self.started = started
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def step(self, now: float) -> float | None:
@@ -152,7 +161,7 @@ class _Stream:
                 return now + SLOW_READER_RETRY_S
         sink.write(self.frames[k])
         if k == 0:
-            self.first_at = now
+            self.started(now)
         self.next = k = k + 1
         if k == len(self.frames):
             self.done.set_result(None)
@@ -245,7 +254,10 @@ class Pacing:
         else:
             frames[0] = head + frames[0]
         frames[-1] += tail
-        exchange.first_byte_at = await self._pacer.scheduler.play(client.sink, frames, dues)
+        await self._pacer.scheduler.play(client.sink, frames, dues, self._started)
+
+    def _started(self, at: float) -> None:
+        self._exchange.first_byte_at = at
 
     async def due(self, chunk: Chunk) -> None:
         """Wait until a live chunk may leave: one from a recording at its age, one from an upstream

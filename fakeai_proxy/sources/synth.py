@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Iterable
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -79,11 +81,15 @@ class Synth:
         try:
             reply = await self._answered(exchange)
         except ApiError as error:
+            error.headers.update(
+                (name.decode(), value.decode()) for name, value in self._vendor_headers(exchange)
+            )
             if from_page:
                 error.headers.update(CORS_HEADERS)
             raise
         reply.provenance = SYNTH
-        reply.headers += self._vendor_headers(exchange)
+        id_header = provider_of(request).request_id_header.encode()
+        reply.headers += (*self._vendor_headers(exchange), (id_header, exchange.id.encode()))
         if from_page:
             reply.headers += tuple((name.encode(), value.encode()) for name, value in CORS_HEADERS)
         return reply
@@ -127,11 +133,16 @@ class Synth:
     def _vendor_headers(self, exchange: Exchange) -> tuple[tuple[bytes, bytes], ...]:
         spent_ms = int((self._clock.now() - exchange.arrived_at) * 1000)
         return (
+            (b"date", _http_date(int(self._clock.wall()))),
             (b"openai-organization", b"org-fakeai"),
             (b"openai-processing-ms", b"%d" % spent_ms),
             (b"openai-version", OPENAI_VERSION),
-            (provider_of(exchange.request).request_id_header.encode(), exchange.id.encode()),
         )
+
+
+@lru_cache(maxsize=2)
+def _http_date(epoch_s: int) -> bytes:
+    return formatdate(epoch_s, usegmt=True).encode()
 
 
 def check_key(request: Request) -> None:

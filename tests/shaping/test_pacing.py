@@ -53,6 +53,9 @@ class Paper:
     def cut(self) -> None: ...
 
 
+def unheard(at: float) -> None: ...
+
+
 def exchange(at: float = 0.0) -> Exchange:
     return Exchange("req_1", Request("POST", "/", (), Body()), at, dice_key=b"key")
 
@@ -118,7 +121,10 @@ async def test_many_streams_keep_their_instants_apart() -> None:
     papers = [Paper(clock) for _ in range(50)]
     dues = [[0.01 * k + 0.001 * i for k in range(20)] for i in range(50)]
     await asyncio.gather(
-        *(scheduler.play(paper, [b"f"] * 20, due) for paper, due in zip(papers, dues, strict=True))
+        *(
+            scheduler.play(paper, [b"f"] * 20, due, unheard)
+            for paper, due in zip(papers, dues, strict=True)
+        )
     )
     for paper, due in zip(papers, dues, strict=True):
         assert [at for at, _ in paper.written] == [round(at, 9) for at in due]
@@ -128,7 +134,7 @@ async def test_many_streams_keep_their_instants_apart() -> None:
 async def test_a_reader_that_has_gone_ends_its_stream() -> None:
     clock = VirtualClock(autojump=False)
     scheduler, paper = Scheduler(clock), Paper(clock)
-    playing = asyncio.ensure_future(scheduler.play(paper, [b"a", b"b"], [0.0, 1.0]))
+    playing = asyncio.ensure_future(scheduler.play(paper, [b"a", b"b"], [0.0, 1.0], unheard))
     await asyncio.wait([playing], timeout=0)
     clock.advance(0.5)
     paper.gone = True
@@ -141,7 +147,7 @@ async def test_a_reader_that_has_gone_ends_its_stream() -> None:
 async def test_a_cancelled_stream_writes_nothing_more() -> None:
     clock = VirtualClock(autojump=False)
     scheduler, paper = Scheduler(clock), Paper(clock)
-    playing = asyncio.ensure_future(scheduler.play(paper, [b"a", b"b"], [0.0, 1.0]))
+    playing = asyncio.ensure_future(scheduler.play(paper, [b"a", b"b"], [0.0, 1.0], unheard))
     await asyncio.wait([playing], timeout=0)
     clock.advance(0.5)
     playing.cancel()
@@ -154,7 +160,9 @@ async def test_a_slow_reader_waits_without_losing_a_frame() -> None:
     clock = VirtualClock(autojump=False)
     scheduler, paper = Scheduler(clock), Paper(clock)
     frames = [b"%d" % k for k in range(64)]
-    playing = asyncio.ensure_future(scheduler.play(paper, frames, [k * 0.001 for k in range(64)]))
+    playing = asyncio.ensure_future(
+        scheduler.play(paper, frames, [k * 0.001 for k in range(64)], unheard)
+    )
     await asyncio.wait([playing], timeout=0)
     paper.full = True
     clock.advance(1.0)
