@@ -112,10 +112,19 @@ def large_key(method: str, target: str, headers: Headers, raw: bytes) -> bytes:
     return key_of(method, target, headers, b"raw\n" + raw)
 
 
+#: The canonical form of an empty body.
+_NO_BODY = b"bytes\n"
+
+
 def key_of(method: str, target: str, headers: Headers, body: bytes) -> bytes:
     path, _, query = target.partition("?")
     lines = [method.upper(), path, *(f"?{name}={value}" for name, value in sorted_query(query))]
-    lines += [f"{name}:{value}" for name, value in meaningful(headers)]
+    # What type a body would have means nothing where there is none: some clients name one anyway.
+    lines += [
+        f"{name}:{value}"
+        for name, value in meaningful(headers)
+        if body != _NO_BODY or name != "content-type"
+    ]
     start = "\n".join(lines).encode("utf-8", "surrogateescape")
     hashed = blake2b(b"%d\n" % len(start) + start, digest_size=16)
     hashed.update(body)

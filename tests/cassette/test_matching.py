@@ -101,6 +101,12 @@ def test_only_headers_that_change_what_is_asked_count(headers, same: bool) -> No
     assert (key(b"{}", headers=headers) == key(b"{}")) is same
 
 
+def test_the_type_of_no_body_at_all_does_not_count() -> None:
+    bare = key(b"", method="GET", headers=())
+    assert bare == key(b"", method="GET", headers=JSON)
+    assert key(b"{}", headers=()) != key(b"{}", headers=JSON)
+
+
 def _form(boundary: str, content: str = "data", name: str = "a.txt") -> tuple[bytes, tuple]:  # type: ignore[type-arg]
     body = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
