@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from fakeai_proxy import errors
 from fakeai_proxy.body import Body
@@ -69,6 +69,9 @@ class Gateway:
             request=Request(raw.method, raw.raw_path, raw.raw_headers, _body(raw)),
             arrived_at=getattr(raw.protocol, "arrived_at", 0.0),
         )
+        connection = raw.protocol
+        if isinstance(connection, Connection) and raw.version >= HttpVersion11:
+            connection.exchange = exchange
         try:
             return await self._serve(raw, exchange, client)
         except ApiError as error:
@@ -78,6 +81,10 @@ class Gateway:
         except Exception:
             log.exception("%s %s %s failed", exchange.id, raw.method, raw.raw_path)
             self._end(exchange, client, errors.server_error())
+        finally:
+            if isinstance(connection, Connection):
+                connection.exchange = None
+                connection.answered += 1
         return Sent(client.keep_alive)
 
     async def _serve(

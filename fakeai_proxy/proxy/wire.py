@@ -10,6 +10,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
@@ -17,11 +18,15 @@ from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 
 from fakeai_proxy.errors import bad_request
-from fakeai_proxy.exchange import HOP_BY_HOP, Headers, Origin, Reply, header
+from fakeai_proxy.exchange import HOP_BY_HOP, Exchange, Headers, Origin, Reply, header
 from fakeai_proxy.providers import OPENAI, error_body
 
 #: Linux only.
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+
+#: Interim responses that ask whether a client that says no more still listens.
+INTERIM_TRIES = 3
+INTERIM_SPACING_REAL_S = 0.02
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -42,7 +47,16 @@ class Connection(web.RequestHandler):
     """aiohttp's connection, which also knows when its last bytes arrived and whether it is the
     inside of a CONNECT tunnel. `seen_at` is when the first bytes of the connection arrived."""
 
-    __slots__ = ("_held", "_waiting", "arrived_at", "now", "tunnel")
+    __slots__ = (
+        "_held",
+        "_newest",
+        "_waiting",
+        "answered",
+        "arrived_at",
+        "exchange",
+        "now",
+        "tunnel",
+    )
 
     def __init__(
         self,
@@ -58,12 +72,54 @@ class Connection(web.RequestHandler):
         self.arrived_at = now() if seen_at is None else seen_at
         self._waiting = False
         self._held = False
+        #: What is being answered, and how many requests have been; the gateway tells.
+        self.exchange: Exchange | None = None
+        self.answered = 0
+        self._newest: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         # The front door hands a socket over once its first bytes are there: they arrived when this
         # was made, some turns of the event loop before they are read. TLS has a handshake to go.
         self._waiting = transport.get_extra_info("sslcontext") is None
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own signature
+        """Whether to go on writing to a client that says no more.
+
+        One that has closed its sending side still wants its answer; one that has left wants nothing,
+        and looks the same. Until an answer has begun we can ask: a client that has left answers an
+        interim response (RFC 9110, 15.2) with a reset. Later, or inside TLS, it counts as gone.
+        """
+        if not self._may_be_asked():
+            return False
+        self.close()  # after this answer
+        self._ask(INTERIM_TRIES)
+        return True
+
+    def _may_be_asked(self) -> bool:
+        transport = self.transport
+        if transport is None or transport.get_extra_info("sslcontext") is not None:
+            return False
+        if self.exchange is not None and self.exchange.first_byte_at is not None:
+            return False
+        if self._request_count != self.answered + 1 or self._newest is None:
+            return False  # nothing is asked, or several things at once
+        message, body = self._newest
+        return (
+            not isinstance(message, _ErrInfo)
+            and message.version >= HttpVersion11
+            and bool(body.is_eof())
+        )
+
+    def _ask(self, tries: int) -> None:
+        """The first write to a client that has left brings a reset, the next one finds it."""
+        transport, exchange = self.transport, self.exchange
+        begun = exchange is not None and exchange.first_byte_at is not None
+        if transport is None or transport.is_closing() or begun:
+            return
+        transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if tries > 1:
+            self._loop.call_later(INTERIM_SPACING_REAL_S, self._ask, tries - 1)
 
     def pause_reading(self) -> None:
         self._held = True
@@ -81,8 +137,10 @@ class Connection(web.RequestHandler):
         else:
             self.arrived_at = self.now()
         super().data_received(data)
-        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
-            self._break_off()
+        if self._messages:
+            self._newest = self._messages[-1]
+            if isinstance(self._newest[0], _ErrInfo):
+                self._break_off()
         if _QUICKACK is not None and data.endswith(b"\r\n\r\n") and self.transport is not None:
             # A head by itself: urllib3 leaves Nagle's algorithm on towards a proxy and keeps a small
             # body back until we acknowledge, which the kernel would put off by 40 ms.

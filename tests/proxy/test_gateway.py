@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -58,3 +59,28 @@ async def test_an_error_has_the_vendors_headers_too(serve: Serve) -> None:
     assert head.startswith(b"http/1.1 401")
     for name in (b"x-request-id", b"openai-version", b"openai-processing-ms", b"date"):
         assert b"\r\n%b: " % name in head
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_says_no_more_gets_its_answer(serve: Serve, stream: bool) -> None:
+    app = await serve(profile="quick", speed=10.0)
+    body = json.dumps(
+        {
+            "model": "gpt-4o",
+            "stream": stream,
+            "max_tokens": 5,
+            "messages": [{"role": "user", "content": "Hello"}],
+        }
+    ).encode()
+    host, _, port = app.url.rpartition("//")[2].rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    writer.write_eof()
+    whole = await reader.read()
+    writer.close()
+    final = whole.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+    assert final.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert final.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n" if stream else b"}")
