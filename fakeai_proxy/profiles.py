@@ -100,11 +100,7 @@ class Gaps:
     def offset_s(self, tokens: int) -> float:
         """Seconds from arrival to the `tokens`-th token; asked with rising numbers. The first
         token's instant is also that of everything before it."""
-        while self._tokens < tokens:
-            self._tokens += 1
-            self._place = (self._place + self._stride) % _QUANTILES
-            self._at_s += self._gaps_s[self._place] * self._factor
-        return self._at_s
+        return self.offsets_s((tokens,))[0]
 
     def offsets_s(self, tokens_each: Iterable[int]) -> list[float]:
         """The same for a row of chunks worth so many tokens each, in one go."""

@@ -57,7 +57,6 @@ class Gateway:
         self._local = local
         self._relay_websocket = relay_websocket
         self._is_own = is_own
-        self._clock = clock
         self._serial = 0
         self._started = dice.number("instance", int(clock.wall() * 1000)) & _WORD
 
