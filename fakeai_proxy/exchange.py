@@ -124,12 +124,19 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a GPU would have to do. `prompt` holds the token ids, for the prefix cache."""
+    """What a GPU would have to do. `prompt` holds the token ids, for the prefix cache, and `output`
+    those of the answer where they are known, so that the next turn of a conversation finds them
+    there. `samples` answers are drawn from one prompt; `output_tokens` counts them all. Of requests
+    that wait, a lower `priority` goes first."""
 
     model: str
     prompt: Sequence[int]
     output_tokens: int
     priority: int = 0
+    samples: int = 1
+    output: Sequence[int] = ()
+    lora: str = ""
+    cache_salt: str = ""
 
     @property
     def prompt_tokens(self) -> int:

@@ -1,23 +1,17 @@
-"""Profiles: what back ends are like, as data in `profiles/`. Every number has a unit in its name
-and every profile a source; one without does not load.
-"""
+"""Hosted back ends: how long they take, as distributions. What stands behind them is unknown."""
 
 from __future__ import annotations
 
 import fnmatch
 import math
-import tomllib
 from collections.abc import Iterable
 from functools import cached_property
-from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from random import Random
 from statistics import NormalDist
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.profiles import reading
 
 #: Quantiles of the token gap, walked in a random order: a draw costs an addition, not a logarithm.
 _QUANTILES = 1024
@@ -139,48 +133,15 @@ class HostedProfile(BaseModel):
         return self.latency[-1]
 
 
-def shipped(folder: str) -> Traversable:
-    """`profiles` or `cassettes`, in the wheel or in the checkout."""
-    packed = resources.files("fakeai_proxy") / "_shipped" / folder
-    return packed if packed.is_dir() else Path(__file__).resolve().parent.parent / folder
-
-
 def hosted_names() -> list[str]:
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in (shipped("profiles") / "hosted").iterdir()
-        if entry.name.endswith(".toml")
-    )  # fmt: skip
+    return reading.names("hosted")
 
 
 def load_hosted(name: str) -> HostedProfile | None:
     """The profile of that name or file; None for `none`. Raises ConfigError."""
-    if name == "none":
-        return None
-    try:
-        values = tomllib.loads(hosted_text(name))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"profile {name}: {error}") from None
-    try:
-        return HostedProfile.model_validate({"name": Path(name).stem, **values})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"profile {name}: {where}: {first['msg']}, not {str(first['input'])[:60]}"
-        ) from None
+    return None if name == "none" else reading.load(HostedProfile, "hosted", name)
 
 
 def hosted_text(name: str) -> str:
     """The TOML of a profile by its name or file. Raises ConfigError."""
-    if name in hosted_names():
-        return (shipped("profiles") / "hosted" / f"{name}.toml").read_text("utf-8")
-    if not Path(name).is_file():
-        raise ConfigError(
-            f"profile: there is no '{name}'. Known: {', '.join(hosted_names())}, none, or a TOML file."
-        )
-    try:
-        return Path(name).read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"profile {name}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"profile {name}: no UTF-8 text ({error.reason})") from None
+    return reading.text("hosted", name)

@@ -1,0 +1,87 @@
+"""GPUs: what they hold, move, compute and draw, and how much of that a serving engine gets."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fakeai_proxy.profiles import reading
+
+#: What matrices are multiplied in.
+Precision = Literal["bf16", "fp8", "fp4"]
+
+
+class _Numbers(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Efficiency(_Numbers):
+    """The shares of the sheet's figures that an engine reaches, and what a layer costs besides."""
+
+    weights: float = Field(gt=0, le=1.2, description="Of bandwidth, reading weights.")
+    compute: float = Field(gt=0, le=1.2, description="Of FLOP/s, in matrix products.")
+    attention: float = Field(gt=0, le=1.2, description="Of FLOP/s, in prefill attention.")
+    kv: float = Field(gt=0, le=1.2, description="Of bandwidth, reading the KV cache.")
+    link: float = Field(gt=0, le=1.2, description="Of link bandwidth, in collectives.")
+    layer_us: float = Field(ge=0, le=1000, description="Per layer and step, whatever the batch.")
+    link_latency_us: float = Field(ge=0, le=1000, description="Per all-reduce.")
+    half_tokens: float = Field(ge=0, le=4096, description="Tokens added to a step's own: a small "
+                               "batch cannot fill the tensor cores.")  # fmt: skip
+
+
+class Power(_Numbers):
+    """Shares of the span from idle to TDP: of being busy, of memory traffic, of tensor cores at
+    work at all, and of how much."""
+
+    busy: float = Field(ge=0, le=1)
+    memory: float = Field(ge=0, le=1)
+    tensor_on: float = Field(ge=0, le=1)
+    tensor: float = Field(ge=0, le=1)
+
+
+class Gpu(_Numbers):
+    """`profiles/gpus/*.toml`. `sources` says for each field or table where its numbers are from."""
+
+    name: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    estimated: bool = Field(description="Whether the efficiencies are guesses.")
+    sources: dict[str, str]
+    device_name: str = Field(min_length=1, description="As DCGM reports it.")
+    architecture: str = Field(min_length=1)
+    hbm_mib: int = Field(gt=0, le=4_000_000)
+    hbm_tb_s: float = Field(gt=0, le=100)
+    bf16_tflops: float = Field(gt=0, le=100_000)
+    fp8_tflops: float | None = Field(None, gt=0, le=100_000)
+    fp4_tflops: float | None = Field(None, gt=0, le=100_000)
+    nvlink_gb_s: float = Field(0.0, ge=0, le=10_000, description="Per direction; 0 without NVLink.")
+    pcie_gb_s: float = Field(gt=0, le=1000)
+    tdp_w: float = Field(gt=0, le=10_000)
+    idle_w: float = Field(gt=0, le=1000)
+    sm_clock_max_mhz: int = Field(gt=0, le=10_000)
+    sm_clock_idle_mhz: int = Field(gt=0, le=10_000)
+    memory_clock_mhz: int = Field(gt=0, le=100_000)
+    efficiency: Efficiency
+    power: Power
+
+    @model_validator(mode="after")
+    def _every_number_has_a_source(self) -> Self:
+        exempt = {"name", "description", "estimated", "sources", "device_name", "architecture"}
+        for name in self.model_fields_set - exempt:
+            if not self.sources.get(name, "").strip():
+                raise ValueError(f"sources: {name} has none; say where its number is from")
+        return self
+
+    def tflops(self, precision: Precision) -> float:
+        """Dense. A GPU without units for a precision computes in the next wider one."""
+        fp8 = self.fp8_tflops or self.bf16_tflops
+        return {"bf16": self.bf16_tflops, "fp8": fp8, "fp4": self.fp4_tflops or fp8}[precision]
+
+
+def gpu_names() -> list[str]:
+    return reading.names("gpus")
+
+
+def load_gpu(name: str) -> Gpu:
+    """By the name it is shipped under, or a file. Raises ConfigError."""
+    return reading.load(Gpu, "gpus", name)

@@ -1,0 +1,69 @@
+"""Finds and reads the TOML of a profile, by the name it is shipped under or as a file."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from fakeai_proxy.errors import ConfigError
+
+_Shape = TypeVar("_Shape", bound=BaseModel)
+
+
+def shipped(folder: str) -> Traversable:
+    """`profiles` or `cassettes`, in the wheel or in the checkout."""
+    packed = resources.files("fakeai_proxy") / "_shipped" / folder
+    return packed if packed.is_dir() else Path(__file__).resolve().parents[2] / folder
+
+
+def names(kind: str) -> list[str]:
+    """The shipped profiles of a kind: the files of `profiles/KIND/`."""
+    folder = shipped("profiles") / kind
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    )
+
+
+def load(shape: type[_Shape], kind: str, name: str) -> _Shape:
+    """The profile of that name or file as a `shape`, which has a `name`. Raises ConfigError."""
+    try:
+        values = tomllib.loads(text(kind, name))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"profile {name}: {error}") from None
+    return shaped(shape, name, {"name": Path(name).stem, **values})
+
+
+def shaped(shape: type[_Shape], name: str, values: dict[str, object]) -> _Shape:
+    """`values` as a `shape`. Raises ConfigError that names the key."""
+    try:
+        return shape.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        given = "" if first["type"] == "value_error" else f", not {str(first['input'])[:60]}"
+        raise ConfigError(f"profile {name}: {where}: {message}{given}") from None
+
+
+def text(kind: str, name: str) -> str:
+    """The TOML of a profile by its name or file. Raises ConfigError."""
+    known = names(kind)
+    if name in known:
+        return (shipped("profiles") / kind / f"{name}.toml").read_text("utf-8")
+    if not Path(name).is_file():
+        raise ConfigError(
+            f"profile: there is no '{name}'. Known: {', '.join(known)}, none, or a TOML file."
+        )
+    try:
+        return Path(name).read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"profile {name}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"profile {name}: no UTF-8 text ({error.reason})") from None
