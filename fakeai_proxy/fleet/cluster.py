@@ -15,8 +15,9 @@ from fakeai_proxy.fleet.job import Job
 from fakeai_proxy.fleet.prefix import block_hashes
 from fakeai_proxy.fleet.sequence import EngineSequence
 from fakeai_proxy.fleet.step import Step
+from fakeai_proxy.fleet.step_model import step_model
 from fakeai_proxy.fleet.worker import Worker
-from fakeai_proxy.profiles.fleet import FleetProfile, Pool
+from fakeai_proxy.profiles.fleet import FleetProfile, Pool, Server
 
 
 class Listener(Protocol):
@@ -36,9 +37,9 @@ class Cluster:
     def __init__(
         self,
         profile: FleetProfile,
-        model: Callable[[Pool], StepModel],
         dice: Dice,
         listeners: tuple[Listener, ...] = (),
+        model: Callable[[Pool, Server], StepModel] = step_model,
     ) -> None:
         self.profile = profile
         self.listeners = list(listeners)
@@ -46,7 +47,7 @@ class Cluster:
         self._dice = dice
         self._heap: list[tuple[float, int, Worker]] = []
         for pool in profile.pool:
-            steps = model(pool)
+            steps = model(pool, profile.server)
             for _ in range(pool.replicas):
                 name = f"{pool.name}-{len(self.workers)}"
                 self.workers.append(Worker(name, pool, steps, dice.roll("worker", name)))

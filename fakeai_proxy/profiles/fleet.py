@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fakeai_proxy.profiles import reading
 from fakeai_proxy.profiles.engine import EngineLimits
+from fakeai_proxy.profiles.quantization import Quantization
 
 Policy = Literal[
     "kv", "cache_aware", "scorers", "round_robin", "random", "least_loaded", "power_of_two"
 ]
 Server = Literal["vllm", "sglang", "trtllm", "dynamo"]
-Quantization = Literal["bf16", "fp8", "fp4", "int4"]
 
 
 class _Numbers(BaseModel):
@@ -74,7 +74,11 @@ class Pool(_Numbers):
     replicas: int = Field(1, ge=1, le=4096)
     tp: int = Field(1, ge=1, le=64, description="GPUs of one replica: tensor parallelism.")
     ep: int = Field(1, ge=1, le=1024, description="Of these, how many share the experts whole.")
-    quantization: Quantization = "bf16"
+    attention_dp: int = Field(
+        1, ge=1, le=64, description="Groups of `tp` GPUs in a replica that take sequences of their "
+        "own for attention and share the experts.",
+    )  # fmt: skip
+    quantization: Quantization | None = Field(None, description="Instead of as published.")
     kv_cache_dtype: Literal["bf16", "fp8"] = "bf16"
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1)
     num_gpu_blocks: int | None = Field(None, ge=1, description="Instead of what would fit.")
@@ -93,6 +97,11 @@ class Pool(_Numbers):
     )
     lora: tuple[str, ...] = Field((), description="Adapters it serves, by name.")
     engine: EngineLimits = EngineLimits()
+
+    @property
+    def gpus(self) -> int:
+        """Of one replica."""
+        return self.tp * self.attention_dp
 
     def answers(self, name: str) -> bool:
         own = name == self.model or name in self.lora
