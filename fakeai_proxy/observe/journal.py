@@ -70,27 +70,28 @@ class Journal:
     def __init__(self, settings: JournalSettings, clock: Clock) -> None:
         self._clock = clock
         self._epoch = clock.wall() - clock.now()
-        self._entries: deque[Entry] = deque(maxlen=settings.journal_size)
+        # Plain tuples, which the garbage collector lets go; it would walk over named ones for ever.
+        self._rows: deque[tuple[object, ...]] = deque(maxlen=settings.journal_size)
         #: All there were since the start or the last reset.
         self.finished_total = 0
 
     @property
     def size(self) -> int:
-        return self._entries.maxlen or 0
+        return self._rows.maxlen or 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._rows)
 
     def finished(self, exchange: Exchange) -> None:
         self.finished_total += 1
-        if not self._entries.maxlen:
+        if not self._rows.maxlen:
             return
         request, reply, admission = exchange.request, exchange.reply, exchange.admission
         workload = None if reply is None else reply.workload
         end = exchange.end
         finished_at = exchange.finished_at
-        self._entries.append(
-            Entry(
+        self._rows.append(
+            (  # as Entry has them
                 exchange.id,
                 exchange.arrived_at,
                 exchange.first_byte_at,
@@ -113,11 +114,12 @@ class Journal:
             )
         )
 
-    def newest_first(self) -> list[Entry]:
-        return list(reversed(self._entries))
+    def newest_first(self) -> list[tuple[object, ...]]:
+        """A snapshot: what each `Entry` is made of."""
+        return list(reversed(self._rows))
 
     def reset(self) -> None:
-        self._entries.clear()
+        self._rows.clear()
         self.finished_total = 0
 
     def as_json(self, entry: Entry) -> dict[str, object]:
@@ -127,9 +129,9 @@ class Journal:
             "id": entry.id,
             "arrived": arrived.isoformat(timespec="microseconds"),
             "method": entry.method,
-            "host": _printable(entry.host) or None,
-            "path": _printable(entry.path),
-            "model": _printable(entry.model) or None,
+            "host": _shown(entry.host) or None,
+            "path": _shown(entry.path),
+            "model": _shown(entry.model) or None,
             "status": entry.status or None,
             "source": entry.source or None,
             "worker": entry.worker or None,
@@ -187,12 +189,12 @@ def journal_routes(journal: Journal) -> tuple[Route, ...]:
     def page(call: Call) -> Answer:
         query = call.query
         tests = [make(query[name]) for name, make in _FILTERS.items() if query[name] is not None]
-        entries, total = journal.newest_first(), journal.finished_total
+        rows, total = journal.newest_first(), journal.finished_total
         return Answer(
             lambda: {
                 "object": "list",
-                **_page(journal, entries, tests, query["after"], query["limit"]),
-                "kept": len(entries),
+                **_page(journal, rows, tests, query["after"], query["limit"]),
+                "kept": len(rows),
                 "size": journal.size,
                 "finished_total": total,
             }
@@ -200,9 +202,9 @@ def journal_routes(journal: Journal) -> tuple[Route, ...]:
 
     def one(call: Call) -> Answer:
         wanted = call.params["id"]
-        for entry in journal.newest_first():
-            if entry.id == wanted:
-                return Answer(journal.as_json(entry))
+        for row in journal.newest_first():
+            if row[0] == wanted:
+                return Answer(journal.as_json(Entry._make(row)))
         raise errors.not_in_the_journal(errors.shown(wanted))
 
     def clear(call: Call) -> Answer:
@@ -218,16 +220,21 @@ def journal_routes(journal: Journal) -> tuple[Route, ...]:
 
 
 def _page(
-    journal: Journal, entries: Sequence[Entry], tests: Sequence[Test], after: str | None, limit: int
+    journal: Journal,
+    rows: Sequence[tuple[object, ...]],
+    tests: Sequence[Test],
+    after: str | None,
+    limit: int,
 ) -> dict[str, object]:
     """Entries leave the journal in the order in which they came: after one that has left there is
     nothing."""
     start = 0
     if after is not None:
-        places = (place for place, entry in enumerate(entries, 1) if entry.id == after)
-        start = next(places, len(entries))
-    found = []
-    for entry in entries[start:]:
+        places = (place for place, row in enumerate(rows, 1) if row[0] == after)
+        start = next(places, len(rows))
+    found: list[Entry] = []
+    for row in rows[start:]:
+        entry = Entry._make(row)
         if all(test(entry) for test in tests):
             found.append(entry)
             if len(found) > limit:
@@ -244,6 +251,12 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
-def _printable(text: str) -> str:
-    """Without surrogates, which are bytes of a target that are no UTF-8."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+def _shown(text: str) -> str:
+    """Without surrogates (bytes of a target that are no UTF-8), and without what looks like a key:
+    some put theirs into the path."""
+    from fakeai_proxy.cassette.shapes import matches
+
+    data = text.encode("utf-8", "backslashreplace")
+    for start, end, kind in reversed(matches(data)):
+        data = b"%b[%b]%b" % (data[:start], kind.encode(), data[end:])
+    return data.decode("utf-8", "replace")
