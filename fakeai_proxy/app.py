@@ -66,8 +66,8 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
-        self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode)
         observers = (self.status, self.journal, *observers)
+        self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
         exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
         routes = self._routes()
         self.pages = Pages(
@@ -105,6 +105,7 @@ class App:
             self._connection,
             proxy.get_secret_value() if proxy else None,
             tls_context(self.config.upstream_ca) if proxy else None,
+            self.faults,
         )
         await self._door.open()
         self.url = self._door.addresses[0].url

@@ -153,8 +153,8 @@ class Chunk(NamedTuple):
     age_s: float | None = None
 
 
-#: Where a reply's content came from.
-SYNTH, HIT, LIVE = "SYNTH", "HIT", "LIVE"
+#: Where a reply's content came from; a fault makes some of its own.
+SYNTH, HIT, LIVE, FAULT = "SYNTH", "HIT", "LIVE", "FAULT"
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError, bad_request, fault_refused
-from fakeai_proxy.exchange import Client, Exchange, Origin, Request, Source
+from fakeai_proxy.exchange import Client, Exchange, Observer, Origin, Request, Source
 from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.pacing import Scheduler
 
@@ -37,6 +37,7 @@ class Faults:
         clock: Clock,
         dice: Dice,
         mode: str = "",
+        observers: Sequence[Observer] = (),
     ) -> None:
         """Raises ConfigError."""
         self.settings = settings
@@ -44,7 +45,8 @@ class Faults:
         self.clock = clock
         self.dice = dice
         self._mode = mode
-        self._ids = count(1)
+        self._observers = observers
+        self._ids, self._visits = count(1), count(1)
         self._rules: tuple[Rule, ...] = ()
         self._doors: tuple[Rule, ...] = ()
         self._reads_body = False
@@ -188,16 +190,26 @@ class Faults:
             return None
         from fakeai_proxy.shaping.faults.rule import Look
 
+        # There is no request yet: all that is known stands in for one, for the dice too.
         origin = Origin("https", host, 443) if host else None
-        request = Request("CONNECT", f"{host} {client}", (), Body(), origin, client)
+        request = Request("CONNECT", host, (), Body(client.encode()), origin, client)
         look = Look(request, self._attempts(), self._moment())
         for rule in self._doors:
             if named is not None and named is (rule.conditions.host is None):
                 continue
             if rule.fault.name in names and rule.matches(look):
-                rule.applied += 1
+                self._tell(rule, request)
                 return rule
         return None
+
+    def _tell(self, rule: Rule, request: Request) -> None:
+        """Observers hear of a connection's faults as of an exchange that came to nothing."""
+        rule.applied += 1
+        now = self.clock.now()
+        ended = Exchange(f"door_{next(self._visits)}", request, now, finished_at=now)
+        ended.faults, ended.end = (rule.name,), "cut"
+        for observer in self._observers:
+            observer.finished(ended)
 
 
 def _first(rules: Iterable[Rule], look: Look) -> list[Rule]:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from pydantic import Field
 
 from fakeai_proxy.errors import StreamCut
-from fakeai_proxy.exchange import Chunk, Reply
+from fakeai_proxy.exchange import FAULT, Chunk, Reply
 from fakeai_proxy.shaping.faults import vendor
 from fakeai_proxy.shaping.faults.kinds import Case, Fault, Params
 
@@ -97,7 +97,7 @@ async def _hang_up(params: HangUp, case: Case) -> Reply | None:
 
 def _made(status: int, content_type: bytes, body: bytes) -> Reply:
     headers = ((b"content-type", content_type), (b"content-length", b"%d" % len(body)))
-    return Reply(status, headers, [Chunk(body)], provenance=vendor.MADE)
+    return Reply(status, headers, [Chunk(body)], provenance=FAULT)
 
 
 FAULTS = (

@@ -5,11 +5,8 @@ from __future__ import annotations
 import orjson
 
 from fakeai_proxy.errors import ApiError, server_error
-from fakeai_proxy.exchange import Chunk, Exchange, Reply
+from fakeai_proxy.exchange import FAULT, Chunk, Exchange, Reply
 from fakeai_proxy.providers import Provider, error_body, provider_of
-
-#: What the access log calls the source of an answer that a fault has made.
-MADE = "FAULT"
 
 _SERVER, _OVERLOADED = "server_error", "service_unavailable_error"
 #: Status -> message, type, code, as the vendors word them (OpenAI's error guide; 529 is Anthropic's).
@@ -56,7 +53,7 @@ def reply_to(error: ApiError, exchange: Exchange) -> Reply:
             (b"content-length", b"%d" % len(body)),
         ),
         [Chunk(body)],
-        provenance=MADE,
+        provenance=FAULT,
     )  # fmt: skip
 
 
