@@ -24,8 +24,8 @@ from fakeai_proxy.observe.dcgm_fields import (
     Labels,
     Value,
     energy_mj,
-    gpu_util,
-    mem_copy_util,
+    gpu_percent,
+    memory_percent,
 )
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -59,36 +59,41 @@ class DcgmSettings(BaseModel):
     )
 
 
+class Collector:
+    """What one exporter last collected. Values are held until the next interval's first look."""
+
+    def __init__(self, settings: DcgmSettings) -> None:
+        self.settings = settings
+        self._tick: int | None = None
+        self._held: list[Sample] = []
+
+    def samples(self, workers: Iterable[Telemetry], now: float) -> list[Sample]:
+        tick = floor(now / self.settings.dcgm_interval_s)
+        if tick != self._tick:
+            self._tick, self._held = tick, samples(workers, now)
+        return self._held
+
+
 def dcgm_page(
     workers: Iterable[Telemetry],
     now: float,
     settings: DcgmSettings | None = None,
     hostname: str | None = None,
 ) -> str:
-    """Of all nodes, or of one."""
-    settings = settings or DcgmSettings()
-    return exposition(samples(workers, now, settings.dcgm_interval_s, hostname), settings)
+    """Of all nodes, or of one; as it is at `now`, not held."""
+    return exposition(samples(workers, now), settings or DcgmSettings(), hostname)
 
 
-def samples(
-    workers: Iterable[Telemetry],
-    now: float,
-    interval_s: float = 1.0,
-    hostname: str | None = None,
-) -> list[Sample]:
-    """As of the last collection, in the order of nodes and slots."""
-    held_at = floor(now / interval_s) * interval_s
-    collected = [
-        sample
-        for worker in workers
-        for sample in worker.sample(held_at)
-        if hostname in (None, sample.device.hostname)
-    ]
-    return sorted(collected, key=_position)
+def samples(workers: Iterable[Telemetry], now: float) -> list[Sample]:
+    """In the order of nodes and slots."""
+    return sorted((sample for worker in workers for sample in worker.sample(now)), key=_position)
 
 
-def exposition(collected: Sequence[Sample], settings: DcgmSettings) -> str:
+def exposition(
+    collected: Iterable[Sample], settings: DcgmSettings, hostname: str | None = None
+) -> str:
     """Takes about 0.15 ms a GPU, and what it reads does not change: a thread may do it."""
+    collected = [s for s in collected if hostname in (None, s.device.hostname)]
     seen = [sample for sample in collected if _by_nvidia(sample)]
     rows = [(sample, _labels(sample, settings)) for sample in seen]
     others = {sample.gpu.device_name for sample in collected} - {s.gpu.device_name for s in seen}
@@ -99,12 +104,13 @@ def exposition(collected: Sequence[Sample], settings: DcgmSettings) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def dcgm_json(
-    workers: Iterable[Telemetry], now: float, interval_s: float = 1.0
-) -> dict[str, dict[str, object]]:
-    """FakeAI's view: `gpu_0` and on, over all nodes. Shares are percentages here and traffic is in
+def dcgm_json(workers: Iterable[Telemetry], now: float) -> dict[str, dict[str, object]]:
+    return json_view(samples(workers, now))
+
+
+def json_view(collected: Iterable[Sample]) -> dict[str, dict[str, object]]:
+    """FakeAI's: `gpu_0` and on, over all nodes. Shares are percentages here and traffic is in
     bytes per second; energy is in millijoules."""
-    collected = samples(workers, now, interval_s)
     return {f"gpu_{number}": _view(number, sample) for number, sample in enumerate(collected)}
 
 
@@ -175,8 +181,8 @@ def _view(number: int, sample: Sample) -> dict[str, object]:
         "hotspot_temp_c": round(sample.temperature_c) + _HOTSPOT_ABOVE_C,
         "power_usage_w": round(sample.power_w, 3),
         "total_energy_mj": energy_mj(sample),
-        "gpu_utilization_pct": gpu_util(sample),
-        "memory_utilization_pct": mem_copy_util(sample),
+        "gpu_utilization_pct": gpu_percent(sample),
+        "memory_utilization_pct": memory_percent(sample),
         "memory_free_mib": sample.fb_free_mib,
         "memory_used_mib": sample.fb_used_mib,
         "memory_total_mib": sample.gpu.hbm_mib,

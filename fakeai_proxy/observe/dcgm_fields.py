@@ -47,12 +47,12 @@ def _percent(share: float) -> int:
     return round(100 * min(1.0, share))
 
 
-def mem_copy_util(sample: Sample) -> int:
+def memory_percent(sample: Sample) -> int:
     """Counts by time with any access, so a little above the share of bandwidth."""
     return _percent(1.05 * sample.dram_active)
 
 
-def gpu_util(sample: Sample) -> int:
+def gpu_percent(sample: Sample) -> int:
     return _percent(sample.busy)
 
 
@@ -89,9 +89,9 @@ FIELDS: tuple[DcgmField, ...] = (
           energy_mj, True),
     DcgmField("DCGM_FI_DEV_PCIE_REPLAY_COUNTER", "counter", "Packets sent again over PCIe.",
           _zero, True),
-    DcgmField("DCGM_FI_DEV_GPU_UTIL", "gauge", "Time with a kernel running (%).", gpu_util, True),
+    DcgmField("DCGM_FI_DEV_GPU_UTIL", "gauge", "Time with a kernel running (%).", gpu_percent, True),
     DcgmField("DCGM_FI_DEV_MEM_COPY_UTIL", "gauge", "Time with memory traffic (%).",
-          mem_copy_util, True),
+          memory_percent, True),
     DcgmField("DCGM_FI_DEV_ENC_UTIL", "gauge", "Time of the video encoder (%).", _zero, True),
     DcgmField("DCGM_FI_DEV_DEC_UTIL", "gauge", "Time of the video decoder (%).", _zero, True),
     DcgmField("DCGM_FI_DEV_XID_ERRORS", "gauge", "Code of the last XID error; 0 is none.",
