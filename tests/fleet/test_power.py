@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from fakeai_proxy.fleet.cost import Chunk
 from fakeai_proxy.fleet.power import power_w
-from fakeai_proxy.profiles.gpu import Gpu
+from fakeai_proxy.fleet.roofline import Layout, Roofline
+from fakeai_proxy.profiles.architecture import load_model
+from fakeai_proxy.profiles.gpu import Gpu, load_gpu
+from fakeai_proxy.profiles.serving import load_serving
 from tests.fleet.boards import A100, B200, H100, H200
 
 #: Measured beside kernels whose activity is known: MFU or share of bandwidth (aiconfigurator-core
@@ -66,3 +70,31 @@ def test_power_is_idle_at_rest_and_never_above_tdp(gpu: Gpu) -> None:
     assert power_w(gpu, 0, 0, 0) == gpu.idle_w
     assert power_w(gpu, 1, 1, 1) == gpu.tdp_w
     assert power_w(gpu, 1, 0.5, 0.1) > power_w(gpu, 1, 0.4, 0.1) > power_w(gpu, 0.5, 0.4, 0.1)
+
+
+#: Per GPU, of Qwen3.5-397B in FP8 with 8k prompts and 1k answers (InferenceX, 90th percentile): GPU,
+#: how many, requests at a time, W.
+SERVED = [
+    ("b200", 8, 1, 350), ("b200", 8, 2, 385), ("b200", 8, 4, 449), ("b200", 4, 128, 899),
+    ("b200", 4, 256, 974), ("b200", 4, 320, 979),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "tp", "concurrency", "measured_w"), SERVED)
+def test_power_of_modelled_steps_is_within_15_percent_of_tdp_of_a_served_model(
+    name: str, tp: int, concurrency: int, measured_w: float
+) -> None:
+    gpu, prompt, answer = load_gpu(name), 8192, 1024
+    layout = Layout(tp=tp, quantization="fp8", kv_bytes_per_value=1.0)
+    model = Roofline(gpu, load_model("qwen3.5-397b-a17b"), layout, load_serving("vllm"))
+    cached = round(concurrency * (prompt + answer / 2))
+    decode = model.cost([], concurrency, cached)
+    prefill = model.cost([Chunk(prompt, 0)], concurrency - 1, cached)
+    # In the steady state a prompt comes in with every answer that ends.
+    seconds, busy_s, flops, hbm_bytes = (
+        a * answer / concurrency + b for a, b in zip(decode[:4], prefill[:4], strict=True)
+    )
+    dram = hbm_bytes / seconds / (gpu.hbm_tb_s * 1e12)
+    tensor = flops / seconds / ((gpu.tflops("fp8") or 0) * 1e12)
+    predicted_w = power_w(gpu, busy_s / seconds, dram, tensor)
+    assert abs(predicted_w - measured_w) <= 0.15 * gpu.tdp_w
