@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from fakeai_proxy.dice import Dice
@@ -24,38 +23,36 @@ class Device(NamedTuple):
     hostname: str
 
 
-def place(
-    dice: Dice,
-    wanted: Sequence[tuple[Gpu, int]],
-    per_node: int = GPUS_PER_NODE,
-    hostname: str = "gpu-node-{}",
-) -> list[list[Device]]:
-    """Devices for workers that want so many of a GPU each. A node has GPUs of one kind; a worker
-    stays within a node unless it wants more than one holds."""
-    nodes: list[tuple[str, list[Device]]] = []
-    workers = []
-    for gpu, count in wanted:
+class Nodes:
+    """Fills up as workers come. A node has GPUs of one kind; a worker stays within a node unless it
+    wants more than one holds."""
+
+    def __init__(
+        self, dice: Dice, per_node: int = GPUS_PER_NODE, hostname: str = "gpu-node-{}"
+    ) -> None:
+        self._dice = dice
+        self._per_node = per_node
+        self._hostname = hostname
+        #: What kind a node has, and how many of them are taken.
+        self._taken: list[tuple[str, int]] = []
+
+    def take(self, gpu: Gpu, count: int) -> list[Device]:
         devices: list[Device] = []
-        room_wanted = min(count, per_node)
         while len(devices) < count:
-            node = next(
-                (
-                    (number, held)
-                    for number, (name, held) in enumerate(nodes)
-                    if name == gpu.name and per_node - len(held) >= room_wanted
-                ),
-                None,
-            )
-            if node is None:
-                nodes.append((gpu.name, []))
-                node = (len(nodes) - 1, nodes[-1][1])
-            number, held = node
-            for _ in range(min(count - len(devices), per_node - len(held))):
-                held.append(_device(dice, gpu, hostname.format(number), len(held)))
-                devices.append(held[-1])
-            room_wanted = min(count - len(devices), per_node)
-        workers.append(devices)
-    return workers
+            wanted = min(count - len(devices), self._per_node)
+            number = self._with_room(gpu, wanted)
+            taken = self._taken[number][1]
+            name = self._hostname.format(number)
+            devices += [_device(self._dice, gpu, name, taken + slot) for slot in range(wanted)]
+            self._taken[number] = (gpu.name, taken + wanted)
+        return devices
+
+    def _with_room(self, gpu: Gpu, wanted: int) -> int:
+        for number, (name, taken) in enumerate(self._taken):
+            if name == gpu.name and taken + wanted <= self._per_node:
+                return number
+        self._taken.append((gpu.name, 0))
+        return len(self._taken) - 1
 
 
 def _device(dice: Dice, gpu: Gpu, hostname: str, slot: int) -> Device:

@@ -17,6 +17,7 @@ from fakeai_proxy.fleet.faults import Counters, Fault
 from fakeai_proxy.fleet.framebuffer import FrameBuffer
 from fakeai_proxy.fleet.power import OPERATING_MAX_C
 from fakeai_proxy.fleet.sample import Sample, occupancy, reasons
+from fakeai_proxy.fleet.step import Step
 from fakeai_proxy.profiles.gpu import Gpu
 
 #: DCGM's sampling period.
@@ -92,6 +93,16 @@ class Telemetry:
         self._tokens += tokens
         self._steps += 1
         self._worked_at = ended_at
+
+    def stepped(self, step: Step) -> None:
+        """One step of an engine that takes `slowdown` into account; its cost is without."""
+        cost, seconds = step.cost, step.ended_at - step.began_at
+        busy_s = min(seconds, cost.busy_s * self.slowdown)
+        self.record(
+            step.ended_at,
+            Cost(seconds, busy_s, cost.flops, cost.hbm_bytes, cost.link_bytes),
+            step.prompt_tokens + step.decodes,
+        )
 
     def transfer(
         self, at: float, tx_bytes: float, rx_bytes: float, over: Literal["nvlink", "pcie"]

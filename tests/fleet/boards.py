@@ -6,7 +6,7 @@ from typing import Any
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.fleet.cost import Cost
-from fakeai_proxy.fleet.devices import place
+from fakeai_proxy.fleet.devices import Nodes
 from fakeai_proxy.fleet.framebuffer import FrameBuffer
 from fakeai_proxy.fleet.telemetry import Telemetry
 from fakeai_proxy.profiles.gpu import Gpu, load_gpu
@@ -18,7 +18,8 @@ A100, H100, H200, B200, L4, MI300X = (
 
 def worker(kind: Gpu = H100, tp: int = 1, number: int = 0, **settings: Any) -> Telemetry:
     """The `number`th of a fleet of such workers."""
-    devices = place(Dice(7), [(kind, tp)] * (number + 1))[number]
+    nodes = Nodes(Dice(7))
+    devices = [nodes.take(kind, tp) for _ in range(number + 1)][number]
     buffer = settings.pop("framebuffer", None) or FrameBuffer(kind, 16_000, shared=tp > 1)
     return Telemetry(kind, devices, buffer, **settings)
 
