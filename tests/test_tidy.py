@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "sources": LEAVES | {"exchange", "body", "providers", "services", "cassette"},
     "shaping": LEAVES | {"exchange", "body", "providers", "fleet"},
     "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping"},
-    "pipeline": {"exchange", "errors", "clock", "shaping"},
+    "pipeline": {"exchange", "errors", "clock", "providers", "shaping"},
     "proxy": {"exchange", "body", "errors", "clock", "dice", "providers", "pipeline"},
 }
 #: The top of the building: these may import everything.

@@ -17,10 +17,13 @@ class FakeAIError(Exception):
 
 
 class ApiError(FakeAIError):
-    """An answer other than the one asked for.
+    """An answer other than the one asked for, in OpenAI's words.
 
-    `detail` is merged into the error object of the envelope, for our own errors that carry more
-    than the vendor's four fields.
+    `kind` is a row of the catalogue: other vendors have a status, a type and a code of their own for
+    it, and where `facts` are given, which fill in the sentence, a sentence of their own. `hint` is
+    ours and follows whatever the vendor says. A `fixed` status is the same for every vendor.
+    `detail` is merged into the error object of the envelope, for errors that carry more than the
+    vendor's four fields.
     """
 
     def __init__(
@@ -28,20 +31,28 @@ class ApiError(FakeAIError):
         status: int,
         message: str,
         *,
-        type: str = "invalid_request_error",  # noqa: A002 - the vendor's word
+        type: str | None = "invalid_request_error",  # noqa: A002 - the vendor's word
         param: str | None = None,
-        code: str | None = None,
+        code: str | int | None = None,
         headers: Mapping[str, str] | None = None,
         detail: Mapping[str, object] | None = None,
+        kind: str = "",
+        facts: Mapping[str, object] | None = None,
+        hint: str = "",
+        fixed: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
+        self.message = f"{message} {hint}" if hint else message
         self.type = type
         self.param = param
         self.code = code
         self.headers = dict(headers or {})
         self.detail = dict(detail or {})
+        self.kind = kind
+        self.facts = None if facts is None else dict(facts)
+        self.hint = hint
+        self.fixed = fixed
 
 
 class ConfigError(FakeAIError):

@@ -221,6 +221,11 @@ def _strict_parameters(program: Program, start: Start) -> None:
     assert program.ask("/v1/chat/completions", {**CHAT, "top_k": 3})[0] == 400
 
 
+def _dialect(program: Program, start: Start) -> None:
+    status, body = program.ask("/v1/models/of-nobody")
+    assert (status, body) == (404, {"message": "Model not found", "type": "Not Found", "code": 404})
+
+
 def unfinished_request(program: Program) -> socket.socket:
     """A connection with a request under way, whose body has yet to come."""
     host, _, port = program.url.rpartition("//")[2].rpartition(":")
@@ -280,6 +285,7 @@ EFFECTS: dict[str, Effect] = {
     "timing": Effect("none", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "speed": Effect("1e12", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "model": Effect("mine,yours", _model),
+    "dialect": Effect("dynamo", _dialect),
     "any_model": Effect("true", _any_model),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
     "log_format": Effect("human", _log_format),
