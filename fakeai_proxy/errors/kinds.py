@@ -43,7 +43,7 @@ class ApiError(FakeAIError):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.message = f"{message} {hint}" if hint else message
+        self.message = hinted(message, hint)
         self.type = type
         self.param = param
         self.code = code
@@ -53,6 +53,13 @@ class ApiError(FakeAIError):
         self.facts = None if facts is None else dict(facts)
         self.hint = hint
         self.fixed = fixed
+
+
+def hinted(message: str, hint: str) -> str:
+    """The hint as the sentence after the message, which may lack its full stop."""
+    if not hint:
+        return message
+    return f"{message}{'' if message.endswith(('.', ')', '!')) else '.'} {hint}"
 
 
 class ConfigError(FakeAIError):

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fakeai_proxy.errors import ApiError
+from fakeai_proxy.providers.engine import BY_PHRASE
 from fakeai_proxy.providers.provider import (
     Provider,
+    Told,
     Wording,
     data_frame,
     date,
@@ -28,6 +30,10 @@ def _untold(error: ApiError, request_id: str) -> dict[str, object]:
     return {"status": error.status, "title": phrase(error.status) or "Unknown Error"}
 
 
+def _nvcf_status(told: Told) -> bytes:
+    return b"fulfilled" if told.status < 400 else b"rejected" if told.status < 500 else b"errored"
+
+
 def _inner_frame(envelope: Mapping[str, object]) -> bytes:
     """The model behind the gateway fails as vLLM does."""
     status, message = envelope["status"], envelope.get("detail", envelope["title"])
@@ -40,6 +46,7 @@ NVIDIA = Provider(
     ("integrate.api.nvidia.com", "ai.api.nvidia.com"),
     _problem,
     {
+        **BY_PHRASE,
         "missing_key": Wording(message="Header of type `authorization` was missing"),
         "authentication": Wording(message="Authentication failed"),
         "permission": Wording(message="Authorization failed"),
@@ -57,7 +64,7 @@ NVIDIA = Provider(
     headers=(
         (b"date", date),
         (b"nvcf-reqid", request_uuid),
-        (b"nvcf-status", b"fulfilled"),
+        (b"nvcf-status", _nvcf_status),
         (b"server", b"uvicorn"),
     ),
     frame=_inner_frame,
@@ -76,6 +83,11 @@ def _comment(envelope: Mapping[str, object]) -> bytes:
     return b"event: error\n" + b"".join(b": %b\n" % line.encode() for line in lines) + b"\n"
 
 
+def _empty(error: ApiError, request_id: str) -> None:
+    return None
+
+
+_NOTHING = Wording(envelope=_empty)
 _BUSY = Wording(503, "Service temporarily unavailable", headers={})
 
 DYNAMO = Provider(
@@ -83,6 +95,9 @@ DYNAMO = Provider(
     (),
     _dynamo,
     {
+        **BY_PHRASE,
+        "not_found": _NOTHING,
+        "method": _NOTHING,
         "model_not_found": Wording(message="Model not found"),
         "bad_request": Wording(quoting="Validation: {message}"),
         "context_length": Wording(

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import orjson
 
-from fakeai_proxy.errors import KINDS, OWN, ApiError
+from fakeai_proxy.errors import KINDS, OWN, ApiError, hinted
 from fakeai_proxy.exchange import Headers
 
 _T = TypeVar("_T")
@@ -29,6 +29,7 @@ class Told(NamedTuple):
     request_id: str
     spent_ms: int
     epoch_s: int
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +167,7 @@ def _or(value: _T | EllipsisType, otherwise: _T) -> _T:
 def _message(wording: Wording, error: ApiError, facts: Facts) -> str:
     if error.facts is None or isinstance(wording.message, EllipsisType):
         return wording.quoting.replace("{message}", error.message)
-    message = wording.message.format_map(facts)
-    return f"{message} {error.hint}" if error.hint else message
+    return hinted(wording.message.format_map(facts), error.hint)
 
 
 def _headers(wording: Wording, error: ApiError, facts: Facts) -> dict[str, str]:
@@ -196,7 +196,7 @@ def error_answer(provider: Provider, error: ApiError, told: Told) -> Answer:
     if error.kind == OWN:
         headers += ((provider.request_id_header or b"x-request-id", told.request_id.encode()),)
     else:
-        headers += provider.answer_headers(told)
+        headers += provider.answer_headers(told._replace(status=said.status))
     return Answer(said.status, headers, b"" if made is None else dumped(made))
 
 
@@ -210,13 +210,13 @@ def stream_error(provider: Provider, error: ApiError, path: str = "") -> bytes:
     """What the vendor sends where a stream fails after its head has gone out. The connection is
     closed after it, without the end that a whole stream has. `path` is the request's: `/responses`
     has events of its own."""
-    said, _ = in_words_of(provider, error)
+    said, envelope = in_words_of(provider, error)
     if path.rstrip("/").endswith("/responses"):
         return b"event: error\n" + data_frame(
             {"type": "error", "code": said.code or said.type, "message": said.message,
              "param": said.param}
         )  # fmt: skip
-    return provider.frame(provider.envelope(said, "") or {})
+    return provider.frame(envelope(said, "") or provider.envelope(said, "") or {})
 
 
 def dumped(value: object) -> bytes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.providers.provider import Provider, Wording, date, dumped
+from fakeai_proxy.providers.engine import BY_PHRASE
+from fakeai_proxy.providers.provider import Provider, Wording, date, dumped, phrase
 
 _TYPES = {
     413: "validation", 422: "validation", 424: "generation", 429: "overloaded",
@@ -17,7 +18,7 @@ _TYPES = {
 
 
 def _envelope(error: ApiError, request_id: str) -> dict[str, object]:
-    kind = _TYPES.get(error.status, error.type)
+    kind = _TYPES.get(error.status) or phrase(error.status).lower().replace(" ", "_")
     return {"error": error.message, "error_type": kind, **error.detail}
 
 
@@ -38,21 +39,20 @@ TGI = Provider(
     (),
     _envelope,
     {
+        **BY_PHRASE,
         "missing_key": _NOTHING,
         "authentication": _NOTHING,
         "not_found": _NOTHING,
         "method": _NOTHING,
-        "request_too_large": Wording(message="Request body is too large"),
         "bad_request": _INVALID,
         "unprocessable": _INVALID,
-        "content_filter": _INVALID,
         "context_length": Wording(
             422,
             "Input validation error: `inputs` must have less than {limit_tokens} tokens. Given: "
             "{tokens}",
         ),
         "model_not_found": Wording(
-            message="The model `{model}` does not exist.", type="not_found"
+            message="The model `{model}` does not exist."
         ),
         "rate_limit": _OVERLOADED,
         "overloaded": _OVERLOADED,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fakeai_proxy.errors import ApiError
+from fakeai_proxy.providers.engine import BY_PHRASE
 from fakeai_proxy.providers.provider import Provider, Wording, data_frame, date, phrase
 
 #: The statuses that have a class; others go by their phrase.
@@ -60,8 +61,8 @@ def _frame(envelope: Mapping[str, object]) -> bytes:
 
 _UNAUTHORIZED = Wording(message="Unauthorized", envelope=_bare)
 _UVICORN = ((b"date", date), (b"server", b"uvicorn"))
-#: A server of one's own has no accounts; what its gateway would say is said in its envelope.
 _BOTH = {
+    **BY_PHRASE,
     "missing_key": _UNAUTHORIZED,
     "authentication": _UNAUTHORIZED,
     "not_found": Wording(message="Not Found", envelope=_fastapi),
