@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "services": {"exchange", "errors", "clock", "dice", "profiles", "generate", "store"},
     "sources": LEAVES | {"exchange", "body", "providers", "services", "cassette"},
     "shaping": LEAVES | {"exchange", "body", "providers", "fleet"},
-    "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping"},
+    "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette"},
     "pipeline": {"exchange", "errors", "clock", "providers", "shaping"},
     "proxy": {"exchange", "body", "errors", "clock", "dice", "providers", "pipeline"},
 }

@@ -9,5 +9,6 @@ envelope, `proxy/gateway.py` sends them.
 from fakeai_proxy.errors.access import *
 from fakeai_proxy.errors.bodies import *
 from fakeai_proxy.errors.catalogue import *
+from fakeai_proxy.errors.control import *
 from fakeai_proxy.errors.kinds import *
 from fakeai_proxy.errors.proxying import *

@@ -11,9 +11,6 @@ from typing import Any
 
 from fakeai_proxy.errors.kinds import ApiError
 
-#: The kind of our own errors, about cassettes, upstreams and destinations: no vendor has words for it.
-OWN = "own"
-
 
 @dataclass(frozen=True, slots=True)
 class Kind:

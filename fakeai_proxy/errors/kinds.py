@@ -10,6 +10,7 @@ FakeAIError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 
 class FakeAIError(Exception):
@@ -60,6 +61,12 @@ def hinted(message: str, hint: str) -> str:
     if not hint:
         return message
     return f"{message}{'' if message.endswith(('.', ')', '!')) else '.'} {hint}"
+
+
+#: The kind of our own errors, about cassettes, upstreams, destinations and our own pages: no vendor
+#: has words for it.
+OWN = "own"
+own_error = partial(ApiError, kind=OWN)
 
 
 class ConfigError(FakeAIError):

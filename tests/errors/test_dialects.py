@@ -158,6 +158,7 @@ def test_the_events_of_responses_are_its_own() -> None:
         ("", "/v1/models", ((b"anthropic-version", b"2023-06-01"),), "vllm", "vllm"),
         ("", "/v1/messages", (), "vllm", "anthropic"),
         ("", "/openai/deployments/x/embeddings", (), "tgi", "azure"),
+        ("", "/_fakeai/v1/nothing", (), "tgi", "openai"),
         ("api.openai.com", "/v1/chat/completions", (), "dynamo", "openai"),
         ("integrate.api.nvidia.com", "/v1/chat/completions", (), "openai", "nvidia"),
         ("mine.openai.azure.com", "/", (), "openai", "azure"),
