@@ -80,6 +80,7 @@ class App:
             self._is_own,
             self.clock,
             self.dice,
+            config.dialect,
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""

@@ -19,6 +19,7 @@ from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.observe.journal import JournalSettings
 from fakeai_proxy.observe.log import LogSettings
+from fakeai_proxy.providers import DialectSettings
 from fakeai_proxy.proxy.admin import AdminSettings
 from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
@@ -73,6 +74,7 @@ class Config(
     JournalSettings,
     AdminSettings,
     SynthSettings,
+    DialectSettings,
     CatalogueSettings,
     PolicySettings,
     FrontDoorSettings,

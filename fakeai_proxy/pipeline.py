@@ -14,6 +14,7 @@ from contextlib import aclosing
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, StreamCut
 from fakeai_proxy.exchange import Chunk, Client, Exchange, Observer, Reply, Source
+from fakeai_proxy.providers import status_of
 from fakeai_proxy.shaping.pacing import Pacer, Pacing
 
 
@@ -50,7 +51,7 @@ class Pipeline:
             exchange.end = "client_gone"
             raise
         except ApiError as error:
-            exchange.end, exchange.status = "error", error.status
+            exchange.end, exchange.status = "error", status_of(exchange.request, error)
             raise
         finally:
             exchange.finished_at = self.clock.now()
