@@ -24,6 +24,7 @@ from fakeai_proxy.proxy.admin import AdminSettings
 from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
+from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
 from fakeai_proxy.sources.synth import SynthSettings
@@ -78,6 +79,7 @@ class Config(
     CatalogueSettings,
     PolicySettings,
     FrontDoorSettings,
+    FaultSettings,
     PacingSettings,
     CassetteSettings,
     UpstreamSettings,

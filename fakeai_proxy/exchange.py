@@ -188,6 +188,8 @@ class Exchange:
     first_byte_at: float | None = None
     finished_at: float | None = None
     sent_bytes: int = 0
+    #: What was done to it on purpose: faults with their parameters.
+    faults: tuple[str, ...] = ()
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
@@ -232,6 +234,15 @@ class Client(Protocol):
 
     def cut(self) -> None:
         """Close without the end of the body."""
+
+    def reset(self) -> None:
+        """End the connection with a reset (RST), at once."""
+
+    def downgrade(self) -> None:
+        """Before the head: answer as a server of HTTP/1.0 would."""
+
+    def close_after(self) -> None:
+        """Before the head: close the connection after this reply."""
 
 
 class Observer(Protocol):
