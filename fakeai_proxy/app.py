@@ -27,6 +27,7 @@ from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
 from fakeai_proxy.services import ROOMS, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer, Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
@@ -60,9 +61,10 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
+        self.limiter = Limiter(config, self.clock)
         observers = (self.status, *observers)
         self.gateway = Gateway(
-            Pipeline(self._source, pacer, self.clock, observers),
+            Pipeline(self._source, pacer, self.clock, observers, self.limiter),
             Pipeline(self.upstream, pacer, self.clock, observers),
             self.policy,
             self._local,

@@ -21,6 +21,7 @@ from fakeai_proxy.observe.log import LogSettings
 from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
+from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
 from fakeai_proxy.sources.synth import SynthSettings
@@ -72,6 +73,7 @@ class Config(
     CatalogueSettings,
     PolicySettings,
     FrontDoorSettings,
+    LimitSettings,
     PacingSettings,
     CassetteSettings,
     UpstreamSettings,

@@ -1,8 +1,8 @@
 """The life of an exchange, as one flat function: the file to read first.
 
-source -> pacing -> send -> observers. What an exchange holds (an upstream request, an engine slot, a
-place in the scheduler) is held by context managers in this one frame, so a client that goes away,
-which cancels the frame, gives everything back at once.
+limits -> source -> pacing -> send -> observers. What an exchange holds (its entries in the limits,
+an upstream request, an engine slot, a place in the scheduler) is held by context managers in this
+one frame, so a client that goes away, which cancels the frame, gives everything back at once.
 """
 
 from __future__ import annotations
@@ -14,13 +14,21 @@ from contextlib import aclosing
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, StreamCut
 from fakeai_proxy.exchange import Chunk, Client, Exchange, Observer, Reply, Source
+from fakeai_proxy.shaping.limits import Limiter, LimitSettings
 from fakeai_proxy.shaping.pacing import Pacer, Pacing
 
 
 class Pipeline:
     def __init__(
-        self, source: Source, pacer: Pacer, clock: Clock, observers: Sequence[Observer] = ()
+        self,
+        source: Source,
+        pacer: Pacer,
+        clock: Clock,
+        observers: Sequence[Observer] = (),
+        limiter: Limiter | None = None,
     ) -> None:
+        """Without a `limiter`, everybody may ask."""
+        self.limiter = limiter or Limiter(LimitSettings(), clock)
         self.source = source
         self.pacer = pacer
         self.clock = clock
@@ -33,13 +41,15 @@ class Pipeline:
         out, and all that is left is to cut the connection.
         """
         try:
-            reply = await self.source.reply(exchange)
-            exchange.reply, exchange.status = reply, reply.status
-            async with self.pacer.admit(exchange, reply) as pacing:
-                if isinstance(reply.chunks, Sequence):
-                    await pacing.play(reply.chunks, client)
-                else:
-                    await self._relay(exchange, reply, reply.chunks, pacing, client)
+            async with self.limiter.admit(exchange) as permit:
+                reply = await self.source.reply(exchange)
+                exchange.reply, exchange.status = reply, reply.status
+                permit.stamp(reply)
+                async with self.pacer.admit(exchange, reply) as pacing:
+                    if isinstance(reply.chunks, Sequence):
+                        await pacing.play(reply.chunks, client)
+                    else:
+                        await self._relay(exchange, reply, reply.chunks, pacing, client)
             if reply.cut:
                 raise StreamCut("the recording was interrupted here")
             exchange.end = "ok"

@@ -8,4 +8,5 @@ them in each vendor's envelope, `proxy/gateway.py` sends them.
 from fakeai_proxy.errors.access import *
 from fakeai_proxy.errors.bodies import *
 from fakeai_proxy.errors.kinds import *
+from fakeai_proxy.errors.limits import *
 from fakeai_proxy.errors.proxying import *
