@@ -51,5 +51,5 @@ class TokenBucket:
         return owed_s if owed_s > 0 else 0.0
 
     def scale(self, factor: float) -> None:
-        """What is used keeps its share: half the limit is half as full."""
+        """States are spans of time at the old rate: the ledger brings them to the new one."""
         self._rate = self.amount * factor / self.period_s

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fakeai_proxy.exchange import Exchange, Workload
 from fakeai_proxy.profiles.limits import ChargePolicy, LimitsProfile
 from fakeai_proxy.shaping.limits.demand import Demand
+from fakeai_proxy.shaping.limits.usage import Usage
 
 
 class Charge(NamedTuple):
@@ -41,17 +41,12 @@ def charge_of(demand: Demand, profile: LimitsProfile, policy: ChargePolicy) -> C
     return Charge(1, total, read, written, demand.images, usd)
 
 
-def actual_charge(
-    before: Charge, demand: Demand, profile: LimitsProfile, exchange: Exchange, work: Workload
-) -> Charge:
+def actual_charge(before: Charge, usage: Usage, demand: Demand, profile: LimitsProfile) -> Charge:
     """What it turned out to be. Tokens that the prompt cache gave count for nothing, and cost less."""
-    cached = min(exchange.admission.cached_tokens, work.prompt_tokens)
-    fresh = work.prompt_tokens - cached
+    read, cached, written = usage
+    fresh = read - cached
     price = profile.price_of(demand.model) if profile.price else None
-    usd = price.usd(work.prompt_tokens, work.output_tokens, cached) if price else 0.0
+    usd = price.usd(read, written, cached) if price else 0.0
     return before._replace(
-        tokens=fresh + work.output_tokens,
-        input_tokens=fresh,
-        output_tokens=work.output_tokens,
-        usd=usd,
+        tokens=fresh + written, input_tokens=fresh, output_tokens=written, usd=usd
     )

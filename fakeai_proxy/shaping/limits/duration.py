@@ -1,5 +1,5 @@
-"""How vendors write spans of time and instants. Always rounded up: who waits so long has waited
-long enough."""
+"""How vendors write spans of time and instants. What one is told to wait is rounded up: who waits so
+long has waited long enough."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def _go(ms: int) -> str:
 def go_duration(seconds: float) -> str:
     """As Go prints it, to the millisecond: 174ms, 3.89s, 6m0s, 1h12m0s."""
     return _go(whole_ms(seconds))
+
+
+def nearest_go_duration(seconds: float) -> str:
+    """As in headers, where 60 s / 3,500 is 17ms."""
+    return _go(round(seconds * 1000))
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from fakeai_proxy.profiles.limits import Scope
+from fakeai_proxy.shaping.limits.bucket import TokenBucket
 from fakeai_proxy.shaping.limits.meter import Meter
 
 #: Rows that are looked at, for one that says nothing, whenever a row is needed.
@@ -53,6 +54,19 @@ class Ledger:
 
     def rows(self) -> Iterator[tuple[bytes, int]]:
         yield from self._rows.items()
+
+    def scale(self, factor: float, now: float) -> None:
+        """Grant this share of every quota. What was used stays used, in numbers."""
+        import numpy as np  # most programs never need it here
+
+        for quota in self.quotas:
+            before = quota.meter.limit
+            quota.meter.scale(factor)
+            if type(quota.meter) is TokenBucket and self.state:
+                column = np.frombuffer(self.state)[quota.at :: self._width]
+                slower = before / quota.meter.limit
+                column[:] = np.where(column > now, now + (column - now) * slower, column)
+                del column  # the array may grow again
 
     def _open(self, owner: bytes, now: float) -> int:
         self._give_up(now)

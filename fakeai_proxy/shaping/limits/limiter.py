@@ -55,7 +55,7 @@ class Limiter:
         epoch_s = self.clock.wall() - self.clock.now()
         made = [Rules(profile, tier, self._settings, epoch_s) for profile, tier in profiles]
         for rules in made:
-            rules.scale(self._factor)
+            rules.scale(self._factor, self.clock.now())
         self._default = made[0] if made else None
         self._rules = {rules.profile.vendor: rules for rules in reversed(made)}
 
@@ -65,7 +65,7 @@ class Limiter:
             raise ValueError("a share of the limits is above 0 and at most 1")
         self._factor = factor
         for rules in self._in_force():
-            rules.scale(factor)
+            rules.scale(factor, self.clock.now())
 
     def exhaust(self, key: str = "*") -> None:
         """The key, given itself or by its name in `status`, has no quota left, until `restore`;

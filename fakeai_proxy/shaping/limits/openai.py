@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.shaping.limits.duration import go_duration, whole_ms, whole_s
+from fakeai_proxy.shaping.limits.duration import (
+    go_duration,
+    nearest_go_duration,
+    whole_ms,
+    whole_s,
+)
 from fakeai_proxy.shaping.limits.standing import Refusal, Standings
 
 _MORE = "Visit https://platform.openai.com/account/rate-limits to learn more."
@@ -40,7 +45,7 @@ def openai_headers(standings: Standings, epoch_s: float) -> list[tuple[bytes, by
                 headers += [
                     (b"x-ratelimit-limit-" + family, b"%d" % one.shown_limit),
                     (b"x-ratelimit-remaining-" + family, b"%d" % one.remaining),
-                    (b"x-ratelimit-reset-" + family, go_duration(one.reset_s).encode()),
+                    (b"x-ratelimit-reset-" + family, nearest_go_duration(one.reset_s).encode()),
                 ]
                 break
     return headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.errors import ApiError
@@ -9,9 +10,15 @@ from fakeai_proxy.exchange import SYNTH, Exchange, Reply
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.shaping.limits.account import Account, standings
 from fakeai_proxy.shaping.limits.charge import Charge, actual_charge, charge_of
-from fakeai_proxy.shaping.limits.demand import Demand, Endpoint, endpoint_of
+from fakeai_proxy.shaping.limits.demand import (
+    CHARACTERS_PER_TOKEN,
+    Demand,
+    Endpoint,
+    endpoint_of,
+)
 from fakeai_proxy.shaping.limits.reading import demand_in
 from fakeai_proxy.shaping.limits.rules import Rules
+from fakeai_proxy.shaping.limits.usage import Usage, Watched, usage_of
 from fakeai_proxy.shaping.limits.vendor import vendor_of
 
 if TYPE_CHECKING:
@@ -24,13 +31,22 @@ _NOBODYS = 401
 class Permit:
     """A context manager around an exchange."""
 
-    __slots__ = ("_accounts", "_charge", "_demand", "_exchange", "_limiter", "_rules")
+    __slots__ = (
+        "_accounts",
+        "_charge",
+        "_demand",
+        "_exchange",
+        "_limiter",
+        "_rules",
+        "_watched",
+    )
 
     def __init__(self, limiter: Limiter | None, exchange: Exchange | None) -> None:
         self._limiter = limiter
         self._exchange = exchange
         self._accounts: list[Account] = []
         self._rules: Rules | None = None
+        self._watched: Watched | None = None
 
     async def __aenter__(self) -> Permit:
         if self._limiter is not None and self._exchange is not None:
@@ -64,6 +80,8 @@ class Permit:
             prefix = self._prefix()
             kept = tuple(one for one in kept if not one[0].lower().startswith(prefix))
         reply.headers = (*kept, *self._headers())
+        if not isinstance(reply.chunks, Sequence) and reply.workload is None:
+            self._watched = reply.chunks = Watched(reply.chunks)
 
     async def _enter(self, limiter: Limiter, exchange: Exchange, endpoint: Endpoint) -> None:
         request = exchange.request
@@ -90,22 +108,34 @@ class Permit:
         now = limiter.clock.now()
         for account in self._accounts:
             account.end(now)
-        reply = exchange.reply
-        if reply is None or reply.workload is None:
-            # Nobody knows what it was worth; what was not counted yet is counted as estimated.
-            actual = charge_of(self._demand, rules.profile, "estimate")
-            if not rules.postpones or reply is None:
-                return
-        else:
-            actual = actual_charge(
-                self._charge, self._demand, rules.profile, exchange, reply.workload
-            )
-        difference = Charge(*map(float.__sub__, map(float, actual), map(float, self._charge)))
+        usage = self._usage(exchange)
+        if usage is None:
+            return
+        actual = actual_charge(self._charge, usage, self._demand, rules.profile)
+        difference = Charge(
+            *(after - before for after, before in zip(actual, self._charge, strict=True))
+        )
         if not rules.settles:  # money is always counted as it was spent
             difference = Charge(usd=difference.usd)
         if any(difference):
             for account in self._accounts:
                 account.settle(difference, now)
+
+    def _usage(self, exchange: Exchange) -> Usage | None:
+        """None where nobody knows, and what was estimated stands."""
+        reply = exchange.reply
+        if reply is None:
+            return None
+        if reply.workload is not None:
+            return usage_of(reply.workload, exchange.admission)
+        told = self._watched.usage() if self._watched is not None else None
+        if told is None and self._rules is not None and self._rules.postpones:
+            # Not even estimated so far; more than its bytes it was not.
+            demand = self._demand
+            most = exchange.sent_bytes // CHARACTERS_PER_TOKEN
+            asked = demand.output_tokens
+            told = Usage(demand.input_tokens, 0, most if asked is None else min(most, asked))
+        return told
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         assert self._limiter is not None

@@ -84,11 +84,10 @@ class Rules:
     def ledgers(self) -> Iterator[Ledger]:
         yield from self._ledgers.values()
 
-    def scale(self, factor: float) -> None:
+    def scale(self, factor: float, now: float) -> None:
         self._factor = factor
         for ledger in self._ledgers.values():
-            for quota in ledger.quotas:
-                quota.meter.scale(factor)
+            ledger.scale(factor, now)
 
     def _find(
         self, known: dict[str, tuple[Entry, ...]], model: str, counts: Callable[[str], bool]
