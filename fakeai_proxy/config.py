@@ -25,6 +25,7 @@ from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
 from fakeai_proxy.shaping.faults.settings import FaultSettings
+from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
 from fakeai_proxy.sources.synth import SynthSettings
@@ -80,6 +81,7 @@ class Config(
     PolicySettings,
     FrontDoorSettings,
     FaultSettings,
+    LimitSettings,
     PacingSettings,
     CassetteSettings,
     UpstreamSettings,

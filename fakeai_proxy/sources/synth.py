@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -12,6 +11,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fakeai_proxy import errors
+from fakeai_proxy.body import INLINE_BYTES_MAX, JSON_BYTES_MAX, decoded
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
@@ -22,10 +22,6 @@ from fakeai_proxy.services.operation import Call, Operation, Router
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.sources.plans import Plans
 
-#: JSON bodies, before and after decoding (images travel in them as data URLs).
-JSON_BYTES_MAX = 64 << 20
-#: Bodies above this are parsed and answered in a thread, so that the event loop never stops.
-INLINE_BYTES_MAX = 32 << 10
 #: Objects and arrays inside each other; what walks a body may recurse.
 JSON_DEPTH_MAX = 200
 
@@ -41,7 +37,6 @@ CORS_PREFLIGHT_HEADERS = (
     (b"access-control-allow-headers", b"authorization, *"),
     (b"access-control-max-age", b"86400"),
 )
-_WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class SynthSettings(BaseModel):
@@ -152,10 +147,14 @@ def _check_content_type(request: Request) -> None:
 
 
 def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
-    data = _decoded(request, raw)
-    if not data.strip() and "model" in shape.model_fields:
-        raise errors.missing_model()
-    value = _strict_json(data)
+    value = request.body.parsed
+    if value is None:
+        data = decoded(request.text_header(b"content-encoding"), raw)
+        if not data.strip() and "model" in shape.model_fields:
+            raise errors.missing_model()
+        value = _strict_json(data)
+    elif _depth_exceeds(value, JSON_DEPTH_MAX):
+        raise errors.too_deep(JSON_DEPTH_MAX)
     try:
         return shape.model_validate(value)
     except ValidationError as error:
@@ -189,21 +188,3 @@ def _depth_exceeds(value: dict[str, Any], limit: int) -> bool:
         if not level:
             return False
     return True
-
-
-def _decoded(request: Request, raw: bytes) -> bytes:
-    coding = request.text_header(b"content-encoding").strip().lower()
-    if coding in ("", "identity"):
-        return raw
-    if coding not in _WBITS:
-        raise errors.undecodable_body(coding)
-    engine = zlib.decompressobj(_WBITS[coding])
-    try:
-        data = engine.decompress(raw, JSON_BYTES_MAX + 1)
-    except zlib.error:
-        raise errors.undecodable_body(coding) from None
-    if len(data) > JSON_BYTES_MAX:
-        raise errors.body_too_large(JSON_BYTES_MAX, len(data))
-    if not engine.eof or engine.unused_data:
-        raise errors.undecodable_body(coding)
-    return data

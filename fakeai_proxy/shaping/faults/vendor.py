@@ -52,7 +52,7 @@ def reply_to(error: ApiError, exchange: Exchange) -> Reply:
             (b"content-type", b"application/json"),
             *((name.encode(), value.encode("latin-1", "replace"))
               for name, value in error.headers.items()),
-            (provider.request_id_header.encode(), exchange.id.encode()),
+            (provider.request_id_header, exchange.id.encode()),
             (b"content-length", b"%d" % len(body)),
         ),
         [Chunk(body)],
