@@ -73,7 +73,8 @@ class Origin:
 @dataclass(slots=True)
 class Request:
     """A request as it came. `target` is the raw path with its query; `origin` is None when the
-    client used us as its base URL."""
+    client used us as its base URL. `dialect` names the vendor whose words to use where neither host
+    nor path tells."""
 
     method: str
     target: str
@@ -81,6 +82,7 @@ class Request:
     body: Body
     origin: Origin | None = None
     client: str = ""
+    dialect: str = "auto"
     _first: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from fakeai_proxy.errors import server_error
+from fakeai_proxy.errors import KINDS, of_kind
 from fakeai_proxy.exchange import Chunk, Reply
-from fakeai_proxy.shaping.faults import vendor
+from fakeai_proxy.providers import stream_error
 from fakeai_proxy.shaping.faults.frames import (
     is_data,
     is_last,
@@ -132,17 +132,22 @@ def _reset(params: Cut, case: Case) -> None:
 
 
 class ErrorEvent(Where):
+    kind: str = Field("server_error", description="Which error: " + ", ".join(KINDS) + ".")
     message: str | None = Field(
         None, description="The error's message; the vendor's own otherwise."
     )
-    overloaded: bool = Field(False, description="An overload, rather than an error of the server.")
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in KINDS:
+            raise ValueError("it is one of " + ", ".join(KINDS))
+        return value
 
 
 def _error_event(params: ErrorEvent, case: Case, reply: Reply) -> Stage:
-    error = vendor.overloaded(case.provider) if params.overloaded else server_error()
-    error.message = params.message or error.message
-    request = case.exchange.request
-    event = vendor.event_of_error(case.provider, error, case.exchange.id, request.path)
+    error = of_kind(params.kind, params.message)
+    event = stream_error(case.provider, error, case.exchange.request.path)
     return At(params.tokens(reply), lambda frame: (inserted(event, frame),), Stop.WHOLE)
 
 

@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fakeai_proxy.errors import ApiError, StreamCut
-from fakeai_proxy.exchange import Chunk, Client, Exchange, Reply, Source, header
-from fakeai_proxy.shaping.faults import vendor
+from fakeai_proxy.exchange import FAULT, Chunk, Client, Exchange, Reply, Source, header
+from fakeai_proxy.providers import Told, error_answer, provider_of
 from fakeai_proxy.shaping.faults.frames import (
     CODINGS,
     Decoded,
@@ -49,6 +49,7 @@ class Injection:
     ) -> None:  # fmt: skip
         self._exchange = exchange
         self._source = source
+        self._clock = faults.clock
         self._mark = faults.settings.fault_mark
         self.client = Link(client, faults.scheduler, faults.clock)
         self._chosen = [
@@ -92,7 +93,7 @@ class Injection:
             exchange.end = "error"
             if not exchange.request.body.complete:
                 self.client.close_after()
-            reply = vendor.reply_to(error, exchange)
+            reply = self._told(error)
         self._spoil(reply)
         if self._mark and exchange.faults:
             named = ", ".join(exchange.faults).encode("latin-1", "replace")
@@ -101,6 +102,17 @@ class Injection:
 
     async def close(self) -> None:
         await self._source.close()
+
+    def _told(self, error: ApiError) -> Reply:
+        """The error as a reply, for faults of what is sent and of the line it is sent on."""
+        exchange, clock = self._exchange, self._clock
+        spent_ms = int((clock.now() - exchange.arrived_at) * 1000)
+        answer = error_answer(
+            provider_of(exchange.request), error, Told(exchange.id, spent_ms, int(clock.wall()))
+        )
+        length = (b"content-length", b"%d" % len(answer.body))
+        headers = (*answer.headers, length)
+        return Reply(answer.status, headers, [Chunk(answer.body)], provenance=FAULT)
 
     async def _answer(self, exchange: Exchange) -> Reply:
         for rule, case in self._chosen:

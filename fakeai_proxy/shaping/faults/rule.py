@@ -105,8 +105,7 @@ class Look:
 
     @cached_property
     def model(self) -> str:
-        named = _DEPLOYMENT.search(self.request.path)
-        return unquote(named[1]) if named else _model(self.request.body.in_memory or b"")
+        return model_of(self.request)
 
     @cached_property
     def key(self) -> str:
@@ -116,6 +115,12 @@ class Look:
     def host(self) -> str:
         origin = self.request.origin
         return "" if origin is None else origin.host
+
+
+def model_of(request: Request) -> str:
+    """As far as the path or the body that is here tell, "" otherwise."""
+    named = _DEPLOYMENT.search(request.path)
+    return unquote(named[1]) if named else _model(request.body.in_memory or b"")
 
 
 def _model(body: bytes) -> str:
