@@ -14,6 +14,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import websocket_unserved
 from fakeai_proxy.exchange import Observer, Origin, Request, Source
 from fakeai_proxy.observe.control import control_routes, document_route
+from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.journal import Journal, journal_routes
 from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.status import Status
@@ -188,6 +189,7 @@ class App:
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),
+            *fault_routes(self.faults),
         )
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:

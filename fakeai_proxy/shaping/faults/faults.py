@@ -93,17 +93,18 @@ class Faults:
 
     def list(self) -> list[dict[str, object]]:
         """The rules, for people and programs."""
-        return [
-            {
-                "id": rule.id,
-                "rule": rule.text,
-                "fault": rule.fault.name,
-                "parameters": rule.params.model_dump(exclude_unset=True),
-                "conditions": rule.conditions.model_dump(exclude_unset=True),
-                "applied": rule.applied,
-            }
-            for rule in self.rules
-        ]
+        return [self.told(rule) for rule in self.rules]
+
+    @staticmethod
+    def told(rule: Rule) -> dict[str, object]:
+        return {
+            "id": rule.id,
+            "rule": rule.text,
+            "fault": rule.fault.name,
+            "parameters": rule.params.model_dump(exclude_unset=True),
+            "conditions": rule.conditions.model_dump(exclude_unset=True),
+            "applied": rule.applied,
+        }
 
     def _settle(self, rules: Iterable[Rule]) -> None:
         rules = tuple(rules)
