@@ -80,7 +80,11 @@ def _dynamo(error: ApiError, request_id: str) -> dict[str, object]:
 
 def _comment(envelope: Mapping[str, object]) -> bytes:
     lines = str(envelope["message"]).splitlines()
-    return b"event: error\n" + b"".join(b": %b\n" % line.encode() for line in lines) + b"\n"
+    return (
+        b"event: error\n"
+        + b"".join(b": %b\n" % line.encode("utf-8", "replace") for line in lines)
+        + b"\n"
+    )
 
 
 def _empty(error: ApiError, request_id: str) -> None:

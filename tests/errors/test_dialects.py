@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakeai_proxy import errors
 from fakeai_proxy.body import Body
@@ -144,6 +147,27 @@ def test_an_error_of_no_kind_keeps_its_words_in_every_envelope() -> None:
         assert b"file-x" in error_body(provider, error, ""), provider.name
 
 
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+@given(
+    message=st.text(st.characters(), max_size=80),
+    status=st.integers(400, 599),
+    kind=st.sampled_from(["", *KINDS]),
+)
+def test_whatever_is_said_is_one_json_body_and_one_event(
+    provider: Provider, message: str, status: int, kind: str
+) -> None:
+    error = ApiError(status, message, kind=kind)
+    if kind:
+        error = errors.of_kind(kind, message, status=status)
+    body = error_body(provider, error, "req_1")
+    assert body == b"" or isinstance(json.loads(body), dict)
+    frame = stream_error(provider, error)
+    assert frame.endswith(b"\n\n")
+    events = frame.removesuffix(b"data: [DONE]\n\n").removesuffix(b"\n\n")
+    assert b"\n\n" not in events
+    assert b"\r" not in events
+
+
 def test_the_events_of_responses_are_its_own() -> None:
     frame = stream_error(named("openai"), errors.of_kind("server_error"), "/v1/responses")
     assert frame.startswith(b'event: error\ndata: {"type":"error","code":"server_error",')
@@ -204,6 +228,14 @@ async def test_an_unknown_model_is_told_how_to_serve_it(serve: Serve, dialect: s
     assert answer.status_code == 404
     assert "Near: gpt-4" in answer.text
     assert "--model gpt-4x or --any-model" in answer.text
+
+
+async def test_the_example_of_the_readme_is_what_is_answered(serve: Serve) -> None:
+    app = await serve(dialect="vllm")
+    async with httpx.AsyncClient(base_url=app.url, headers=KEY) as client:
+        answer = await client.post("/v1/chat/completions", json={**CHAT, "model": "x"})
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"    {answer.text}\n" in readme.read_text("utf-8")
 
 
 async def test_an_unknown_deployment_is_azures_error(serve: Serve) -> None:
