@@ -53,7 +53,7 @@ GOLDEN: dict[str, tuple[list[bytes], bool]] = {
     "no_blank_line:nth=3": ([A, B, C[:-1], D, FINISH, USAGE[:-1], DONE], True),
     "malformed_json:after=1": ([A, B[:-3] + b"\n\n", C, D, FINISH, USAGE, DONE], True),
     "huge_event:after=3,bytes=60": (
-        [A, B, C, b'data: {"padding":"' + b"x" * 38 + b'"}\n\n', D, FINISH, USAGE, DONE], True
+        [A, B, C, D.replace(b"{", b'{"padding":"' + b"x" * 47 + b'",', 1), FINISH, USAGE, DONE], True
     ),
     "split_utf8": ([event("éone"), event("étwo"), event("édrei"), D, FINISH, USAGE, DONE], True),
     "split_utf8:drop=true": (

@@ -254,15 +254,20 @@ def _has_json(frame: Chunk) -> bool:
 
 
 class HugeEvent(Where):
-    bytes: int = Field(1 << 20, ge=1, le=64 << 20, description="The size of the event.")
+    bytes: int = Field(1 << 20, ge=1, le=64 << 20, description="By how much it is larger.")
 
 
 def _huge_event(params: HugeEvent, case: Case, reply: Reply) -> Stage:
-    def act(frame: Chunk) -> Iterable[Chunk]:
-        event = b'data: {"padding":"%b"}\n\n'
-        return (inserted(event % (b"x" * max(0, params.bytes - len(event) + 2)), frame), frame)
+    def padded(data: bytes) -> bytes:
+        place = payload(data)
+        brace = -1 if place is None else data.find(b"{", *place)
+        if brace < 0:
+            return data
+        padding = b'"padding":"%b",' % (b"x" * max(0, params.bytes - 13))
+        return data[: brace + 1] + padding + data[brace + 1 :]
 
-    return At(params.tokens(reply), act)
+    after = params.tokens(reply) if is_stream(reply.headers) else 0
+    return At(after, lambda frame: (edited(frame, padded),), fit=_has_json)
 
 
 class _SplitLetters(Stage):
@@ -332,8 +337,8 @@ FAULTS = (
           stage=_no_blank_line, on=STREAM),
     Fault("malformed_json", "Leaves out a closing brace", Where, "malformed_json:after=5",
           stage=_malformed_json),
-    Fault("huge_event", "Puts one very large event into a stream", HugeEvent, "huge_event:bytes=5000000",
-          stage=_huge_event, on=STREAM),
+    Fault("huge_event", "Makes one event, or the body, very large", HugeEvent, "huge_event:bytes=5000000",
+          stage=_huge_event),
     Fault("split_utf8", "Cuts events between the bytes of a letter, and sends the halves apart",
           SplitUtf8, "split_utf8", stage=_split_utf8, on=STREAM, rank=1),
 )  # fmt: skip
