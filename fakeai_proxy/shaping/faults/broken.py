@@ -273,10 +273,9 @@ def _huge_event(params: HugeEvent, case: Case, reply: Reply) -> Stage:
 class _SplitLetters(Stage):
     """Events are cut between the bytes of a letter, and the halves come apart."""
 
-    _PAUSE_S = 0.05
-
-    def __init__(self, case: Case, drop: bool) -> None:
+    def __init__(self, case: Case, pause_s: float, drop: bool) -> None:
         self._case = case
+        self._pause_s = pause_s
         self._drop = drop
         self._frames = 0
 
@@ -290,7 +289,7 @@ class _SplitLetters(Stage):
             return (chunk,)
         if self._drop:
             return (chunk._replace(data=data[: place + 1] + data[place + 2 :]),)
-        self._case.link.holds[self._frames] = self._PAUSE_S
+        self._case.link.holds[self._frames] = self._pause_s
         self._frames += 1
         return (chunk._replace(data=data[: place + 1]), inserted(data[place + 1 :], chunk))
 
@@ -308,11 +307,12 @@ def _with_letter(data: bytes) -> bytes:
 
 
 class SplitUtf8(Params):
+    ms: float = Field(50, gt=0, description="Milliseconds between the halves.")
     drop: bool = Field(False, description="The second byte is lost, so that it is no UTF-8 at all.")
 
 
 def _split_utf8(params: SplitUtf8, case: Case, reply: Reply) -> Stage:
-    return _SplitLetters(case, params.drop)
+    return _SplitLetters(case, params.ms / 1000, params.drop)
 
 
 FAULTS = (

@@ -50,6 +50,8 @@ class Injection:
         self._exchange = exchange
         self._source = source
         self._clock = faults.clock
+        #: Whose an error is.
+        self._provenance = FAULT
         self._mark = faults.settings.fault_mark
         self.client = Link(client, faults.scheduler, faults.clock)
         self._chosen = [
@@ -88,7 +90,7 @@ class Injection:
                 rule.fault.line or rule.fault.stage or rule.fault.head for rule, _ in self._chosen
             ):
                 if self._mark:
-                    error.headers[MARK] = ", ".join(exchange.faults)
+                    error.headers[MARK] = named(exchange.faults)
                 raise
             exchange.end = "error"
             if not exchange.request.body.complete:
@@ -96,8 +98,8 @@ class Injection:
             reply = self._told(error)
         self._spoil(reply)
         if self._mark and exchange.faults:
-            named = ", ".join(exchange.faults).encode("latin-1", "replace")
-            reply.headers = (*reply.headers, (MARK.encode(), named))
+            value = named(exchange.faults).encode("latin-1", "replace")
+            reply.headers = (*reply.headers, (MARK.encode(), value))
         return reply
 
     async def close(self) -> None:
@@ -112,7 +114,7 @@ class Injection:
         )
         length = (b"content-length", b"%d" % len(answer.body))
         headers = (*answer.headers, length)
-        return Reply(answer.status, headers, [Chunk(answer.body)], provenance=FAULT)
+        return Reply(answer.status, headers, [Chunk(answer.body)], provenance=self._provenance)
 
     async def _answer(self, exchange: Exchange) -> Reply:
         for rule, case in self._chosen:
@@ -120,6 +122,7 @@ class Injection:
                 made = await rule.fault.before(rule.params, case)
                 if made is not None:
                     return made
+        self._provenance = ""
         return await self._source.reply(exchange)
 
     def _spoil(self, reply: Reply) -> None:
@@ -140,6 +143,11 @@ class Injection:
         for rule, case in left:
             if rule.fault.head is not None:
                 rule.fault.head(rule.params, case, reply)
+
+
+def named(faults: Iterable[str]) -> str:
+    """As a header's value, which has no room for line ends."""
+    return "".join([char if char.isprintable() else " " for char in ", ".join(faults)])
 
 
 def _coding(reply: Reply) -> bytes:

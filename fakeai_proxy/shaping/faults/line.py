@@ -152,12 +152,15 @@ def _http10(params: Nothing, case: Case) -> None:
 
 
 class ContentType(Params):
-    to: str = Field("text/plain", description="The content type that is said.")
+    to: str = Field(
+        "text/plain", pattern=r"^[\x20-\x7e]*$", description="The content type that is said."
+    )
 
 
 def _content_type(params: ContentType, case: Case, reply: Reply) -> None:
     others = [pair for pair in reply.headers if pair[0].lower() != b"content-type"]
-    reply.headers = ((b"content-type", params.to.encode("latin-1", "replace")), *others)
+    said = params.to.encode("latin-1", "replace")
+    reply.headers = ((b"content-type", said), *others)
 
 
 class ContentLength(Params):
