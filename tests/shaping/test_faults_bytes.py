@@ -141,6 +141,14 @@ async def test_a_body_is_cut_short_of_its_declared_length(serve: Serve) -> None:
     assert body == BODY[: len(BODY) // 2]
 
 
+@pytest.mark.parametrize("size", [5, 1000])
+async def test_a_body_of_unknown_length_is_cut_where_it_should_be(serve: Serve, size: int) -> None:
+    headers = [(b"Content-Type", b"application/json")]
+    answer = Answer(200, headers, in_pieces(BODY, size), framing="chunked")
+    _, chunks, whole = taken_apart(await through(serve, "cut:share=0.25", answer))
+    assert (b"".join(chunks), whole) == (BODY[: len(BODY) // 4], False)
+
+
 async def test_a_truncated_body_of_ours_declares_what_it_sends(serve: Serve) -> None:
     app = await serve(fault=("truncate:share=0.5",), profile="none")
     question = b'{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}]}'

@@ -10,24 +10,23 @@ from fakeai_proxy.errors import KINDS, of_kind
 from fakeai_proxy.exchange import Chunk, Reply
 from fakeai_proxy.providers import stream_error
 from fakeai_proxy.shaping.faults.frames import (
+    Place,
     is_data,
     is_last,
     is_stream,
     payload,
     says,
-    tokens,
 )
 from fakeai_proxy.shaping.faults.kinds import (
     EVENTS,
     STREAM,
-    UNTOLD_BYTES,
     Case,
     Fault,
     Params,
     Stage,
     Stop,
     Where,
-    body_bytes,
+    counted_bytes,
     edited,
     inserted,
 )
@@ -41,12 +40,12 @@ class At(Stage):
 
     def __init__(
         self,
-        after: int,
+        place: Place,
         act: Act,
         stop: Stop | None = None,
         fit: Callable[[Chunk], bool] = lambda frame: True,
     ) -> None:
-        self._left = after
+        self._place = place
         self._act = act
         self._stop = stop
         self._fit = fit
@@ -55,8 +54,7 @@ class At(Stage):
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
         if self._done:
             return (chunk,)
-        if self._left > 0 or not self._fit(chunk):
-            self._left -= tokens(chunk)
+        if not self._place.reached(chunk) or not self._fit(chunk):
             return (chunk,)
         self._done = True
         self.stopped = self._stop
@@ -112,11 +110,8 @@ def _nothing(frame: Chunk) -> Iterable[Chunk]:
 
 def _ended(params: Cut, reply: Reply, stop: Stop) -> Stage:
     if is_stream(reply.headers):
-        return At(params.tokens(reply), _half if params.within else _nothing, stop)
-    total = body_bytes(reply)
-    if total is None and not isinstance(reply.chunks, list | tuple):
-        total = UNTOLD_BYTES
-    return Front(params.part(reply), total, stop)
+        return At(Place(params, reply), _half if params.within else _nothing, stop)
+    return Front(params.part(reply), counted_bytes(reply), stop)
 
 
 def _cut(params: Cut, case: Case, reply: Reply) -> Stage:
@@ -148,7 +143,7 @@ class ErrorEvent(Where):
 def _error_event(params: ErrorEvent, case: Case, reply: Reply) -> Stage:
     error = of_kind(params.kind, params.message)
     event = stream_error(case.provider, error, case.exchange.request.path)
-    return At(params.tokens(reply), lambda frame: (inserted(event, frame),), Stop.WHOLE)
+    return At(Place(params, reply), lambda frame: (inserted(event, frame),), Stop.WHOLE)
 
 
 class Nothing(Params):
@@ -198,8 +193,8 @@ def _comments(params: EveryFrame, case: Case, reply: Reply) -> Stage:
 class _Swapped(Stage):
     """Two neighbours change places, once."""
 
-    def __init__(self, after: int) -> None:
-        self._left = after
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._held: Chunk | None = None
         self._done = False
 
@@ -210,8 +205,7 @@ class _Swapped(Stage):
             held, self._held, self._done = self._held, None, True
             # Their instants stay where they are.
             return (chunk._replace(age_s=held.age_s), held._replace(age_s=chunk.age_s))
-        if self._left > 0:
-            self._left -= tokens(chunk)
+        if not self._place.reached(chunk):
             return (chunk,)
         self._held = chunk
         return ()
@@ -221,7 +215,7 @@ class _Swapped(Stage):
 
 
 def _reorder(params: Where, case: Case, reply: Reply) -> Stage:
-    return _Swapped(params.tokens(reply))
+    return _Swapped(Place(params, reply))
 
 
 # --- bytes ------------------------------------------------------------------------------------------
@@ -243,8 +237,8 @@ def _malformed_json(params: Where, case: Case, reply: Reply) -> Stage:
         brace = data.rfind(b"}", 0, end)
         return data if brace < 0 else data[:brace] + data[brace + 1 :]
 
-    after = params.tokens(reply) if is_stream(reply.headers) else 0
-    return At(after, lambda frame: (edited(frame, broken),), fit=_has_json)
+    place = Place(params, reply) if is_stream(reply.headers) else Place()
+    return At(place, lambda frame: (edited(frame, broken),), fit=_has_json)
 
 
 def _has_json(frame: Chunk) -> bool:
@@ -266,8 +260,8 @@ def _huge_event(params: HugeEvent, case: Case, reply: Reply) -> Stage:
         padding = b'"padding":"%b",' % (b"x" * max(0, params.bytes - 13))
         return data[: brace + 1] + padding + data[brace + 1 :]
 
-    after = params.tokens(reply) if is_stream(reply.headers) else 0
-    return At(after, lambda frame: (edited(frame, padded),), fit=_has_json)
+    place = Place(params, reply) if is_stream(reply.headers) else Place()
+    return At(place, lambda frame: (edited(frame, padded),), fit=_has_json)
 
 
 class _SplitLetters(Stage):

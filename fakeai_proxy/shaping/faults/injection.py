@@ -30,6 +30,8 @@ from fakeai_proxy.shaping.faults.kinds import (
     Case,
     Stage,
     Stop,
+    counted_bytes,
+    is_json,
 )
 from fakeai_proxy.shaping.faults.link import Link
 
@@ -170,7 +172,8 @@ def _concerns(fault: AnyFault, reply: Reply, coding: bytes) -> bool:
 def _units(faults: Iterable[AnyFault], reply: Reply, coding: bytes) -> Iterable[Stage]:
     """What comes before the faults' own stages, so that they get what they work on."""
     stream = is_stream(reply.headers)
-    gathers = any(fault.unit == FRAMES for fault in faults)
+    # A body of JSON is one answer: a place in it is a place in all of it.
+    gathers = any(fault.unit == FRAMES for fault in faults) or counted_bytes(reply) is None
     if coding in CODINGS and (stream or gathers):
         reply.headers = _without(reply, b"content-encoding")
         yield Decoded(coding)
