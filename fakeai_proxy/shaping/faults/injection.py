@@ -18,7 +18,6 @@ from fakeai_proxy.shaping.faults.frames import (
     Decoded,
     Frames,
     Gathered,
-    is_json,
     is_stream,
 )
 from fakeai_proxy.shaping.faults.kinds import (
