@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.observe.journal import JournalSettings
 from fakeai_proxy.observe.log import LogSettings
+from fakeai_proxy.proxy.admin import AdminSettings
 from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
@@ -69,6 +71,8 @@ class ServerSettings(BaseModel):
 
 class Config(
     LogSettings,
+    JournalSettings,
+    AdminSettings,
     SynthSettings,
     CatalogueSettings,
     PolicySettings,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fakeai_proxy.profiles import reading
-
-#: What matrices are multiplied in.
-Precision = Literal["bf16", "fp8", "fp4"]
+from fakeai_proxy.profiles.quantization import FORMATS, Precision, Quantization
 
 
 class _Numbers(BaseModel):
@@ -20,7 +18,11 @@ class Efficiency(_Numbers):
     """The shares of the sheet's figures that an engine reaches, and what a layer costs besides."""
 
     weights: float = Field(gt=0, le=1.2, description="Of bandwidth, reading weights.")
+    weights_fp8: float | None = Field(None, gt=0, le=1.2, description="The same for 8 bits.")
+    weights_fp4: float | None = Field(None, gt=0, le=1.2, description="The same for 4 bits.")
     compute: float = Field(gt=0, le=1.2, description="Of FLOP/s, in matrix products.")
+    compute_fp8: float | None = Field(None, gt=0, le=1.2, description="The same in fp8.")
+    compute_fp4: float | None = Field(None, gt=0, le=1.2, description="The same in fp4.")
     attention: float = Field(gt=0, le=1.2, description="Of FLOP/s, in prefill attention.")
     kv: float = Field(gt=0, le=1.2, description="Of bandwidth, reading the KV cache.")
     link: float = Field(gt=0, le=1.2, description="Of link bandwidth, in collectives.")
@@ -28,6 +30,14 @@ class Efficiency(_Numbers):
     link_latency_us: float = Field(ge=0, le=1000, description="Per all-reduce.")
     half_tokens: float = Field(ge=0, le=4096, description="Tokens added to a step's own: a small "
                                "batch cannot fill the tensor cores.")  # fmt: skip
+
+    def weights_share(self, precision: Precision) -> float:
+        fp8 = self.weights_fp8 or self.weights
+        return {"bf16": self.weights, "fp8": fp8, "fp4": self.weights_fp4 or fp8}[precision]
+
+    def compute_share(self, precision: Precision) -> float:
+        fp8 = self.compute_fp8 or self.compute
+        return {"bf16": self.compute, "fp8": fp8, "fp4": self.compute_fp4 or fp8}[precision]
 
 
 class Power(_Numbers):
@@ -72,10 +82,19 @@ class Gpu(_Numbers):
                 raise ValueError(f"sources: {name} has none; say where its number is from")
         return self
 
-    def tflops(self, precision: Precision) -> float:
-        """Dense. A GPU without units for a precision computes in the next wider one."""
-        fp8 = self.fp8_tflops or self.bf16_tflops
-        return {"bf16": self.bf16_tflops, "fp8": fp8, "fp4": self.fp4_tflops or fp8}[precision]
+    def tflops(self, precision: Precision) -> float | None:
+        """Dense; None without units for it."""
+        return {"bf16": self.bf16_tflops, "fp8": self.fp8_tflops, "fp4": self.fp4_tflops}[precision]
+
+    def precision(self, quantization: Quantization) -> Precision:
+        """What matrices of a quantisation are multiplied in here."""
+        form = FORMATS[quantization]
+        return form.precision if self.tflops(form.precision) else form.fallback
+
+    @property
+    def link_gb_s(self) -> float:
+        """Per direction, between the GPUs of one node."""
+        return self.nvlink_gb_s or self.pcie_gb_s
 
 
 def gpu_names() -> list[str]:

@@ -37,7 +37,7 @@ def load(shape: type[_Shape], kind: str, name: str) -> _Shape:
         values = tomllib.loads(text(kind, name))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"profile {name}: {error}") from None
-    return shaped(shape, name, {"name": Path(name).stem, **values})
+    return shaped(shape, name, {"name": Path(name).name.removesuffix(".toml"), **values})
 
 
 def shaped(shape: type[_Shape], name: str, values: dict[str, object]) -> _Shape:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
 
 from aiohttp import HttpVersion11, web
 
@@ -14,7 +15,7 @@ from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Exchange, Origin, Request
+from fakeai_proxy.exchange import Exchange, Headers, Origin, Request
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import error_body, provider_of
 from fakeai_proxy.proxy.policy import Policy, Verdict
@@ -32,10 +33,17 @@ _WORD = (1 << 64) - 1
 #: An odd number, so that no two serial numbers share an id (2^64 / golden ratio).
 _SPREAD = 0x9E3779B97F4A7C15
 
-#: Our own pages below /_fakeai/: path -> (status, content type, body).
-Local = Callable[[Request], tuple[int, bytes, bytes]]
 #: Carries a WebSocket to its upstream; raises ApiError before the upgrade.
 RelayWebSocket = Callable[[web.BaseRequest, Request], Awaitable[web.StreamResponse]]
+
+
+class Local(Protocol):
+    """Our own pages."""
+
+    def owns(self, request: Request) -> bool: ...
+
+    async def answer(self, request: Request) -> tuple[int, Headers, bytes]:
+        """Status, headers and body. Raises ApiError."""
 
 
 class Gateway:
@@ -98,9 +106,9 @@ class Gateway:
         if request.origin is not None and tunnel is None:
             pipeline = self._forward(request)
         # On intercepted hosts too: a client that reads our page there has proved its set-up.
-        if pipeline is self._pipeline and request.path.startswith("/_fakeai/"):
-            status, content_type, body = self._local(request)
-            client.send_whole(status, body, ((b"content-type", content_type),))
+        if pipeline is self._pipeline and self._local.owns(request):
+            status, headers, body = await self._local.answer(request)
+            client.send_whole(status, body, headers)
             return Sent(client.keep_alive)
         if request.text_header(b"upgrade").lower() == "websocket":
             return await self._relay_websocket(raw, request)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import islice
 
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
@@ -41,8 +42,10 @@ class Limiter:
         self.clock = clock
         self._rules: dict[str, Rules] = {}
         self._default: Rules | None = None
-        self._factor = 1.0
-        self._exhausted: set[str] = set()
+        self._profiles: list[tuple[LimitsProfile, str]] = []
+        self.factor = 1.0
+        #: Keys without quota, by name.
+        self.exhausted: set[str] = set()
         self.use([spec for spec in settings.limits if spec != "none"])
 
     def use(self, specs: Sequence[str]) -> None:
@@ -54,31 +57,43 @@ class Limiter:
         requests follow its own profile, all others the first. Raises ConfigError."""
         epoch_s = self.clock.wall() - self.clock.now()
         made = [Rules(profile, tier, self._settings, epoch_s) for profile, tier in profiles]
+        self._profiles = list(profiles)
         for rules in made:
-            rules.scale(self._factor, self.clock.now())
+            rules.scale(self.factor, self.clock.now())
         self._default = made[0] if made else None
         self._rules = {rules.profile.vendor: rules for rules in reversed(made)}
+
+    def reset(self) -> None:
+        """Forget all that has been counted."""
+        self.replace(self._profiles)
+
+    @property
+    def in_force(self) -> list[str]:
+        """NAME or NAME:TIER."""
+        return [
+            f"{one.name}:{tier or one.default_tier}".rstrip(":") for one, tier in self._profiles
+        ]
 
     def scale(self, factor: float) -> None:
         """Grant this share of every limit, from above 0 to 1."""
         if not 0 < factor <= 1:
             raise ValueError("a share of the limits is above 0 and at most 1")
-        self._factor = factor
+        self.factor = factor
         for rules in self._in_force():
             rules.scale(factor, self.clock.now())
 
     def exhaust(self, key: str = "*") -> None:
         """The key, given itself or by its name in `status`, has no quota left, until `restore`;
         `*` is every key."""
-        self._exhausted.add(_key_name(key))
+        self.exhausted.add(_key_name(key))
 
     def restore(self, key: str = "*") -> None:
-        self._exhausted.discard(_key_name(key))
+        self.exhausted.discard(_key_name(key))
 
     def admit(self, exchange: Exchange) -> Permit:
         """A context manager: entered, the request counts; left, what it held is given back. Raises
         429 on entering."""
-        if self._default is None and not self._exhausted:
+        if self._default is None and not self.exhausted:
             return FREE
         return Permit(self, exchange)
 
@@ -89,7 +104,7 @@ class Limiter:
         self, request: Request, rules: Rules | None, demand: Demand, charge: Charge
     ) -> list[Account]:
         """Take the charge from every account of the request, or raise 429 and take nothing."""
-        if self._exhausted and self._has_no_quota(request):
+        if self.exhausted and self._has_no_quota(request):
             provider = provider_of(request)
             raise vendor_of(provider.name).quota_exceeded(self.clock.wall())
         if rules is None:
@@ -116,9 +131,9 @@ class Limiter:
     def dequeue(self, request: Request, model: str, tokens: float) -> None:
         self._queue(request, model, -tokens)
 
-    def status(self) -> list[dict[str, object]]:
+    def status(self, rows: int = STATUS_ROWS_MAX) -> list[dict[str, object]]:
         """How everybody stands who has used anything."""
-        return [row for row, _ in zip(self._standings(), range(STATUS_ROWS_MAX), strict=False)]
+        return list(islice(self._standings(), rows))
 
     def _standings(self) -> Iterator[dict[str, object]]:
         now = self.clock.now()
@@ -175,7 +190,7 @@ class Limiter:
 
     def _has_no_quota(self, request: Request) -> bool:
         name = _key_name(credential(request))
-        return "*" in self._exhausted or name in self._exhausted
+        return "*" in self.exhausted or name in self.exhausted
 
     def _refused(
         self,

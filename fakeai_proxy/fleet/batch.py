@@ -1,0 +1,112 @@
+"""The sequences that decode: each gets a token in every *tick* (a step that decodes).
+
+When a sequence needs its next block and when it ends is known from the tick in which it joins, so
+both wait in a calendar and a tick costs the same whatever the size of the batch.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from fakeai_proxy.fleet.sequence import EngineSequence, State
+
+
+class DecodeBatch:
+    def __init__(self, block_tokens: int) -> None:
+        self.size = 0
+        #: Tokens whose KV is read in a tick.
+        self.context = 0
+        self.ticked_at = 0.0
+        self._tick = 0
+        self._block_tokens = block_tokens
+        #: By tick: who needs a block before it, and who ends with it. An entry of somebody who left
+        #: in between is told by what it should be.
+        self._growing: defaultdict[int, list[EngineSequence]] = defaultdict(list)
+        self._ending: defaultdict[int, list[EngineSequence]] = defaultdict(list)
+        #: Who joined since the last tick.
+        self._joined: dict[EngineSequence, None] = {}
+
+    def join(self, sequence: EngineSequence) -> None:
+        sequence.state = State.DECODE
+        sequence.joined_tick = self._tick
+        self.size += 1
+        self.context += sequence.computed
+        self._growing[self._full_at(sequence)].append(sequence)
+        last = self._tick + sequence.output_tokens - sequence.emitted - 1
+        self._ending[last].append(sequence)
+        self._joined[sequence] = None
+
+    def leave(self, sequence: EngineSequence) -> None:
+        """Settle what it has got; its state says where it goes."""
+        grown = self._tick - sequence.joined_tick
+        self.size -= 1
+        self.context -= sequence.computed + grown
+        sequence.emitted += grown
+        sequence.computed += grown
+        if grown:
+            sequence.last_token_at = max(sequence.last_token_at, self.ticked_at)
+
+    def emitted(self, sequence: EngineSequence) -> int:
+        """Tokens it has given out, those of earlier stays included."""
+        return sequence.emitted + self._tick - sequence.joined_tick
+
+    def computed(self, sequence: EngineSequence) -> int:
+        return sequence.computed + self._tick - sequence.joined_tick
+
+    def short_of_blocks(self) -> list[EngineSequence]:
+        """Who needs a block before the next tick, in the order of admission."""
+        due = self._growing.pop(self._tick, None)
+        if due is None:
+            return []
+        due.sort(key=_admission)
+        return [
+            sequence
+            for sequence in dict.fromkeys(due)
+            if sequence.state is State.DECODE and self._full_at(sequence) == self._tick
+        ]
+
+    def grew(self, sequence: EngineSequence) -> None:
+        sequence.blocks += 1
+        self._growing[self._full_at(sequence)].append(sequence)
+
+    def tick(self, at: float) -> list[tuple[float, int]]:
+        """A token for everybody. Returns pairs: seconds since the last one, and how many waited so
+        long."""
+        gaps: list[tuple[float, int]] = []
+        for sequence in self._joined:
+            if sequence.state is State.DECODE:
+                gaps.append((at - sequence.last_token_at, 1))
+                sequence.last_token_at = at
+        self._joined.clear()
+        rest = self.size - len(gaps)
+        if rest:
+            gaps.append((at - self.ticked_at, rest))
+        self._tick += 1
+        self.context += self.size
+        self.ticked_at = at
+        return gaps
+
+    def ended(self) -> list[EngineSequence]:
+        """Whose last token came with the last tick."""
+        return [
+            sequence
+            for sequence in dict.fromkeys(self._ending.pop(self._tick - 1, ()))
+            if sequence.state is State.DECODE and self.emitted(sequence) == sequence.output_tokens
+        ]
+
+    def _full_at(self, sequence: EngineSequence) -> int:
+        """The tick before which its blocks are full."""
+        return sequence.joined_tick + sequence.blocks * self._block_tokens - sequence.computed
+
+    def check(self, decoding: list[EngineSequence]) -> None:
+        """Prove the sums, for those that decode."""
+        assert self.size == len(decoding), "the count of decoding sequences is right"
+        assert self.context == sum(map(self.computed, decoding)), "the context is theirs"
+        for sequence in decoding:
+            held = sequence.blocks * self._block_tokens
+            assert held >= self.computed(sequence), "every token has its place"
+            assert self.emitted(sequence) < sequence.output_tokens, "who is done has left"
+
+
+def _admission(sequence: EngineSequence) -> int:
+    return sequence.rank[1]

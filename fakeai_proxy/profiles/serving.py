@@ -1,0 +1,45 @@
+"""Serving engines: what their host-side work adds to a step and to a request, and their habits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fakeai_proxy.profiles import reading
+
+Admission = Literal["full_isl", "first_chunk", "reserve_total"]
+
+
+class ServingEngine(BaseModel):
+    """`profiles/serving/*.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    sources: dict[str, str] = Field(min_length=1)
+    host_ms: float = Field(ge=0, le=1000, description="Per step, while no kernel runs.")
+    sequence_us: float = Field(ge=0, le=10_000, description="Per sequence and step: sampling, "
+                               "bookkeeping.")  # fmt: skip
+    layer_share: float = Field(1.0, gt=0, le=10, description="Of the GPU's time per layer.")
+    time_share: float = Field(
+        1.0, gt=0, le=10, description="Of the closed form: how good its kernels are."
+    )
+    prefill_share: float = Field(
+        1.0, gt=0, le=10, description="Of the time of products over many tokens, likewise."
+    )
+    collective_us: float = Field(ge=0, le=1000, description="Per all-reduce, beside the GPU's.")
+    front_end_ms: float = Field(ge=0, le=10_000, description="Before a request is queued.")
+    front_end_us_per_token: float = Field(0.0, ge=0, le=1000, description="Of the prompt.")
+    admission: Admission = Field("full_isl", description="When a waiting request is let in.")
+    mixed: bool = Field(True, description="Whether one step holds both prompts and decodes.")
+
+
+def serving_names() -> list[str]:
+    return reading.names("serving")
+
+
+def load_serving(name: str) -> ServingEngine:
+    """By the name it is shipped under, or a file. Raises ConfigError."""
+    return reading.load(ServingEngine, "serving", name)
