@@ -12,13 +12,14 @@ from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.errors import ApiError, ConfigError
 from fakeai_proxy.exchange import Origin, Request
 from fakeai_proxy.profiles.limits import LimitsProfile, limits_names, load_limits
+from fakeai_proxy.providers import provider_of
 from fakeai_proxy.shaping.limits import Limiter, LimitSettings
-from fakeai_proxy.shaping.limits.account import standing_of
 from fakeai_proxy.shaping.limits.charge import Charge, charge_of
 from fakeai_proxy.shaping.limits.demand import Demand, Endpoint, demand_of, endpoint_of
 from fakeai_proxy.shaping.limits.duration import go_duration, month_end, rfc3339
 from fakeai_proxy.shaping.limits.openai import openai_headers
 from fakeai_proxy.shaping.limits.standing import Standing
+from fakeai_proxy.shaping.limits.vendor import vendor_of
 
 CHAT = "/v1/chat/completions"
 
@@ -44,10 +45,13 @@ def asking(path: str = CHAT, query: str = "", host: str = "", **headers: str) ->
 def take(
     one: Limiter, request: Request, model: str = "gpt-4o", tokens: float = 0, **charge: float
 ) -> None:
-    rules = one.rules_for("")
     endpoint = endpoint_of(request.path)
     assert endpoint is not None
-    one.enter(request, rules, Demand(endpoint.operation, model), Charge(1, tokens, **charge))
+    one.check_quota(request, vendor_of(provider_of(request).name))
+    rules = one.rules_for("")
+    if rules is not None:
+        demand = Demand(endpoint.operation, model)
+        one.enter(request, rules.plan(model), demand, Charge(1, tokens, **charge))
 
 
 def told_by(one: Limiter) -> Standing:
@@ -56,7 +60,7 @@ def told_by(one: Limiter) -> Standing:
     assert rules is not None
     (ledger,) = rules.ledgers()
     ((_, row),) = ledger.rows()
-    return standing_of(ledger.quotas[0], ledger, row, one.clock.now())
+    return ledger.quotas[0].meter.standing(ledger.state, row, one.clock.now())
 
 
 def refused(one: Limiter, request: Request, model: str = "gpt-4o", **charge: float) -> ApiError:
@@ -287,7 +291,9 @@ def test_a_brown_out_grants_a_share() -> None:
 
 def charged(policy: str, body: dict[str, object], operation: str = "chat/completions") -> Charge:
     rules = profile(limit=[{"rpm": 1}], charge=policy)
-    return charge_of(demand_of(Endpoint(operation, ""), body), rules, rules.charge)
+    endpoint = endpoint_of("/v1/" + operation)
+    assert endpoint is not None
+    return charge_of(demand_of(endpoint, body), rules.charge, rules.default_output_tokens, None)
 
 
 def test_a_request_counts_for_what_the_policy_says() -> None:
@@ -319,7 +325,7 @@ def test_pictures_do_not_count_by_the_characters_of_their_data() -> None:
         {"type": "text", "text": "x" * 40},
         {"type": "image_url", "image_url": {"url": "data:" + "A" * 100_000}},
     ]
-    demand = demand_of(Endpoint("responses", ""), {"input": [{"role": "user", "content": parts}]})
+    demand = demand_of(Endpoint("responses"), {"input": [{"role": "user", "content": parts}]})
     assert demand.input_tokens == 765 + 10
 
 
@@ -328,7 +334,7 @@ def test_pictures_do_not_count_by_the_characters_of_their_data() -> None:
 )
 @pytest.mark.parametrize("name", ["messages", "input", "max_tokens", "n", "model", "tools"])
 def test_a_body_of_any_shape_is_estimated_without_failing(name: str, value: object) -> None:
-    assert demand_of(Endpoint("chat/completions", ""), {name: value}).input_tokens >= 0
+    assert demand_of(Endpoint("chat/completions"), {name: value}).input_tokens >= 0
 
 
 def test_only_calls_of_models_are_limited() -> None:

@@ -30,23 +30,30 @@ _NAMES = {
     "ipm": ("images per min (IPM)", "images"),
     "concurrent": ("concurrent requests", "requests"),
 }
-#: Which amount a header family quotes, the first that there is. The day's requests come before the
-#: minute's: an answer with 10,000 a day has a reset of 8.64s, whatever it has a minute.
-_REQUESTS = ("rpd", "rpm")
-_TOKENS = ("tpm", "tpd", "itpm")
+#: The names of a header family, and which amount it quotes: the first that there is. The day's
+#: requests come before the minute's: an answer with 10,000 a day has a reset of 8.64s, whatever it
+#: has a minute.
+_FAMILIES = tuple(
+    (
+        b"x-ratelimit-limit-" + family,
+        b"x-ratelimit-remaining-" + family,
+        b"x-ratelimit-reset-" + family,
+        names,
+    )
+    for family, names in ((b"requests", ("rpd", "rpm")), (b"tokens", ("tpm", "tpd", "itpm")))
+)
+TOLD = frozenset(name for *_, names in _FAMILIES for name in names)
 
 
 def openai_headers(standings: Standings, epoch_s: float) -> list[tuple[bytes, bytes]]:
     headers = []
-    for family, names in ((b"requests", _REQUESTS), (b"tokens", _TOKENS)):
+    for limit, remaining, reset, names in _FAMILIES:
         for name in names:
             if name in standings:
                 one = standings[name]
-                headers += [
-                    (b"x-ratelimit-limit-" + family, b"%d" % one.shown_limit),
-                    (b"x-ratelimit-remaining-" + family, b"%d" % one.remaining),
-                    (b"x-ratelimit-reset-" + family, nearest_go_duration(one.reset_s).encode()),
-                ]
+                headers.append((limit, b"%d" % one.shown_limit))
+                headers.append((remaining, b"%d" % one.remaining))
+                headers.append((reset, nearest_go_duration(one.reset_s)))
                 break
     return headers
 

@@ -13,13 +13,12 @@ from fakeai_proxy.shaping.limits.charge import Charge, actual_charge, charge_of
 from fakeai_proxy.shaping.limits.demand import (
     CHARACTERS_PER_TOKEN,
     Demand,
-    Endpoint,
     endpoint_of,
 )
-from fakeai_proxy.shaping.limits.reading import demand_in
-from fakeai_proxy.shaping.limits.rules import Rules
+from fakeai_proxy.shaping.limits.reading import demand_at_once, demand_in
+from fakeai_proxy.shaping.limits.rules import Plan, Rules
 from fakeai_proxy.shaping.limits.usage import Usage, Watched, usage_of
-from fakeai_proxy.shaping.limits.vendor import vendor_of
+from fakeai_proxy.shaping.limits.vendor import Vendor, vendor_of
 
 if TYPE_CHECKING:
     from fakeai_proxy.shaping.limits.limiter import Limiter
@@ -31,123 +30,141 @@ _NOBODYS = 401
 class Permit:
     """A context manager around an exchange."""
 
-    __slots__ = (
-        "_accounts",
-        "_charge",
-        "_demand",
-        "_exchange",
-        "_limiter",
-        "_rules",
-        "_watched",
-    )
+    __slots__ = ("_exchange", "_held", "_limiter", "_vendor", "_watched")
 
-    def __init__(self, limiter: Limiter | None, exchange: Exchange | None) -> None:
+    def __init__(self, limiter: Limiter, exchange: Exchange) -> None:
         self._limiter = limiter
         self._exchange = exchange
-        self._accounts: list[Account] = []
-        self._rules: Rules | None = None
+        self._held: _Held | None = None
         self._watched: Watched | None = None
 
     async def __aenter__(self) -> Permit:
-        if self._limiter is not None and self._exchange is not None:
-            request = self._exchange.request
-            endpoint = endpoint_of(request.path) if request.method == "POST" else None
-            if endpoint is not None:
-                await self._enter(self._limiter, self._exchange, endpoint)
+        request = self._exchange.request
+        endpoint = endpoint_of(request.path) if request.method == "POST" else None
+        if endpoint is None:
+            return self
+        limiter = self._limiter
+        provider = provider_of(request).name
+        self._vendor: Vendor = vendor_of(provider)
+        rules = limiter.rules_for(provider)
+        if limiter.exhausted:
+            limiter.check_quota(request, self._vendor)
+        if rules is not None:
+            demand = demand_at_once(request, endpoint)
+            if demand is None:
+                demand = await demand_in(request, endpoint, limiter.clock)
+            self._held = _Held(self._limiter, self._exchange, rules, demand)
         return self
 
     async def __aexit__(self, kind: object, failure: object, trace: object) -> None:
-        if not self._accounts:
+        held = self._held
+        if held is None:
             return
         if isinstance(failure, ApiError):
             if failure.status == _NOBODYS:
-                self._cancel()
+                self._cancel(held)
                 return
             failure.headers.update(
-                (name.decode(), value.decode()) for name, value in self._headers()
+                (name.decode(), value.decode()) for name, value in self._headers(held)
             )
-        self._leave()
+        held.leave(self._watched)
 
     def stamp(self, reply: Reply) -> None:
         """Give the reply the headers that tell how its sender stands, in place of an upstream's."""
-        if not self._accounts:
+        held = self._held
+        if held is None:
             return
         if reply.status == _NOBODYS:
-            self._cancel()
+            self._cancel(held)
             return
         kept = reply.headers
         if reply.provenance != SYNTH:
-            prefix = self._prefix()
+            prefix = self._vendor.prefix
             kept = tuple(one for one in kept if not one[0].lower().startswith(prefix))
-        reply.headers = (*kept, *self._headers())
-        if not isinstance(reply.chunks, Sequence) and reply.workload is None:
+        reply.headers = (*kept, *self._headers(held))
+        if reply.workload is None and not isinstance(reply.chunks, Sequence):
             self._watched = reply.chunks = Watched(reply.chunks)
 
-    async def _enter(self, limiter: Limiter, exchange: Exchange, endpoint: Endpoint) -> None:
-        request = exchange.request
-        self._rules = limiter.rules_for(provider_of(request).name)
-        demand, charge = Demand(endpoint.operation, endpoint.model), Charge(1)
-        if self._rules is not None:
-            demand = await demand_in(request, endpoint, limiter.clock)
-            charge = charge_of(demand, self._rules.profile, self._rules.policy)
-        self._accounts = limiter.enter(request, self._rules, demand, charge)
-        self._demand, self._charge = demand, charge
+    def _cancel(self, held: _Held) -> None:
+        held.cancel()
+        self._held = None
 
-    def _cancel(self) -> None:
-        assert self._limiter is not None
-        now = self._limiter.clock.now()
-        for account in self._accounts:
-            account.take(self._charge, now, -1)
-        self._accounts = []
+    def _headers(self, held: _Held) -> list[tuple[bytes, bytes]]:
+        clock, vendor = self._limiter.clock, self._vendor
+        return vendor.headers(standings(held.accounts, vendor.told, clock.now()), clock.wall())
 
-    def _leave(self) -> None:
-        limiter, exchange, rules = self._limiter, self._exchange, self._rules
-        assert limiter is not None
-        assert exchange is not None
-        assert rules is not None
-        now = limiter.clock.now()
-        for account in self._accounts:
-            account.end(now)
-        usage = self._usage(exchange)
+
+class _Held:
+    """The entries, from the moment they are made."""
+
+    __slots__ = ("_charge", "_clock", "_demand", "_exchange", "_plan", "_rules", "accounts")
+
+    def __init__(self, limiter: Limiter, exchange: Exchange, rules: Rules, demand: Demand) -> None:
+        self._clock, self._exchange, self._rules, self._demand = (
+            limiter.clock, exchange, rules, demand
+        )  # fmt: skip
+        self._plan: Plan = rules.plan(demand.model)
+        profile = rules.profile
+        self._charge: Charge = charge_of(
+            demand, rules.policy, profile.default_output_tokens, self._plan.price
+        )
+        self.accounts: list[Account] = limiter.enter(
+            exchange.request, self._plan, demand, self._charge
+        )
+
+    def cancel(self) -> None:
+        now = self._clock.now()
+        for account in self.accounts:
+            account.give_back(self._charge, now)
+
+    def leave(self, watched: Watched | None) -> None:
+        plan, rules = self._plan, self._rules
+        if not (plan.holds or plan.spends or rules.settles):
+            return
+        now = self._clock.now()
+        if plan.holds:
+            for account in self.accounts:
+                account.end(now)
+        usage = self._usage(watched) if plan.spends or rules.settles else None
         if usage is None:
             return
-        actual = actual_charge(self._charge, usage, self._demand, rules.profile)
-        difference = Charge(
-            *(after - before for after, before in zip(actual, self._charge, strict=True))
-        )
-        if not rules.settles:  # money is always counted as it was spent
-            difference = Charge(usd=difference.usd)
-        if any(difference):
-            for account in self._accounts:
-                account.settle(difference, now)
+        actual, before = actual_charge(self._charge, usage, plan.price), self._charge
+        if rules.settles:
+            difference = Charge(*(after - one for after, one in zip(actual, before, strict=True)))
+        else:  # money is always counted as it was spent
+            difference = Charge(usd=actual.usd - before.usd)
+        for account in self.accounts:
+            account.add(difference, now)
 
-    def _usage(self, exchange: Exchange) -> Usage | None:
+    def _usage(self, watched: Watched | None) -> Usage | None:
         """None where nobody knows, and what was estimated stands."""
-        reply = exchange.reply
+        reply = self._exchange.reply
         if reply is None:
             return None
         if reply.workload is not None:
-            return usage_of(reply.workload, exchange.admission)
-        told = self._watched.usage() if self._watched is not None else None
-        if told is None and self._rules is not None and self._rules.postpones:
+            return usage_of(reply.workload, self._exchange.admission)
+        told = watched.usage() if watched is not None else None
+        if told is None and self._rules.postpones:
             # Not even estimated so far; more than its bytes it was not.
-            demand = self._demand
-            most = exchange.sent_bytes // CHARACTERS_PER_TOKEN
-            asked = demand.output_tokens
-            told = Usage(demand.input_tokens, 0, most if asked is None else min(most, asked))
+            most, asked = (
+                self._exchange.sent_bytes // CHARACTERS_PER_TOKEN,
+                self._demand.output_tokens,
+            )
+            written = most if asked is None else min(most, asked)
+            told = Usage(self._demand.input_tokens, 0, written)
         return told
 
-    def _headers(self) -> list[tuple[bytes, bytes]]:
-        assert self._limiter is not None
-        assert self._exchange is not None
-        clock = self._limiter.clock
-        vendor = vendor_of(provider_of(self._exchange.request).name)
-        return vendor.headers(standings(self._accounts, clock.now()), clock.wall())
 
-    def _prefix(self) -> bytes:
-        assert self._exchange is not None
-        return vendor_of(provider_of(self._exchange.request).name).prefix
+class Free:
+    """For a request that nobody limits."""
+
+    async def __aenter__(self) -> Free:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        return None
+
+    def stamp(self, reply: Reply) -> None: ...
 
 
-#: Of a request that nobody limits.
-FREE = Permit(None, None)
+FREE = Free()

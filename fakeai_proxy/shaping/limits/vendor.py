@@ -13,6 +13,7 @@ from fakeai_proxy.shaping.limits.anthropic import (
 )
 from fakeai_proxy.shaping.limits.azure import azure_headers, azure_refusal
 from fakeai_proxy.shaping.limits.openai import (
+    TOLD,
     openai_headers,
     openai_quota_exceeded,
     openai_refusal,
@@ -25,6 +26,8 @@ class Vendor(NamedTuple):
 
     #: Headers of an upstream that give way to ours begin like this.
     prefix: bytes
+    #: The amounts that its headers tell.
+    told: frozenset[str]
     headers: Callable[[Standings, float], list[tuple[bytes, bytes]]]
     refusal: Callable[[Refusal, float], ApiError]
     quota_exceeded: Callable[[float], ApiError]
@@ -32,6 +35,7 @@ class Vendor(NamedTuple):
 
 OPENAI = Vendor(
     b"x-ratelimit-",
+    TOLD,
     openai_headers,
     lambda refusal, epoch_s: openai_refusal(refusal),
     lambda epoch_s: openai_quota_exceeded(),
@@ -39,12 +43,17 @@ OPENAI = Vendor(
 VENDORS = {
     "azure": Vendor(
         b"x-ratelimit-",
+        TOLD,
         azure_headers,
         lambda refusal, epoch_s: azure_refusal(refusal),
         lambda epoch_s: openai_quota_exceeded(),
     ),
     "anthropic": Vendor(
-        b"anthropic-ratelimit-", anthropic_headers, anthropic_refusal, anthropic_spend_exceeded
+        b"anthropic-ratelimit-",
+        frozenset(("rpm", "itpm", "otpm", "tpm")),
+        anthropic_headers,
+        anthropic_refusal,
+        anthropic_spend_exceeded,
     ),
 }
 
