@@ -42,10 +42,12 @@ def standings(accounts: Iterable[Account], told: Container[str], now: float) -> 
     left."""
     found: dict[str, Standing] = {}
     for ledger, owner, quotas in accounts:
-        row = ledger.row(owner, now)
+        row = -1
         for name, _, meter, at in quotas:
             if name not in told:
                 continue
+            if row < 0:
+                row = ledger.row(owner, now)
             one = meter.standing(ledger.state, row + at, now)
             if name in found:
                 other = found[name]

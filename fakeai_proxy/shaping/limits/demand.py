@@ -110,8 +110,9 @@ def form_demand(endpoint: Endpoint, form: bytes | None) -> Demand:
 
 
 #: Where prompts are, in the bodies of all vendors.
-_PROMPTS = ("messages", "input", "prompt", "instructions", "system", "contents", "query",
-            "passages", "documents")  # fmt: skip
+_OTHER_PROMPTS = frozenset(("input", "prompt", "instructions", "system", "contents", "query",
+                            "passages", "documents"))  # fmt: skip
+_PROMPTS = _OTHER_PROMPTS | {"messages"}
 
 
 def _count(value: object) -> int | None:
@@ -133,8 +134,10 @@ def _input_tokens(body: dict[str, Any]) -> int:
                 for text, count in _pieces(message):
                     characters += text
                     tokens += count
-    for name in _PROMPTS if messages is None else _PROMPTS[1:]:
-        if name in body:
+    if messages is None or not _OTHER_PROMPTS.isdisjoint(body):
+        for name in _OTHER_PROMPTS if isinstance(messages, list) else _PROMPTS:
+            if name not in body:
+                continue
             for text, count in _pieces(body[name]):
                 characters += text
                 tokens += count

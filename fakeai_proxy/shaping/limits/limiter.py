@@ -13,7 +13,7 @@ from itertools import islice
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Exchange, Request
-from fakeai_proxy.profiles.limits import LimitsProfile, Scope, load_limits
+from fakeai_proxy.profiles.limits import LimitsProfile, load_limits
 from fakeai_proxy.providers import credential, provider_of
 from fakeai_proxy.shaping.limits.account import Account, standings
 from fakeai_proxy.shaping.limits.charge import Charge
@@ -217,13 +217,12 @@ class Limiter:
 
 
 def _accounts(request: Request, entries: Sequence[Entry]) -> list[Account]:
-    owners: dict[Scope, bytes] = {}
     accounts = []
-    for ledger, quotas in entries:
-        scope = ledger.scope
-        owner = owners.get(scope)
-        if owner is None:
-            owner = owners[scope] = OWNERS[scope](request)
+    scope, owner = "", b""
+    for ledger, quotas in entries:  # sorted by scope
+        if ledger.scope != scope:
+            scope = ledger.scope
+            owner = OWNERS[ledger.scope](request)
         accounts.append(Account(ledger, owner, quotas))
     return accounts
 

@@ -11,7 +11,7 @@ from fakeai_proxy.shaping.limits.duration import (
     whole_ms,
     whole_s,
 )
-from fakeai_proxy.shaping.limits.standing import Refusal, Standings
+from fakeai_proxy.shaping.limits.standing import ROUNDING, Refusal, Standings
 
 _MORE = "Visit https://platform.openai.com/account/rate-limits to learn more."
 _QUOTA = (
@@ -46,14 +46,17 @@ TOLD = frozenset(name for *_, names in _FAMILIES for name in names)
 
 
 def openai_headers(standings: Standings, epoch_s: float) -> list[tuple[bytes, bytes]]:
-    headers = []
+    headers: list[tuple[bytes, bytes]] = []
     for limit, remaining, reset, names in _FAMILIES:
         for name in names:
             if name in standings:
-                one = standings[name]
-                headers.append((limit, b"%d" % one.shown_limit))
-                headers.append((remaining, b"%d" % one.remaining))
-                headers.append((reset, nearest_go_duration(one.reset_s)))
+                most, used, reset_s, _ = standings[name]
+                left = most - used
+                headers += (
+                    (limit, b"%d" % (most + ROUNDING)),
+                    (remaining, b"%d" % (left + ROUNDING) if left > 0 else b"0"),
+                    (reset, nearest_go_duration(reset_s)),
+                )
                 break
     return headers
 

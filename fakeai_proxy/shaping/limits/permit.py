@@ -9,7 +9,7 @@ from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import SYNTH, Exchange, Reply
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.shaping.limits.account import Account, standings
-from fakeai_proxy.shaping.limits.charge import Charge, actual_charge, charge_of
+from fakeai_proxy.shaping.limits.charge import Charge, charge_of, difference
 from fakeai_proxy.shaping.limits.demand import (
     CHARACTERS_PER_TOKEN,
     Demand,
@@ -104,10 +104,7 @@ class _Held:
             limiter.clock, exchange, rules, demand
         )  # fmt: skip
         self._plan: Plan = rules.plan(demand.model)
-        profile = rules.profile
-        self._charge: Charge = charge_of(
-            demand, rules.policy, profile.default_output_tokens, self._plan.price
-        )
+        self._charge: Charge = charge_of(demand, rules.policy, rules.profile.default_output_tokens)
         self.accounts: list[Account] = limiter.enter(
             exchange.request, self._plan, demand, self._charge
         )
@@ -118,41 +115,38 @@ class _Held:
             account.give_back(self._charge, now)
 
     def leave(self, watched: Watched | None) -> None:
-        plan, rules = self._plan, self._rules
-        if not (plan.holds or plan.spends or rules.settles):
-            return
+        plan, rules, accounts = self._plan, self._rules, self.accounts
         now = self._clock.now()
-        if plan.holds:
-            for account in self.accounts:
-                account.end(now)
-        usage = self._usage(watched) if plan.spends or rules.settles else None
-        if usage is None:
+        for place in plan.holding:
+            accounts[place].end(now)
+        if self._exchange.reply is None or not (plan.spending or rules.settles):
             return
-        actual, before = actual_charge(self._charge, usage, plan.price), self._charge
-        if rules.settles:
-            difference = Charge(*(after - one for after, one in zip(actual, before, strict=True)))
-        else:  # money is always counted as it was spent
-            difference = Charge(usd=actual.usd - before.usd)
-        for account in self.accounts:
-            account.add(difference, now)
+        usage = self._usage(watched)
+        if rules.settles and usage is not None:
+            missing = difference(self._charge, usage)
+            for account in accounts:
+                account.add(missing, now)
+        if plan.spending and plan.price is not None:
+            read, cached, written = usage or self._estimate()
+            spent = Charge(0, 0, 0, 0, 0, plan.price.usd(read, written, cached))
+            for place in plan.spending:
+                accounts[place].add(spent, now)
 
     def _usage(self, watched: Watched | None) -> Usage | None:
         """None where nobody knows, and what was estimated stands."""
-        reply = self._exchange.reply
-        if reply is None:
-            return None
-        if reply.workload is not None:
-            return usage_of(reply.workload, self._exchange.admission)
+        exchange = self._exchange
+        reply = exchange.reply
+        if reply is not None and reply.workload is not None:
+            return usage_of(reply.workload, exchange.admission)
         told = watched.usage() if watched is not None else None
-        if told is None and self._rules.postpones:
-            # Not even estimated so far; more than its bytes it was not.
-            most, asked = (
-                self._exchange.sent_bytes // CHARACTERS_PER_TOKEN,
-                self._demand.output_tokens,
-            )
-            written = most if asked is None else min(most, asked)
-            told = Usage(self._demand.input_tokens, 0, written)
-        return told
+        return self._estimate() if told is None and self._rules.postpones else told
+
+    def _estimate(self) -> Usage:
+        """Of an answer more tokens than its bytes allow were not made."""
+        asked = self._demand.output_tokens
+        most = self._exchange.sent_bytes // CHARACTERS_PER_TOKEN
+        written = most if asked is None else min(most, asked)
+        return Usage(self._demand.input_tokens, 0, written)
 
 
 class Free:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from contextlib import suppress
 
 import orjson
 
@@ -19,9 +19,11 @@ def demand_at_once(request: Request, endpoint: Endpoint) -> Demand | None:
     raw = request.body.in_memory
     if raw is None or len(raw) > INLINE_BYTES_MAX or request.header(b"content-encoding"):
         return None
-    if not _is_json(request):
+    if raw[:1] != b"{" and not _is_json(request):
         return form_demand(endpoint, raw)
-    return demand_of(endpoint, _parsed(request, raw))
+    if request.body.parsed is None:
+        _parse(request, raw)
+    return demand_of(endpoint, request.body.parsed or {})
 
 
 async def demand_in(request: Request, endpoint: Endpoint, clock: Clock) -> Demand:
@@ -29,8 +31,14 @@ async def demand_in(request: Request, endpoint: Endpoint, clock: Clock) -> Deman
     if not _is_json(request):
         return form_demand(endpoint, request.body.in_memory)
     raw = await request.body.read(JSON_BYTES_MAX)
+
+    def read() -> Demand:
+        with suppress(ApiError):  # whoever answers will say so
+            _parse(request, decoded(request.text_header(b"content-encoding"), raw))
+        return demand_of(endpoint, request.body.parsed or {})
+
     with clock.hold():
-        return await asyncio.to_thread(lambda: demand_of(endpoint, _parsed(request, raw)))
+        return await asyncio.to_thread(read)
 
 
 def _is_json(request: Request) -> bool:
@@ -38,13 +46,9 @@ def _is_json(request: Request) -> bool:
     return content_type is None or b"json" in content_type
 
 
-def _parsed(request: Request, raw: bytes) -> dict[str, Any]:
-    body = request.body
-    if body.parsed is None:
-        try:
-            value = orjson.loads(decoded(request.text_header(b"content-encoding"), raw))
-        except (orjson.JSONDecodeError, ApiError):
-            return {}  # whoever answers will say so
+def _parse(request: Request, data: bytes) -> None:
+    """What is wrong with it, whoever answers will say."""
+    with suppress(orjson.JSONDecodeError):
+        value = orjson.loads(data)
         if isinstance(value, dict):
-            body.parsed = value
-    return body.parsed or {}
+            request.body.parsed = value

@@ -47,9 +47,9 @@ class Plan(NamedTuple):
 
     entries: tuple[Entry, ...]
     price: Price | None
-    #: Whether something is held while a request is under way, and whether money is counted.
-    holds: bool
-    spends: bool
+    #: Which entries hold something while a request is under way, and which count money.
+    holding: tuple[int, ...]
+    spending: tuple[int, ...]
 
 
 class Rules:
@@ -82,10 +82,12 @@ class Rules:
             if len(self._plans) >= MODELS_MAX:
                 self._plans.clear()
             entries = self._entries(model, queued=False)
-            names = {quota.name for entry in entries for quota in entry.quotas}
-            price = self.profile.price_of(model)
-            spends = "usd_per_month" in names and price is not None
-            plan = Plan(entries, price, "concurrent" in names, spends)
+            plan = Plan(
+                entries,
+                self.profile.price_of(model),
+                _with(entries, "concurrent"),
+                _with(entries, "usd_per_month"),
+            )
             self._plans[model] = plan
         return plan
 
@@ -114,7 +116,7 @@ class Rules:
                 ledger = self._ledger(number, row, model if row.each else row.model)
                 chosen = tuple(quota for quota in ledger.quotas if quota.name in names)
                 entries.append(Entry(ledger, chosen))
-        return tuple(entries)
+        return tuple(sorted(entries, key=lambda entry: entry.ledger.scope))
 
     def _ledger(self, number: int, row: Limit, model: str) -> Ledger:
         if len(self._ledgers) >= MODELS_MAX:
@@ -143,3 +145,12 @@ class Rules:
         if name == "tpm" and row.tpm_counter:
             return Counter(amount, MINUTE_S, lambda now: now + MINUTE_S)
         return TokenBucket(amount, period_s, row.burst_s if name == "rpm" else None)
+
+
+def _with(entries: tuple[Entry, ...], name: str) -> tuple[int, ...]:
+    """The places of those that have an amount of that name."""
+    return tuple(
+        place
+        for place, entry in enumerate(entries)
+        if any(quota.name == name for quota in entry.quotas)
+    )

@@ -84,7 +84,8 @@ class Counter:
         if n > limit:
             return inf
         left_s = state[at] - now
-        if left_s <= TOLERANCE_S or state[at + 1] + n <= limit:
+        used = state[at + 1]
+        if left_s <= TOLERANCE_S or (used + n <= limit and used < limit):
             return 0.0
         return left_s
 
