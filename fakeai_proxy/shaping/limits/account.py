@@ -6,7 +6,6 @@ from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from fakeai_proxy.shaping.limits.charge import Charge
-from fakeai_proxy.shaping.limits.gauge import Gauge
 from fakeai_proxy.shaping.limits.ledger import Ledger, Quota
 from fakeai_proxy.shaping.limits.standing import Standing
 
@@ -29,12 +28,9 @@ class Account(NamedTuple):
             if difference[quota.place]:
                 quota.meter.take(ledger.state, row + quota.at, difference[quota.place], now)
 
-    def end(self, now: float) -> None:
-        """The request is no longer under way."""
+    def take(self, quota: Quota, n: float, now: float) -> None:
         ledger = self.ledger
-        for quota in self.quotas:
-            if type(quota.meter) is Gauge:
-                quota.meter.take(ledger.state, ledger.row(self.owner, now) + quota.at, -1, now)
+        quota.meter.take(ledger.state, ledger.row(self.owner, now) + quota.at, n, now)
 
 
 def standings(accounts: Iterable[Account], told: Container[str], now: float) -> dict[str, Standing]:

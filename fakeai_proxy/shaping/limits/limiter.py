@@ -26,6 +26,8 @@ from fakeai_proxy.shaping.limits.settings import LimitSettings
 from fakeai_proxy.shaping.limits.standing import Refusal
 from fakeai_proxy.shaping.limits.vendor import Vendor, vendor_of
 
+#: Organizations whose accounts are kept at hand.
+KNOWN_MAX = 64
 #: Rows of a status page.
 STATUS_ROWS_MAX = 1000
 
@@ -99,7 +101,7 @@ class Limiter:
     def enter(self, request: Request, plan: Plan, demand: Demand, charge: Charge) -> list[Account]:
         """Take the charge from every account of the request, or raise 429 and take nothing."""
         now = self.clock.now()
-        accounts = _accounts(request, plan.entries)
+        accounts = _accounts_of(request, plan)
         worst: tuple[float, Quota, Account] | None = None
         taking = []
         for account in accounts:
@@ -214,6 +216,19 @@ class Limiter:
                 "access-control-expose-headers": "*",
             }
         return error
+
+
+def _accounts_of(request: Request, plan: Plan) -> list[Account]:
+    known = plan.known
+    if known is None:
+        return _accounts(request, plan.entries)
+    owner = OWNERS["organization"](request)
+    accounts = known.get(owner)
+    if accounts is None:
+        if len(known) >= KNOWN_MAX:
+            known.clear()
+        accounts = known[owner] = _accounts(request, plan.entries)
+    return accounts
 
 
 def _accounts(request: Request, entries: Sequence[Entry]) -> list[Account]:

@@ -117,8 +117,8 @@ class _Held:
     def leave(self, watched: Watched | None) -> None:
         plan, rules, accounts = self._plan, self._rules, self.accounts
         now = self._clock.now()
-        for place in plan.holding:
-            accounts[place].end(now)
+        for place, quota in plan.holding:
+            accounts[place].take(quota, -1, now)
         if self._exchange.reply is None or not (plan.spending or rules.settles):
             return
         usage = self._usage(watched)
@@ -127,10 +127,9 @@ class _Held:
             for account in accounts:
                 account.add(missing, now)
         if plan.spending and plan.price is not None:
-            read, cached, written = usage or self._estimate()
-            spent = Charge(0, 0, 0, 0, 0, plan.price.usd(read, written, cached))
-            for place in plan.spending:
-                accounts[place].add(spent, now)
+            usd = plan.price.usd(*(usage or self._estimate()))
+            for place, quota in plan.spending:
+                accounts[place].take(quota, usd, now)
 
     def _usage(self, watched: Watched | None) -> Usage | None:
         """None where nobody knows, and what was estimated stands."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from fakeai_proxy.profiles.limits import ChargePolicy, Limit, LimitsProfile, Price
+from fakeai_proxy.shaping.limits.account import Account
 from fakeai_proxy.shaping.limits.bucket import TokenBucket
 from fakeai_proxy.shaping.limits.charge import MEASURES
 from fakeai_proxy.shaping.limits.duration import month_end
@@ -47,9 +48,11 @@ class Plan(NamedTuple):
 
     entries: tuple[Entry, ...]
     price: Price | None
-    #: Which entries hold something while a request is under way, and which count money.
-    holding: tuple[int, ...]
-    spending: tuple[int, ...]
+    #: What is held while a request is under way, and what counts money: places of entries, quotas.
+    holding: tuple[tuple[int, Quota], ...]
+    spending: tuple[tuple[int, Quota], ...]
+    #: The accounts of organizations that have asked, where there are no others.
+    known: dict[bytes, list[Account]] | None
 
 
 class Rules:
@@ -87,6 +90,7 @@ class Rules:
                 self.profile.price_of(model),
                 _with(entries, "concurrent"),
                 _with(entries, "usd_per_month"),
+                {} if {entry.ledger.scope for entry in entries} == {"organization"} else None,
             )
             self._plans[model] = plan
         return plan
@@ -147,10 +151,10 @@ class Rules:
         return TokenBucket(amount, period_s, row.burst_s if name == "rpm" else None)
 
 
-def _with(entries: tuple[Entry, ...], name: str) -> tuple[int, ...]:
-    """The places of those that have an amount of that name."""
+def _with(entries: tuple[Entry, ...], name: str) -> tuple[tuple[int, Quota], ...]:
     return tuple(
-        place
+        (place, quota)
         for place, entry in enumerate(entries)
-        if any(quota.name == name for quota in entry.quotas)
+        for quota in entry.quotas
+        if quota.name == name
     )
