@@ -32,6 +32,7 @@ from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
 from fakeai_proxy.services import ROOMS, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer, Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
@@ -67,6 +68,7 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
+        self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode)
         self.limiter = Limiter(config, self.clock)
         observers = (self.status, self.journal, *observers)
         exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
@@ -75,7 +77,7 @@ class App:
             (*routes, document_route(routes)), Admin(config, exposed).admit, self.clock
         )
         self.gateway = Gateway(
-            Pipeline(self._source, pacer, self.clock, observers, self.limiter),
+            Pipeline(self._source, pacer, self.clock, observers, self.faults, self.limiter),
             Pipeline(self.upstream, pacer, self.clock, observers),
             self.policy,
             self.pages,
@@ -83,6 +85,7 @@ class App:
             self._is_own,
             self.clock,
             self.dice,
+            config.dialect,
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""

@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulate": LEAVES | {"exchange", "fleet"},
     "shaping": LEAVES | {"exchange", "body", "providers", "fleet"},
     "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette"},
-    "pipeline": {"exchange", "errors", "clock", "shaping"},
+    "pipeline": {"exchange", "errors", "clock", "providers", "shaping"},
     "proxy": {"exchange", "body", "errors", "clock", "dice", "providers", "pipeline"},
 }
 #: The top of the building: these may import everything.

@@ -217,7 +217,7 @@ def _print_outcome(scene: Scene, outcome: Outcome, objectives: tuple[Objective, 
     figures = outcome.figures()
     for name, label, form in _FIGURES:
         value = figures[name]
-        if value is not None and (value or name not in ("refused", "failed", "preemptions")):
+        if value or name not in ("refused", "failed", "preemptions"):
             console.print(f"{label:<36} {form.format(value)}", highlight=False)
     for objective in objectives:
         met = "met" if objective.met(outcome) else "MISSED"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fakeai_proxy.errors.kinds import ApiError
+from fakeai_proxy.errors.kinds import ApiError, own_error
 
 
 def unknown_page(method: str, path: str, near: Sequence[str]) -> ApiError:
     hint = f" Did you mean {near[0]}?" if near else ""
-    return ApiError(
+    return own_error(
         404,
         f"There is no page of ours at {method} {path}.{hint} "
         "GET /_fakeai/v1/openapi.json lists them all.",
@@ -19,18 +19,18 @@ def unknown_page(method: str, path: str, near: Sequence[str]) -> ApiError:
 
 def unknown_query(name: str, known: Sequence[str]) -> ApiError:
     hint = f"There are {', '.join(known)}." if known else "This page takes none."
-    return ApiError(
+    return own_error(
         400, f"Unknown query parameter: '{name}'. {hint}", param=name, code="unknown_parameter"
     )
 
 
 def not_json(reason: str) -> ApiError:
-    return ApiError(400, f"The request body is not JSON: {reason}.", code="invalid_json")
+    return own_error(400, f"The request body is not JSON: {reason}.", code="invalid_json")
 
 
 def admin_token_wrong(given: bool) -> ApiError:
     said = "is not the one" if given else "is missing: give the one"
-    return ApiError(
+    return own_error(
         401,
         f"The admin token {said} that this server was started with (--admin-token). Send it as "
         "`Authorization: Bearer TOKEN` or `x-fakeai-token: TOKEN`.",
@@ -42,7 +42,7 @@ def admin_token_wrong(given: bool) -> ApiError:
 
 def control_refused(reason: str) -> ApiError:
     """`reason` is a sentence of its own."""
-    return ApiError(
+    return own_error(
         403,
         f"The control API is closed to this request. {reason}",
         type="permission_error",
@@ -51,7 +51,7 @@ def control_refused(reason: str) -> ApiError:
 
 
 def not_in_the_journal(entry: str) -> ApiError:
-    return ApiError(
+    return own_error(
         404,
         f"'{entry}' is not in the journal, or not any more.",
         code="journal_entry_not_found",

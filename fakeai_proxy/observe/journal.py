@@ -109,7 +109,7 @@ class Journal:
                 # Of an answer that broke off, only a part went out.
                 workload.output_tokens if workload and end == "ok" else None,
                 exchange.sent_bytes,
-                tuple(getattr(exchange, "faults", ())[:FAULTS_MAX]),
+                exchange.faults[:FAULTS_MAX],
                 end,
             )
         )

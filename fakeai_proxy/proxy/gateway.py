@@ -17,7 +17,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Exchange, Headers, Origin, Request
 from fakeai_proxy.pipeline import Pipeline
-from fakeai_proxy.providers import error_body, provider_of
+from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.wire import Connection, HttpClient, Sent
 
@@ -57,6 +57,7 @@ class Gateway:
         is_own: Callable[[str, int], bool],
         clock: Clock,
         dice: Dice,
+        dialect: Dialect = "auto",
     ) -> None:
         """`is_own` tells whether a host and port are where we listen ourselves."""
         self._pipeline = pipeline
@@ -65,6 +66,8 @@ class Gateway:
         self._local = local
         self._relay_websocket = relay_websocket
         self._is_own = is_own
+        self._clock = clock
+        self._dialect = dialect
         self._serial = 0
         self._started = dice.number("instance", int(clock.wall() * 1000)) & _WORD
 
@@ -101,6 +104,7 @@ class Gateway:
         protocol = raw.protocol
         tunnel = protocol.tunnel if isinstance(protocol, Connection) else None
         request.client = raw.remote or ""
+        request.dialect = self._dialect
         locate(request, tunnel)
         pipeline = self._pipeline
         if request.origin is not None and tunnel is None:
@@ -138,19 +142,13 @@ class Gateway:
             return
         if not exchange.request.body.complete:
             client.keep_alive = False  # what follows on this connection is the rest of the body
-        provider = provider_of(exchange.request)
-        client.send_whole(
-            error.status,
-            error_body(provider, error, exchange.id),
-            (
-                (b"content-type", b"application/json"),
-                *(
-                    (name.encode(), value.encode("latin-1", "replace"))
-                    for name, value in error.headers.items()
-                ),
-                (provider.request_id_header.encode(), exchange.id.encode()),
-            ),
+        told = Told(
+            exchange.id,
+            int((self._clock.now() - exchange.arrived_at) * 1000),
+            int(self._clock.wall()),
         )
+        answer = error_answer(provider_of(exchange.request), error, told)
+        client.send_whole(answer.status, answer.body, answer.headers)
 
 
 def locate(request: Request, tunnel: Origin | None) -> None:

@@ -61,8 +61,7 @@ class Spread(NamedTuple):
 
 @dataclass
 class Outcome:
-    """`gaps_s[k]` was seen `gap_counts[k]` times. Power figures are None where the fleet's GPUs
-    are not metered."""
+    """`gaps_s[k]` was seen `gap_counts[k]` times; `energy_j` is of all GPUs."""
 
     requests: list[Request]
     refused: int
@@ -76,7 +75,7 @@ class Outcome:
     preemptions: int
     prefix_queries: int
     prefix_hits: int
-    energy_j: float | None = None
+    energy_j: float = 0.0
     spreads: dict[str, Spread] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,12 +92,11 @@ class Outcome:
     def output_tokens(self) -> int:
         return sum(each.output_tokens for each in self.requests)
 
-    def figures(self) -> dict[str, float | int | None]:
+    def figures(self) -> dict[str, float | int]:
         """Everything but the latencies, under names with units."""
         seconds = self.seconds or 1e-9
         prompt_tokens = sum(each.prompt_tokens for each in self.requests)
         output_tokens = self.output_tokens
-        energy_j = self.energy_j
         return {
             "requests": len(self.requests),
             "refused": self.refused,
@@ -113,10 +111,8 @@ class Outcome:
             "preemptions": self.preemptions,
             "steps": self.steps,
             "gpus": self.gpus,
-            "power_w": None if energy_j is None else energy_j / seconds,
-            "joules_per_output_token": (
-                None if energy_j is None or not output_tokens else energy_j / output_tokens
-            ),
+            "power_w": self.energy_j / seconds,
+            "joules_per_output_token": self.energy_j / max(output_tokens, 1),
         }
 
     def as_json(self) -> dict[str, object]:

@@ -86,7 +86,7 @@ def plot_trials(
         panel.set_ylabel(f"{metric.upper()}, ms")
         panel.legend(fontsize=8, frameon=False)
     speeds = [trial.outcome.figures()["output_tokens_per_s"] for trial in trials]
-    axes[2].plot(values, [speed or 0.0 for speed in speeds], marker="o", markersize=3, color=_GREEN)
+    axes[2].plot(values, speeds, marker="o", markersize=3, color=_GREEN)
     axes[2].set_ylabel("tokens/s")
     axes[2].set_xlabel(trials[0].name if trials else "")
     figure.savefig(file, dpi=130)

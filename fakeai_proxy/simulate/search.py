@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.fleet.cluster import Cluster
+from fakeai_proxy.fleet.instruments import Instruments
 from fakeai_proxy.profiles.fleet import FleetProfile
 from fakeai_proxy.simulate.load import Load
 from fakeai_proxy.simulate.outcome import Outcome
@@ -30,8 +31,13 @@ class Scene:
     seed: int = 0
 
     def play(self, progress: Callable[[int], None] = lambda ended: None) -> Outcome:
-        cluster = Cluster(self.profile, Dice(self.seed))
-        return Run(cluster, self.load, self.model, self.seed).run(progress)
+        dice = Dice(self.seed)
+        cluster = Cluster(self.profile, dice)
+        instruments = Instruments(self.profile, dice, cluster.workers)
+        cluster.listeners.append(instruments)
+        outcome = Run(cluster, self.load, self.model, self.seed).run(progress)
+        outcome.energy_j = instruments.energy_j(outcome.seconds)
+        return outcome
 
     def changed(self, name: str, value: float) -> Scene:
         """With another value of the load's parameter, or another number of workers."""

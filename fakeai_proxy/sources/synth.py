@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from email.utils import formatdate
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -18,7 +16,7 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
-from fakeai_proxy.providers import credential, provider_of
+from fakeai_proxy.providers import Told, credential, provider_of
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.operation import Call, Operation, Router
 from fakeai_proxy.services.validation import request_error
@@ -26,7 +24,6 @@ from fakeai_proxy.sources.plans import Plans
 
 #: Objects and arrays inside each other; what walks a body may recurse.
 JSON_DEPTH_MAX = 200
-OPENAI_VERSION = b"2020-10-01"
 
 #: Pages in a browser may call the vendor's API, so they may call this one.
 CORS_HEADERS = (
@@ -76,15 +73,13 @@ class Synth:
         try:
             reply = await self._answered(exchange)
         except ApiError as error:
-            error.headers.update(
-                (name.decode(), value.decode()) for name, value in self._vendor_headers(exchange)
-            )
             if from_page:
                 error.headers.update(CORS_HEADERS)
             raise
         reply.provenance = SYNTH
-        id_header = provider_of(request).request_id_header.encode()
-        reply.headers += (*self._vendor_headers(exchange), (id_header, exchange.id.encode()))
+        spent_ms = int((self._clock.now() - exchange.arrived_at) * 1000)
+        told = Told(exchange.id, spent_ms, int(self._clock.wall()))
+        reply.headers += provider_of(request).answer_headers(told)
         if from_page:
             reply.headers += tuple((name.encode(), value.encode()) for name, value in CORS_HEADERS)
         return reply
@@ -124,20 +119,6 @@ class Synth:
 
     async def close(self) -> None:
         pass
-
-    def _vendor_headers(self, exchange: Exchange) -> tuple[tuple[bytes, bytes], ...]:
-        spent_ms = int((self._clock.now() - exchange.arrived_at) * 1000)
-        return (
-            (b"date", _http_date(int(self._clock.wall()))),
-            (b"openai-organization", b"org-fakeai"),
-            (b"openai-processing-ms", b"%d" % spent_ms),
-            (b"openai-version", OPENAI_VERSION),
-        )
-
-
-@lru_cache(maxsize=2)
-def _http_date(epoch_s: int) -> bytes:
-    return formatdate(epoch_s, usegmt=True).encode()
 
 
 def check_key(request: Request) -> None:

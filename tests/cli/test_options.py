@@ -227,6 +227,11 @@ def _strict_parameters(program: Program, start: Start) -> None:
     assert program.ask("/v1/chat/completions", {**CHAT, "top_k": 3})[0] == 400
 
 
+def _dialect(program: Program, start: Start) -> None:
+    status, body = program.ask("/v1/models/of-nobody")
+    assert (status, body) == (404, {"message": "Model not found", "type": "Not Found", "code": 404})
+
+
 def _admin_token(program: Program, start: Start) -> None:
     assert program.ask("/_fakeai/v1/status")[0] == 401
     assert program.ask("/_fakeai/v1/status", **{"x-fakeai-token": "open sesame"})[0] == 200
@@ -315,6 +320,7 @@ EFFECTS: dict[str, Effect] = {
     "timing": Effect("none", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "speed": Effect("1e12", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "model": Effect("mine,yours", _model),
+    "dialect": Effect("dynamo", _dialect),
     "any_model": Effect("true", _any_model),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
     "admin_token": Effect("open sesame", _admin_token),

@@ -187,21 +187,11 @@ async def test_filters_choose(serve: Serve, query: str, found: list[int]) -> Non
     last = exchange(3)
     assert last.reply is not None
     last.reply.provenance, last.admission.worker = "HIT", "w1"
-    last = Faulty(last)
+    last.faults = ("cut:after=20", "latency:s=1")
     app.journal.finished(last)
     assert [entry["id"] for entry in await entries(app, f"?{query}")] == [
         f"req_{number}" for number in reversed(found)
     ]
-
-
-class Faulty(Exchange):
-    """An exchange to which faults were applied."""
-
-    faults = ("cut:after=20", "latency:s=1")
-
-    def __init__(self, other: Exchange) -> None:
-        for name in Exchange.__slots__:
-            setattr(self, name, getattr(other, name))
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,29 @@ async def test_anthropics_sdk_obeys_too_and_what_the_upstream_says_is_replaced(
     assert "of 50 requests per minute (org: " in body["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "path", "keys"),
+    [
+        ("auto", "/v1/chat/completions", {"message", "type", "param", "code"}),
+        ("auto", "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
+         {"code", "message"}),
+        ("vllm", "/v1/chat/completions", {"message", "type", "param", "code"}),
+    ],
+)  # fmt: skip
+async def test_a_refusal_is_wrapped_as_its_vendor_does(
+    serve: Serve, tmp_path: Path, dialect: str, path: str, keys: set[str]
+) -> None:
+    own = toml(tmp_path, "[[limit]]\nrpd = 1\n")
+    app = await serve(limits=own, dialect=dialect)
+    headers = {"authorization": "Bearer k", "api-key": "k"}
+    async with httpx.AsyncClient(headers=headers) as http:
+        body = {"model": "gpt-4o", "messages": HELLO}
+        replies = [await http.post(app.url + path, json=body) for _ in range(2)]
+    assert [reply.status_code for reply in replies] == [200, 429]
+    assert set(replies[1].json()["error"]) == keys
+    assert len(replies[1].headers.get_list("date")) == 1
+
+
 def left(app: App, amount: str) -> object:
     return next(row["remaining"] for row in app.limiter.status() if row["amount"] == amount)
 

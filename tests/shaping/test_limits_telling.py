@@ -167,7 +167,7 @@ def test_azure_speaks_in_whole_seconds_and_in_two_wordings() -> None:
     fresh = asking("/openai/v1/chat/completions", host="east.openai.azure.com")
     error = refused(one, fresh, "mine", tokens=200)
     assert error.message.startswith(
-        "Your requests to mine for mine in East US 2 have exceeded the token"
+        "Your requests to mine for mine in East US have exceeded the token"
     )
     assert "Please retry after 38 seconds." in error.message
 

@@ -43,6 +43,12 @@ def test_every_request_and_token_is_accounted_for() -> None:
     assert figures["output_tokens_per_s"] == pytest.approx(300 * 50 / outcome.seconds)
 
 
+def test_a_busy_gpu_draws_more_power_and_spends_less_on_a_token() -> None:
+    light, heavy = (a_scene(poisson(rate)).play().figures() for rate in (0.5, 20.0))
+    assert 70 < light["power_w"] < heavy["power_w"] <= 700  # idle and TDP of the H100
+    assert heavy["joules_per_output_token"] < light["joules_per_output_token"] / 2
+
+
 def test_a_closed_loop_never_has_more_under_way_than_its_concurrency() -> None:
     outcome = a_scene(closed(7)).play()
     assert len(outcome.requests) == 200

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from email.utils import formatdate
-from functools import lru_cache
 from itertools import islice
 
 from fakeai_proxy import errors
@@ -203,13 +201,10 @@ class Limiter:
         epoch_s = self.clock.wall()
         vendor = vendor_of(provider.name)
         error = vendor.refusal(refusal, epoch_s)
-        error.headers["date"] = _http_date(int(epoch_s))
         error.headers.update(
             (name.decode(), value.decode())
             for name, value in vendor.headers(standings(accounts, vendor.told, now), epoch_s)
         )
-        if provider.name == "openai":
-            error.headers |= {"openai-organization": organization, "openai-version": "2020-10-01"}
         if request.header(b"origin") is not None:  # a page in a browser must see it to obey it
             error.headers |= {
                 "access-control-allow-origin": "*",
@@ -240,8 +235,3 @@ def _accounts(request: Request, entries: Sequence[Entry]) -> list[Account]:
             owner = OWNERS[ledger.scope](request)
         accounts.append(Account(ledger, owner, quotas))
     return accounts
-
-
-@lru_cache(maxsize=2)
-def _http_date(epoch_s: int) -> str:
-    return formatdate(epoch_s, usegmt=True)

@@ -75,6 +75,7 @@ def openai_refusal(refusal: Refusal) -> ApiError:
             f"{reduce if kind == 'tokens' else ''}{_MORE}",
             type=kind,
             code="rate_limit_exceeded",
+            kind="rate_limit",
         )
     return ApiError(
         429,
@@ -83,6 +84,7 @@ def openai_refusal(refusal: Refusal) -> ApiError:
         f"{_MORE}",
         type=kind,
         code="rate_limit_exceeded",
+        kind="rate_limit",
         headers={
             "retry-after": str(whole_s(refusal.wait_s)),
             "retry-after-ms": str(whole_ms(refusal.wait_s)),
@@ -92,4 +94,4 @@ def openai_refusal(refusal: Refusal) -> ApiError:
 
 def openai_quota_exceeded() -> ApiError:
     """No header says when to try again: waiting does not help."""
-    return ApiError(429, _QUOTA, type="insufficient_quota", code="insufficient_quota")
+    return ApiError(429, _QUOTA, type="insufficient_quota", code="insufficient_quota", kind="quota")
