@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy import errors
@@ -10,7 +12,7 @@ from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Parameter, Route
 from fakeai_proxy.profiles.limits import LimitsProfile, limits_names, load_limits
 from fakeai_proxy.shaping.limits import Limiter
 
-_ROWS = Parameter("limit", "At most so many rows.", "integer", 100, 1, 10_000)
+_ROWS = Parameter("limit", "At most so many rows.", "integer", 100, 1, 1000)
 
 
 class LimitsChange(BaseModel):
@@ -33,12 +35,13 @@ def limits_routes(limiter: Limiter) -> tuple[Route, ...]:
     def overview(call: Call) -> Answer:
         return Answer(_overview(limiter, call.query["limit"]))
 
-    def change(call: Call) -> Answer:
+    async def change(call: Call) -> Answer:
         wanted: LimitsChange = call.body
         if wanted.limits is not None or wanted.own is not None:
-            own = [(wanted.own, "")] if wanted.own is not None else []
             try:
-                limiter.replace(own + [_shipped(spec) for spec in wanted.limits or ()])
+                with limiter.clock.hold():
+                    profiles = await asyncio.to_thread(_profiles, wanted)
+                limiter.replace(profiles)
             except ConfigError as error:
                 raise errors.bad_parameter("limits", "invalid_value", str(error)) from None
         if wanted.scale is not None:
@@ -54,6 +57,11 @@ def limits_routes(limiter: Limiter) -> tuple[Route, ...]:
         Route("GET", path, overview, "Rate limits in force, and how everybody stands.", (_ROWS,)),
         Route("PUT", path, change, "Change the rate limits while it runs.", body=LimitsChange),
     )
+
+
+def _profiles(wanted: LimitsChange) -> list[tuple[LimitsProfile, str]]:
+    own = [(wanted.own, "")] if wanted.own is not None else []
+    return own + [_shipped(spec) for spec in wanted.limits or ()]
 
 
 def _shipped(spec: str) -> tuple[LimitsProfile, str]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import VirtualClock
@@ -18,6 +21,7 @@ from fakeai_proxy.shaping.limits.charge import Charge, charge_of
 from fakeai_proxy.shaping.limits.demand import Demand, Endpoint, demand_of, endpoint_of
 from fakeai_proxy.shaping.limits.duration import go_duration, month_end, rfc3339
 from fakeai_proxy.shaping.limits.openai import openai_headers
+from fakeai_proxy.shaping.limits.owner import key_name
 from fakeai_proxy.shaping.limits.standing import Standing
 from fakeai_proxy.shaping.limits.vendor import vendor_of
 
@@ -133,7 +137,7 @@ def test_requests_are_told_by_minute_and_by_day(row: dict[str, int], what: str, 
 def test_one_request_resets_as_fast_as_it_is_refilled(row: dict[str, int], reset: str) -> None:
     one = limiter(VirtualClock(), dict(row))
     take(one, asking())
-    told = openai_headers({"rpm" if "rpm" in row else "rpd": told_by(one)}, 0)
+    told = openai_headers({"rpm" if "rpm" in row else "rpd": told_by(one)}, one.clock.wall)
     assert dict(told)[b"x-ratelimit-reset-requests"] == reset.encode()
     assert dict(told)[b"x-ratelimit-remaining-requests"] == b"%d" % (next(iter(row.values())) - 1)
 
@@ -246,6 +250,31 @@ def test_who_is_refused_at_one_level_pays_at_none() -> None:
     refused(one, asking(authorization="Bearer sk-a", openai_project="p2"), tokens=500)
     take(one, asking(authorization="Bearer sk-b", openai_project="p2"), tokens=500)
     assert "sk-a" not in json.dumps(one.status())
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from("pq"), st.integers(1, 60)), max_size=30
+    )
+)
+def test_every_level_has_exactly_what_was_granted(asked: list[tuple[str, str, int]]) -> None:
+    limits = {"key": 100, "project": 120, "organization": 200}
+    one = limiter(VirtualClock(), *({"scope": scope, "tpd": n} for scope, n in limits.items()))
+    used: Counter[tuple[str, str]] = Counter()
+    for key, project, n in asked:
+        request = asking(authorization=f"Bearer {key}", openai_project=project)
+        levels = [("key", key_name(key)), ("project", f"org-fakeai/{project}"),
+                  ("organization", "org-fakeai")]  # fmt: skip
+        fits = all(used[level] + n <= limits[level[0]] for level in levels)
+        if fits:
+            take(one, request, tokens=n)
+            used.update(dict.fromkeys(levels, n))
+        else:
+            refused(one, request, tokens=n)
+    told = {(str(row["scope"]), str(row["owner"])): row["remaining"] for row in one.status()}
+    assert {level: limits[level[0]] - left for level, left in told.items()} == {
+        level: used[level] for level in told
+    }
 
 
 def test_models_of_one_row_share_it_unless_each_has_its_own() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.providers.anthropic import ANTHROPIC
@@ -41,8 +41,9 @@ _CONCURRENT = (
 )
 
 
-def anthropic_headers(standings: Standings, epoch_s: float) -> list[tuple[bytes, bytes]]:
+def anthropic_headers(standings: Standings, wall: Callable[[], float]) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
+    epoch_s = wall()
     if "rpm" in standings:
         headers += _family(b"requests", standings["rpm"], epoch_s, 1)
     read, written = standings.get("itpm"), standings.get("otpm")

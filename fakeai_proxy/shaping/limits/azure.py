@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from fakeai_proxy.errors import ApiError
@@ -33,7 +34,7 @@ _OPERATIONS = {
 _FAMILIES = ((b"requests", ("rpm", "rpd")), (b"tokens", ("tpm", "tpd", "itpm")))
 
 
-def azure_headers(standings: Standings, epoch_s: float) -> list[tuple[bytes, bytes]]:
+def azure_headers(standings: Standings, wall: Callable[[], float]) -> list[tuple[bytes, bytes]]:
     headers = []
     for family, names in _FAMILIES:
         for name in names:

@@ -203,7 +203,9 @@ class Limiter:
         error = vendor.refusal(refusal, epoch_s)
         error.headers.update(
             (name.decode(), value.decode())
-            for name, value in vendor.headers(standings(accounts, vendor.told, now), epoch_s)
+            for name, value in vendor.headers(
+                standings(accounts, vendor.told, now), self.clock.wall
+            )
         )
         if request.header(b"origin") is not None:  # a page in a browser must see it to obey it
             error.headers |= {

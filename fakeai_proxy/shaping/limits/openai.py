@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.shaping.limits.duration import (
@@ -45,7 +46,7 @@ _FAMILIES = tuple(
 TOLD = frozenset(name for *_, names in _FAMILIES for name in names)
 
 
-def openai_headers(standings: Standings, epoch_s: float) -> list[tuple[bytes, bytes]]:
+def openai_headers(standings: Standings, wall: Callable[[], float]) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
     for limit, remaining, reset, names in _FAMILIES:
         for name in names:

@@ -28,14 +28,32 @@ _NOBODYS = 401
 
 
 class Permit:
-    """A context manager around an exchange."""
+    """A context manager around an exchange. Inside, it has the entries that were made for it."""
 
-    __slots__ = ("_exchange", "_held", "_limiter", "_vendor", "_watched")
+    __slots__ = (
+        "_accounts",
+        "_charge",
+        "_clock",
+        "_demand",
+        "_exchange",
+        "_limiter",
+        "_plan",
+        "_rules",
+        "_vendor",
+        "_watched",
+    )
+    _vendor: Vendor
+    _rules: Rules
+    _demand: Demand
+    _plan: Plan
+    _charge: Charge
 
     def __init__(self, limiter: Limiter, exchange: Exchange) -> None:
         self._limiter = limiter
+        self._clock = limiter.clock
         self._exchange = exchange
-        self._held: _Held | None = None
+        #: None for what is not limited, or not any more.
+        self._accounts: list[Account] | None = None
         self._watched: Watched | None = None
 
     async def __aenter__(self) -> Permit:
@@ -45,83 +63,69 @@ class Permit:
             return self
         limiter = self._limiter
         provider = provider_of(request).name
-        self._vendor: Vendor = vendor_of(provider)
-        rules = limiter.rules_for(provider)
+        self._vendor = vendor_of(provider)
         if limiter.exhausted:
             limiter.check_quota(request, self._vendor)
-        if rules is not None:
-            demand = demand_at_once(request, endpoint)
-            if demand is None:
-                demand = await demand_in(request, endpoint, limiter.clock)
-            self._held = _Held(self._limiter, self._exchange, rules, demand)
+        rules = limiter.rules_for(provider)
+        if rules is None:
+            return self
+        demand = demand_at_once(request, endpoint)
+        if demand is None:
+            demand = await demand_in(request, endpoint, self._clock)
+        self._rules, self._demand = rules, demand
+        self._plan = plan = rules.plan(demand.model)
+        self._charge = charge_of(demand, rules.policy, rules.profile.default_output_tokens)
+        self._accounts = limiter.enter(request, plan, demand, self._charge)
         return self
 
     async def __aexit__(self, kind: object, failure: object, trace: object) -> None:
-        held = self._held
-        if held is None:
+        accounts = self._accounts
+        if accounts is None:
             return
         if isinstance(failure, ApiError):
             if failure.status == _NOBODYS:
-                self._cancel(held)
+                self._cancel(accounts)
                 return
             failure.headers.update(
-                (name.decode(), value.decode()) for name, value in self._headers(held)
+                (name.decode(), value.decode()) for name, value in self._headers(accounts)
             )
-        held.leave(self._watched)
+        plan, rules = self._plan, self._rules
+        if plan.holding or plan.spending or rules.settles:
+            self._settle(accounts, plan, rules)
 
     def stamp(self, reply: Reply) -> None:
         """Give the reply the headers that tell how its sender stands, in place of an upstream's."""
-        held = self._held
-        if held is None:
+        accounts = self._accounts
+        if accounts is None:
             return
         if reply.status == _NOBODYS:
-            self._cancel(held)
+            self._cancel(accounts)
             return
         kept = reply.headers
         if reply.provenance != SYNTH:
             prefix = self._vendor.prefix
             kept = tuple(one for one in kept if not one[0].lower().startswith(prefix))
-        reply.headers = (*kept, *self._headers(held))
+        reply.headers = (*kept, *self._headers(accounts))
         if reply.workload is None and not isinstance(reply.chunks, Sequence):
             self._watched = reply.chunks = Watched(reply.chunks)
 
-    def _cancel(self, held: _Held) -> None:
-        held.cancel()
-        self._held = None
+    def _headers(self, accounts: list[Account]) -> list[tuple[bytes, bytes]]:
+        clock, vendor = self._clock, self._vendor
+        return vendor.headers(standings(accounts, vendor.told, clock.now()), clock.wall)
 
-    def _headers(self, held: _Held) -> list[tuple[bytes, bytes]]:
-        clock, vendor = self._limiter.clock, self._vendor
-        return vendor.headers(standings(held.accounts, vendor.told, clock.now()), clock.wall())
-
-
-class _Held:
-    """The entries, from the moment they are made."""
-
-    __slots__ = ("_charge", "_clock", "_demand", "_exchange", "_plan", "_rules", "accounts")
-
-    def __init__(self, limiter: Limiter, exchange: Exchange, rules: Rules, demand: Demand) -> None:
-        self._clock, self._exchange, self._rules, self._demand = (
-            limiter.clock, exchange, rules, demand
-        )  # fmt: skip
-        self._plan: Plan = rules.plan(demand.model)
-        self._charge: Charge = charge_of(demand, rules.policy, rules.profile.default_output_tokens)
-        self.accounts: list[Account] = limiter.enter(
-            exchange.request, self._plan, demand, self._charge
-        )
-
-    def cancel(self) -> None:
+    def _cancel(self, accounts: list[Account]) -> None:
         now = self._clock.now()
-        for account in self.accounts:
+        for account in accounts:
             account.give_back(self._charge, now)
+        self._accounts = None
 
-    def leave(self, watched: Watched | None) -> None:
-        plan, rules, accounts = self._plan, self._rules, self.accounts
+    def _settle(self, accounts: list[Account], plan: Plan, rules: Rules) -> None:
         now = self._clock.now()
         for place, quota in plan.holding:
             accounts[place].take(quota, -1, now)
-        if self._exchange.reply is None or not (plan.spending or rules.settles):
+        if self._exchange.reply is None:
             return
-        usage = self._usage(watched)
+        usage = self._usage()
         if rules.settles and usage is not None:
             missing = difference(self._charge, usage)
             for account in accounts:
@@ -131,13 +135,13 @@ class _Held:
             for place, quota in plan.spending:
                 accounts[place].take(quota, usd, now)
 
-    def _usage(self, watched: Watched | None) -> Usage | None:
+    def _usage(self) -> Usage | None:
         """None where nobody knows, and what was estimated stands."""
         exchange = self._exchange
         reply = exchange.reply
         if reply is not None and reply.workload is not None:
             return usage_of(reply.workload, exchange.admission)
-        told = watched.usage() if watched is not None else None
+        told = self._watched.usage() if self._watched is not None else None
         return self._estimate() if told is None and self._rules.postpones else told
 
     def _estimate(self) -> Usage:

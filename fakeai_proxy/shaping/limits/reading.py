@@ -48,7 +48,9 @@ def _is_json(request: Request) -> bool:
 
 def _parse(request: Request, data: bytes) -> None:
     """What is wrong with it, whoever answers will say."""
-    with suppress(orjson.JSONDecodeError):
+    try:
         value = orjson.loads(data)
-        if isinstance(value, dict):
-            request.body.parsed = value
+    except orjson.JSONDecodeError:
+        return
+    if type(value) is dict:
+        request.body.parsed = value

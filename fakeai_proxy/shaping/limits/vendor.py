@@ -22,13 +22,13 @@ from fakeai_proxy.shaping.limits.standing import Refusal, Standings
 
 
 class Vendor(NamedTuple):
-    """`headers` and the others are given the wall time, in seconds since the epoch."""
+    """All are given the wall time, in seconds since the epoch; `headers` only if it asks."""
 
     #: Headers of an upstream that give way to ours begin like this.
     prefix: bytes
     #: The amounts that its headers tell.
     told: frozenset[str]
-    headers: Callable[[Standings, float], list[tuple[bytes, bytes]]]
+    headers: Callable[[Standings, Callable[[], float]], list[tuple[bytes, bytes]]]
     refusal: Callable[[Refusal, float], ApiError]
     quota_exceeded: Callable[[float], ApiError]
 
