@@ -233,6 +233,35 @@ def limits(bench: Bench) -> list[Measure]:
     return [added, keyed, weight]
 
 
+#: Rules of every kind of condition, none of which comes true.
+_UNMATCHED = (
+    "cut:after=20,p=1e-9,model=gpt-*",
+    "503:key=nobody*",
+    "429:model=none,first=1",
+    "latency:header=x-nowhere",
+    "stall:phase=never",
+)
+
+
+def faults(bench: Bench) -> list[Measure]:
+    """The yardstick is the product itself without rules."""
+    added = Measure("faults", "five rules add, us/request", at_most(15, " us"))
+    request = Measure("faults", "CPU us/request")
+    token = Measure("faults", "CPU us/token where none matches", ratio_to(1.1))
+    quick = ("--mode", "synth", "--profile", "none", "--log-format", "none")
+    rules = [piece for rule in _UNMATCHED for piece in ("--fault", rule)]
+    run = ("--streams", 32, "--requests-per-stream", bench.take(10, 4), "--tokens", 500)
+    with product(*quick) as plain, product(*quick, *rules) as ruled:
+        for _ in bench.rounds:
+            how = ("--distinct", 1, "--seconds", bench.take(2, 1), "--warm-up", 1.5)
+            without, with_rules = _load(plain, *how), _load(ruled, *how)
+            request.add(with_rules["server_us"], without["server_us"])
+            added.add(with_rules["server_us"] - without["server_us"])
+            theirs, ours = _streams(plain, *run), _streams(ruled, *run)
+            token.add(ours["server_us"], theirs["server_us"])
+    return [added, request, token]
+
+
 def start(bench: Bench) -> list[Measure]:
     listening = Measure("start", "process to listening, ms", at_most(1000, " ms"))
     resident = Measure("start", "resident after start, MiB", at_most(120, " MiB"))
@@ -262,5 +291,6 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "recording": recording,
     "lookup": lookup,
     "limits": limits,
+    "faults": faults,
     "start": start,
 }

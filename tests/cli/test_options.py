@@ -10,6 +10,7 @@ import http.client
 import json
 import re
 import socket
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -260,6 +261,32 @@ def _limit_charge(program: Program, start: Start) -> None:
     assert not _ask_for_tokens(program)
 
 
+def _fault(program: Program, start: Start) -> None:
+    asked = [program.ask("/v1/models", key=key)[0] for key in ("any", "any", "other", "other")]
+    assert asked == [503, 200, 503, 200]
+    assert program.ask("/v1/models", key="unlucky")[0] == 418
+
+
+def _faults(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models")[0] == 418
+    assert program.event("exchange")["faults"] == ["status:code=418"]
+
+
+def _fault_header(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models", **{"x-fakeai-fault": "503"})[0] == 403
+
+
+def _fault_mark(program: Program, start: Start) -> None:
+    request = urllib.request.Request(
+        program.url + "/v1/models",
+        headers={"x-fakeai-fault": "no_usage", "authorization": "Bearer any"},
+    )
+    for one, marked in ((program, False), (start(), True)):
+        request.full_url = one.url + "/v1/models"
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as reply:
+            assert ("x-fakeai-fault" in reply.headers) is marked
+
+
 def unfinished_request(program: Program) -> socket.socket:
     """A connection with a request under way, whose body has yet to come."""
     host, _, port = program.url.rpartition("//")[2].rpartition(":")
@@ -309,6 +336,10 @@ EFFECTS: dict[str, Effect] = {
     ),
     "profile": Effect("TMP/slow.toml", _profile, needs_room="chat"),
     "seed": Effect("7", _seed, {"profile": "none"}, needs_room="chat"),
+    "fault": Effect("418:key=unlucky,503:first=1,per=key", _fault),
+    "faults": Effect("TMP/faults.toml", _faults),
+    "fault_header": Effect("off", _fault_header),
+    "fault_mark": Effect("false", _fault_mark),
     "data": Effect("TMP/kept", _data),
     "drain_timeout": Effect("0", _drain_timeout),
     "listen": Effect("[::1]:0", _listen),
@@ -338,7 +369,9 @@ EFFECTS: dict[str, Effect] = {
 
 def _flags(name: str, value: str) -> list[str]:
     flag = "--" + name.replace("_", "-")
-    return [flag] if Config.model_fields[name].annotation is bool else [flag, value]
+    if Config.model_fields[name].annotation is bool:
+        return [flag if value == "true" else "--no-" + flag[2:]]
+    return [flag, value]
 
 
 def _toml(name: str, value: str) -> str:
@@ -376,6 +409,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SITE.format(log=str(tmp_path / "fsyncs")))
     (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "faults.toml").write_text('[[fault]]\nfault = 418\npath = "/v1/models"\n')
     (tmp_path / "slow.toml").write_text(PROFILE.format(ttft_ms=300.0))
     (tmp_path / "tokens.toml").write_text(LIMITS)
     (tmp_path / "never.toml").write_text(PROFILE.format(ttft_ms=NEVER_MS))
