@@ -220,6 +220,19 @@ def lookup(bench: Bench) -> list[Measure]:
     return [found, meant, worst, read]
 
 
+def limits(bench: Bench) -> list[Measure]:
+    added = Measure("limits", "added to a request, CPU us", at_most(15, " us"))
+    keyed = Measure("limits", "with an account a key, CPU us")
+    keys = int(bench.take(1_000_000, 200_000))
+    weight = Measure("limits", f"{keys:,} keys, MiB", at_most(500 * keys / 1e6, " MiB"))
+    for _ in bench.rounds:
+        took = client("limits.py", "--keys", keys)
+        added.add(took["request_us"])
+        keyed.add(took["keyed_us"])
+        weight.add(took["keys_mib"])
+    return [added, keyed, weight]
+
+
 #: Rules of every kind of condition, none of which comes true.
 _UNMATCHED = (
     "cut:after=20,p=1e-9,model=gpt-*",
@@ -277,6 +290,7 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "unshaped": unshaped,
     "recording": recording,
     "lookup": lookup,
+    "limits": limits,
     "faults": faults,
     "start": start,
 }

@@ -75,7 +75,7 @@ def a_fleet(
             "frontend": {"latency_ms": 0},
             "pool": list(pools) or [a_pool()],
             **settings,
-        }  # fmt: skip
+        }
     )
     diary = Diary()
     return Cluster(profile, Dice(seed), (diary,), lambda pool, server: toy()), diary
