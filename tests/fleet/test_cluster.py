@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -97,7 +98,7 @@ def test_stalls_come_as_often_as_the_pool_says_and_take_as_long() -> None:
     a_job(cluster, 4, 300)
     run(cluster)
     ends = [at for kind, _, at in diary.lines if kind == "step"]
-    gaps = [after - before for before, after in zip(ends, ends[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(ends)]
     stalls = [gap for gap in gaps if gap > 0.5]
     assert 15 <= len(stalls) <= 50
     assert all(gap == pytest.approx(1.010) for gap in stalls)
