@@ -193,8 +193,7 @@ class Cluster:
     def _made_room(self, worker: Worker, at: float) -> None:
         worker.engine.nudge(at)
         self._watch(worker)
-        if worker.retiring and worker.idle:
-            self._remove(worker, at)
+        self._let_leave(worker, at)
 
     # Ends
 
@@ -331,8 +330,7 @@ class Cluster:
             self._add(profile, at, at + profile.cold_start_s)
         for worker in reversed(living[replicas:]):
             worker.life, worker.retiring = "draining", True
-            if worker.idle:
-                self._remove(worker, at)
+            self._let_leave(worker, at)
 
     def check(self) -> None:
         """Prove the invariants; for tests, at any moment between two calls."""
@@ -363,7 +361,11 @@ class Cluster:
         for listener in self.worker_listeners:
             listener.started(worker, at)
 
-    def _remove(self, worker: Worker, at: float) -> None:
+    def _let_leave(self, worker: Worker, at: float) -> None:
+        """Out of the fleet, if it is to leave and nobody needs it any more."""
+        if not worker.retiring or not worker.idle:
+            return
+        worker.life, worker.retiring = "dead", False
         self.roster.remove(worker)
         for listener in self.worker_listeners:
             listener.stopped(worker, at)

@@ -301,6 +301,16 @@ def test_scaling_up_starts_cold_and_scaling_down_drains_the_last() -> None:
     assert [worker.name for worker in cluster.workers] == ["pool-0", "pool-3"]
 
 
+def test_a_worker_whose_last_requests_fail_leaves_once() -> None:
+    cluster, diary = a_fleet(*APART)
+    job = a_job(cluster, 20, 4, samples=2)
+    cluster.scale("d", 0, 0.0)
+    cluster.scale("p", 0, 0.0)
+    run(cluster)
+    assert diary.lost == [job]
+    assert not cluster.workers
+
+
 class Notes:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
