@@ -144,7 +144,7 @@ class Cluster:
         job.legs.append(sequence)
         worker.sequences[sequence] = None
         self.roster.router(worker.pool).routed(worker, sequence, ask, first)
-        worker.engine.submit(sequence, at)
+        worker.engine.submit(sequence, worker.has_adapter_at(job.lora, at))
         self._watch(worker)
 
     def _hand_over(self, job: Job, k: int, prefilled: EngineSequence, at: float) -> None:

@@ -121,6 +121,15 @@ def test_an_adapter_is_asked_for_by_its_name_and_shares_no_cache_with_the_model(
     assert cluster.profile.served_names() == ["toy", "tuned"]
 
 
+def test_an_adapter_is_loaded_when_a_worker_first_uses_it() -> None:
+    cluster, _ = a_fleet(a_pool(lora=["tuned"], lora_load_s=2))
+    plain = a_job(cluster, at=0.0)
+    tuned = [a_job(cluster, at=at, model="tuned") for at in (0.0, 1.0, 5.0)]
+    run(cluster)
+    assert plain.queue_s == 0
+    assert [job.queue_s for job in tuned] == pytest.approx([2, 1, 0])
+
+
 def test_every_model_has_its_own_workers_and_other_names_go_to_the_first_that_answers() -> None:
     cluster, _ = a_fleet(
         a_pool(name="a", model="small", serves=["gpt-*"]),
