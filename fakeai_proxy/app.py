@@ -13,6 +13,8 @@ from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import websocket_unserved
 from fakeai_proxy.exchange import Observer, Origin, Request, Source
+from fakeai_proxy.fleet.cluster import Cluster
+from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.journal import Journal, journal_routes
@@ -20,7 +22,7 @@ from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
-from fakeai_proxy.profiles import load_hosted
+from fakeai_proxy.profiles import FleetProfile, load_back_end
 from fakeai_proxy.proxy.admin import Admin
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
@@ -35,7 +37,8 @@ from fakeai_proxy.services import ROOMS, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
-from fakeai_proxy.shaping.pacing import Pacer, Scheduler
+from fakeai_proxy.shaping.pacing import Pacer
+from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
@@ -64,11 +67,13 @@ class App:
         self.policy = Policy(config)
         self.status = Status(self.clock)
         self.journal = Journal(config, self.clock)
-        self.upstream = Upstream(config, self.clock)
+        self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
+        self.back_end = load_back_end(config.profile)
+        self.fleet = self._open_fleet()
         self.library = self._open_library()
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
-        pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
+        pacer = self._pacer()
         self.limiter = Limiter(config, self.clock)
         observers = (self.status, self.journal, *observers)
         self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
@@ -124,6 +129,18 @@ class App:
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
         self.scheduler.close()
+        if self.fleet is not None:
+            self.fleet.close()
+
+    def _open_fleet(self) -> FleetDriver | None:
+        if not isinstance(self.back_end, FleetProfile):
+            return None
+        return FleetDriver(Cluster(self.back_end, self.dice), self.clock, self.config.speed)
+
+    def _pacer(self) -> Pacer:
+        hosted = self.back_end if self.fleet is None else None
+        assert not isinstance(hosted, FleetProfile)
+        return Pacer(self.config, hosted, self.scheduler, self.clock, self.dice, self.fleet)
 
     def _open_library(self) -> Library | None:
         if self.config.miss is None and not self.config.records:
@@ -161,7 +178,9 @@ class App:
         return Synth(
             self.config,
             [operation for room in ROOMS.values() for operation in room],
-            Catalogue.shipped(self.config),
+            Catalogue.shipped(
+                self.config, self.back_end if isinstance(self.back_end, FleetProfile) else None
+            ),
             self.clock,
             self.dice,
         )

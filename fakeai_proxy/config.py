@@ -52,7 +52,9 @@ class ServerSettings(BaseModel):
         "recorded, or the upstream alone.",
     )
     profile: str = Field(
-        "quick", description="Latency profile of synthesized answers: NAME, FILE.toml or none."
+        "quick",
+        description="Who sets the pace of synthesized answers: a fleet of simulated GPUs or a hosted "
+        "back end, by NAME or as FILE.toml; none answers at once.",
     )
     seed: int = Field(
         0, ge=-(2**63), lt=2**63, description="Same seed and same request, same answer."

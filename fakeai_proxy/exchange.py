@@ -2,7 +2,7 @@
 
 An `Exchange` is one request and all that happens to it. A `Source` turns it into a `Reply`: status,
 headers and chunks, with the `Workload` that a GPU would have had. A reply that is known in full is
-*scripted* (a list of chunks, played by the scheduler of `shaping/pacing.py`); one that is still
+*scripted* (a list of chunks, played by the scheduler of `shaping/scheduler.py`); one that is still
 arriving is *live* (an async iterator). A whole JSON body is a script of one chunk worth n tokens.
 """
 
