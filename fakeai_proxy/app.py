@@ -11,14 +11,18 @@ from aiohttp import web
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import websocket_unserved
+from fakeai_proxy.errors import ConfigError, websocket_unserved
 from fakeai_proxy.exchange import Observer, Origin, Request, Source
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
+from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.observe.control import control_routes, document_route
+from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.faults import fault_routes
+from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.journal import Journal, journal_routes
 from fakeai_proxy.observe.limits import limits_routes
+from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
@@ -27,6 +31,7 @@ from fakeai_proxy.proxy.admin import Admin
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.drain import Drain
+from fakeai_proxy.proxy.exporters import Exporters
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.listening import is_loopback, parse_listen
@@ -70,12 +75,16 @@ class App:
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
         self.back_end = load_back_end(config.profile)
         self.fleet = self._open_fleet()
+        self.site = None if self.fleet is None else Site(self.fleet, self.dice)
+        self.exchanges = ExchangeCounts()
+        self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
+        self.exporters = self._exporters()
         self.library = self._open_library()
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
         self.limiter = Limiter(config, self.clock)
-        observers = (self.status, self.journal, *observers)
+        observers = (self.status, self.journal, self.exchanges, *observers)
         self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
         exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
         routes = self._routes()
@@ -118,11 +127,14 @@ class App:
             self.faults,
         )
         await self._door.open()
+        await self._open_exporters()
         self.url = self._door.addresses[0].url
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
         await self._door.close()
+        if self.exporters is not None:
+            await self.exporters.close()
         await self._drain.finish(self._server, drain_s)
         await self._source.close()
         await self.upstream.close()
@@ -136,6 +148,29 @@ class App:
         if not isinstance(self.back_end, FleetProfile):
             return None
         return FleetDriver(Cluster(self.back_end, self.dice), self.clock, self.config.speed)
+
+    def _exporters(self) -> Exporters | None:
+        """Raises ConfigError."""
+        if self.config.dcgm_listen is None:
+            return None
+        if self.site is None:
+            raise ConfigError(
+                f"dcgm_listen: the profile {self.config.profile} is no fleet, so there are no GPUs to "
+                "show. `fakeai-proxy profiles ls` lists the fleets."
+            )
+        pages = self.metric_pages
+        return Exporters(self.config.dcgm_listen, pages.nodes, pages.of_node, self.clock)
+
+    async def _open_exporters(self) -> None:
+        if self.exporters is not None:
+            await self.exporters.open()
+
+    async def _grown(self) -> None:
+        """The fleet may have more nodes than before; one whose port is taken shows nothing."""
+        try:
+            await self._open_exporters()
+        except ConfigError as error:
+            log.warning("%s", error)
 
     def _pacer(self) -> Pacer:
         hosted = self.back_end if self.fleet is None else None
@@ -213,6 +248,8 @@ class App:
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),
+            *self.metric_pages.routes(),
+            *FleetControl(self.site, self._grown).routes(),
             *limits_routes(self.limiter),
             *fault_routes(self.faults),
         )

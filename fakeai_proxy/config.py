@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.observe.dcgm import DcgmSettings
 from fakeai_proxy.observe.journal import JournalSettings
 from fakeai_proxy.observe.log import LogSettings
 from fakeai_proxy.providers import DialectSettings
@@ -75,6 +76,7 @@ class ServerSettings(BaseModel):
 
 class Config(
     LogSettings,
+    DcgmSettings,
     JournalSettings,
     AdminSettings,
     SynthSettings,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 from fakeai_proxy.clock import Clock, Timer
@@ -86,6 +87,12 @@ class FleetDriver:
             self._unended.remove(job)
             self.cluster.cancel(job)
             self._arm()
+
+    def change(self, act: Callable[[float], None]) -> None:
+        """Do something to the cluster at its now, which it is given."""
+        self._now = self._clock.now()
+        act(self.simulated_at)
+        self.wake()
 
     def wake(self) -> None:
         """The cluster was changed from outside: look at it again."""

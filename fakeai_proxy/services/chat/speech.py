@@ -55,6 +55,7 @@ def _workload(plan: Plan) -> Workload:
         # A pool that stands in for another model has another context: limits are the model's own.
         output_limit=limit if card.max_model_len else 0,
         session=request.prompt_cache_key or "",
+        finishes=["length" if c.finish_reason == "length" else "stop" for c in plan.choices],
     )
 
 
