@@ -16,6 +16,7 @@ from fakeai_proxy.exchange import Observer, Origin, Request, Source
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.journal import Journal, journal_routes
+from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
@@ -184,11 +185,16 @@ class App:
     def _routes(self) -> tuple[Route, ...]:
         """Our own pages; what each component offers is one line here, and so is what starts over."""
         config = self.config
-        resettable = {"status": self.status.reset, "journal": self.journal.reset}
+        resettable = {
+            "status": self.status.reset,
+            "journal": self.journal.reset,
+            "limits": self.limiter.reset,
+        }
         shown = {"mode": config.mode, "profile": config.profile, "seed": config.seed}
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),
+            *limits_routes(self.limiter),
             *fault_routes(self.faults),
         )
 

@@ -35,6 +35,12 @@ ttft_p50_ms = {ttft_ms}
 ttft_sigma = 0.0
 itl_p50_ms = 0.0
 """
+LIMITS = """
+description = "1,000 tokens a day"
+source = "A test's own invention"
+[[limit]]
+tpd = 1000
+"""
 #: A first token that no test waits for.
 NEVER_MS = 600_000.0
 
@@ -239,6 +245,22 @@ def _journal_size(program: Program, start: Start) -> None:
     assert (len(page["data"]), page["finished_total"]) == (2, 3)
 
 
+def _ask_for_tokens(program: Program) -> dict[str, object]:
+    """The error, if there is one, of a request that may take nearly all tokens of the limits."""
+    reply = program.ask("/v1/chat/completions", {**CHAT, "max_tokens": 900, "stop": ["a", "e"]})[1]
+    return dict(reply.get("error", {}))
+
+
+def _limits(program: Program, start: Start) -> None:
+    assert not _ask_for_tokens(program)
+    assert "Requested 907" in str(_ask_for_tokens(program)["message"])
+
+
+def _limit_charge(program: Program, start: Start) -> None:
+    assert not _ask_for_tokens(program)
+    assert not _ask_for_tokens(program)
+
+
 def _fault(program: Program, start: Start) -> None:
     asked = [program.ask("/v1/models", key=key)[0] for key in ("any", "any", "other", "other")]
     assert asked == [503, 200, 503, 200]
@@ -286,7 +308,8 @@ class Effect:
     needs_room: str = "models"
 
 
-#: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever;
+#: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever,
+#: and limits;
 #: UPSTREAM, TLS and SILENT for upstreams.
 EFFECTS: dict[str, Effect] = {
     "mode": Effect("pass", _mode, {"upstream": "UPSTREAM"}),
@@ -333,6 +356,13 @@ EFFECTS: dict[str, Effect] = {
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
+    "limits": Effect("TMP/tokens.toml", _limits, {"profile": "none"}, "chat"),
+    "limit_charge": Effect(
+        "input", _limit_charge, {"profile": "none", "limits": "TMP/tokens.toml"}, "chat"
+    ),
+    "limit_true_up": Effect(
+        "on", _limit_charge, {"profile": "none", "limits": "TMP/tokens.toml"}, "chat"
+    ),
     "log_format": Effect("human", _log_format),
 }
 
@@ -381,6 +411,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "faults.toml").write_text('[[fault]]\nfault = 418\npath = "/v1/models"\n')
     (tmp_path / "slow.toml").write_text(PROFILE.format(ttft_ms=300.0))
+    (tmp_path / "tokens.toml").write_text(LIMITS)
     (tmp_path / "never.toml").write_text(PROFILE.format(ttft_ms=NEVER_MS))
     return tmp_path
 
@@ -451,6 +482,8 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["docter"], {}, "doctor"),
         (["--profile", "nosuch"], {}, "quick"),
         (["--listen", "nonsense:x"], {}, "HOST:PORT"),
+        (["--limits", "nosuch"], {}, "anthropic, azure, openai"),
+        (["--limits", "openai:9"], {}, "free, 1, 2, 3, 4, 5"),
         (["--mode", "record", "--cassette", "notes.txt"], {}, ".fcz, .jsonl, .jsonl.zst"),
         (["--on-miss", "pass"], {}, "replay, auto, hybrid"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),

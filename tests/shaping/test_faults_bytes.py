@@ -53,7 +53,7 @@ GOLDEN: dict[str, tuple[list[bytes], bool]] = {
     "no_blank_line:nth=3": ([A, B, C[:-1], D, FINISH, USAGE[:-1], DONE], True),
     "malformed_json:after=1": ([A, B[:-3] + b"\n\n", C, D, FINISH, USAGE, DONE], True),
     "huge_event:after=3,bytes=60": (
-        [A, B, C, b'data: {"padding":"' + b"x" * 38 + b'"}\n\n', D, FINISH, USAGE, DONE], True
+        [A, B, C, D.replace(b"{", b'{"padding":"' + b"x" * 47 + b'",', 1), FINISH, USAGE, DONE], True
     ),
     "split_utf8": ([event("éone"), event("étwo"), event("édrei"), D, FINISH, USAGE, DONE], True),
     "split_utf8:drop=true": (
@@ -139,6 +139,14 @@ async def test_a_body_is_cut_short_of_its_declared_length(serve: Serve) -> None:
     head, _, body = (await through(serve, "cut:share=0.5", json_reply(SAID))).partition(b"\r\n\r\n")
     assert b"Content-Length: %d" % len(BODY) in head
     assert body == BODY[: len(BODY) // 2]
+
+
+@pytest.mark.parametrize("size", [5, 1000])
+async def test_a_body_of_unknown_length_is_cut_where_it_should_be(serve: Serve, size: int) -> None:
+    headers = [(b"Content-Type", b"application/json")]
+    answer = Answer(200, headers, in_pieces(BODY, size), framing="chunked")
+    _, chunks, whole = taken_apart(await through(serve, "cut:share=0.25", answer))
+    assert (b"".join(chunks), whole) == (BODY[: len(BODY) // 4], False)
 
 
 async def test_a_truncated_body_of_ours_declares_what_it_sends(serve: Serve) -> None:

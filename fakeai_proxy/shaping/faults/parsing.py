@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def rule_of(given: Any) -> Rule:
 
 def _rule(given: Any) -> Rule:
     if isinstance(given, Rule):
-        return given
+        # Of its own: it will count.
+        return replace(given, id="", applied=0, tests=())
     if isinstance(given, int) and not isinstance(given, bool):
         given = str(given)
     if isinstance(given, str):
