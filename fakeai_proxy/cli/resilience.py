@@ -61,7 +61,7 @@ _LOOKING = "hang:path=-,first=1"
     "--course", default=SHIPPED, metavar="NAME|FILE.toml", help="Other trials than those shipped."
 )
 @click.option("--budget", type=click.FloatRange(0.1, 3600), metavar="SECONDS",
-              help="Time for each run; longer than the program's own timeouts, which cannot be seen "
+              help="Time for each run with a fault; longer than the program's own timeouts, which cannot be seen "
               f"otherwise. [default {FAULT_BUDGET_S:g} and twice what the calm trial took]")  # fmt: skip
 @click.option("--fail-on", type=click.Choice(["bad", "weak", "never"]), default="bad", show_default=True,
               help="The status is 1 from there on.")  # fmt: skip
@@ -155,9 +155,8 @@ class _Run:
 
     async def _sight(self, trial: Trial, calm: Sight | None) -> Sight:
         watch = Watch()
-        rules = trial.fault or (_LOOKING,)
         app = App(self.config, self._clock, (watch,))
-        for rule in app.faults.replace(rules):
+        for rule in app.faults.replace((*trial.fault, _LOOKING)):
             if trial.concerns == "tool_results":
                 rule.tests = (_brings_results, *rule.tests)
         await app.start()
@@ -172,9 +171,9 @@ class _Run:
         return Sight(trial, watch.take(), ran, budget_s, calm)
 
     def _budget_s(self, calm: Sight | None) -> float:
-        if self.budget_s is not None:
-            return self.budget_s
-        return CALM_BUDGET_S if calm is None else FAULT_BUDGET_S + 2 * calm.ran.took_s
+        if calm is None:
+            return max(CALM_BUDGET_S, self.budget_s or 0)
+        return self.budget_s or FAULT_BUDGET_S + 2 * calm.ran.took_s
 
     def _show(self, verdict: Verdict) -> None:
         """What the program wrote where it did badly."""

@@ -1,4 +1,5 @@
-"""The client's process, run once: in a process group of its own, its output kept, ended when its time is up."""
+"""The client's process, run once: in a process group of its own, its output kept, ended when its time is
+up."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ import orjson
 #: Where the APIs (chat, Anthropic, Responses, Google, completions, embeddings) keep what is asked.
 _ASKING = ("messages", "input", "prompt", "contents", "system", "instructions")
 _TURNS = ("messages", "input")
+#: Where they keep the names of answers and of calls.
+_NAMES = frozenset(("id", "tool_call_id", "call_id", "tool_use_id"))
 
 Turns = list[Mapping[str, Any]]
 
@@ -53,7 +55,14 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
 
 
 def _key(asking: Mapping[str, Any]) -> bytes:
-    return _hash(b"question", orjson.dumps(asking, option=orjson.OPT_SORT_KEYS))
+    return _hash(b"question", orjson.dumps(_unnamed(asking), option=orjson.OPT_SORT_KEYS))
+
+
+def _unnamed(value: Any) -> Any:
+    """Without the names that each answer gives its calls anew."""
+    if isinstance(value, Mapping):
+        return {key: _unnamed(inner) for key, inner in value.items() if key not in _NAMES}
+    return [_unnamed(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _hash(*parts: bytes) -> bytes:

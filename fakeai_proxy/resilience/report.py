@@ -43,7 +43,7 @@ class Report:
 
     @property
     def counts(self) -> dict[str, int]:
-        seen = Counter(verdict.severity or "unjudged" for verdict in self.verdicts)
+        seen: Counter[str] = Counter(verdict.severity or "unjudged" for verdict in self.verdicts)
         return {name: seen[name] for name in (*SEVERITIES, "unjudged")}
 
     def fails(self, on: str) -> bool:
