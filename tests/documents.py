@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from fakeai_proxy.app import App
 from fakeai_proxy.config import ENVIRONMENT_PREFIX, Config
 from fakeai_proxy.profiles import hosted_names, load_hosted
+from fakeai_proxy.resilience.trial import load_course
 from fakeai_proxy.services import ROOMS
 from fakeai_proxy.shaping.faults.rule import Conditions
 from fakeai_proxy.shaping.faults.table import FAULTS
@@ -125,6 +126,13 @@ def conditions() -> str:
     )
 
 
+def trials() -> str:
+    return _table(
+        ("trial", "what goes wrong"),
+        *((f"`{trial.name}`", trial.meaning) for trial in load_course().trial),
+    )
+
+
 def pages() -> str:
     routes = App(Config()).pages.routes
     return _table(
@@ -142,6 +150,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "faults": faults,
     "conditions": conditions,
     "pages": pages,
+    "trials": trials,
 }
 
 

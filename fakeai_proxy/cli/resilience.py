@@ -61,8 +61,8 @@ _LOOKING = "hang:path=-,first=1"
     "--course", default=SHIPPED, metavar="NAME|FILE.toml", help="Other trials than those shipped."
 )
 @click.option("--budget", type=click.FloatRange(0.1, 3600), metavar="SECONDS",
-              help="Time for each run with a fault; longer than the program's own timeouts, which cannot be seen "
-              f"otherwise. [default {FAULT_BUDGET_S:g} and twice what the calm trial took]")  # fmt: skip
+              help="Time for each run with a fault; longer than the program's own timeouts, to see "
+              f"those. [default {FAULT_BUDGET_S:g} and twice what the calm trial took]")  # fmt: skip
 @click.option("--fail-on", type=click.Choice(["bad", "weak", "never"]), default="bad", show_default=True,
               help="The status is 1 from there on.")  # fmt: skip
 @click.option("--json", "json_output", is_flag=True, help="One JSON object, for programs.")
@@ -178,8 +178,9 @@ class _Run:
     def _show(self, verdict: Verdict) -> None:
         """What the program wrote where it did badly."""
         if verdict.severity == "bad" and not self.verbose:
-            lines = [f"--- {verdict.trial.name}: the program's last lines", *tail(verdict)]
-            click.echo("\n".join(lines), err=True)
+            said = tail(verdict)
+            head = "the program's last lines" if said else "the program said nothing"
+            click.echo("\n".join([f"--- {verdict.trial.name}: {head}", *said]), err=True)
 
 
 def _brings_results(look: Look) -> bool:

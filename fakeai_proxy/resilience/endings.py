@@ -32,11 +32,11 @@ def hung(sight: Sight) -> Iterator[Finding]:
     """Its time was up."""
     waiting = [one for one in sight.waiting if one.left]
     gave_up = any(one.left for one in sight.attempts if one not in waiting)
-    if waiting and not gave_up:
+    if waiting and not gave_up and sight.trial.expected == "time_out":
         since = min(one.arrived_at for one in waiting)
         yield finding(
             "no_read_timeout",
-            f"Still waited for an answer after {sight.ran.ended_at - since:.1f} s of silence.",
+            f"Still waited for its answer {sight.ran.ended_at - since:.1f} s after asking.",
         )
     else:
         asked = _count(len(sight.attempts), "request")
@@ -125,16 +125,15 @@ def timed_out(sight: Sight) -> Iterator[Finding]:
 
 def patience(sight: Sight) -> Iterator[Finding]:
     left = [one for one in sight.attempts if one.left]
-    if left:
+    if sight.ran.killed:
+        yield from hung(sight)
+    elif left:
         waited = left[0].finished_at - left[0].arrived_at
         yield finding("impatient", f"Hung up after {waited:.1f} s, though an answer was coming.")
-    elif not any(ask.retries for ask in sight.hit) and sight.ran.good:
+    elif sight.ran.good:
         yield finding("endured", "Took it as it came.")
     else:
-        yield finding(
-            "impatient",
-            f"Did not take the answer: {_count(sight.retries, 'repetition')}, it {ended(sight)}.",
-        )
+        yield finding("not_endured", f"Did not take a right answer: it {ended(sight)}.")
 
 
 def length(sight: Sight) -> Iterator[Finding]:
@@ -146,10 +145,7 @@ def length(sight: Sight) -> Iterator[Finding]:
         how = _quoted(sight) if sight.message else "asked for more" if more else ended(sight)
         yield finding("noticed", f"Noticed: {how}.")
     else:
-        yield finding(
-            "length_unnoticed",
-            "Took an answer that was cut short for whole: nothing said, nothing asked.",
-        )
+        yield finding("length_unnoticed", "Took half an answer for whole: status 0, nothing said.")
 
 
 def side_effects(sight: Sight) -> Iterator[Finding]:
@@ -161,9 +157,7 @@ def side_effects(sight: Sight) -> Iterator[Finding]:
             f"Ran its tools {runs} times instead of {once}, because a request failed.",
         )
     elif once and sight.trial.concerns == "tool_results":
-        yield finding(
-            "tools_ran_once", "Sent the same tool results again, without running the tools again."
-        )
+        yield finding("tools_ran_once", "Did not run its tools again.")
 
 
 def ended(sight: Sight) -> str:

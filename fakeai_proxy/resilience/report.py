@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 #: Lines of its output that are shown of a trial that went badly.
-TAIL_LINES = 12
+TAIL_LINES, TAIL_COLUMNS = 12, 200
 #: Attempts of one trial that are told in JSON.
 ATTEMPTS_TOLD_MAX = 50
 
@@ -100,7 +100,7 @@ def tail(verdict: Verdict) -> list[str]:
         return []
     ran = verdict.sight.ran
     lines = [line for line in (ran.out + "\n" + ran.err).splitlines() if line.strip()]
-    return lines[-TAIL_LINES:]
+    return [line[:TAIL_COLUMNS] for line in lines[-TAIL_LINES:]]
 
 
 # --- for programs ----------------------------------------------------------------------------------
