@@ -13,6 +13,8 @@ from pydantic_core import PydanticUndefined
 from fakeai_proxy.app import App
 from fakeai_proxy.config import ENVIRONMENT_PREFIX, Config
 from fakeai_proxy.profiles import HostedProfile, back_end_names, load_back_end
+from fakeai_proxy.profiles import hosted_names, load_hosted
+from fakeai_proxy.resilience.trial import load_course
 from fakeai_proxy.services import ROOMS
 from fakeai_proxy.shaping.faults.rule import Conditions
 from fakeai_proxy.shaping.faults.table import FAULTS
@@ -127,6 +129,13 @@ def conditions() -> str:
     )
 
 
+def trials() -> str:
+    return _table(
+        ("trial", "what goes wrong"),
+        *((f"`{trial.name}`", trial.meaning) for trial in load_course().trial),
+    )
+
+
 def pages() -> str:
     routes = App(Config()).pages.routes
     return _table(
@@ -144,6 +153,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "faults": faults,
     "conditions": conditions,
     "pages": pages,
+    "trials": trials,
 }
 
 
