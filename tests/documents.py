@@ -12,8 +12,11 @@ from pydantic_core import PydanticUndefined
 
 from fakeai_proxy.app import App
 from fakeai_proxy.config import ENVIRONMENT_PREFIX, Config
-from fakeai_proxy.profiles import HostedProfile, back_end_names, load_back_end
-from fakeai_proxy.profiles import hosted_names, load_hosted
+from fakeai_proxy.profiles import (
+    HostedProfile,
+    back_end_names,
+    load_back_end,
+)
 from fakeai_proxy.resilience.trial import load_course
 from fakeai_proxy.services import ROOMS
 from fakeai_proxy.shaping.faults.rule import Conditions
