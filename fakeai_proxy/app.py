@@ -6,27 +6,33 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-import orjson
 from aiohttp import web
 
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import unknown_url, websocket_unserved
+from fakeai_proxy.errors import websocket_unserved
 from fakeai_proxy.exchange import Observer, Origin, Request, Source
+from fakeai_proxy.observe.control import control_routes, document_route
+from fakeai_proxy.observe.journal import Journal, journal_routes
+from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.profiles import load_hosted
+from fakeai_proxy.proxy.admin import Admin
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.drain import Drain
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
+from fakeai_proxy.proxy.listening import is_loopback, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
 from fakeai_proxy.services import ROOMS, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.shaping.faults.faults import Faults
+from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer, Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
@@ -55,21 +61,30 @@ class App:
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
         self.status = Status(self.clock)
+        self.journal = Journal(config, self.clock)
         self.upstream = Upstream(config, self.clock)
         self.library = self._open_library()
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
-        observers = (self.status, *observers)
+        self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode)
+        self.limiter = Limiter(config, self.clock)
+        observers = (self.status, self.journal, *observers)
+        exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
+        routes = self._routes()
+        self.pages = Pages(
+            (*routes, document_route(routes)), Admin(config, exposed).admit, self.clock
+        )
         self.gateway = Gateway(
-            Pipeline(self._source, pacer, self.clock, observers),
+            Pipeline(self._source, pacer, self.clock, observers, self.faults, self.limiter),
             Pipeline(self.upstream, pacer, self.clock, observers),
             self.policy,
-            self._local,
+            self.pages,
             self._relay_websocket,
             self._is_own,
             self.clock,
             self.dice,
+            config.dialect,
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
@@ -164,10 +179,15 @@ class App:
     def _is_own(self, host: str, port: int) -> bool:
         return self._door.is_own(host, port)
 
-    def _local(self, request: Request) -> tuple[int, bytes, bytes]:
-        if request.path != "/_fakeai/health":
-            raise unknown_url(request.method, request.path)
-        return 200, b"application/json", orjson.dumps(self.status.page())
+    def _routes(self) -> tuple[Route, ...]:
+        """Our own pages; what each component offers is one line here, and so is what starts over."""
+        config = self.config
+        resettable = {"status": self.status.reset, "journal": self.journal.reset}
+        shown = {"mode": config.mode, "profile": config.profile, "seed": config.seed}
+        return (
+            *control_routes(self.status, shown, resettable),
+            *journal_routes(self.journal),
+        )
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
         if not self.config.is_live:

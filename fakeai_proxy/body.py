@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zlib
 from collections.abc import AsyncIterator
-from typing import IO
+from typing import IO, Any
 
 from fakeai_proxy import errors
 
 #: Above this a kept body goes to a temporary file.
 SPOOL_BYTES = 1 << 20
 _READ_BYTES = 1 << 18
+#: JSON bodies, before and after decoding (images travel in them as data URLs).
+JSON_BYTES_MAX = 64 << 20
+#: Bodies above this are parsed in a thread, so that the event loop never stops.
+INLINE_BYTES_MAX = 32 << 10
+_WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class Body:
@@ -27,6 +33,8 @@ class Body:
     ) -> None:
         self.length = length
         self.size = 0
+        #: The JSON object in it, from when somebody has parsed it.
+        self.parsed: dict[str, Any] | None = None
         self._whole: bytes | None = None
         self._source: AsyncIterator[bytes] | None = None
         self._spool: IO[bytes] | None = None
@@ -111,3 +119,22 @@ class Body:
         if self._spool is not None:
             self._spool.close()
             self._spool = None
+
+
+def decoded(coding: str, raw: bytes) -> bytes:
+    """`raw` without its content coding. Raises 400, and 413 over JSON_BYTES_MAX."""
+    coding = coding.strip().lower()
+    if coding in ("", "identity"):
+        return raw
+    if coding not in _WBITS:
+        raise errors.undecodable_body(coding)
+    engine = zlib.decompressobj(_WBITS[coding])
+    try:
+        data = engine.decompress(raw, JSON_BYTES_MAX + 1)
+    except zlib.error:
+        raise errors.undecodable_body(coding) from None
+    if len(data) > JSON_BYTES_MAX:
+        raise errors.body_too_large(JSON_BYTES_MAX, len(data))
+    if not engine.eof or engine.unused_data:
+        raise errors.undecodable_body(coding)
+    return data

@@ -17,10 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.observe.journal import JournalSettings
 from fakeai_proxy.observe.log import LogSettings
+from fakeai_proxy.providers import DialectSettings
+from fakeai_proxy.proxy.admin import AdminSettings
 from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
+from fakeai_proxy.shaping.faults.settings import FaultSettings
+from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
 from fakeai_proxy.sources.synth import SynthSettings
@@ -68,10 +73,15 @@ class ServerSettings(BaseModel):
 
 class Config(
     LogSettings,
+    JournalSettings,
+    AdminSettings,
     SynthSettings,
+    DialectSettings,
     CatalogueSettings,
     PolicySettings,
     FrontDoorSettings,
+    FaultSettings,
+    LimitSettings,
     PacingSettings,
     CassetteSettings,
     UpstreamSettings,

@@ -73,7 +73,8 @@ class Origin:
 @dataclass(slots=True)
 class Request:
     """A request as it came. `target` is the raw path with its query; `origin` is None when the
-    client used us as its base URL."""
+    client used us as its base URL. `dialect` names the vendor whose words to use where neither host
+    nor path tells."""
 
     method: str
     target: str
@@ -81,6 +82,7 @@ class Request:
     body: Body
     origin: Origin | None = None
     client: str = ""
+    dialect: str = "auto"
     _first: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -186,6 +188,8 @@ class Exchange:
     first_byte_at: float | None = None
     finished_at: float | None = None
     sent_bytes: int = 0
+    #: What was done to it on purpose: faults with their parameters.
+    faults: tuple[str, ...] = ()
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
@@ -230,6 +234,15 @@ class Client(Protocol):
 
     def cut(self) -> None:
         """Close without the end of the body."""
+
+    def reset(self) -> None:
+        """End the connection with a reset (RST), at once."""
+
+    def downgrade(self) -> None:
+        """Before the head: answer as a server of HTTP/1.0 would."""
+
+    def close_after(self) -> None:
+        """Before the head: close the connection after this reply."""
 
 
 class Observer(Protocol):

@@ -1,8 +1,10 @@
 """The life of an exchange, as one flat function: the file to read first.
 
-source -> pacing -> send -> observers. What an exchange holds (an upstream request, an engine slot, a
-place in the scheduler) is held by context managers in this one frame, so a client that goes away,
-which cancels the frame, gives everything back at once.
+limits -> faults -> source -> pacing -> send -> observers. What an exchange holds (its entries in the
+limits, an upstream request, an engine slot, a place in the scheduler) is held by context managers in
+this one frame, so a client that goes away, which cancels the frame, gives everything back at once.
+Faults are a source in front of the source and a client behind the client; an exchange without any
+never meets them.
 """
 
 from __future__ import annotations
@@ -14,13 +16,25 @@ from contextlib import aclosing
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, StreamCut
 from fakeai_proxy.exchange import Chunk, Client, Exchange, Observer, Reply, Source
+from fakeai_proxy.providers import status_of
+from fakeai_proxy.shaping.faults.faults import Faults
+from fakeai_proxy.shaping.limits import Limiter, LimitSettings, Permit
 from fakeai_proxy.shaping.pacing import Pacer, Pacing
 
 
 class Pipeline:
     def __init__(
-        self, source: Source, pacer: Pacer, clock: Clock, observers: Sequence[Observer] = ()
+        self,
+        source: Source,
+        pacer: Pacer,
+        clock: Clock,
+        observers: Sequence[Observer] = (),
+        faults: Faults | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
+        """Without `faults` nothing goes wrong on purpose; without a `limiter` everybody may ask."""
+        self.faults = faults
+        self.limiter = limiter or Limiter(LimitSettings(), clock)
         self.source = source
         self.pacer = pacer
         self.clock = clock
@@ -33,16 +47,16 @@ class Pipeline:
         out, and all that is left is to cut the connection.
         """
         try:
-            reply = await self.source.reply(exchange)
-            exchange.reply, exchange.status = reply, reply.status
-            async with self.pacer.admit(exchange, reply) as pacing:
-                if isinstance(reply.chunks, Sequence):
-                    await pacing.play(reply.chunks, client)
+            async with self.limiter.admit(exchange) as permit:
+                injection = None
+                if self.faults is not None and self.faults.concern(exchange.request):
+                    injection = await self.faults.choose(exchange, client, self.source)
+                if injection is None:
+                    await self._answer(exchange, client, self.source, permit)
                 else:
-                    await self._relay(exchange, reply, reply.chunks, pacing, client)
-            if reply.cut:
-                raise StreamCut("the recording was interrupted here")
-            exchange.end = "ok"
+                    async with injection:
+                        await self._answer(exchange, injection.client, injection, permit)
+            exchange.end = exchange.end or "ok"
         except StreamCut:
             exchange.end = "cut"
             client.cut()
@@ -50,13 +64,27 @@ class Pipeline:
             exchange.end = "client_gone"
             raise
         except ApiError as error:
-            exchange.end, exchange.status = "error", error.status
+            exchange.end, exchange.status = "error", status_of(exchange.request, error)
             raise
         finally:
             exchange.finished_at = self.clock.now()
             exchange.request.body.close()
             for observer in self.observers:
                 observer.finished(exchange)
+
+    async def _answer(
+        self, exchange: Exchange, client: Client, source: Source, permit: Permit
+    ) -> None:
+        reply = await source.reply(exchange)
+        exchange.reply, exchange.status = reply, reply.status
+        permit.stamp(reply)
+        async with self.pacer.admit(exchange, reply) as pacing:
+            if isinstance(reply.chunks, Sequence):
+                await pacing.play(reply.chunks, client)
+            else:
+                await self._relay(exchange, reply, reply.chunks, pacing, client)
+        if reply.cut:
+            raise StreamCut("the body stops short of its end")
 
     async def _relay(
         self,

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 import click
 from pydantic_core import PydanticUndefined
 
+from fakeai_proxy.app import App
 from fakeai_proxy.config import ENVIRONMENT_PREFIX, Config
 from fakeai_proxy.profiles import hosted_names, load_hosted
 from fakeai_proxy.services import ROOMS
@@ -101,12 +102,21 @@ def profiles() -> str:
     return _table(("name", "what it is like", "numbers"), *rows)
 
 
+def pages() -> str:
+    routes = App(Config()).pages.routes
+    return _table(
+        ("method", "path", "what it is"),
+        *((route.method, f"`{route.path}`", route.summary.rstrip(".")) for route in routes),
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "modes": modes,
     "endpoints": endpoints,
     "options": options,
     "commands": commands,
     "profiles": profiles,
+    "pages": pages,
 }
 
 

@@ -52,6 +52,12 @@ class Screen:
     def cut(self) -> None:
         self.was_cut = True
 
+    def reset(self) -> None: ...
+
+    def downgrade(self) -> None: ...
+
+    def close_after(self) -> None: ...
+
 
 class Tape:
     """A source that answers with what the test gives it."""

@@ -33,9 +33,10 @@ ALLOWED: dict[str, set[str]] = {
     "cassette": {"exchange", "body", "errors", "providers"},
     "services": {"exchange", "errors", "clock", "dice", "profiles", "generate", "store"},
     "sources": LEAVES | {"exchange", "body", "providers", "services", "cassette"},
+    "simulate": LEAVES | {"exchange", "fleet"},
     "shaping": LEAVES | {"exchange", "body", "providers", "fleet"},
-    "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping"},
-    "pipeline": {"exchange", "errors", "clock", "shaping"},
+    "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette"},
+    "pipeline": {"exchange", "errors", "clock", "providers", "shaping"},
     "proxy": {"exchange", "body", "errors", "clock", "dice", "providers", "pipeline"},
 }
 #: The top of the building: these may import everything.

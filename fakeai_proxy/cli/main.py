@@ -24,6 +24,10 @@ COMMANDS = {
     "ca": ("ca:ca", "The certificate authority that intercepted TLS is signed with."),
     "doctor": ("doctor:doctor", "Prove, client by client, that the proxy is used and trusted."),
     "cassette": ("cassette:cassette", "Recordings: list, show, verify."),
+    "simulate": (
+        "simulate:simulate",
+        "A load on a simulated fleet: latency, throughput, cache hits.",
+    ),
     "profiles": ("profiles:profiles", "Latency profiles that are shipped."),
 }
 

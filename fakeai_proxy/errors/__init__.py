@@ -1,11 +1,15 @@
-"""Every error we can answer with: the catalogue.
+"""Every error we can answer with.
 
-Statuses, codes and wording follow the vendors' documents and observed replies; `providers.py` wraps
-them in each vendor's envelope, `proxy/gateway.py` sends them.
+`catalogue.py` has the kinds that every vendor has, the other pages what is particular to one
+operation. All are written in OpenAI's words; `providers/` puts them into each vendor's words and
+envelope, `proxy/gateway.py` sends them.
 """
 
 # ruff: noqa: F403 - a catalogue is all of its pages
 from fakeai_proxy.errors.access import *
 from fakeai_proxy.errors.bodies import *
+from fakeai_proxy.errors.catalogue import *
+from fakeai_proxy.errors.control import *
 from fakeai_proxy.errors.kinds import *
+from fakeai_proxy.errors.limits import *
 from fakeai_proxy.errors.proxying import *

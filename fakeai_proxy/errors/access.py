@@ -4,52 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fakeai_proxy.errors.catalogue import of_kind
 from fakeai_proxy.errors.kinds import ApiError
 
 
 def missing_key() -> ApiError:
+    return of_kind("missing_key", hint="Any non-empty key is accepted here.")
+
+
+def fault_refused() -> ApiError:
     return ApiError(
-        401,
-        "You didn't provide an API key. You need to provide your API key in an Authorization "
-        "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY). Any non-empty key is "
-        "accepted here.",
+        403,
+        "Faults on demand (header x-fakeai-fault) are for clients on this machine; start with "
+        "--fault-header on to let everybody ask for them.",
+        type="permission_error",
+        code="fault_refused",
+        headers={"x-should-retry": "false"},
     )
 
 
 def wrong_key(key: str) -> ApiError:
     shown = key if len(key) <= 8 else f"{key[:4]}{'*' * min(len(key) - 8, 20)}{key[-4:]}"
-    return ApiError(
-        401,
-        f"Incorrect API key provided: {shown}. You can find your API key at "
-        "https://platform.openai.com/account/api-keys.",
-        code="invalid_api_key",
-    )
+    return of_kind("authentication", key=shown)
 
 
 def model_not_found(name: str, near: Sequence[str] = ()) -> ApiError:
-    hint = f" Near: {', '.join(near)}." if near else ""
-    return ApiError(
-        404,
-        f"The model `{name}` does not exist or you do not have access to it.{hint} "
-        f"To serve it here, start with --model {name} or --any-model.",
-        code="model_not_found",
-    )
+    return of_kind("model_not_found", model=name, hint=_how_to_serve(name, near))
 
 
 def model_unknown(name: str) -> ApiError:
+    """At `/models/{name}`, which has other words for it."""
     return ApiError(
-        404, f"The model '{name}' does not exist", param="model", code="model_not_found"
+        404,
+        f"The model '{name}' does not exist",
+        param="model",
+        code="model_not_found",
+        kind="model_not_found",
+        facts={"model": name},
     )
 
 
-def deployment_not_found() -> ApiError:
+def deployment_not_found(name: str, near: Sequence[str] = ()) -> ApiError:
     """Azure's word for an unknown model."""
     return ApiError(
         404,
         "The API deployment for this resource does not exist. If you created the deployment within "
         "the last 5 minutes, please wait a moment and try again.",
         code="DeploymentNotFound",
+        kind="model_not_found",
+        facts={"model": name},
+        hint=_how_to_serve(name, near),
     )
+
+
+def _how_to_serve(name: str, near: Sequence[str]) -> str:
+    hint = f"Near: {', '.join(near)}. " if near else ""
+    return f"{hint}To serve it here, start with --model {name} or --any-model."
 
 
 def model_not_deletable(name: str) -> ApiError:
@@ -72,7 +82,7 @@ def wrong_kind_of_model(name: str, kind: str) -> ApiError:
 
 
 def unknown_url(method: str, path: str) -> ApiError:
-    return ApiError(404, f"Invalid URL ({method} {path})", code="unknown_url")
+    return of_kind("not_found", method=method, path=path)
 
 
 def method_not_allowed(method: str, path: str, allowed: str) -> ApiError:
@@ -82,4 +92,6 @@ def method_not_allowed(method: str, path: str, allowed: str) -> ApiError:
         f"method? Allowed: {allowed}.)",
         code="method_not_supported",
         headers={"allow": allowed},
+        kind="method",
+        facts={"method": method, "path": path},
     )

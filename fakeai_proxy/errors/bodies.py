@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from fakeai_proxy.errors.catalogue import of_kind
 from fakeai_proxy.errors.kinds import ApiError
 
 #: Characters of a refused value that are repeated in the answer.
@@ -47,10 +48,7 @@ def unsupported_content_type(content_type: str, supported: str = "application/js
 
 
 def body_too_large(limit_bytes: int, read_bytes: int) -> ApiError:
-    return ApiError(
-        413,
-        f"413: Maximum content size limit ({limit_bytes}) exceeded ({read_bytes} bytes read)",
-    )
+    return of_kind("request_too_large", limit_bytes=limit_bytes, bytes=read_bytes)
 
 
 def body_stalled(idle_s: float) -> ApiError:
@@ -223,13 +221,7 @@ def token_limit_too_large(param: str, asked: int, most: int) -> ApiError:
 
 
 def context_length_exceeded(most: int, tokens: int) -> ApiError:
-    return ApiError(
-        400,
-        f"This model's maximum context length is {most} tokens. However, your messages resulted in "
-        f"{tokens} tokens. Please reduce the length of the messages.",
-        param="messages",
-        code="context_length_exceeded",
-    )
+    return of_kind("context_length", limit_tokens=most, tokens=tokens)
 
 
 def tool_message_without_call(index: int) -> ApiError:

@@ -10,6 +10,7 @@ FakeAIError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 
 class FakeAIError(Exception):
@@ -17,10 +18,13 @@ class FakeAIError(Exception):
 
 
 class ApiError(FakeAIError):
-    """An answer other than the one asked for.
+    """An answer other than the one asked for, in OpenAI's words.
 
-    `detail` is merged into the error object of the envelope, for our own errors that carry more
-    than the vendor's four fields.
+    `kind` is a row of the catalogue: other vendors have a status, a type and a code of their own for
+    it, and where `facts` are given, which fill in the sentence, a sentence of their own. `hint` is
+    ours and follows whatever the vendor says. A `fixed` status is the same for every vendor.
+    `detail` is merged into the error object of the envelope, for errors that carry more than the
+    vendor's four fields.
     """
 
     def __init__(
@@ -28,20 +32,41 @@ class ApiError(FakeAIError):
         status: int,
         message: str,
         *,
-        type: str = "invalid_request_error",  # noqa: A002 - the vendor's word
+        type: str | None = "invalid_request_error",  # noqa: A002 - the vendor's word
         param: str | None = None,
-        code: str | None = None,
+        code: str | int | None = None,
         headers: Mapping[str, str] | None = None,
         detail: Mapping[str, object] | None = None,
+        kind: str = "",
+        facts: Mapping[str, object] | None = None,
+        hint: str = "",
+        fixed: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
+        self.message = hinted(message, hint)
         self.type = type
         self.param = param
         self.code = code
         self.headers = dict(headers or {})
         self.detail = dict(detail or {})
+        self.kind = kind
+        self.facts = None if facts is None else dict(facts)
+        self.hint = hint
+        self.fixed = fixed
+
+
+def hinted(message: str, hint: str) -> str:
+    """The hint as the sentence after the message, which may lack its full stop."""
+    if not hint:
+        return message
+    return f"{message}{'' if message.endswith(('.', ')', '!')) else '.'} {hint}"
+
+
+#: The kind of our own errors, about cassettes, upstreams, destinations and our own pages: no vendor
+#: has words for it.
+OWN = "own"
+own_error = partial(ApiError, kind=OWN)
 
 
 class ConfigError(FakeAIError):

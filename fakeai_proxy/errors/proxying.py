@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fakeai_proxy.errors.kinds import ApiError
+from fakeai_proxy.errors.catalogue import of_kind
+from fakeai_proxy.errors.kinds import ApiError, own_error
 
 
 def cassette_miss(message: str, nearest: Sequence[Mapping[str, object]]) -> ApiError:
     """404, which no SDK retries (408, 409, 429 and 5xx they do)."""
-    return ApiError(
+    return own_error(
         404,
         message,
         type="cassette_error",
@@ -20,7 +21,7 @@ def cassette_miss(message: str, nearest: Sequence[Mapping[str, object]]) -> ApiE
 
 
 def cassette_unreadable(message: str) -> ApiError:
-    return ApiError(
+    return own_error(
         502,
         message,
         type="cassette_error",
@@ -30,7 +31,7 @@ def cassette_unreadable(message: str) -> ApiError:
 
 
 def no_upstream(method: str, target: str) -> ApiError:
-    return ApiError(
+    return own_error(
         502,
         f"There is no upstream for {method} {target}: start with --upstream URL, or send the "
         "request through the proxy (HTTPS_PROXY) instead of to it.",
@@ -41,7 +42,7 @@ def no_upstream(method: str, target: str) -> ApiError:
 
 
 def websocket_unserved(mode: str) -> ApiError:
-    return ApiError(
+    return own_error(
         404,
         f"WebSockets are not served in mode {mode}: only the modes that ask an upstream (record, "
         "pass, auto) carry them.",
@@ -51,7 +52,7 @@ def websocket_unserved(mode: str) -> ApiError:
 
 
 def upstream_unreachable(host: str, reason: str) -> ApiError:
-    return ApiError(
+    return own_error(
         502,
         f"The upstream {host} could not be reached: {reason}.",
         type="upstream_error",
@@ -60,7 +61,7 @@ def upstream_unreachable(host: str, reason: str) -> ApiError:
 
 
 def upstream_certificate(host: str, reason: str) -> ApiError:
-    return ApiError(
+    return own_error(
         502,
         f"The certificate of the upstream {host} was refused: {reason}. A private authority can "
         "be trusted with --upstream-ca FILE.",
@@ -71,7 +72,7 @@ def upstream_certificate(host: str, reason: str) -> ApiError:
 
 
 def upstream_timeout(host: str, what: str) -> ApiError:
-    return ApiError(
+    return own_error(
         504,
         f"The upstream {host} did not answer in time ({what}).",
         type="upstream_error",
@@ -80,7 +81,7 @@ def upstream_timeout(host: str, what: str) -> ApiError:
 
 
 def upstream_loop(host: str) -> ApiError:
-    return ApiError(
+    return own_error(
         508,
         f"The upstream {host} leads back to this proxy: this request has been here before. Set "
         "--upstream to the API itself.",
@@ -91,7 +92,7 @@ def upstream_loop(host: str) -> ApiError:
 
 
 def authority_too_narrow(host: str) -> ApiError:
-    return ApiError(
+    return own_error(
         502,
         f"The certificate authority of this proxy is older than its support of {host} and may not "
         "sign for it. Make a new one with `fakeai-proxy ca create`, and trust that.",
@@ -102,7 +103,7 @@ def authority_too_narrow(host: str) -> ApiError:
 
 
 def misdirected(host: str, tunnel: str) -> ApiError:
-    return ApiError(
+    return own_error(
         421,
         f"This connection was opened to {tunnel}, but the request asks for {host}.",
         code="misdirected_request",
@@ -110,7 +111,7 @@ def misdirected(host: str, tunnel: str) -> ApiError:
 
 
 def destination_refused(host: str, hint: str) -> ApiError:
-    return ApiError(
+    return own_error(
         403,
         f"{host} is neither intercepted nor allowed. {hint}",
         type="permission_error",
@@ -120,7 +121,7 @@ def destination_refused(host: str, hint: str) -> ApiError:
 
 
 def destination_internal(host: str, authority: str) -> ApiError:
-    return ApiError(
+    return own_error(
         403,
         f"{host} is at a loopback, private or otherwise internal address, which a general rule does "
         f"not open. Start with --allow-host {authority} to tunnel to it.",
@@ -131,7 +132,7 @@ def destination_internal(host: str, authority: str) -> ApiError:
 
 
 def proxy_loop(authority: str) -> ApiError:
-    return ApiError(
+    return own_error(
         403,
         f"{authority} is this proxy itself: use it as a base URL instead of going through it.",
         type="permission_error",
@@ -141,7 +142,7 @@ def proxy_loop(authority: str) -> ApiError:
 
 
 def proxy_credentials_required() -> ApiError:
-    return ApiError(
+    return own_error(
         407,
         "This proxy asks for credentials: put them into the proxy's URL, http://USER:PASS@HOST.",
         type="authentication_error",
@@ -151,8 +152,4 @@ def proxy_credentials_required() -> ApiError:
 
 
 def server_error() -> ApiError:
-    return ApiError(
-        500,
-        "The server had an error while processing your request. Sorry about that!",
-        type="server_error",
-    )
+    return of_kind("server_error")

@@ -55,6 +55,7 @@ class Line(NamedTuple):
     total_ms: float
     bytes: int
     end: str
+    faults: tuple[str, ...] = ()
 
 
 def human(line: Line, colour: bool) -> str:
@@ -63,6 +64,8 @@ def human(line: Line, colour: bool) -> str:
         status = f"\x1b[{_STATUS_COLOURS.get(status[0], '0')}m{status}\x1b[0m"
     first = "-" if line.ttft_ms is None else f"{line.ttft_ms:.1f}"
     end = "" if line.end in ("ok", "error") else f"  {line.end}"
+    if line.faults:
+        end += f"  fault {_printable(' '.join(line.faults))}"
     moment = datetime.fromtimestamp(line.at).astimezone()
     return (
         f"{moment:%H:%M:%S} {status} {line.source or '-':<5} {line.method} "
@@ -72,7 +75,7 @@ def human(line: Line, colour: bool) -> str:
 
 
 def as_json(line: Line, colour: bool = False) -> str:
-    record = {
+    record: dict[str, object] = {
         "event": "exchange",
         "time": datetime.fromtimestamp(line.at, UTC).isoformat(timespec="microseconds"),
         "id": line.id,
@@ -86,6 +89,8 @@ def as_json(line: Line, colour: bool = False) -> str:
         "bytes": line.bytes,
         "end": line.end,
     }
+    if line.faults:
+        record["faults"] = line.faults
     return orjson.dumps(record).decode() + "\n"
 
 
@@ -145,6 +150,7 @@ class AccessLog:
             total_ms=(finished - arrived) * 1000,
             bytes=exchange.sent_bytes,
             end=exchange.end,
+            faults=exchange.faults,
         )
 
     def _write_all(self) -> None:

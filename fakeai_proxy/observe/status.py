@@ -24,6 +24,10 @@ class Status:
         if exchange.reply is not None:
             self.by_provenance[exchange.reply.provenance] += 1
 
+    def reset(self) -> None:
+        self.by_end.clear()
+        self.by_provenance.clear()
+
     def page(self) -> dict[str, object]:
         return {
             "status": "ok",

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
 
 from aiohttp import HttpVersion11, web
 
@@ -14,9 +15,9 @@ from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Exchange, Origin, Request
+from fakeai_proxy.exchange import Exchange, Headers, Origin, Request
 from fakeai_proxy.pipeline import Pipeline
-from fakeai_proxy.providers import error_body, provider_of
+from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.wire import Connection, HttpClient, Sent
 
@@ -32,10 +33,17 @@ _WORD = (1 << 64) - 1
 #: An odd number, so that no two serial numbers share an id (2^64 / golden ratio).
 _SPREAD = 0x9E3779B97F4A7C15
 
-#: Our own pages below /_fakeai/: path -> (status, content type, body).
-Local = Callable[[Request], tuple[int, bytes, bytes]]
 #: Carries a WebSocket to its upstream; raises ApiError before the upgrade.
 RelayWebSocket = Callable[[web.BaseRequest, Request], Awaitable[web.StreamResponse]]
+
+
+class Local(Protocol):
+    """Our own pages."""
+
+    def owns(self, request: Request) -> bool: ...
+
+    async def answer(self, request: Request) -> tuple[int, Headers, bytes]:
+        """Status, headers and body. Raises ApiError."""
 
 
 class Gateway:
@@ -49,6 +57,7 @@ class Gateway:
         is_own: Callable[[str, int], bool],
         clock: Clock,
         dice: Dice,
+        dialect: Dialect = "auto",
     ) -> None:
         """`is_own` tells whether a host and port are where we listen ourselves."""
         self._pipeline = pipeline
@@ -57,6 +66,8 @@ class Gateway:
         self._local = local
         self._relay_websocket = relay_websocket
         self._is_own = is_own
+        self._clock = clock
+        self._dialect = dialect
         self._serial = 0
         self._started = dice.number("instance", int(clock.wall() * 1000)) & _WORD
 
@@ -93,14 +104,15 @@ class Gateway:
         protocol = raw.protocol
         tunnel = protocol.tunnel if isinstance(protocol, Connection) else None
         request.client = raw.remote or ""
+        request.dialect = self._dialect
         locate(request, tunnel)
         pipeline = self._pipeline
         if request.origin is not None and tunnel is None:
             pipeline = self._forward(request)
         # On intercepted hosts too: a client that reads our page there has proved its set-up.
-        if pipeline is self._pipeline and request.path.startswith("/_fakeai/"):
-            status, content_type, body = self._local(request)
-            client.send_whole(status, body, ((b"content-type", content_type),))
+        if pipeline is self._pipeline and self._local.owns(request):
+            status, headers, body = await self._local.answer(request)
+            client.send_whole(status, body, headers)
             return Sent(client.keep_alive)
         if request.text_header(b"upgrade").lower() == "websocket":
             return await self._relay_websocket(raw, request)
@@ -130,19 +142,13 @@ class Gateway:
             return
         if not exchange.request.body.complete:
             client.keep_alive = False  # what follows on this connection is the rest of the body
-        provider = provider_of(exchange.request)
-        client.send_whole(
-            error.status,
-            error_body(provider, error, exchange.id),
-            (
-                (b"content-type", b"application/json"),
-                *(
-                    (name.encode(), value.encode("latin-1", "replace"))
-                    for name, value in error.headers.items()
-                ),
-                (provider.request_id_header.encode(), exchange.id.encode()),
-            ),
+        told = Told(
+            exchange.id,
+            int((self._clock.now() - exchange.arrived_at) * 1000),
+            int(self._clock.wall()),
         )
+        answer = error_answer(provider_of(exchange.request), error, told)
+        client.send_whole(answer.status, answer.body, answer.headers)
 
 
 def locate(request: Request, tunnel: Origin | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -211,6 +212,7 @@ class HttpClient:
         self.sink = transport
         self.keep_alive = raw.keep_alive
         self._modern = raw.version >= HttpVersion11
+        self._version = b"1.1"
         self._headless_body = raw.method == "HEAD"
         self._bodiless = False
         self._chunked = False
@@ -222,8 +224,12 @@ class HttpClient:
             self._headless_body or reply.status in (204, 304) or 100 <= reply.status < 200
         )
         lines = [
-            b"HTTP/1.1 %d %b\r\n"
-            % (reply.status, reply.reason.encode("latin-1") or _REASONS.get(reply.status, b""))
+            b"HTTP/%b %d %b\r\n"
+            % (
+                self._version,
+                reply.status,
+                reply.reason.encode("latin-1") or _REASONS.get(reply.status, b""),
+            )
         ]
         lines += [
             b"%b: %b\r\n" % (name, value)
@@ -259,6 +265,20 @@ class HttpClient:
     def cut(self) -> None:
         self.keep_alive = False
         self.sink.close()
+
+    def reset(self) -> None:
+        self.keep_alive = False
+        sock = self.sink.get_extra_info("socket")
+        if sock is not None and not self.sink.is_closing():
+            # Not to linger at all is what makes the kernel send a reset.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sink.abort()
+
+    def downgrade(self) -> None:
+        self._modern, self._version, self.keep_alive = False, b"1.0", False
+
+    def close_after(self) -> None:
+        self.keep_alive = False
 
     def send_whole(self, status: int, body: bytes, headers: Headers) -> None:
         """A whole response in one write."""

@@ -91,7 +91,7 @@ class Catalogue:
         if deployment is not None:
             known = self.find(deployment) or (self.find(name) if name else None)
             if known is None:
-                raise errors.deployment_not_found()
+                raise errors.deployment_not_found(deployment, self._nearest(deployment))
             return self.require(known.id, kind)
         if name is None:
             raise errors.missing_parameter("model")

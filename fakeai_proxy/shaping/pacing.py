@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,12 +42,17 @@ class PacingSettings(BaseModel):
     )
 
 
+class Entry(Protocol):
+    def step(self, now: float) -> float | None:
+        """Do what is due; when to come again, None for not at all."""
+
+
 class Scheduler:
     """Writes frames at absolute deadlines."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._heap: list[tuple[float, int, _Stream | _Waiter]] = []
+        self._heap: list[tuple[float, int, Entry]] = []
         self._serial = 0
         self._armed = float("inf")
         self._timer: Timer | None = None
@@ -64,7 +69,7 @@ class Scheduler:
         """Write `frames[k]` at `dues[k]`; `started` is told the instant of the first write. Raises
         ConnectionError when the reader has gone."""
         stream = _Stream(sink, frames, dues, started)
-        self._push(dues[0], stream)
+        self.push(dues[0], stream)
         try:
             await stream.done
         finally:
@@ -74,7 +79,7 @@ class Scheduler:
         if deadline <= self._clock.now():
             return
         waiter = _Waiter()
-        self._push(deadline, waiter)
+        self.push(deadline, waiter)
         try:
             await waiter.done
         finally:
@@ -85,7 +90,8 @@ class Scheduler:
             self._timer.close()
             self._timer = None
 
-    def _push(self, due: float, entry: _Stream | _Waiter) -> None:
+    def push(self, due: float, entry: Entry) -> None:
+        """Have `entry.step` called at `due`; within a step, only for instants to come."""
         self._serial += 1
         heapq.heappush(self._heap, (due, self._serial, entry))
         if due < self._armed:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Iterable
-from email.utils import formatdate
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -14,23 +11,19 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fakeai_proxy import errors
+from fakeai_proxy.body import INLINE_BYTES_MAX, JSON_BYTES_MAX, decoded
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
-from fakeai_proxy.providers import credential, provider_of
+from fakeai_proxy.providers import Told, credential, provider_of
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.operation import Call, Operation, Router
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.sources.plans import Plans
 
-#: JSON bodies, before and after decoding (images travel in them as data URLs).
-JSON_BYTES_MAX = 64 << 20
-#: Bodies above this are parsed and answered in a thread, so that the event loop never stops.
-INLINE_BYTES_MAX = 32 << 10
 #: Objects and arrays inside each other; what walks a body may recurse.
 JSON_DEPTH_MAX = 200
-OPENAI_VERSION = b"2020-10-01"
 
 #: Pages in a browser may call the vendor's API, so they may call this one.
 CORS_HEADERS = (
@@ -44,7 +37,6 @@ CORS_PREFLIGHT_HEADERS = (
     (b"access-control-allow-headers", b"authorization, *"),
     (b"access-control-max-age", b"86400"),
 )
-_WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class SynthSettings(BaseModel):
@@ -81,15 +73,13 @@ class Synth:
         try:
             reply = await self._answered(exchange)
         except ApiError as error:
-            error.headers.update(
-                (name.decode(), value.decode()) for name, value in self._vendor_headers(exchange)
-            )
             if from_page:
                 error.headers.update(CORS_HEADERS)
             raise
         reply.provenance = SYNTH
-        id_header = provider_of(request).request_id_header.encode()
-        reply.headers += (*self._vendor_headers(exchange), (id_header, exchange.id.encode()))
+        spent_ms = int((self._clock.now() - exchange.arrived_at) * 1000)
+        told = Told(exchange.id, spent_ms, int(self._clock.wall()))
+        reply.headers += provider_of(request).answer_headers(told)
         if from_page:
             reply.headers += tuple((name.encode(), value.encode()) for name, value in CORS_HEADERS)
         return reply
@@ -130,20 +120,6 @@ class Synth:
     async def close(self) -> None:
         pass
 
-    def _vendor_headers(self, exchange: Exchange) -> tuple[tuple[bytes, bytes], ...]:
-        spent_ms = int((self._clock.now() - exchange.arrived_at) * 1000)
-        return (
-            (b"date", _http_date(int(self._clock.wall()))),
-            (b"openai-organization", b"org-fakeai"),
-            (b"openai-processing-ms", b"%d" % spent_ms),
-            (b"openai-version", OPENAI_VERSION),
-        )
-
-
-@lru_cache(maxsize=2)
-def _http_date(epoch_s: int) -> bytes:
-    return formatdate(epoch_s, usegmt=True).encode()
-
 
 def check_key(request: Request) -> None:
     """Any non-empty key is accepted, but for one that contains `invalid`. Raises 401."""
@@ -171,10 +147,14 @@ def _check_content_type(request: Request) -> None:
 
 
 def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
-    data = _decoded(request, raw)
-    if not data.strip() and "model" in shape.model_fields:
-        raise errors.missing_model()
-    value = _strict_json(data)
+    value = request.body.parsed
+    if value is None:
+        data = decoded(request.text_header(b"content-encoding"), raw)
+        if not data.strip() and "model" in shape.model_fields:
+            raise errors.missing_model()
+        value = _strict_json(data)
+    elif _depth_exceeds(value, JSON_DEPTH_MAX):
+        raise errors.too_deep(JSON_DEPTH_MAX)
     try:
         return shape.model_validate(value)
     except ValidationError as error:
@@ -208,21 +188,3 @@ def _depth_exceeds(value: dict[str, Any], limit: int) -> bool:
         if not level:
             return False
     return True
-
-
-def _decoded(request: Request, raw: bytes) -> bytes:
-    coding = request.text_header(b"content-encoding").strip().lower()
-    if coding in ("", "identity"):
-        return raw
-    if coding not in _WBITS:
-        raise errors.undecodable_body(coding)
-    engine = zlib.decompressobj(_WBITS[coding])
-    try:
-        data = engine.decompress(raw, JSON_BYTES_MAX + 1)
-    except zlib.error:
-        raise errors.undecodable_body(coding) from None
-    if len(data) > JSON_BYTES_MAX:
-        raise errors.body_too_large(JSON_BYTES_MAX, len(data))
-    if not engine.eof or engine.unused_data:
-        raise errors.undecodable_body(coding)
-    return data

@@ -221,6 +221,23 @@ def _strict_parameters(program: Program, start: Start) -> None:
     assert program.ask("/v1/chat/completions", {**CHAT, "top_k": 3})[0] == 400
 
 
+def _dialect(program: Program, start: Start) -> None:
+    status, body = program.ask("/v1/models/of-nobody")
+    assert (status, body) == (404, {"message": "Model not found", "type": "Not Found", "code": 404})
+
+
+def _admin_token(program: Program, start: Start) -> None:
+    assert program.ask("/_fakeai/v1/status")[0] == 401
+    assert program.ask("/_fakeai/v1/status", **{"x-fakeai-token": "open sesame"})[0] == 200
+
+
+def _journal_size(program: Program, start: Start) -> None:
+    for _ in range(3):
+        program.ask("/v1/models")
+    page = program.ask("/_fakeai/v1/journal")[1]
+    assert (len(page["data"]), page["finished_total"]) == (2, 3)
+
+
 def unfinished_request(program: Program) -> socket.socket:
     """A connection with a request under way, whose body has yet to come."""
     host, _, port = program.url.rpartition("//")[2].rpartition(":")
@@ -280,8 +297,11 @@ EFFECTS: dict[str, Effect] = {
     "timing": Effect("none", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "speed": Effect("1e12", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "model": Effect("mine,yours", _model),
+    "dialect": Effect("dynamo", _dialect),
     "any_model": Effect("true", _any_model),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
+    "admin_token": Effect("open sesame", _admin_token),
+    "journal_size": Effect("2", _journal_size),
     "log_format": Effect("human", _log_format),
 }
 

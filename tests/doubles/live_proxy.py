@@ -13,6 +13,7 @@ from aiohttp import web
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Exchange, Request
+from fakeai_proxy.observe.pages import Pages
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy, PolicySettings
@@ -73,7 +74,7 @@ async def live_proxy(
         pipeline,
         pipeline,
         Policy(policy or PolicySettings()),
-        lambda request: (200, b"application/json", b"{}"),
+        Pages((), lambda request: None, clock),
         relay,
         lambda host, port: False,
         clock,

@@ -91,10 +91,10 @@ class Plan:
 def plan(call: Call) -> Plan:
     """Raises ApiError."""
     request: wire.ChatRequest = call.body
-    name = request.model or call.params.get("deployment")
-    if not name:
-        raise errors.missing_model()
-    card = call.catalogue.require(name, "chat")
+    deployment = call.params.get("deployment")
+    if deployment is None and not request.model:
+        raise errors.missing_model()  # older words than other operations have for it
+    card = call.catalogue.asked_for(deployment, request.model, "chat")
     rules.check(request, card.id, card.output_tokens_max, call.strict)
     tokens = Tokens.load(card.vocabulary)
     prompt = Prompt(tokens, request)

@@ -1,0 +1,58 @@
+"""What our own pages and the control API refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fakeai_proxy.errors.kinds import ApiError, own_error
+
+
+def unknown_page(method: str, path: str, near: Sequence[str]) -> ApiError:
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return own_error(
+        404,
+        f"There is no page of ours at {method} {path}.{hint} "
+        "GET /_fakeai/v1/openapi.json lists them all.",
+        code="unknown_url",
+    )
+
+
+def unknown_query(name: str, known: Sequence[str]) -> ApiError:
+    hint = f"There are {', '.join(known)}." if known else "This page takes none."
+    return own_error(
+        400, f"Unknown query parameter: '{name}'. {hint}", param=name, code="unknown_parameter"
+    )
+
+
+def not_json(reason: str) -> ApiError:
+    return own_error(400, f"The request body is not JSON: {reason}.", code="invalid_json")
+
+
+def admin_token_wrong(given: bool) -> ApiError:
+    said = "is not the one" if given else "is missing: give the one"
+    return own_error(
+        401,
+        f"The admin token {said} that this server was started with (--admin-token). Send it as "
+        "`Authorization: Bearer TOKEN` or `x-fakeai-token: TOKEN`.",
+        type="authentication_error",
+        code="admin_token_wrong" if given else "admin_token_missing",
+        headers={"www-authenticate": 'Bearer realm="fakeai-proxy"'},
+    )
+
+
+def control_refused(reason: str) -> ApiError:
+    """`reason` is a sentence of its own."""
+    return own_error(
+        403,
+        f"The control API is closed to this request. {reason}",
+        type="permission_error",
+        code="control_refused",
+    )
+
+
+def not_in_the_journal(entry: str) -> ApiError:
+    return own_error(
+        404,
+        f"'{entry}' is not in the journal, or not any more.",
+        code="journal_entry_not_found",
+    )

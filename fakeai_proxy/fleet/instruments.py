@@ -1,0 +1,91 @@
+"""The telemetry of a cluster's workers. Listens to their steps, and tells their engines how much
+power and heat slow them down.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from fakeai_proxy.dice import Dice
+from fakeai_proxy.fleet.devices import Nodes
+from fakeai_proxy.fleet.framebuffer import FrameBuffer
+from fakeai_proxy.fleet.job import Job
+from fakeai_proxy.fleet.step import Step
+from fakeai_proxy.fleet.telemetry import Telemetry
+from fakeai_proxy.fleet.worker import Worker
+from fakeai_proxy.profiles.architecture import load_model
+from fakeai_proxy.profiles.fleet import FleetProfile, Pool
+from fakeai_proxy.profiles.gpu import load_gpu
+
+#: Of a cold start, reading weights; the rest sets up the pool and captures graphs.
+_LOADING_SHARE = 0.6
+
+
+class Instruments:
+    def __init__(
+        self,
+        profile: FleetProfile,
+        dice: Dice,
+        workers: Sequence[Worker] = (),
+        hostname: str = "gpu-node-{}",
+    ) -> None:
+        self._nodes = Nodes(dice, profile.gpus_per_node, hostname)
+        self._of: dict[str, Telemetry] = {}
+        self._spare: defaultdict[str, list[Telemetry]] = defaultdict(list)
+        for worker in workers:
+            self.install(worker, 0.0)
+
+    @property
+    def telemetries(self) -> list[Telemetry]:
+        """Of workers, and of GPUs that have none any more."""
+        return [*self._of.values(), *(each for spare in self._spare.values() for each in spare)]
+
+    def of(self, worker: Worker) -> Telemetry:
+        """Raises KeyError where it has none."""
+        return self._of[worker.name]
+
+    def install(self, worker: Worker, now: float) -> Telemetry:
+        """GPUs for a worker; its memory fills from now on if it is starting. Those that an earlier
+        worker of the pool has left come first."""
+        spare = self._spare[worker.pool.name]
+        telemetry = spare.pop(0) if spare else self._taken(worker.pool, worker.life, now)
+        telemetry.load(now)
+        self._of[worker.name] = telemetry
+        return telemetry
+
+    def remove(self, worker: Worker) -> None:
+        """Its process is gone; its GPUs stay."""
+        telemetry = self._of.pop(worker.name)
+        telemetry.unload()
+        self._spare[worker.pool.name].append(telemetry)
+
+    def energy_j(self, now: float) -> float:
+        """Of all GPUs since the start."""
+        return sum(s.energy_j for each in self.telemetries for s in each.sample(now))
+
+    def stepped(self, worker: Worker, step: Step) -> None:
+        telemetry = self._of[worker.name]
+        telemetry.stepped(step)
+        worker.engine.slowdown = telemetry.slowdown
+
+    def finished(self, job: Job, at: float) -> None:
+        """Shows on no GPU."""
+
+    def failed(self, job: Job, at: float) -> None:
+        """Shows on no GPU."""
+
+    def _taken(self, pool: Pool, life: str, now: float) -> Telemetry:
+        gpu, model = load_gpu(pool.gpu), load_model(pool.model)
+        quantization = pool.quantization or model.quantization
+        start_s = pool.cold_start_s if life == "starting" else 0.0
+        framebuffer = FrameBuffer(
+            gpu,
+            model.weight_bytes(quantization) / pool.gpus / 2**20,
+            pool.gpu_memory_utilization,
+            shared=pool.gpus > 1,
+            loading_s=_LOADING_SHARE * start_s,
+            warming_s=(1 - _LOADING_SHARE) * start_s,
+        )
+        tflops = gpu.tflops(gpu.precision(quantization))
+        return Telemetry(gpu, self._nodes.take(gpu, pool.gpus), framebuffer, tflops, now)

@@ -1,0 +1,38 @@
+"""From a pool's profile to what its steps cost."""
+
+from __future__ import annotations
+
+from fakeai_proxy.fleet.cost import StepModel
+from fakeai_proxy.fleet.roofline import Layout, Memory, Roofline
+from fakeai_proxy.profiles.architecture import load_model
+from fakeai_proxy.profiles.fleet import Pool, Server
+from fakeai_proxy.profiles.gpu import load_gpu
+from fakeai_proxy.profiles.serving import load_serving
+
+#: Dynamo is a front end; its workers run vLLM unless said otherwise.
+_ENGINES: dict[Server, str] = {"dynamo": "vllm"}
+_KV_BYTES = {"bf16": 2.0, "fp8": 1.0}
+
+
+def step_model(pool: Pool, server: Server) -> StepModel:
+    """Raises ConfigError where the model does not fit on its GPUs."""
+    model = load_model(pool.model)
+    return Roofline(
+        load_gpu(pool.gpu),
+        model,
+        Layout(
+            tp=pool.tp,
+            attention_dp=pool.attention_dp,
+            ep=pool.ep,
+            quantization=pool.quantization or model.quantization,
+            kv_bytes_per_value=_KV_BYTES[pool.kv_cache_dtype],
+        ),
+        load_serving(_ENGINES.get(server, server)),
+        Memory(
+            utilization=pool.gpu_memory_utilization,
+            step_tokens=pool.engine.max_num_batched_tokens,
+            block_tokens=pool.engine.block_size,
+            blocks=pool.num_gpu_blocks,
+        ),
+        pool.calibration_scale,
+    )

@@ -1,0 +1,96 @@
+"""The control API's own rows: what is running, starting over, and the document of all rows.
+
+The other rows are made by whoever has something to steer (`journal_routes`, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fakeai_proxy import __version__
+from fakeai_proxy.observe.pages import CONTROL, OWN, Answer, Call, Parameter, Route
+from fakeai_proxy.observe.status import Status
+
+#: Name -> what forgets all that has been counted since the start or the last reset.
+Resettable = Mapping[str, Callable[[], None]]
+
+
+def control_routes(
+    status: Status, settings: Mapping[str, object], resettable: Resettable
+) -> tuple[Route, ...]:
+    """`settings` are those that a client of the control API wants to know of; no secrets."""
+
+    def health(call: Call) -> Answer:
+        return Answer(status.page())
+
+    def overview(call: Call) -> Answer:
+        return Answer({**status.page(), "version": __version__, **settings})
+
+    def reset(call: Call) -> Answer:
+        for forget in resettable.values():
+            forget()
+        return Answer({"reset": list(resettable)})
+
+    return (
+        Route("GET", f"{OWN}/health", health, "Whether it serves, and which process it is."),
+        Route("GET", f"{CONTROL}status", overview, "What is running, and what it has served."),
+        Route("POST", f"{CONTROL}reset", reset, "Start over: clear the journal and all counters."),
+    )
+
+
+def document_route(routes: Sequence[Route]) -> Route:
+    """The row of the OpenAPI document of `routes` and of itself."""
+
+    def document(call: Call) -> Answer:
+        return Answer(lambda: openapi((*routes, row)))
+
+    row = Route("GET", f"{CONTROL}openapi.json", document, "This document.")
+    return row
+
+
+def openapi(routes: Sequence[Route]) -> dict[str, Any]:
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        path = route.path.replace(":path}", "}")
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "fakeai-proxy: pages and control", "version": __version__},
+        "paths": paths,
+        "components": {"securitySchemes": {"admin_token": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in route.pattern.groupindex
+    ]
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "parameters": in_path + [_parameter(one) for one in route.query],
+        "responses": {"200": {"description": "OK"}},
+    }
+    if route.is_guarded:
+        operation["security"] = [{"admin_token": []}, {}]
+    if route.body is not None:
+        schema = route.body.model_json_schema()
+        operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+    return operation
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    schema = {
+        "type": parameter.kind,
+        "default": parameter.default,
+        "minimum": parameter.least,
+        "maximum": parameter.most,
+        "enum": list(parameter.choices) or None,
+    }
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "description": parameter.summary,
+        "schema": {name: value for name, value in schema.items() if value is not None},
+    }

@@ -1,0 +1,220 @@
+"""All rules in force, and the choice of faults for a request.
+
+An exchange that no rule matches is not touched at all: `choose` gives nothing, and the pipeline goes its
+usual way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from ipaddress import ip_address
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from fakeai_proxy.body import Body
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.dice import Dice
+from fakeai_proxy.errors import ConfigError, bad_request, fault_refused
+from fakeai_proxy.exchange import Client, Exchange, Origin, Request, Source
+from fakeai_proxy.shaping.faults.settings import FaultSettings
+from fakeai_proxy.shaping.pacing import Scheduler
+
+if TYPE_CHECKING:
+    from fakeai_proxy.shaping.faults.injection import Injection
+    from fakeai_proxy.shaping.faults.rule import Counts, Look, Moment, Rule
+
+ASKED = b"x-fakeai-fault"
+#: Bodies above this are not read before a source asks for them.
+_READ_BYTES_MAX = 1 << 20
+
+
+class Faults:
+    def __init__(
+        self,
+        settings: FaultSettings,
+        scheduler: Scheduler,
+        clock: Clock,
+        dice: Dice,
+        mode: str = "",
+    ) -> None:
+        """Raises ConfigError."""
+        self.settings = settings
+        self.scheduler = scheduler
+        self.clock = clock
+        self.dice = dice
+        self._mode = mode
+        self._ids = count(1)
+        self._rules: tuple[Rule, ...] = ()
+        self._doors: tuple[Rule, ...] = ()
+        self._reads_body = False
+        self._counts: Counts | None = None
+        self._began_at = 0.0
+        self._phase = ""
+        given = settings.fault
+        if settings.faults is not None:
+            from fakeai_proxy.shaping.faults.parsing import read_file
+
+            given += read_file(settings.faults)
+        if given:
+            self.replace(given)
+
+    # --- rules
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return (*self._rules, *self._doors)
+
+    def replace(self, given: Iterable[Any]) -> tuple[Rule, ...]:
+        """These rules instead of all others: texts, tables or rules. Raises ConfigError."""
+        from fakeai_proxy.shaping.faults.parsing import rules_of
+
+        rules = rules_of(given)
+        self._settle(rules)
+        return rules
+
+    def add(self, given: Any) -> Rule:
+        """One more rule, after the others. Raises ConfigError."""
+        from fakeai_proxy.shaping.faults.parsing import rule_of
+
+        rule = rule_of(given)
+        self._settle((*self.rules, rule))
+        return rule
+
+    def remove(self, rule_id: str) -> bool:
+        """Whether there was such a rule."""
+        left = [rule for rule in self.rules if rule.id != rule_id]
+        found = len(left) < len(self.rules)
+        if found:
+            self._settle(left)
+        return found
+
+    def list(self) -> list[dict[str, object]]:
+        """The rules, for people and programs."""
+        return [
+            {
+                "id": rule.id,
+                "rule": rule.text,
+                "fault": rule.fault.name,
+                "parameters": rule.params.model_dump(exclude_unset=True),
+                "conditions": rule.conditions.model_dump(exclude_unset=True),
+                "applied": rule.applied,
+            }
+            for rule in self.rules
+        ]
+
+    def _settle(self, rules: Iterable[Rule]) -> None:
+        rules = tuple(rules)
+        seen: dict[str, int] = {}
+        for rule in rules:
+            nth = seen[rule.text] = seen.get(rule.text, 0) + 1
+            if not rule.id:
+                rule.id = f"fault-{next(self._ids)}"
+                rule.compile(self.dice, self._mode, str(nth))
+        self._rules = tuple([rule for rule in rules if not rule.fault.at_door])
+        self._doors = tuple([rule for rule in rules if rule.fault.at_door])
+        self._reads_body = any(rule.reads_body for rule in self._rules)
+
+    # --- the run
+
+    def begin(self, phase: str = "") -> None:
+        """A phase begins, by name; conditions ask for it."""
+        self._phase = phase
+
+    def restart(self) -> None:
+        """Seconds of the run count from now."""
+        self._began_at = self.clock.now()
+
+    def _moment(self) -> Moment:
+        from fakeai_proxy.shaping.faults.rule import Moment
+
+        return Moment(self.clock.now() - self._began_at, self._phase)
+
+    def _attempts(self) -> Counts:
+        from fakeai_proxy.shaping.faults.rule import Counts
+
+        if self._counts is None:
+            self._counts = Counts()
+        return self._counts
+
+    # --- a request
+
+    def concern(self, request: Request) -> bool:
+        """Whether there is anything to choose from."""
+        return bool(self._rules) or request.header(ASKED) is not None
+
+    async def choose(self, exchange: Exchange, client: Client, source: Source) -> Injection | None:
+        """What is in store for this exchange. Raises 400 and 403 where its header asks in vain."""
+        from fakeai_proxy.shaping.faults.rule import Look
+
+        request = exchange.request
+        body = request.body
+        wanted = request.header(ASKED)
+        if (
+            self._reads_body
+            and body.in_memory is None
+            and (body.length or _READ_BYTES_MAX + 1) <= _READ_BYTES_MAX
+        ):
+            await body.read(_READ_BYTES_MAX)
+        look = Look(request, self._attempts(), self._moment())
+        rules = self._asked(request, wanted) if wanted is not None else _first(self._rules, look)
+        if not rules:
+            return None
+        from fakeai_proxy.shaping.faults.injection import Injection
+
+        for rule in rules:
+            rule.applied += 1
+        return Injection(self, rules, look, exchange, client, source)
+
+    def _asked(self, request: Request, wanted: bytes) -> Sequence[Rule]:
+        from fakeai_proxy.shaping.faults.parsing import asked
+
+        allowed = self.settings.fault_header
+        if allowed == "off" or (allowed == "loopback" and not _is_loopback(request.client)):
+            raise fault_refused()
+        try:
+            return asked(wanted.decode("latin-1"))
+        except ConfigError as error:
+            raise bad_request(f"Header x-fakeai-fault: {error}") from None
+
+    # --- a connection
+
+    def at_door(
+        self, names: Sequence[str], client: str, host: str = "", named: bool | None = None
+    ) -> Rule | None:
+        """The first of the faults in `names` that a rule has for a connection; of those rules alone that
+        ask for a host (`named`) or do not."""
+        if not self._doors:
+            return None
+        from fakeai_proxy.shaping.faults.rule import Look
+
+        origin = Origin("https", host, 443) if host else None
+        request = Request("CONNECT", f"{host} {client}", (), Body(), origin, client)
+        look = Look(request, self._attempts(), self._moment())
+        for rule in self._doors:
+            if named is not None and named is (rule.conditions.host is None):
+                continue
+            if rule.fault.name in names and rule.matches(look):
+                rule.applied += 1
+                return rule
+        return None
+
+
+def _first(rules: Iterable[Rule], look: Look) -> list[Rule]:
+    """The rules that match, up to the first that is enough."""
+    chosen = []
+    for rule in rules:
+        if rule.matches(look):
+            chosen.append(rule)
+            if not rule.conditions.also:
+                break
+    return chosen
+
+
+@lru_cache(maxsize=1024)
+def _is_loopback(client: str) -> bool:
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -1,0 +1,7 @@
+"""Rate limits, as each vendor counts and tells them."""
+
+from fakeai_proxy.shaping.limits.limiter import Limiter
+from fakeai_proxy.shaping.limits.permit import Permit
+from fakeai_proxy.shaping.limits.settings import LimitSettings
+
+__all__ = ["LimitSettings", "Limiter", "Permit"]

@@ -1,0 +1,93 @@
+"""The accounts of one limit: for each owner a row of numbers in one array, made when first asked for
+and given up when it says nothing any more. A million owners are a million rows, not objects.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from fakeai_proxy.profiles.limits import Scope
+from fakeai_proxy.shaping.limits.bucket import TokenBucket
+from fakeai_proxy.shaping.limits.meter import Meter
+
+#: Rows that are looked at, for one that says nothing, whenever a row is needed.
+LOOKED_AT = 2
+
+
+class Quota(NamedTuple):
+    """One amount of a limit: what it is called, what it counts, and where in a row its state is."""
+
+    name: str
+    measure: str
+    meter: Meter
+    at: int
+
+
+class Ledger:
+    """`model` is the name, or the pattern of names, that share a row."""
+
+    def __init__(self, scope: Scope, model: str, meters: Sequence[tuple[str, str, Meter]]) -> None:
+        self.scope: Scope = scope
+        self.model = model
+        quotas, rest = [], array("d")
+        for name, measure, meter in meters:
+            quotas.append(Quota(name, measure, meter, len(rest)))
+            rest.extend(meter.rest())
+        self.quotas = tuple(quotas)
+        self.state = array("d")
+        self._rest = rest
+        self._width = len(rest)
+        self._rows: dict[bytes, int] = {}
+        self._owners: list[bytes] = []
+        self._free: list[int] = []
+        self._hand = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, owner: bytes, now: float) -> int:
+        """Where the owner's row begins."""
+        at = self._rows.get(owner)
+        return self._open(owner, now) if at is None else at
+
+    def rows(self) -> Iterator[tuple[bytes, int]]:
+        yield from self._rows.items()
+
+    def scale(self, factor: float, now: float) -> None:
+        """Grant this share of every quota. What was used stays used, in numbers."""
+        import numpy as np  # most programs never need it here
+
+        for quota in self.quotas:
+            before = quota.meter.limit
+            quota.meter.scale(factor)
+            if type(quota.meter) is TokenBucket and self.state:
+                column = np.frombuffer(self.state)[quota.at :: self._width]
+                slower = before / quota.meter.limit
+                column[:] = np.where(column > now, now + (column - now) * slower, column)
+                del column  # the array may grow again
+
+    def _open(self, owner: bytes, now: float) -> int:
+        self._give_up(now)
+        if self._free:
+            at = self._free.pop()
+            self.state[at : at + self._width] = self._rest
+            self._owners[at // self._width] = owner
+        else:
+            at = len(self.state)
+            self.state.extend(self._rest)
+            self._owners.append(owner)
+        self._rows[owner] = at
+        return at
+
+    def _give_up(self, now: float) -> None:
+        for _ in range(min(LOOKED_AT, len(self._owners))):
+            self._hand = (self._hand + 1) % len(self._owners)
+            owner, at = self._owners[self._hand], self._hand * self._width
+            if owner and all(
+                quota.meter.reset_s(self.state, at + quota.at, now) <= 0 for quota in self.quotas
+            ):
+                del self._rows[owner]
+                self._owners[self._hand] = b""
+                self._free.append(at)

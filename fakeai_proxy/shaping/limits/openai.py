@@ -1,0 +1,85 @@
+"""OpenAI's way of telling: Go durations in headers, sums in messages."""
+
+from __future__ import annotations
+
+import math
+
+from fakeai_proxy.errors import ApiError
+from fakeai_proxy.shaping.limits.duration import (
+    go_duration,
+    nearest_go_duration,
+    whole_ms,
+    whole_s,
+)
+from fakeai_proxy.shaping.limits.standing import Refusal, Standings
+
+_MORE = "Visit https://platform.openai.com/account/rate-limits to learn more."
+_QUOTA = (
+    "You exceeded your current quota, please check your plan and billing details. For more "
+    "information on this error, read the docs: "
+    "https://platform.openai.com/docs/guides/error-codes/api-errors."
+)
+#: Amount -> what the message calls it, and the error's type.
+_NAMES = {
+    "rpm": ("requests per min (RPM)", "requests"),
+    "rpd": ("requests per day (RPD)", "requests"),
+    "tpm": ("tokens per min (TPM)", "tokens"),
+    "tpd": ("tokens per day (TPD)", "tokens"),
+    "itpm": ("input tokens per min (ITPM)", "tokens"),
+    "otpm": ("output tokens per min (OTPM)", "tokens"),
+    "ipm": ("images per min (IPM)", "images"),
+    "concurrent": ("concurrent requests", "requests"),
+}
+#: Which amount a header family quotes, the first that there is. The day's requests come before the
+#: minute's: an answer with 10,000 a day has a reset of 8.64s, whatever it has a minute.
+_REQUESTS = ("rpd", "rpm")
+_TOKENS = ("tpm", "tpd", "itpm")
+
+
+def openai_headers(standings: Standings, epoch_s: float) -> list[tuple[bytes, bytes]]:
+    headers = []
+    for family, names in ((b"requests", _REQUESTS), (b"tokens", _TOKENS)):
+        for name in names:
+            if name in standings:
+                one = standings[name]
+                headers += [
+                    (b"x-ratelimit-limit-" + family, b"%d" % one.shown_limit),
+                    (b"x-ratelimit-remaining-" + family, b"%d" % one.remaining),
+                    (b"x-ratelimit-reset-" + family, nearest_go_duration(one.reset_s).encode()),
+                ]
+                break
+    return headers
+
+
+def openai_refusal(refusal: Refusal) -> ApiError:
+    if refusal.name == "usd_per_month":
+        return openai_quota_exceeded()
+    what, kind = _NAMES[refusal.name]
+    where = f"{refusal.model} in organization {refusal.organization} on {what}"
+    limit = refusal.standing.shown_limit
+    if refusal.wait_s == math.inf:
+        reduce = "The input or output tokens must be reduced in order to run successfully. "
+        return ApiError(
+            429,
+            f"Request too large for {where}: Limit {limit}, Requested {refusal.shown_requested}. "
+            f"{reduce if kind == 'tokens' else ''}{_MORE}",
+            type=kind,
+            code="rate_limit_exceeded",
+        )
+    return ApiError(
+        429,
+        f"Rate limit reached for {where}: Limit {limit}, Used {refusal.standing.shown_used}, "
+        f"Requested {refusal.shown_requested}. Please try again in {go_duration(refusal.wait_s)}. "
+        f"{_MORE}",
+        type=kind,
+        code="rate_limit_exceeded",
+        headers={
+            "retry-after": str(whole_s(refusal.wait_s)),
+            "retry-after-ms": str(whole_ms(refusal.wait_s)),
+        },
+    )
+
+
+def openai_quota_exceeded() -> ApiError:
+    """No header says when to try again: waiting does not help."""
+    return ApiError(429, _QUOTA, type="insufficient_quota", code="insufficient_quota")
