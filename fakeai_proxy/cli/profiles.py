@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from fakeai_proxy.cli import profile_fit
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.profiles import HostedProfile, Latency, hosted_names, hosted_text, load_hosted
 
@@ -19,6 +20,9 @@ _BINS, _FROM, _TO, _BAR_CHARS = 8, 0.005, 0.995, 40
 @click.group()
 def profiles() -> None:
     """Latency profiles: what --profile accepts, besides a TOML file and none."""
+
+
+profiles.add_command(profile_fit.fit)
 
 
 @profiles.command()

@@ -7,7 +7,7 @@ is fitted on some configurations speaks about others.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import Literal, NamedTuple
 
@@ -62,6 +62,8 @@ class Observation:
     configuration: str = ""
     weight: float = 1.0
     surrogate: float = 1.0
+    #: Whether drafts were verified, so that a step gave a sequence several tokens.
+    drafted: bool = False
 
 
 class Constant(NamedTuple):
@@ -88,8 +90,9 @@ BOUNDS: dict[tuple[str, str], tuple[float, float]] = {
     ("gpus", "efficiency.layer_us"): (0.1, 300.0),
     ("gpus", "efficiency.link_latency_us"): (0.1, 200.0),
     ("gpus", "efficiency.half_tokens"): (1.0, 1000.0),
+    ("gpus", "efficiency.half_tokens_narrow"): (1.0, 1000.0),
     ("models", "experts.weights_share"): (0.1, 1.1),
-    ("models", "experts.compute_share"): (0.05, 1.5),
+    ("models", "experts.compute_share"): (0.12, 1.5),
     ("models", "experts.layer_us"): (0.1, 300.0),
     ("serving", "host_ms"): (0.05, 20.0),
     ("serving", "sequence_us"): (0.1, 500.0),
@@ -314,14 +317,11 @@ class _Problem:
         return slopes
 
     def weights(self, residuals: np.ndarray) -> np.ndarray:
-        return self._weight * np.minimum(1.0, _HUBER / np.maximum(np.abs(residuals), 1e-9))
+        far = np.minimum(1.0, _HUBER / np.maximum(np.abs(residuals), 1e-9))
+        return np.asarray(self._weight * far)
 
     def cost(self, residuals: np.ndarray, logs: np.ndarray) -> float:
         size = np.abs(residuals)
         huber = np.where(size < _HUBER, size**2 / 2, _HUBER * (size - _HUBER / 2))
         prior = self.stiffness * (logs - self.start) ** 2 / 2
         return float((self._weight * huber).sum() + prior.sum())
-
-
-def scaled(observation: Observation, weight: float) -> Observation:
-    return replace(observation, weight=weight)

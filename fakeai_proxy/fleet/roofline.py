@@ -111,7 +111,9 @@ class Roofline:
         dense = model.attention_parameters + model.feed_forward_parameters
         self._dense_flops = 2 * dense / layout.tp
         self._head_flops = 2 * model.head_parameters / layout.tp
-        self._half_tokens = share.half_tokens
+        wide = layout.quantization == "bf16"
+        self._half_tokens = share.half_tokens if wide else share.half_tokens_narrow
+        self._half_expert_tokens = share.half_tokens
 
     def _flop_s(self, quantization: Quantization) -> float:
         """Of one GPU in matrix products of that quantisation."""
@@ -124,8 +126,10 @@ class Roofline:
         experts, layout = self.model.experts, self.layout
         if experts is None:
             return
+        # Grouped products have kernels of their own; what dense ones get in narrow formats says
+        # nothing of them.
         scales = self.gpu.efficiency.scales(layout.quantization)
-        at = self.gpu.efficiency.weights_share(layout.quantization) * experts.weights_share / scales
+        at = self.gpu.efficiency.weights * experts.weights_share
         self._expert_bytes = self.model.expert_bytes(layout.quantization) / layout.gpus
         self._experts_s = self._expert_bytes / (self.gpu.hbm_tb_s * 1e12 * at)
         active = self.model.expert_parameters * experts.per_token / experts.count
@@ -201,7 +205,8 @@ class Roofline:
         if self._untouched:
             touched = 1 - self._untouched**tokens
             busy_s += _smooth_max(
-                self._experts_s * touched, self._expert_multiply_s * (tokens + half)
+                self._experts_s * touched,
+                self._expert_multiply_s * (tokens + self._half_expert_tokens),
             )
             flops += self._expert_flops * tokens
             traffic += self._expert_bytes * touched

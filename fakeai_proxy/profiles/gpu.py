@@ -34,6 +34,9 @@ class Efficiency(_Numbers):
     half_tokens: float = Field(ge=0, le=4096, description="Tokens added to a step's own: a small "
                                "batch cannot fill the tensor cores.")  # fmt: skip
 
+    half_tokens_narrow: float = Field(0.0, ge=0, le=4096, description="The same for weights of 8 bits "
+                                      "and fewer.")  # fmt: skip
+
     def weights_share(self, quantization: Quantization) -> float:
         precision, fp8 = FORMATS[quantization].precision, self.weights_fp8 or self.weights
         share = {"bf16": self.weights, "fp8": fp8, "fp4": self.weights_fp4 or fp8}[precision]
