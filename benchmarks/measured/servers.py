@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,7 +147,7 @@ def knees(data: Path, profiles: Profiles, kv_limit: bool = True) -> Knee:
 def _knee(ttft_s: dict[int, list[float]]) -> int:
     """The first concurrency with more than four times the time of the one before."""
     at = sorted(ttft_s)
-    for before, here in zip(at, at[1:], strict=False):
+    for before, here in pairwise(at):
         if statistics.fmean(ttft_s[here]) > 4 * statistics.fmean(ttft_s[before]):
             return here
     return 0
