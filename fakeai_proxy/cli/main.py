@@ -28,6 +28,7 @@ COMMANDS = {
         "simulate:simulate",
         "A load on a simulated fleet: latency, throughput, cache hits.",
     ),
+    "faults": ("faults:faults", "What can go wrong on purpose, and how it is asked for."),
     "profiles": ("profiles:profiles", "Latency profiles that are shipped."),
 }
 
