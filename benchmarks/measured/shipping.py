@@ -61,7 +61,7 @@ def ship(profiles: Profiles, scale: float, folder: Path) -> None:
             value = getattr(serving, field)
             if field == "front_end_ms" and not name.startswith("vllm"):
                 value = _FRONT_END_MS
-            text = re.sub(rf"(?m)^{field} = .*$", f"{field} = {value:.3g}", text)
+            text = re.sub(rf"(?m)^{field} = [\d.]+$", f"{field} = {value:.3g}", text)
         path.write_text(text, "utf-8")
 
 

@@ -115,6 +115,10 @@ class StepTable:
         return float(np.exp(low + (high - low) * share)) + max(cached_s, 0.0)
 
     @property
+    def context_tokens(self) -> int:
+        return self._form.context_tokens
+
+    @property
     def kv_bytes_per_token(self) -> float:
         return self._form.kv_bytes_per_token
 
