@@ -28,7 +28,7 @@ _EXPERTS = ("weights_share", "compute_share", "layer_us")
 #: Where a fit begins; loops say the rest.
 _START = {
     "host_ms": 0.4, "sequence_us": 5.0, "collective_us": 1.0, "time_share": 1.0,
-    "prefill_share": 1.0, "layer_share": 1.0, "front_end_ms": 20.0, "front_end_us_per_token": 0.0,
+    "prefill_share": 1.0, "layer_share": 1.0, "front_end_ms": 20.0, "front_end_us_per_token": 2.0,
     "first_chunk_tokens": 1.0,
 }  # fmt: skip
 _START_HOPPER = {
@@ -140,8 +140,10 @@ def fit_streams(profiles: Profiles, loops: Sequence[Observation]) -> Profiles:
     constants = [
         Constant("serving", (name,), field)
         for name in profiles.serving
-        for field in ("front_end_ms", "first_chunk_tokens")
-        if field == "front_end_ms" or not name.startswith("vllm")
+        for field in (
+            "front_end_ms",
+            "front_end_us_per_token" if name.startswith("vllm") else "first_chunk_tokens",
+        )
     ]
     rows = [
         each

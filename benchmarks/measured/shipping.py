@@ -23,7 +23,7 @@ _ALIKE_EXPERTS = {
 }  # fmt: skip
 _SERVING = (
     "host_ms", "sequence_us", "layer_share", "time_share", "prefill_share", "collective_us",
-    "front_end_ms",
+    "front_end_ms", "front_end_us_per_token",
 )  # fmt: skip
 #: What an idle server takes before the engine: fitted with the harness's own stream intervals, an
 #: offset of those engines means nothing.
