@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal, Self
 
@@ -89,6 +90,13 @@ class Catalogue:
 
     def __iter__(self) -> Iterator[ModelCard]:
         return iter(list(self._cards.values()))
+
+    def usual_vocabulary(self, of_fleet: bool) -> str:
+        """That of most models, or of most of the fleet's own where there are some."""
+        cards = list(self._cards.values())
+        if of_fleet:
+            cards = [card for card in cards if card.max_model_len] or cards
+        return Counter(card.vocabulary for card in cards).most_common(1)[0][0]
 
     def find(self, name: str) -> ModelCard | None:
         """The card of that name; of any name where any is served."""
