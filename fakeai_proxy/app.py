@@ -16,6 +16,7 @@ from fakeai_proxy.exchange import Observer, Origin, Request, Source
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.journal import Journal, journal_routes
 from fakeai_proxy.observe.pages import Pages, Route
+from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.profiles import load_hosted
@@ -34,6 +35,10 @@ from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer, Scheduler
+from fakeai_proxy.shaping.scenario.levers import FaultLever, LimitLever, PaceLever
+from fakeai_proxy.shaping.scenario.missing import Present
+from fakeai_proxy.shaping.scenario.plan import Plan
+from fakeai_proxy.shaping.scenario.runner import Runner
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
@@ -69,6 +74,8 @@ class App:
         pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
         self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode)
         self.limiter = Limiter(config, self.clock)
+        self.scenario = self._stage(pacer)
+        self._plan = Plan.load(config.scenario) if config.scenario else None
         observers = (self.status, self.journal, *observers)
         exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
         routes = self._routes()
@@ -111,9 +118,12 @@ class App:
         )
         await self._door.open()
         self.url = self._door.addresses[0].url
+        if self._plan is not None:
+            self.scenario.start(self._plan)
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
+        self.scenario.stop()
         await self._door.close()
         await self._drain.finish(self._server, drain_s)
         await self._source.close()
@@ -121,6 +131,18 @@ class App:
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
         self.scheduler.close()
+
+    def _stage(self, pacer: Pacer) -> Runner:
+        """What scenarios have to play with."""
+        levers = (FaultLever(self.faults), LimitLever(self.limiter), PaceLever(pacer))
+        present = Present(self.limiter, None, self._is_timed)
+        return Runner(self.clock, levers, present.check)
+
+    @property
+    def _is_timed(self) -> bool:
+        """Whether answers take their time."""
+        config = self.config
+        return config.timing != "none" and (config.profile != "none" or config.miss is not None)
 
     def _open_library(self) -> Library | None:
         if self.config.miss is None and not self.config.records:
@@ -187,6 +209,7 @@ class App:
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),
+            *scenario_routes(self.scenario, self.clock),
         )
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:

@@ -205,6 +205,8 @@ class Pacer:
         self.scheduler = scheduler
         self.clock = clock
         self.dice = dice
+        #: How many times faster than the timing says; of a stream, when it begins.
+        self.speed = settings.speed
 
     def admit(self, exchange: Exchange, reply: Reply) -> Pacing:
         return Pacing(self, exchange, reply)
@@ -276,13 +278,13 @@ class Pacing:
             await self._pacer.scheduler.until(self._at(self._gaps.offset_s(self._tokens)))
 
     def _at(self, offset_s: float) -> float:
-        return self._exchange.arrived_at + offset_s / self._pacer.settings.speed
+        return self._exchange.arrived_at + offset_s / self._pacer.speed
 
     def _dues(self, chunks: Sequence[Chunk]) -> list[float] | None:
         """Absolute deadlines, or None for at once."""
         if not chunks:
             return None
-        arrived, speed = self._exchange.arrived_at, self._pacer.settings.speed
+        arrived, speed = self._exchange.arrived_at, self._pacer.speed
         if self._recorded and chunks[0].age_s is not None:
             return [arrived + (chunk.age_s or 0.0) / speed for chunk in chunks]
         if self._gaps is None:

@@ -117,9 +117,15 @@ class Faults:
 
     # --- the run
 
+    @property
+    def phase(self) -> str:
+        """The name of the phase, "" outside of scenarios."""
+        return self._phase
+
     def begin(self, phase: str = "") -> None:
-        """A phase begins, by name; conditions ask for it."""
+        """A phase begins, by name; conditions ask for it, and attempts are counted anew."""
         self._phase = phase
+        self._counts = None
 
     def restart(self) -> None:
         """Seconds of the run count from now."""

@@ -5,7 +5,7 @@ project, organization; model), in all of them or in none.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from hashlib import blake2b
@@ -41,8 +41,10 @@ class Limiter:
         self.clock = clock
         self._rules: dict[str, Rules] = {}
         self._default: Rules | None = None
-        self._factor = 1.0
-        self._exhausted: set[str] = set()
+        #: The share of every limit that is granted.
+        self.factor = 1.0
+        #: Keys by their names.
+        self.exhausted: set[str] = set()
         self.use([spec for spec in settings.limits if spec != "none"])
 
     def use(self, specs: Sequence[str]) -> None:
@@ -55,30 +57,49 @@ class Limiter:
         epoch_s = self.clock.wall() - self.clock.now()
         made = [Rules(profile, tier, self._settings, epoch_s) for profile, tier in profiles]
         for rules in made:
-            rules.scale(self._factor, self.clock.now())
+            rules.scale(self.factor, self.clock.now())
         self._default = made[0] if made else None
         self._rules = {rules.profile.vendor: rules for rules in reversed(made)}
+
+    @property
+    def has_limits(self) -> bool:
+        return self._default is not None
+
+    def lay_over(self, profiles: Sequence[tuple[LimitsProfile, str]]) -> Callable[[], None]:
+        """As `replace`, for a while: what it gives back puts the former ones back in force, where
+        everybody stands as before, unless others have come since."""
+        before = self._default, self._rules
+        self.replace(profiles)
+        laid = self._rules
+
+        def lift() -> None:
+            if self._rules is laid:
+                self._default, self._rules = before
+                for rules in self._in_force():
+                    rules.scale(self.factor, self.clock.now())
+
+        return lift
 
     def scale(self, factor: float) -> None:
         """Grant this share of every limit, from above 0 to 1."""
         if not 0 < factor <= 1:
             raise ValueError("a share of the limits is above 0 and at most 1")
-        self._factor = factor
+        self.factor = factor
         for rules in self._in_force():
             rules.scale(factor, self.clock.now())
 
     def exhaust(self, key: str = "*") -> None:
         """The key, given itself or by its name in `status`, has no quota left, until `restore`;
         `*` is every key."""
-        self._exhausted.add(_key_name(key))
+        self.exhausted.add(_key_name(key))
 
     def restore(self, key: str = "*") -> None:
-        self._exhausted.discard(_key_name(key))
+        self.exhausted.discard(_key_name(key))
 
     def admit(self, exchange: Exchange) -> Permit:
         """A context manager: entered, the request counts; left, what it held is given back. Raises
         429 on entering."""
-        if self._default is None and not self._exhausted:
+        if self._default is None and not self.exhausted:
             return FREE
         return Permit(self, exchange)
 
@@ -89,7 +110,7 @@ class Limiter:
         self, request: Request, rules: Rules | None, demand: Demand, charge: Charge
     ) -> list[Account]:
         """Take the charge from every account of the request, or raise 429 and take nothing."""
-        if self._exhausted and self._has_no_quota(request):
+        if self.exhausted and self._has_no_quota(request):
             provider = provider_of(request)
             raise vendor_of(provider.name).quota_exceeded(self.clock.wall())
         if rules is None:
@@ -175,7 +196,7 @@ class Limiter:
 
     def _has_no_quota(self, request: Request) -> bool:
         name = _key_name(credential(request))
-        return "*" in self._exhausted or name in self._exhausted
+        return "*" in self.exhausted or name in self.exhausted
 
     def _refused(
         self,
