@@ -76,7 +76,7 @@ class Plan:
         """The same, less what is missing where that is optional."""
         phases = []
         for index, phase in enumerate(self.phases):
-            dropped = {part: _NOTHING[part] for part in missing(index, phase)}
+            dropped: dict[str, object] = {part: _NOTHING[part] for part in missing(index, phase)}
             phases.append(phase.model_copy(update=dropped) if dropped else phase)
         if all(one is other for one, other in zip(phases, self.phases, strict=True)):
             return self

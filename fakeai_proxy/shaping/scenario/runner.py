@@ -35,13 +35,17 @@ class Runner:
     def start(self, plan: Plan) -> None:
         """Instead of the one that is on. Raises ConfigError, and then nothing has changed; needs a
         running event loop."""
-        plan = plan.without(lambda index, phase: self._check(plan, index, phase))
+        plan = self.check(plan)
         timeline = plan.timeline(self._clock.wall())
         self.stop()
         self.plan, self._timeline = plan, timeline
         self._zero_at = self._clock.now() - timeline.skipped_s
         self._timer = self._clock.timer(self._fire)
         self._pull(timeline.skipped_s)
+
+    def check(self, plan: Plan) -> Plan:
+        """The plan, less what is missing and optional. Raises ConfigError for what is not."""
+        return plan.without(lambda index, phase: self._check(plan, index, phase))
 
     def stop(self) -> None:
         """All changes are taken back."""
