@@ -128,8 +128,9 @@ class Admission:
 class Workload:
     """What a GPU would have to do. `prompt` holds the token ids, for the prefix cache, and `output`
     those of the answer where they are known, so that the next turn of a conversation finds them
-    there. `samples` answers are drawn from one prompt; `output_tokens` counts them all. Of requests
-    that wait, a lower `priority` goes first."""
+    there. `samples` answers are drawn from one prompt; `output_tokens` counts them all, and
+    `output_limit` is what the client allows each of them (0: no limit of its own). Of requests that
+    wait, a lower `priority` goes first. Requests of one `session` go to one worker while it serves."""
 
     model: str
     prompt: Sequence[int]
@@ -139,6 +140,8 @@ class Workload:
     output: Sequence[int] = ()
     lora: str = ""
     cache_salt: str = ""
+    output_limit: int = 0
+    session: str = ""
 
     @property
     def prompt_tokens(self) -> int:

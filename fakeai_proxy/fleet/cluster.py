@@ -1,5 +1,7 @@
 """The fleet as one thing: takes jobs, gives them to workers, tells of every step. Sans-IO: whoever
 drives it looks at `next_at` and calls `advance`.
+
+What is due at the same instant happens in the order in which the workers joined.
 """
 
 from __future__ import annotations
@@ -12,11 +14,15 @@ from typing import Protocol
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.fleet.cost import StepModel
 from fakeai_proxy.fleet.job import Job
+from fakeai_proxy.fleet.placement import Placement, adapter
 from fakeai_proxy.fleet.prefix import block_hashes
-from fakeai_proxy.fleet.sequence import EngineSequence
+from fakeai_proxy.fleet.refusals import Refusal
+from fakeai_proxy.fleet.roster import Roster
+from fakeai_proxy.fleet.routing import Ask
+from fakeai_proxy.fleet.sequence import EngineSequence, State
 from fakeai_proxy.fleet.step import Step
 from fakeai_proxy.fleet.step_model import step_model
-from fakeai_proxy.fleet.worker import Worker
+from fakeai_proxy.fleet.worker import End, Worker
 from fakeai_proxy.profiles.fleet import FleetProfile, Pool, Server
 
 
@@ -24,7 +30,8 @@ class Listener(Protocol):
     """Told as it happens; several may listen."""
 
     def stepped(self, worker: Worker, step: Step) -> None:
-        """Jobs of this worker may have more tokens."""
+        """Jobs of this worker may have more tokens. One whose prompt was computed on a prefill
+        worker goes on elsewhere afterwards: it is among `step.finished`, and not yet done."""
 
     def finished(self, job: Job, at: float) -> None:
         """All its samples have their last token."""
@@ -43,73 +50,332 @@ class Cluster:
     ) -> None:
         self.profile = profile
         self.listeners = list(listeners)
-        self.workers: list[Worker] = []
-        self._dice = dice
+        self.roster = Roster(profile, dice, model)
+        self.placement = Placement(profile, self.roster)
+        #: The last event.
+        self.now = 0.0
         self._heap: list[tuple[float, int, Worker]] = []
+        #: By a decode sequence whose prompt is on its way: where it comes from.
+        self._fetching: dict[EngineSequence, tuple[Worker, EngineSequence]] = {}
         for pool in profile.pool:
-            steps = model(pool, profile.server)
             for _ in range(pool.replicas):
-                name = f"{pool.name}-{len(self.workers)}"
-                self.workers.append(Worker(name, pool, steps, dice.roll("worker", name)))
+                self._add(pool)
+
+    @property
+    def workers(self) -> list[Worker]:
+        return self.roster.workers
 
     @property
     def next_at(self) -> float:
         return self._heap[0][0] if self._heap else math.inf
 
+    def worker(self, name: str) -> Worker | None:
+        return next((worker for worker in self.workers if worker.name == name), None)
+
+    # Jobs
+
     def hashes(self, job: Job) -> list[int]:
-        """Names of its KV blocks; for a long prompt a millisecond of work, in any thread."""
+        """Names of its KV blocks; for a long prompt a millisecond of work, in any thread. Raises
+        NoSuchModel."""
         workload = job.workload
-        pool = self.profile.pools_for(workload.model)[0]
-        tokens = [*workload.prompt, *workload.output]
-        return block_hashes(tokens, pool.engine.block_size, workload.lora, workload.cache_salt)
+        pools = self.placement.pools(workload)
+        # The answers of several samples differ: only the prompt is theirs together.
+        output = workload.output if workload.samples == 1 else ()
+        tokens = [*workload.prompt, *output]
+        lora = adapter(workload, pools)
+        return block_hashes(tokens, pools[0].engine.block_size, lora, workload.cache_salt)
 
     def submit(self, job: Job) -> None:
-        """Queue a job at its `arrived_at`, with its `hashes`."""
-        pools = self.profile.pools_for(job.workload.model)
-        workers = [worker for worker in self.workers if worker.pool in pools]
-        worker = min(workers, key=lambda each: each.load)
-        job.worker = worker
-        share, rest = divmod(job.workload.output_tokens, job.workload.samples)
-        frontend_s = self.profile.frontend.latency_ms / 1000
-        for k in range(job.workload.samples):
-            sequence = EngineSequence(
-                job.workload.prompt_tokens, share + (k < rest), job.hashes,
-                owner=job, priority=job.workload.priority, lora=job.workload.lora,
-            )  # fmt: skip
-            sequence.arrived_at = job.arrived_at
-            job.sequences.append(sequence)
-            worker.engine.submit(sequence, job.arrived_at + frontend_s)
-        self._watch(worker)
+        """Queue a job at its `arrived_at`, with its `hashes`. Raises Refusal; the job is not in the
+        fleet then."""
+        at, workload = job.arrived_at, job.workload
+        self.now = max(self.now, at)
+        share, rest = divmod(workload.output_tokens, workload.samples)
+        job.shares = [share + (k < rest) for k in range(workload.samples)]
+        pools = self.placement.fitting(job, self.placement.pools(workload))
+        job.lora = adapter(workload, pools)
+        self.placement.must_decode_somewhere(pools, at)
+        ask = self.placement.ask(job, 0, at)
+        worker = self.placement.choose(pools, ask)
+        frontend = self.profile.frontend
+        queued_at = worker.through_frontend(at, workload.prompt_tokens, frontend)
+        for k in range(workload.samples):
+            job.sequences.append(self._leg(job, k, worker, 0))
+            job.workers.append(worker)
+            self._place(job, k, job.sequences[k], worker, ask, queued_at, first=k == 0)
 
     def cancel(self, job: Job) -> None:
-        assert job.worker is not None
-        for sequence in job.sequences:
-            if sequence.finished_at is None:
-                job.worker.engine.cancel(sequence)
+        """Drop it wherever it is; what it holds is free at once."""
+        self._drop(job, "abort", self.now)
 
     def advance(self, now: float) -> None:
         """Everything that happens until `now`, in order."""
         while self._heap and self._heap[0][0] <= now:
             at, _, worker = heapq.heappop(self._heap)
+            self.now = max(self.now, at)
+            if at == worker.watched_at:
+                worker.watched_at = math.inf
+            if worker.life == "starting":
+                if at == worker.ready_at:
+                    worker.life = "ready"
+                continue
             if at != worker.engine.next_at:
                 continue  # it has something else to do before
             step = worker.engine.turn()
             self._watch(worker)
             if step is not None:
                 self._tell(worker, step)
+        if now < math.inf:
+            self.now = max(self.now, now)
 
-    def _watch(self, worker: Worker) -> None:
-        if worker.engine.next_at < math.inf:
-            entry = (worker.engine.next_at, self.workers.index(worker), worker)
-            heapq.heappush(self._heap, entry)
+    # Samples on their way
+
+    def _leg(self, job: Job, k: int, worker: Worker, generated: int) -> EngineSequence:
+        """A sample as the worker's engine sees it, when so many of its tokens are there."""
+        workload, share = job.workload, job.shares[k]
+        prompt = max(1, workload.prompt_tokens)
+        prefills = worker.pool.role == "prefill"
+        sequence = EngineSequence(
+            prompt, min(share, generated + 1) if prefills else share, job.hashes, owner=job,
+            output_limit=workload.output_limit, priority=workload.priority, lora=job.lora,
+        )  # fmt: skip
+        sequence.holds = prefills and share > generated + 1
+        sequence.emitted = generated
+        sequence.target = prompt + generated
+        sequence.arrived_at = job.arrived_at
+        if generated:
+            before = job.sequences[k]
+            sequence.first_token_at = before.first_token_at
+            sequence.last_token_at = before.last_token_at
+        return sequence
+
+    def _place(
+        self, job: Job, k: int, sequence: EngineSequence, worker: Worker, ask: Ask, at: float,
+        first: bool = True,
+    ) -> None:  # fmt: skip
+        job.sequences[k], job.workers[k], job.worker = sequence, worker, worker
+        job.legs.append(sequence)
+        worker.sequences[sequence] = None
+        self.roster.router(worker.pool).routed(worker, sequence, ask, first)
+        worker.engine.submit(sequence, at)
+        self._watch(worker)
+
+    def _hand_over(self, job: Job, k: int, prefilled: EngineSequence, at: float) -> None:
+        """From prefill to decode: room there first, then the transfer."""
+        source = job.workers[k]
+        ask = self.placement.ask(job, prefilled.target - prefilled.prompt_tokens, at, decode=True)
+        siblings = [each for each in job.workers if each.pool.role == "decode"]
+        try:
+            if siblings and siblings[0].life == "ready":
+                worker = siblings[0]  # the prompt is there already, or soon
+            else:
+                worker = self.placement.choose(self.placement.pools(job.workload), ask, again=True)
+        except Refusal as refusal:
+            source.engine.release(prefilled)
+            self._fail(job, at, str(refusal))
+            return
+        sequence = self._leg(job, k, worker, prefilled.emitted)
+        sequence.target = prefilled.target
+        sequence.prefilled = True
+        link = self.profile.transfer
+        size_bytes = prefilled.target * source.model.kv_bytes_per_token
+        sequence.transfer_latency_s = link.latency_ms / 1e3
+        sequence.transfer_s = size_bytes / (link.gb_s * 1e9)
+        self._fetching[sequence] = (source, prefilled)
+        self._place(job, k, sequence, worker, ask, at)
+
+    def _fetched(self, sequence: EngineSequence, at: float) -> None:
+        source, _ = self._fetching[sequence]
+        size_bytes = sequence.transferred_tokens * source.model.kv_bytes_per_token
+        source.kv_sent_bytes += size_bytes
+        job = sequence.owner
+        assert isinstance(job, Job)
+        job.workers[job.sequences.index(sequence)].kv_received_bytes += size_bytes
+        self._let_go(sequence, at)
+
+    def _let_go(self, sequence: EngineSequence, at: float) -> None:
+        """The prefill worker need not hold its blocks any more."""
+        fetched = self._fetching.pop(sequence, None)
+        if fetched is not None:
+            source, prefilled = fetched
+            source.engine.release(prefilled)
+            self._made_room(source, at)
+
+    def _made_room(self, worker: Worker, at: float) -> None:
+        worker.engine.nudge(at)
+        self._watch(worker)
+        if worker.retiring and worker.idle:
+            self.roster.remove(worker)
+
+    # Ends
 
     def _tell(self, worker: Worker, step: Step) -> None:
+        at = step.ended_at
+        worker.count(step)
+        if worker.feed is not None:
+            worker.feed.flush(at)
+        router = self.roster.router(worker.pool)
+        for sequence in step.prefilled:
+            router.prefilled(sequence)
         for listener in self.listeners:
             listener.stepped(worker, step)
         for sequence in step.finished:
             job = sequence.owner
             assert isinstance(job, Job)
-            if all(each.finished_at is not None for each in job.sequences):
-                job.finished_at = step.ended_at
+            if job.failed:
+                continue
+            k = job.sequences.index(sequence)
+            self._over(worker, sequence, _end(job, sequence), at)
+            if sequence.emitted < job.shares[k]:
+                self._hand_over(job, k, sequence, at)
+            elif job.complete:
+                job.finished_at = at
                 for listener in self.listeners:
-                    listener.finished(job, step.ended_at)
+                    listener.finished(job, at)
+            self._made_room(worker, at)
+
+    def _over(self, worker: Worker, sequence: EngineSequence, end: End, at: float) -> None:
+        """Whatever became of it, this worker has done with it."""
+        del worker.sequences[sequence]
+        self.roster.router(worker.pool).freed(sequence)
+        worker.count_end(end, at)
+        self._let_go(sequence, at)
+
+    def _drop(self, job: Job, end: End, at: float) -> None:
+        for worker, sequence in zip(job.workers, job.sequences, strict=True):
+            if sequence in worker.sequences:
+                worker.engine.cancel(sequence)
+                worker.engine.release(sequence)
+                self._over(worker, sequence, end, at)
+                self._made_room(worker, at)
+
+    def _fail(self, job: Job, at: float, reason: str) -> None:
+        job.failed = reason
+        self._drop(job, "error", at)
+        for listener in self.listeners:
+            listener.failed(job, at)
+
+    # The workers' lives
+
+    def kill(self, worker: Worker, at: float, reason: str = "") -> None:
+        """It is gone at once, with its cache. Its requests are computed again elsewhere or fail, as
+        the profile says."""
+        self.advance(at)
+        if worker.life == "dead":
+            return
+        worker.life, worker.ready_at = "dead", math.inf
+        worker.died_of = reason or f"worker {worker.name} died"
+        fetching = [key for key, (source, _) in self._fetching.items() if source is worker]
+        lost = [*worker.sequences, *(key for key in fetching if key not in worker.sequences)]
+        for sequence in lost:
+            self._lose(worker, sequence, at)
+        self.roster.empty(worker, at)
+        jobs = dict.fromkeys(job for each in lost if isinstance(job := each.owner, Job))
+        for job in jobs:
+            job.migrations += 1
+        for sequence in lost:
+            job = sequence.owner
+            assert isinstance(job, Job)
+            if not job.failed:
+                self._migrate(job, job.sequences.index(sequence), at, worker.died_of)
+        if worker.retiring:
+            self.roster.remove(worker)
+
+    def _lose(self, dead: Worker, sequence: EngineSequence, at: float) -> None:
+        """It was on the dead worker, or its prompt was still there."""
+        job = sequence.owner
+        assert isinstance(job, Job)
+        worker = job.workers[job.sequences.index(sequence)]
+        if worker is dead:
+            sequence.emitted = worker.engine.generated(sequence)
+            sequence.state = State.DONE
+        else:
+            worker.engine.cancel(sequence)
+        self._over(worker, sequence, "error", at)
+        self._made_room(worker, at)
+
+    def _migrate(self, job: Job, k: int, at: float, reason: str) -> None:
+        """Compute prompt and answer so far again, on another worker."""
+        if self.profile.on_death == "fail" or job.migrations > self.profile.migration_limit:
+            self._fail(job, at, reason)
+            return
+        generated = job.sequences[k].emitted
+        ask = self.placement.ask(job, generated, at)
+        try:
+            pools = self.placement.fitting(job, self.placement.pools(job.workload))
+            worker = self.placement.choose(pools, ask, again=True)
+        except Refusal as refusal:
+            self._fail(job, at, f"{reason}; {refusal}")
+            return
+        self._place(job, k, self._leg(job, k, worker, generated), worker, ask, at)
+
+    def drain(self, worker: Worker, at: float) -> None:
+        """It finishes what it has and takes nothing any more."""
+        self.advance(at)
+        if worker.life in ("ready", "starting"):
+            worker.life = "draining"
+
+    def resume(self, worker: Worker, at: float) -> None:
+        """A draining worker takes requests again."""
+        self.advance(at)
+        if worker.life == "draining" and not worker.retiring:
+            worker.life = "ready"
+
+    def restart(self, worker: Worker, at: float) -> None:
+        """A fresh process, which serves after its cold start. What a living one had is lost as if
+        it were killed."""
+        self.kill(worker, at, f"worker {worker.name} was restarted")
+        worker.life, worker.died_of, worker.ready_at = "starting", "", at + worker.pool.cold_start_s
+        self.roster.router(worker.pool).join(worker)
+        heapq.heappush(self._heap, (worker.ready_at, worker.number, worker))
+
+    def scale(self, pool: str, replicas: int, at: float) -> None:
+        """Until so many of the pool serve or start: more start cold; too many drain, the last to
+        join first, and leave. The dead do not count. Raises KeyError for an unknown pool."""
+        self.advance(at)
+        profile = self.roster.pools[pool]
+        living = [each for each in self.roster.of(profile) if each.life in ("starting", "ready")]
+        for _ in range(replicas - len(living)):
+            self._add(profile, at + profile.cold_start_s)
+        for worker in reversed(living[replicas:]):
+            worker.life, worker.retiring = "draining", True
+            if worker.idle:
+                self.roster.remove(worker)
+
+    def check(self) -> None:
+        """Prove the invariants; for tests, at any moment between two calls."""
+        held: list[EngineSequence] = []
+        for worker in self.workers:
+            engine = worker.engine
+            engine.check()
+            held += engine.held
+            assert worker.sequences.keys() >= engine.running.keys() | set(engine.waiting)
+            assert worker.idle or worker.life != "dead", "the dead have nothing"
+            for sequence in worker.sequences:
+                job = sequence.owner
+                assert isinstance(job, Job)
+                assert not job.failed, "who has failed is nowhere"
+                assert job.workers[job.sequences.index(sequence)] is worker
+        fetched = [prefilled for _, prefilled in self._fetching.values()]
+        assert len(fetched) == len(held), "what is held will be fetched"
+        assert set(fetched) == set(held)
+        self.roster.check()
+
+    def _add(self, pool: Pool, ready_at: float = -math.inf) -> Worker:
+        worker = self.roster.add(pool, ready_at)
+        worker.fetched = worker.engine.fetched = self._fetched
+        if ready_at > -math.inf:
+            heapq.heappush(self._heap, (ready_at, worker.number, worker))
+        return worker
+
+    def _watch(self, worker: Worker) -> None:
+        at = worker.engine.next_at
+        if at < math.inf and at != worker.watched_at:
+            worker.watched_at = at
+            heapq.heappush(self._heap, (at, worker.number, worker))
+
+
+def _end(job: Job, sequence: EngineSequence) -> End:
+    """A prefill worker is asked for one token: what it does ends by length."""
+    share, limit = job.shares[job.sequences.index(sequence)], job.workload.output_limit
+    return "length" if sequence.emitted < share or (limit and share >= limit) else "stop"

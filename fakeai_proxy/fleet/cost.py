@@ -38,3 +38,7 @@ class StepModel(Protocol):
     @property
     def kv_capacity_tokens(self) -> int:
         """What fits beside the weights."""
+
+    @property
+    def context_tokens(self) -> int:
+        """The longest sequence the model was made for; 0 where that is not known."""

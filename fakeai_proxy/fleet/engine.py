@@ -27,14 +27,14 @@ from fakeai_proxy.profiles.engine import EngineLimits
 
 
 class Engine:
-    """`jitter` is a factor on each step's time, drawn anew for each."""
+    """`jitter` makes of the seconds that a step should take those that it takes."""
 
     def __init__(
         self,
         limits: EngineLimits,
         model: StepModel,
         kv_blocks: int,
-        jitter: Callable[[], float] | None = None,
+        jitter: Callable[[float], float] | None = None,
         listener: KvListener | None = None,
     ) -> None:
         self.limits = limits
@@ -50,6 +50,10 @@ class Engine:
         self.prefix_hits = 0
         #: Stretches every step: a GPU that is throttled.
         self.slowdown = 1.0
+        #: Finished prompts whose blocks wait to be fetched.
+        self.held: dict[EngineSequence, None] = {}
+        #: Called when a transfer is over.
+        self.fetched: Callable[[EngineSequence, float], None] | None = None
         self._model = model
         self._jitter = jitter
         self._arrivals: list[tuple[float, int, EngineSequence]] = []
@@ -90,6 +94,17 @@ class Engine:
         sequence.hashes = ()
         # An arriving one is skipped when its time comes.
 
+    def release(self, sequence: EngineSequence) -> None:
+        """A finished prompt's blocks have been fetched, or nobody will fetch them."""
+        if sequence in self.held:
+            del self.held[sequence]
+            self._give_back(sequence)
+
+    def nudge(self, at: float) -> None:
+        """Somebody else has made room: an engine that stands still looks again."""
+        if self._step is None and self.waiting:
+            self.next_at = min(self.next_at, at)
+
     def generated(self, sequence: EngineSequence) -> int:
         """Tokens it has given out."""
         if sequence.state is State.DECODE:
@@ -121,7 +136,7 @@ class Engine:
         while self._loading and self._loading[0][0] <= at:
             sequence = heapq.heappop(self._loading)[2]
             if sequence.state is State.LOADING:
-                self._loaded(sequence)
+                self._loaded(sequence, at)
         budget = self.limits.max_num_batched_tokens
         chunks: list[tuple[EngineSequence, int]] = []
         decodes = 0
@@ -149,7 +164,7 @@ class Engine:
         )
         seconds = cost.seconds * self.slowdown
         if self._jitter is not None:
-            seconds *= self._jitter()
+            seconds = self._jitter(seconds)
         self._step = (at, cost, chunks, decodes > 0)
         self.next_at = at + seconds
 
@@ -160,6 +175,7 @@ class Engine:
         first: list[EngineSequence] = []
         finished: list[EngineSequence] = []
         gaps: list[tuple[float, int]] = []
+        prefilled: list[EngineSequence] = []
         decodes = self.decoding.size if decoded else 0
         if decoded:
             gaps = self.decoding.tick(at)
@@ -172,12 +188,13 @@ class Engine:
             sequence.computed += tokens
             if sequence.computed == sequence.target:
                 self._prefilling.remove(sequence)
+                prefilled.append(sequence)
                 gap_s = self._prefilled(sequence, at, first, finished)
                 if gap_s is not None:
                     gaps.append((gap_s, 1))
         for sequence in finished:
             self._finish(sequence, at)
-        return Step(began_at, at, cost, prompt_tokens, decodes, first, finished, gaps)
+        return Step(began_at, at, cost, prompt_tokens, decodes, first, finished, gaps, prefilled)
 
     def _prefilled(
         self,
@@ -305,7 +322,7 @@ class Engine:
         """The last token of a prompt is always computed: its logits are needed."""
         if not self.limits.enable_prefix_caching:
             return 0
-        return (sequence.target - 1) // self.cache.block_tokens
+        return max(0, sequence.target - 1) // self.cache.block_tokens
 
     def _count_hit(self, sequence: EngineSequence, tokens: int, at: float) -> None:
         sequence.hit_tokens = tokens
@@ -333,7 +350,9 @@ class Engine:
             return
         full = min(tokens // self.cache.block_tokens, len(sequence.hashes))
         if full > sequence.named:
-            sequence.shared += self.cache.name(sequence.hashes, sequence.named, full)
+            sequence.shared += self.cache.name(
+                sequence.hashes, sequence.named, full, sequence.owner
+            )
             sequence.named = full
 
     # Joining and leaving
@@ -343,22 +362,24 @@ class Engine:
         sequence.state = State.LOADING
         sequence.transferred_tokens = sequence.target - hit_tokens
         share = sequence.transferred_tokens / max(sequence.target, 1)
-        ready_at = at + sequence.transfer_s * share
+        ready_at = at + sequence.transfer_latency_s + sequence.transfer_s * share
         heapq.heappush(self._loading, (ready_at, self._serial, sequence))
 
-    def _loaded(self, sequence: EngineSequence) -> None:
+    def _loaded(self, sequence: EngineSequence, at: float) -> None:
         self._name_blocks(sequence, sequence.computed)
         sequence.last_token_at = max(sequence.last_token_at, sequence.queued_at)
         self.decoding.join(sequence)
+        if self.fetched is not None:
+            self.fetched(sequence, at)
 
     def _finish(self, sequence: EngineSequence, at: float) -> None:
         state, sequence.state = sequence.state, State.DONE
-        self._leave(sequence, state)
+        self._leave(sequence, state, sequence.holds)
         sequence.finished_at = sequence.last_token_at = at
         sequence.hashes = ()
 
-    def _leave(self, sequence: EngineSequence, state: State) -> None:
-        """Out of the batch, with all its blocks."""
+    def _leave(self, sequence: EngineSequence, state: State, holds: bool = False) -> None:
+        """Out of the batch, with all its blocks unless it `holds` them."""
         if state is State.DECODE:
             self.decoding.leave(sequence)
             self._name_blocks(sequence, sequence.computed)
@@ -369,6 +390,12 @@ class Engine:
             self._loras[sequence.lora] -= 1
             if not self._loras[sequence.lora]:
                 del self._loras[sequence.lora]
+        if holds:
+            self.held[sequence] = None
+        else:
+            self._give_back(sequence)
+
+    def _give_back(self, sequence: EngineSequence) -> None:
         self.cache.release(sequence.shared, sequence.blocks - len(sequence.shared))
         sequence.shared, sequence.blocks, sequence.named = [], 0, 0
 
@@ -381,8 +408,9 @@ class Engine:
         assert [each.rank[1] for each in running] == sorted(each.rank[1] for each in running)
         assert all(each.state is State.WAITING and not each.blocks for each in self.waiting)
         assert self.waiting == sorted(self.waiting, key=_rank), "those who wait stand in order"
-        shared = sum(len(each.shared) for each in running)
-        self.cache.check(shared, sum(each.blocks for each in running) - shared)
+        holding = running + list(self.held)
+        shared = sum(len(each.shared) for each in holding)
+        self.cache.check(shared, sum(each.blocks for each in holding) - shared)
 
 
 def _rank(sequence: EngineSequence) -> tuple[int, int]:

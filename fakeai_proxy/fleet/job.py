@@ -8,19 +8,29 @@ from fakeai_proxy.fleet.worker import Worker
 
 
 class Job:
-    """`sequences` are its samples, all on one worker. `on_step` is called after each step that may
-    have brought it tokens; its owner puts it there."""
+    """`sequences` are its samples, each in the engine of the worker of `workers` at its place. A
+    sample that goes on elsewhere (from prefill to decode, from a dead worker) does so as another
+    sequence; `legs` are all there ever were."""
 
     __slots__ = (
-        "arrived_at", "failed", "finished_at", "hashes", "sequences", "worker", "workload",
+        "arrived_at", "failed", "finished_at", "hashes", "legs", "lora", "migrations", "sequences",
+        "shares", "worker", "workers", "workload",
     )  # fmt: skip
 
     def __init__(self, workload: Workload, arrived_at: float) -> None:
         self.workload = workload
         self.arrived_at = arrived_at
         self.hashes: list[int] = []
+        self.lora = workload.lora
         self.sequences: list[EngineSequence] = []
+        self.workers: list[Worker] = []
+        #: Tokens that each sample is to get.
+        self.shares: list[int] = []
+        self.legs: list[EngineSequence] = []
+        #: Where it was sent last.
         self.worker: Worker | None = None
+        #: How many workers died under it.
+        self.migrations = 0
         self.finished_at: float | None = None
         #: Why it will get no more tokens, "" otherwise.
         self.failed = ""
@@ -28,16 +38,31 @@ class Job:
     @property
     def generated(self) -> int:
         """Tokens it has got, all samples together."""
-        assert self.worker is not None
-        generated = self.worker.engine.generated
-        return sum([generated(sequence) for sequence in self.sequences])
+        return sum(
+            [
+                worker.engine.generated(sequence)
+                for worker, sequence in zip(self.workers, self.sequences, strict=True)
+            ]
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether each sample has its last token."""
+        return all(
+            sequence.finished_at is not None and sequence.emitted >= share
+            for sequence, share in zip(self.sequences, self.shares, strict=True)
+        )
 
     @property
     def cached_tokens(self) -> int:
-        return self.sequences[0].cached_tokens if self.sequences else 0
+        """Of its prompt, where it was first computed."""
+        for leg in self.legs:
+            if leg.scheduled_at is not None:
+                return leg.cached_tokens
+        return 0
 
     @property
     def queue_s(self) -> float:
         """From its arrival to the first step that worked on it."""
-        scheduled = [s.scheduled_at for s in self.sequences if s.scheduled_at is not None]
+        scheduled = [leg.scheduled_at for leg in self.legs if leg.scheduled_at is not None]
         return max(0.0, min(scheduled) - self.arrived_at) if scheduled else 0.0

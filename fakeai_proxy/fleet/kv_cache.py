@@ -9,7 +9,7 @@ keeping are given out before any cached one is evicted.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -23,9 +23,13 @@ class Hit(NamedTuple):
 class KvListener(Protocol):
     """Told what a worker's cache holds, as vLLM's events tell it."""
 
-    def stored(self, block: int, parent: int | None) -> None: ...
+    def stored(self, hashes: Sequence[int], start: int, end: int, owner: Hashable) -> None:
+        """The blocks `start` to `end` of the `owner`'s sequence; their parent is the one before."""
 
-    def removed(self, block: int) -> None: ...
+    def removed(self, blocks: list[int]) -> None: ...
+
+    def cleared(self) -> None:
+        """All of them are gone."""
 
 
 class KvCache:
@@ -52,6 +56,11 @@ class KvCache:
     def cached(self) -> int:
         """Blocks that a prompt could hit."""
         return len(self._idle) + len(self._users)
+
+    def names(self) -> Iterator[int]:
+        """Of all blocks that a prompt could hit."""
+        yield from self._users
+        yield from self._idle
 
     def blocks_of(self, tokens: int) -> int:
         return -(-tokens // self.block_tokens)
@@ -87,10 +96,9 @@ class KvCache:
         if short > 0:
             if short > len(self._idle):
                 return False
-            for _ in range(short):
-                block, _ = self._idle.popitem(last=False)
-                if self._listener is not None:
-                    self._listener.removed(block)
+            evicted = [self._idle.popitem(last=False)[0] for _ in range(short)]
+            if self._listener is not None:
+                self._listener.removed(evicted)
             self.evictions += short
             self._free = 0
         else:
@@ -98,21 +106,36 @@ class KvCache:
         self._private += blocks
         return True
 
-    def name(self, hashes: Sequence[int], start: int, end: int) -> list[int]:
+    def name(
+        self, hashes: Sequence[int], start: int, end: int, owner: Hashable = None
+    ) -> list[int]:
         """Let others find the blocks `start` to `end` of a sequence. Returns those that are now
         shared; of a block that is there already, the second copy stays private."""
-        named = []
         users, idle = self._users, self._idle
-        for k in range(start, end):
-            block = hashes[k]
-            if block in users or block in idle:
-                continue
+        named = [block for block in hashes[start:end] if block not in users and block not in idle]
+        for block in named:
             users[block] = 1
-            named.append(block)
-            if self._listener is not None:
-                self._listener.stored(block, hashes[k - 1] if k else None)
         self._private -= len(named)
+        if self._listener is not None and named:
+            if len(named) == end - start:
+                self._listener.stored(hashes, start, end, owner)
+            else:
+                self._tell_runs(hashes, start, end, set(named), owner)
         return named
+
+    def _tell_runs(
+        self, hashes: Sequence[int], start: int, end: int, named: set[int], owner: Hashable
+    ) -> None:
+        """Those of `named`, run by run: some between them were there before."""
+        assert self._listener is not None
+        begun: int | None = None
+        for k in range(start, end + 1):
+            is_named = k < end and hashes[k] in named
+            if is_named and begun is None:
+                begun = k
+            elif not is_named and begun is not None:
+                self._listener.stored(hashes, begun, k, owner)
+                begun = None
 
     def release(self, shared: Sequence[int], private: int) -> None:
         """Give back what a sequence used, in the order in which it was taken."""
@@ -129,8 +152,10 @@ class KvCache:
     def clear(self) -> None:
         """Forget what nobody uses."""
         if self._listener is not None:
-            for block in self._idle:
-                self._listener.removed(block)
+            if self._users:
+                self._listener.removed(list(self._idle))
+            else:
+                self._listener.cleared()
         self._free += len(self._idle)
         self._idle.clear()
 

@@ -252,6 +252,10 @@ class Roofline:
         return whole * (1 - self._sliding) * copies
 
     @property
+    def context_tokens(self) -> int:
+        return self.model.context_tokens
+
+    @property
     def kv_capacity_tokens(self) -> int:
         """Of all groups together. Raises ConfigError where the weights leave no room."""
         memory, layout = self._memory, self.layout

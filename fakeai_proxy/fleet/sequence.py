@@ -22,16 +22,18 @@ class EngineSequence:
     as much of the answer as is known; `output_limit` is what the client allows, `output_tokens` what
     it will get. Of sequences that wait, a lower `priority` goes first.
 
-    A `prefilled` one comes from a prefill worker: its prompt is not computed here but transferred,
-    which takes `transfer_s` once there is room for it.
+    One that `holds` keeps its blocks when it is finished, until a decode worker has fetched them
+    (`Engine.release`). A `prefilled` one comes from a prefill worker: its prompt is not computed
+    here but transferred, which takes `transfer_latency_s` and of `transfer_s` the share that is not
+    cached here, once there is room for it.
     """
 
     __slots__ = (
         "arrived_at", "blocks", "cached_tokens", "computed", "emitted", "finished_at",
-        "first_token_at", "hashes", "hit_tokens", "joined_tick", "last_token_at", "lora", "named",
-        "output_limit", "output_tokens", "owner", "preemptions", "prefilled", "priority",
+        "first_token_at", "hashes", "hit_tokens", "holds", "joined_tick", "last_token_at", "lora",
+        "named", "output_limit", "output_tokens", "owner", "preemptions", "prefilled", "priority",
         "prompt_tokens", "queued_at", "rank", "scheduled_at", "shared", "state", "target",
-        "transfer_s", "transferred_tokens",
+        "transfer_latency_s", "transfer_s", "transferred_tokens",
     )  # fmt: skip
 
     def __init__(
@@ -52,7 +54,9 @@ class EngineSequence:
         self.hashes = hashes
         self.priority = priority
         self.lora = lora
+        self.holds = False
         self.prefilled = False
+        self.transfer_latency_s = 0.0
         self.transfer_s = 0.0
         self.state = State.ARRIVING
         self.rank: tuple[int, int] = (priority, 0)

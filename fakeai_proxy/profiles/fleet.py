@@ -38,6 +38,12 @@ class Router(_Numbers):
     policy: Policy = "kv"
     overlap_weight: float = Field(1.0, ge=0, le=100, description="kv: blocks to prefill against "
                                   "blocks that decode.")  # fmt: skip
+    overlap_credit: float = Field(1.0, ge=0, le=100, description="kv: what a cached block takes off "
+                                  "those to prefill.")  # fmt: skip
+    overlap_credit_decay: float = Field(0.0, ge=0, le=100, description="kv: how fast that shrinks "
+                                        "with a backlog of prompts.")  # fmt: skip
+    request_weight: float = Field(0.0, ge=0, le=10_000, description="kv: of each request there, in "
+                                  "blocks.")  # fmt: skip
     temperature: float = Field(0.0, ge=0, le=100, description="kv: 0 takes the cheapest worker, "
                                "more draws among them by cost.")  # fmt: skip
     cache_threshold: float = Field(0.3, ge=0, le=1, description="cache_aware: share of a prompt that "
@@ -119,6 +125,13 @@ class FleetProfile(_Numbers):
     on_death: Literal["migrate", "fail"] = Field(
         "migrate", description="What becomes of the requests of a worker that dies."
     )
+    migration_limit: int = Field(
+        3, ge=0, le=100, description="How often one request may lose its worker before it fails."
+    )
+    kv_event_blocks: int = Field(
+        4096, ge=0, le=1 << 20, description="Stored blocks that each worker's log of KV events "
+        "remembers; 0 keeps none.",
+    )  # fmt: skip
     frontend: Frontend = Frontend()
     router: Router = Router()
     transfer: Transfer = Transfer()
@@ -135,13 +148,24 @@ class FleetProfile(_Numbers):
                 other.role == partner and other.model == pool.model for other in self.pool
             ):
                 raise ValueError(f"pool: {pool.name} needs one of role {partner} for {pool.model}")
+            peers = [other for other in self.pool if other.model == pool.model]
+            if any(peer.engine.block_size != pool.engine.block_size for peer in peers):
+                raise ValueError(
+                    f"engine.block_size: pools of {pool.model} share their blocks' names"
+                )
         return self
 
     def pools_for(self, model: str) -> list[Pool]:
-        """Those that answer to the name: by its own name if any does, else by pattern. Empty where
-        none does."""
+        """Those of one model that answers to the name: by its own name if any does, else the first
+        by pattern. Empty where none does."""
         named = [pool for pool in self.pool if model == pool.model or model in pool.lora]
-        return named or [pool for pool in self.pool if pool.answers(model)]
+        matching = named or [pool for pool in self.pool if pool.answers(model)]
+        return [pool for pool in matching if pool.model == matching[0].model]
+
+    def served_names(self) -> list[str]:
+        """Models and adapters, as clients may name them."""
+        own = [name for pool in self.pool for name in (pool.model, *pool.lora)]
+        return list(dict.fromkeys(own))
 
 
 def fleet_names() -> list[str]:
