@@ -67,7 +67,7 @@ class FleetLever:
         self._visit = Wanted().visit
         #: What is so, each with what takes it back.
         self._done: dict[Action, Undo] = {}
-        self._slowed: dict[str, float] = {}
+        self._slowed: set[str] = set()
 
     def set(self, plan: Plan, wanted: Wanted) -> None:
         lasting = [action for action in wanted.fleet if not isinstance(action, Slow)]
@@ -90,9 +90,10 @@ class FleetLever:
                 for name in chosen(self._fleet, action, lambda seen: not seen.dead):
                     factors[name] *= action.factor
         for name, factor in factors.items():
-            if factor != self._slowed.get(name, 1.0):
+            # Again, too: a worker that was started again since has forgotten it.
+            if factor != 1.0 or name in self._slowed:
                 self._fleet.slow(name, factor)
-        self._slowed = {name: factor for name, factor in factors.items() if factor != 1.0}
+        self._slowed = {name for name, factor in factors.items() if factor != 1.0}
 
 
 def chosen(
