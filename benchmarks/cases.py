@@ -220,6 +220,48 @@ def lookup(bench: Bench) -> list[Measure]:
     return [found, meant, worst, read]
 
 
+def limits(bench: Bench) -> list[Measure]:
+    added = Measure("limits", "added to a request, CPU us", at_most(15, " us"))
+    keyed = Measure("limits", "with an account a key, CPU us")
+    keys = int(bench.take(1_000_000, 200_000))
+    weight = Measure("limits", f"{keys:,} keys, MiB", at_most(500 * keys / 1e6, " MiB"))
+    for _ in bench.rounds:
+        took = client("limits.py", "--keys", keys)
+        added.add(took["request_us"])
+        keyed.add(took["keyed_us"])
+        weight.add(took["keys_mib"])
+    return [added, keyed, weight]
+
+
+#: Rules of every kind of condition, none of which comes true.
+_UNMATCHED = (
+    "cut:after=20,p=1e-9,model=gpt-*",
+    "503:key=nobody*",
+    "429:model=none,first=1",
+    "latency:header=x-nowhere",
+    "stall:phase=never",
+)
+
+
+def faults(bench: Bench) -> list[Measure]:
+    """The yardstick is the product itself without rules."""
+    added = Measure("faults", "five rules add, us/request", at_most(15, " us"))
+    request = Measure("faults", "CPU us/request")
+    token = Measure("faults", "CPU us/token where none matches", ratio_to(1.1))
+    quick = ("--mode", "synth", "--profile", "none", "--log-format", "none")
+    rules = [piece for rule in _UNMATCHED for piece in ("--fault", rule)]
+    run = ("--streams", 32, "--requests-per-stream", bench.take(10, 4), "--tokens", 500)
+    with product(*quick) as plain, product(*quick, *rules) as ruled:
+        for _ in bench.rounds:
+            how = ("--distinct", 1, "--seconds", bench.take(2, 1), "--warm-up", 1.5)
+            without, with_rules = _load(plain, *how), _load(ruled, *how)
+            request.add(with_rules["server_us"], without["server_us"])
+            added.add(with_rules["server_us"] - without["server_us"])
+            theirs, ours = _streams(plain, *run), _streams(ruled, *run)
+            token.add(ours["server_us"], theirs["server_us"])
+    return [added, request, token]
+
+
 def start(bench: Bench) -> list[Measure]:
     listening = Measure("start", "process to listening, ms", at_most(1000, " ms"))
     resident = Measure("start", "resident after start, MiB", at_most(120, " MiB"))
@@ -248,5 +290,7 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "unshaped": unshaped,
     "recording": recording,
     "lookup": lookup,
+    "limits": limits,
+    "faults": faults,
     "start": start,
 }

@@ -17,6 +17,8 @@ missed or a case could not run.
     unshaped   32 streams as fast as they go           >= 60,000 tokens/s
     recording  record mode against pass mode           adds <= 1 ms to the first token
     lookup     a request in 10,000 recordings          <= 50 us
+    limits     rate limits on, a million keys          <= 15 us a request, <= 500 MiB
+    faults     five rules that do not match            <= 15 us a request, nothing a token
     start      a fresh process, then 50,000 requests   < 1 s; < 120 MiB, and flat
 
 A token's error is its distance from its ideal instant: the moment the request was sent, plus the

@@ -14,7 +14,9 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import websocket_unserved
 from fakeai_proxy.exchange import Observer, Origin, Request, Source
 from fakeai_proxy.observe.control import control_routes, document_route
+from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.journal import Journal, journal_routes
+from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.status import Status
@@ -72,11 +74,11 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
-        self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode)
         self.limiter = Limiter(config, self.clock)
+        observers = (self.status, self.journal, *observers)
+        self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
         self.scenario = self._stage(pacer)
         self._plan = Plan.load(config.scenario) if config.scenario else None
-        observers = (self.status, self.journal, *observers)
         exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
         routes = self._routes()
         self.pages = Pages(
@@ -115,6 +117,7 @@ class App:
             self._connection,
             proxy.get_secret_value() if proxy else None,
             tls_context(self.config.upstream_ca) if proxy else None,
+            self.faults,
         )
         await self._door.open()
         self.url = self._door.addresses[0].url
@@ -204,11 +207,17 @@ class App:
     def _routes(self) -> tuple[Route, ...]:
         """Our own pages; what each component offers is one line here, and so is what starts over."""
         config = self.config
-        resettable = {"status": self.status.reset, "journal": self.journal.reset}
+        resettable = {
+            "status": self.status.reset,
+            "journal": self.journal.reset,
+            "limits": self.limiter.reset,
+        }
         shown = {"mode": config.mode, "profile": config.profile, "seed": config.seed}
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),
+            *limits_routes(self.limiter),
+            *fault_routes(self.faults),
             *scenario_routes(self.scenario, self.clock),
         )
 

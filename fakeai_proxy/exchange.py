@@ -84,6 +84,10 @@ class Request:
     client: str = ""
     dialect: str = "auto"
     _first: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
+    #: The last fingerprint and the body that it is of: faults and sources ask for the same.
+    _fingerprint: tuple[bytes, bytes] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         self._first = {name.lower(): value for name, value in reversed(self.headers)}
@@ -107,11 +111,15 @@ class Request:
 
     def fingerprint(self, body: bytes) -> bytes:
         """What keys the dice: equal requests are equal here whatever their headers."""
+        if self._fingerprint is not None and self._fingerprint[0] is body:
+            return self._fingerprint[1]
         hashed = blake2b(
             f"{self.method} {self.target}\n".encode("utf-8", "surrogateescape"), digest_size=16
         )
         hashed.update(body)
-        return hashed.digest()
+        digest = hashed.digest()
+        self._fingerprint = body, digest
+        return digest
 
 
 @dataclass(slots=True)
@@ -158,8 +166,8 @@ class Chunk(NamedTuple):
     age_s: float | None = None
 
 
-#: Where a reply's content came from.
-SYNTH, HIT, LIVE = "SYNTH", "HIT", "LIVE"
+#: Where a reply's content came from; a fault makes some of its own.
+SYNTH, HIT, LIVE, FAULT = "SYNTH", "HIT", "LIVE", "FAULT"
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from fakeai_proxy.errors import ApiError, StreamCut
 from fakeai_proxy.exchange import Chunk, Client, Exchange, Observer, Reply, Source
 from fakeai_proxy.providers import status_of
 from fakeai_proxy.shaping.faults.faults import Faults
-from fakeai_proxy.shaping.limits import Limiter, LimitSettings, Permit
+from fakeai_proxy.shaping.limits import Free, Limiter, LimitSettings, Permit
 from fakeai_proxy.shaping.pacing import Pacer, Pacing
 
 
@@ -75,7 +75,7 @@ class Pipeline:
                 observer.finished(exchange)
 
     async def _answer(
-        self, exchange: Exchange, client: Client, source: Source, permit: Permit
+        self, exchange: Exchange, client: Client, source: Source, permit: Permit | Free
     ) -> None:
         reply = await source.reply(exchange)
         exchange.reply, exchange.status = reply, reply.status

@@ -14,6 +14,8 @@ from fakeai_proxy.app import App
 from fakeai_proxy.config import ENVIRONMENT_PREFIX, Config
 from fakeai_proxy.profiles import hosted_names, load_hosted
 from fakeai_proxy.services import ROOMS
+from fakeai_proxy.shaping.faults.rule import Conditions
+from fakeai_proxy.shaping.faults.table import FAULTS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 #: A mode is an expression over the sources; `sources/__init__.py` builds exactly these.
@@ -102,6 +104,27 @@ def profiles() -> str:
     return _table(("name", "what it is like", "numbers"), *rows)
 
 
+def faults() -> str:
+    return _table(
+        ("fault", "what happens", "parameters", "example"),
+        *(
+            (f"`{fault.name}`", fault.meaning,
+             ", ".join(f"`{name}`" for name in fault.params.model_fields), f"`{fault.example}`")
+            for fault in FAULTS.values()
+        ),
+    )  # fmt: skip
+
+
+def conditions() -> str:
+    return _table(
+        ("condition", "meaning"),
+        *(
+            (f"`{name}`", (field.description or "").rstrip("."))
+            for name, field in Conditions.model_fields.items()
+        ),
+    )
+
+
 def pages() -> str:
     routes = App(Config()).pages.routes
     return _table(
@@ -116,6 +139,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "options": options,
     "commands": commands,
     "profiles": profiles,
+    "faults": faults,
+    "conditions": conditions,
     "pages": pages,
 }
 

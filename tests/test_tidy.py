@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "shaping": LEAVES | {"exchange", "body", "providers", "fleet"},
     "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette"},
     "pipeline": {"exchange", "errors", "clock", "providers", "shaping"},
-    "proxy": {"exchange", "body", "errors", "clock", "dice", "providers", "pipeline"},
+    "proxy": {"exchange", "body", "errors", "clock", "dice", "providers", "shaping", "pipeline"},
 }
 #: The top of the building: these may import everything.
 TOP = {"config", "app", "cli", "__init__", "__main__"}

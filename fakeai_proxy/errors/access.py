@@ -12,17 +12,6 @@ def missing_key() -> ApiError:
     return of_kind("missing_key", hint="Any non-empty key is accepted here.")
 
 
-def fault_refused() -> ApiError:
-    return ApiError(
-        403,
-        "Faults on demand (header x-fakeai-fault) are for clients on this machine; start with "
-        "--fault-header on to let everybody ask for them.",
-        type="permission_error",
-        code="fault_refused",
-        headers={"x-should-retry": "false"},
-    )
-
-
 def wrong_key(key: str) -> ApiError:
     shown = key if len(key) <= 8 else f"{key[:4]}{'*' * min(len(key) - 8, 20)}{key[-4:]}"
     return of_kind("authentication", key=shown)

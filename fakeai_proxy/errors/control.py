@@ -56,3 +56,21 @@ def not_in_the_journal(entry: str) -> ApiError:
         f"'{entry}' is not in the journal, or not any more.",
         code="journal_entry_not_found",
     )
+
+
+def no_such_fault(rule_id: str) -> ApiError:
+    return own_error(
+        404,
+        f"There is no rule '{rule_id}'. GET /_fakeai/v1/faults lists them.",
+        code="fault_not_found",
+    )
+
+
+def fault_refused() -> ApiError:
+    return own_error(
+        403,
+        "Faults on demand (header x-fakeai-fault) are for clients on this machine; start with "
+        "--fault-header on to let everybody ask for them.",
+        type="permission_error",
+        code="fault_refused",
+    )

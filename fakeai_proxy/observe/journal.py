@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import HIT, LIVE, SYNTH, Exchange
+from fakeai_proxy.exchange import FAULT, HIT, LIVE, SYNTH, Exchange
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Parameter, Route
 
 #: Characters kept of what a client may make as long as it likes.
@@ -182,7 +182,7 @@ _QUERY = (
     Parameter("after", "The id of the last entry of the page before."),
     Parameter("status", "429, or 4xx for all of them."),
     Parameter("model", "The model that was asked for."),
-    Parameter("source", "Where the answer came from.", choices=(HIT, LIVE, SYNTH)),
+    Parameter("source", "Where the answer came from.", choices=(FAULT, HIT, LIVE, SYNTH)),
     Parameter("worker", "The worker of the fleet that answered."),
     Parameter("end", "How it ended.", choices=("ok", "error", "cut", "client_gone")),
     Parameter("fault", "The kind of a fault that was applied."),

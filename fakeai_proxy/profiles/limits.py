@@ -84,7 +84,8 @@ class Price(_Data):
     cached_usd: float | None = Field(None, ge=0, le=10_000, description="As input where not given.")
     output_usd: float = Field(0.0, ge=0, le=10_000)
 
-    def usd(self, input_tokens: float, output_tokens: float, cached_tokens: float = 0) -> float:
+    def usd(self, input_tokens: float, cached_tokens: float, output_tokens: float) -> float:
+        """`input_tokens` includes the cached ones."""
         cached_usd = self.input_usd if self.cached_usd is None else self.cached_usd
         return (
             (input_tokens - cached_tokens) * self.input_usd

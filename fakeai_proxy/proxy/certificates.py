@@ -75,6 +75,22 @@ class Certificates:
         covered = bare is not None and self._authority.covers(bare)
         return await self.context(bare if bare is not None and covered else "localhost")
 
+    async def flawed_context(self, host: str, flaw: str) -> ssl.SSLContext:
+        """One that no client should accept: `expired`, `untrusted` (the intermediate's certificate is
+        missing) or `wrong_host`."""
+        return await asyncio.to_thread(self._flawed, host, flaw)
+
+    def _flawed(self, host: str, flaw: str) -> ssl.SSLContext:
+        now = self._wall()
+        if flaw == "expired":
+            now -= 2 * LIFETIME.total_seconds()
+        if flaw == "wrong_host":
+            host = "localhost" if host != "localhost" else "127.0.0.1"
+        pem, _ = issue(self._authority, host, now)
+        if flaw == "untrusted":
+            pem = pem.removesuffix(self._authority.intermediate.public_bytes(Encoding.PEM))
+        return _serving(pem)
+
     def _cached(self, host: str) -> ssl.SSLContext | None:
         entry = self._entries.get(host)
         if entry is None or entry.renew_at <= self._wall():
@@ -92,11 +108,7 @@ class Certificates:
     def _issue(self, host: str) -> _Entry:
         now = self._wall()
         pem, expires_at = issue(self._authority, host, now)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
-        with _as_file(pem) as path:
-            context.load_cert_chain(path)
+        context = _serving(pem)
 
         def follow(inner: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
             return self._follow(host, inner, name)
@@ -117,6 +129,15 @@ class Certificates:
         # OpenSSL asks in the middle of the handshake, so this rare first use stays on the loop.
         inner.context = self._cached(named) or self._keep(named, self._issue(named))
         return None
+
+
+def _serving(pem: bytes) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    with _as_file(pem) as path:
+        context.load_cert_chain(path)
+    return context
 
 
 def issue(authority: Authority, host: str, now: float) -> tuple[bytes, float]:

@@ -13,18 +13,30 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fakeai_proxy.errors import ApiError, ConfigError, proxy_credentials_required, proxy_loop
+from fakeai_proxy.errors import (
+    ApiError,
+    ConfigError,
+    proxy_credentials_required,
+    proxy_loop,
+    upstream_unreachable,
+)
 from fakeai_proxy.exchange import Origin, header
 from fakeai_proxy.proxy import connect
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.connect import Connect
 from fakeai_proxy.proxy.listening import Address, bind, is_loopback, is_own, parse_listen
 from fakeai_proxy.proxy.policy import Policy, Verdict
+from fakeai_proxy.proxy.refusing import CONNECTING, HANDSHAKE, hang, refuse, spoiled_handshake
 from fakeai_proxy.proxy.sniffing import linger, peek, peek_method, read_head, waiting_s
 from fakeai_proxy.proxy.tunnel import End, Tunnel, UpstreamProxy, dial
+from fakeai_proxy.shaping.faults.faults import Faults
+
+if TYPE_CHECKING:
+    from fakeai_proxy.shaping.faults.rule import Rule
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -69,6 +81,7 @@ class FrontDoor:
         connection: Callable[[Origin | None, float], asyncio.Protocol],
         upstream_proxy: str | None = None,
         upstream_tls: ssl.SSLContext | None = None,
+        faults: Faults | None = None,
     ) -> None:
         """`connection` makes the protocol that serves HTTP, given the origin that a tunnel was
         opened to and for how many seconds the first bytes have been here. `upstream_tls` verifies
@@ -80,6 +93,7 @@ class FrontDoor:
         self._connection = connection
         self._upstream_proxy = UpstreamProxy.parse(upstream_proxy) if upstream_proxy else None
         self._upstream_tls = upstream_tls
+        self._faults = faults
         self._listeners: list[socket.socket] = []
         self._addresses: tuple[Address, ...] = ()
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
@@ -146,7 +160,7 @@ class FrontDoor:
                 self._pause(listener, f"{self._settings.max_connections} connections are open")
                 return
             try:
-                sock, _ = listener.accept()
+                sock, peer = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionAbortedError:
@@ -158,9 +172,18 @@ class FrontDoor:
                 return
             sock.setblocking(False)
             self._sockets.append(sock)
+            spoiled = self._spoiled(CONNECTING, peer[0], named=False)
+            if spoiled is not None and spoiled.fault.name == "connect_refused":
+                refuse(sock)
+                continue
             # What has come with the connection and can only be plain HTTP needs no welcome.
-            plain = self._connection(None, waiting_s(sock)) if _begins_plain(sock) else None
-            task = asyncio.get_running_loop().create_task(self._serve(sock, plain))
+            is_plain = spoiled is None and _begins_plain(sock)
+            plain = self._connection(None, waiting_s(sock)) if is_plain else None
+            task = asyncio.get_running_loop().create_task(
+                self._serve(_Visit(sock, peer[0]), plain)
+                if spoiled is None
+                else self._hang(sock, spoiled)
+            )
             self._tasks.add(task)
             task.add_done_callback(self._served)
 
@@ -189,10 +212,23 @@ class FrontDoor:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a connection failed", exc_info=error)
 
+    # --- faults
+
+    def _spoiled(
+        self, names: tuple[str, ...], client: str, host: str = "", named: bool | None = None
+    ) -> Rule | None:
+        if self._faults is None:
+            return None
+        return self._faults.at_door(names, client, host, named)
+
+    async def _hang(self, sock: socket.socket, rule: Rule) -> None:
+        assert self._faults is not None
+        await hang(sock, self._faults.clock, rule)
+
     # --- one connection
 
-    async def _serve(self, sock: socket.socket, plain: asyncio.Protocol | None) -> None:
-        visit = _Visit(sock)
+    async def _serve(self, visit: _Visit, plain: asyncio.Protocol | None) -> None:
+        sock = visit.sock
         try:
             if plain is None:
                 await self._welcome(visit)
@@ -228,7 +264,7 @@ class FrontDoor:
             return
         if first[:1] == _TLS_HANDSHAKE:
             address = visit.sock.getsockname()[0]
-            await self._hand_over(visit, None, await self._certificates.own_context(address))
+            await self._handshake(visit, None, address)
         elif first:
             await self._hand_over(visit, None, None)
 
@@ -237,7 +273,12 @@ class FrontDoor:
             verdict = self._policy.verdict(request.host, request.port)
             if verdict is Verdict.REFUSE:
                 raise self._policy.refusal(request.authority)
-            if verdict is Verdict.TUNNEL:
+            spoiled = self._spoiled(CONNECTING, visit.client, request.host, named=True)
+            if spoiled is not None:
+                if spoiled.fault.name == "connect_refused":
+                    raise upstream_unreachable(request.authority, "connection refused")
+                await self._hang(visit.sock, spoiled)
+            elif verdict is Verdict.TUNNEL:
                 await self._tunnel(visit, request)
             else:
                 await self._intercept(visit, request)
@@ -250,10 +291,22 @@ class FrontDoor:
             await asyncio.get_running_loop().sock_sendall(visit.sock, connect.ESTABLISHED)
             first = await peek(visit.sock, 1)
         if first == _TLS_HANDSHAKE:
-            context = await self._certificates.context(request.host)
-            await self._hand_over(visit, Origin("https", request.host, request.port), context)
+            await self._handshake(visit, Origin("https", request.host, request.port), request.host)
         elif first:
             await self._hand_over(visit, Origin("http", request.host, request.port), None)
+
+    async def _handshake(self, visit: _Visit, origin: Origin | None, host: str) -> None:
+        """TLS as the host, or with us at an address of ours where there is no origin."""
+        spoiled = self._spoiled(HANDSHAKE, visit.client, origin.host if origin else "")
+        if spoiled is not None:
+            context = await spoiled_handshake(visit.sock, self._certificates, host, spoiled)
+            if context is None:
+                return
+        elif origin is None:
+            context = await self._certificates.own_context(host)
+        else:
+            context = await self._certificates.context(host)
+        await self._hand_over(visit, origin, context)
 
     async def _tunnel(self, visit: _Visit, request: Connect) -> None:
         loop = asyncio.get_running_loop()
@@ -308,8 +361,9 @@ def _begins_plain(sock: socket.socket) -> bool:
 class _Visit:
     """An accepted socket, and whether somebody else will close it."""
 
-    __slots__ = ("handed_over", "sock")
+    __slots__ = ("client", "handed_over", "sock")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, client: str) -> None:
         self.sock = sock
+        self.client = client
         self.handed_over = False

@@ -10,6 +10,7 @@ import http.client
 import json
 import re
 import socket
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -33,6 +34,12 @@ model = "*"
 ttft_p50_ms = {ttft_ms}
 ttft_sigma = 0.0
 itl_p50_ms = 0.0
+"""
+LIMITS = """
+description = "1,000 tokens a day"
+source = "A test's own invention"
+[[limit]]
+tpd = 1000
 """
 #: A first token that no test waits for.
 NEVER_MS = 600_000.0
@@ -238,6 +245,48 @@ def _journal_size(program: Program, start: Start) -> None:
     assert (len(page["data"]), page["finished_total"]) == (2, 3)
 
 
+def _ask_for_tokens(program: Program) -> dict[str, object]:
+    """The error, if there is one, of a request that may take nearly all tokens of the limits."""
+    reply = program.ask("/v1/chat/completions", {**CHAT, "max_tokens": 900, "stop": ["a", "e"]})[1]
+    return dict(reply.get("error", {}))
+
+
+def _limits(program: Program, start: Start) -> None:
+    assert not _ask_for_tokens(program)
+    assert "Requested 907" in str(_ask_for_tokens(program)["message"])
+
+
+def _limit_charge(program: Program, start: Start) -> None:
+    assert not _ask_for_tokens(program)
+    assert not _ask_for_tokens(program)
+
+
+def _fault(program: Program, start: Start) -> None:
+    asked = [program.ask("/v1/models", key=key)[0] for key in ("any", "any", "other", "other")]
+    assert asked == [503, 200, 503, 200]
+    assert program.ask("/v1/models", key="unlucky")[0] == 418
+
+
+def _faults(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models")[0] == 418
+    assert program.event("exchange")["faults"] == ["status:code=418"]
+
+
+def _fault_header(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models", **{"x-fakeai-fault": "503"})[0] == 403
+
+
+def _fault_mark(program: Program, start: Start) -> None:
+    request = urllib.request.Request(
+        program.url + "/v1/models",
+        headers={"x-fakeai-fault": "no_usage", "authorization": "Bearer any"},
+    )
+    for one, marked in ((program, False), (start(), True)):
+        request.full_url = one.url + "/v1/models"
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as reply:
+            assert ("x-fakeai-fault" in reply.headers) is marked
+
+
 def unfinished_request(program: Program) -> socket.socket:
     """A connection with a request under way, whose body has yet to come."""
     host, _, port = program.url.rpartition("//")[2].rpartition(":")
@@ -259,7 +308,8 @@ class Effect:
     needs_room: str = "models"
 
 
-#: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever;
+#: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever,
+#: and limits;
 #: UPSTREAM, TLS and SILENT for upstreams.
 EFFECTS: dict[str, Effect] = {
     "mode": Effect("pass", _mode, {"upstream": "UPSTREAM"}),
@@ -286,6 +336,10 @@ EFFECTS: dict[str, Effect] = {
     ),
     "profile": Effect("TMP/slow.toml", _profile, needs_room="chat"),
     "seed": Effect("7", _seed, {"profile": "none"}, needs_room="chat"),
+    "fault": Effect("418:key=unlucky,503:first=1,per=key", _fault),
+    "faults": Effect("TMP/faults.toml", _faults),
+    "fault_header": Effect("off", _fault_header),
+    "fault_mark": Effect("false", _fault_mark),
     "data": Effect("TMP/kept", _data),
     "drain_timeout": Effect("0", _drain_timeout),
     "listen": Effect("[::1]:0", _listen),
@@ -302,13 +356,22 @@ EFFECTS: dict[str, Effect] = {
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
+    "limits": Effect("TMP/tokens.toml", _limits, {"profile": "none"}, "chat"),
+    "limit_charge": Effect(
+        "input", _limit_charge, {"profile": "none", "limits": "TMP/tokens.toml"}, "chat"
+    ),
+    "limit_true_up": Effect(
+        "on", _limit_charge, {"profile": "none", "limits": "TMP/tokens.toml"}, "chat"
+    ),
     "log_format": Effect("human", _log_format),
 }
 
 
 def _flags(name: str, value: str) -> list[str]:
     flag = "--" + name.replace("_", "-")
-    return [flag] if Config.model_fields[name].annotation is bool else [flag, value]
+    if Config.model_fields[name].annotation is bool:
+        return [flag if value == "true" else "--no-" + flag[2:]]
+    return [flag, value]
 
 
 def _toml(name: str, value: str) -> str:
@@ -346,7 +409,9 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SITE.format(log=str(tmp_path / "fsyncs")))
     (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "faults.toml").write_text('[[fault]]\nfault = 418\npath = "/v1/models"\n')
     (tmp_path / "slow.toml").write_text(PROFILE.format(ttft_ms=300.0))
+    (tmp_path / "tokens.toml").write_text(LIMITS)
     (tmp_path / "never.toml").write_text(PROFILE.format(ttft_ms=NEVER_MS))
     return tmp_path
 
@@ -417,6 +482,8 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["docter"], {}, "doctor"),
         (["--profile", "nosuch"], {}, "quick"),
         (["--listen", "nonsense:x"], {}, "HOST:PORT"),
+        (["--limits", "nosuch"], {}, "anthropic, azure, openai"),
+        (["--limits", "openai:9"], {}, "free, 1, 2, 3, 4, 5"),
         (["--mode", "record", "--cassette", "notes.txt"], {}, ".fcz, .jsonl, .jsonl.zst"),
         (["--on-miss", "pass"], {}, "replay, auto, hybrid"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),

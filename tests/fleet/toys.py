@@ -69,9 +69,13 @@ def a_fleet(
 ) -> tuple[Cluster, Diary]:
     profile = FleetProfile.model_validate(
         {
-            "name": "toys", "description": "For tests", "source": "made up here",
-            "frontend": {"latency_ms": 0}, "pool": list(pools) or [a_pool()], **settings,
-        }  # fmt: skip
+            "name": "toys",
+            "description": "For tests",
+            "source": "made up here",
+            "frontend": {"latency_ms": 0},
+            "pool": list(pools) or [a_pool()],
+            **settings,
+        }
     )
     diary = Diary()
     return Cluster(profile, Dice(seed), (diary,), lambda pool, server: toy()), diary
@@ -86,7 +90,9 @@ def a_job(
     **settings: object,
 ) -> Job:
     """Put in the queue. A number for a prompt makes one that shares nothing with others."""
-    tokens = prompt if not isinstance(prompt, int) else [hash((at, k)) & 0xFFFF for k in range(prompt)]
+    tokens = (
+        prompt if not isinstance(prompt, int) else [hash((at, k)) & 0xFFFF for k in range(prompt)]
+    )
     job = Job(Workload(model, tokens, output, **settings), at)  # type: ignore[arg-type]  # of Workload
     job.hashes = cluster.hashes(job)
     cluster.submit(job)

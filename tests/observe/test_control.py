@@ -123,7 +123,9 @@ async def test_reset_clears_what_was_counted_and_noted(serve: Serve) -> None:
     app = await serve()
     await chat(app)
     assert (await ask(app, "/_fakeai/v1/journal")).body["finished_total"] == 1
-    assert (await ask(app, "/_fakeai/v1/reset", "POST")).body == {"reset": ["status", "journal"]}
+    assert (await ask(app, "/_fakeai/v1/reset", "POST")).body == {
+        "reset": ["status", "journal", "limits"]
+    }
     assert (await ask(app, STATUS)).body["exchanges"] == {}
     page = (await ask(app, "/_fakeai/v1/journal")).body
     assert (page["data"], page["finished_total"]) == ([], 0)

@@ -59,7 +59,9 @@ def check(stage: Stage, phase: dict[str, Any] | None) -> None:
     assert len(limiter.exhausted) == len(limits.get("exhaust", ()))
     assert stage.pacer.speed == phase["speed"]
     assert fleet is not None
-    does = {(action["do"], action.get("worker") or action.get("count")) for action in phase["fleet"]}
+    does = {
+        (action["do"], action.get("worker") or action.get("count")) for action in phase["fleet"]
+    }
     assert fleet.life["a-0"] == ("dead" if ("kill", "a-0") in does else "ready")
     assert fleet.life["a-1"] == ("draining" if ("drain", "a-1") in does else "ready")
     assert fleet.life["a-2"] == ("dead" if ("xid", "a-2") in does else "ready")

@@ -122,7 +122,8 @@ def test_an_instant_is_within_the_place_it_is_said_to_be_in(
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("1m30s", 90), ("250ms", 0.25), ("1.5h", 5400), ("1d", DAY_S)]
+    ("text", "seconds"),
+    [("90s", 90), ("1m30s", 90), ("250ms", 0.25), ("1.5h", 5400), ("1d", DAY_S)],
 )
 def test_spans_are_read(text: str, seconds: float) -> None:
     assert span_s(text) == pytest.approx(seconds)

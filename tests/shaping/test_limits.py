@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -169,6 +170,29 @@ async def test_anthropics_sdk_obeys_too_and_what_the_upstream_says_is_replaced(
     assert "of 50 requests per minute (org: " in body["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "path", "keys"),
+    [
+        ("auto", "/v1/chat/completions", {"message", "type", "param", "code"}),
+        ("auto", "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
+         {"code", "message"}),
+        ("vllm", "/v1/chat/completions", {"message", "type", "param", "code"}),
+    ],
+)  # fmt: skip
+async def test_a_refusal_is_wrapped_as_its_vendor_does(
+    serve: Serve, tmp_path: Path, dialect: str, path: str, keys: set[str]
+) -> None:
+    own = toml(tmp_path, "[[limit]]\nrpd = 1\n")
+    app = await serve(limits=own, dialect=dialect)
+    headers = {"authorization": "Bearer k", "api-key": "k"}
+    async with httpx.AsyncClient(headers=headers) as http:
+        body = {"model": "gpt-4o", "messages": HELLO}
+        replies = [await http.post(app.url + path, json=body) for _ in range(2)]
+    assert [reply.status_code for reply in replies] == [200, 429]
+    assert set(replies[1].json()["error"]) == keys
+    assert len(replies[1].headers.get_list("date")) == 1
+
+
 def left(app: App, amount: str) -> object:
     return next(row["remaining"] for row in app.limiter.status() if row["amount"] == amount)
 
@@ -209,6 +233,43 @@ async def test_true_up_gives_back_what_was_estimated_too_high(
     assert await cost(limit_charge="actual") == -1
     assert await cost(limit_true_up="on") == -1
     assert await cost(limit_charge="input", limit_true_up="off") == -1
+
+
+async def test_money_is_counted_as_it_is_spent(
+    serve: Serve, clock: VirtualClock, tmp_path: Path
+) -> None:
+    own = toml(
+        tmp_path,
+        "[[limit]]\nusd_per_month = 0.01\n[[price]]\nmodel = 'gpt-*'\ninput_usd = 500\noutput_usd = 50\n",
+    )
+    app = await serve(clock=clock, limits=own)
+    async with client(app) as sdk:
+        reply = await sdk.chat.completions.create(model="gpt-4o", messages=HELLO, max_tokens=9)
+        assert reply.usage is not None
+        spent = (reply.usage.prompt_tokens * 500 + reply.usage.completion_tokens * 50) / 1e6
+        rules = app.limiter.rules_for("openai")
+        assert rules is not None
+        (ledger,) = rules.ledgers()
+        told = ledger.quotas[0].meter.standing(ledger.state, 0, clock.now())
+        assert told.used == pytest.approx(spent)
+        while spent < 0.01:
+            await sdk.chat.completions.create(model="gpt-4o", messages=HELLO, max_tokens=9)
+            spent += told.used
+        with pytest.raises(openai.RateLimitError) as caught:
+            await sdk.chat.completions.create(model="gpt-4o", messages=HELLO, max_tokens=9)
+        assert caught.value.code == "insufficient_quota"
+
+
+async def test_a_compressed_body_counts_by_what_is_in_it(serve: Serve, clock: VirtualClock) -> None:
+    app = await serve(clock=clock, limits=("openai:1",))
+    body = gzip.compress(json.dumps(
+        {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "x" * 4000}]}
+    ).encode())  # fmt: skip
+    headers = {"content-encoding": "gzip", "authorization": "Bearer k",
+               "content-type": "application/json"}  # fmt: skip
+    async with httpx.AsyncClient() as http:
+        reply = await http.post(app.url + "/v1/chat/completions", content=body, headers=headers)
+    assert reply.headers["x-ratelimit-remaining-tokens"] == str(200_000 - 1_016)
 
 
 async def test_a_client_that_goes_gives_its_place_back(

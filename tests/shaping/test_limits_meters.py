@@ -38,8 +38,11 @@ def granted(meter: Meter, asked: list[tuple[float, int]]) -> list[tuple[float, i
         assert meter.wait_s(state, 0, n, now) == 0
         meter.take(state, 0, n, now)
         had.append((now, n))
-        assert -SLACK <= meter.used(state, 0, now) <= meter.limit * (1 + SLACK)
-        assert meter.used(state, 0, now + meter.reset_s(state, 0, now) + 1e-6) <= SLACK
+        assert -SLACK <= meter.standing(state, 0, now).used <= meter.limit * (1 + SLACK)
+        assert (
+            meter.standing(state, 0, now + meter.standing(state, 0, now).reset_s + 1e-6).used
+            <= SLACK
+        )
     return had
 
 
@@ -75,7 +78,7 @@ def test_a_window_refuses_only_when_it_is_full(gaps: list[float], count: int) ->
     for gap_s in gaps:
         now += gap_s
         within = sum(at > now - 10.0 + SLACK for at in had)
-        assert window.used(state, 0, now) == within
+        assert window.standing(state, 0, now).used == within
         assert (window.wait_s(state, 0, 1, now) == 0) == (within < count)
         if within < count:
             window.take(state, 0, 1, now)
@@ -107,7 +110,7 @@ def test_a_gauge_holds_no_more_than_its_amount_and_takes_it_back(
         elif held:
             assert sum(held) + n > amount
             gauge.take(state, 0, -held.pop(), 0.0)
-        assert sum(held) == gauge.used(state, 0, 0.0) <= amount
+        assert sum(held) == gauge.standing(state, 0, 0.0).used <= amount
 
 
 def test_a_bucket_in_debt_admits_nothing_until_the_debt_is_paid() -> None:
@@ -122,8 +125,8 @@ def test_a_bucket_in_debt_admits_nothing_until_the_debt_is_paid() -> None:
 def test_what_was_used_stays_used_when_the_limit_changes(
     first: float, then: float, now: float
 ) -> None:
-    ledger = Ledger("key", "*", [("rpm", "requests", TokenBucket(600, 60.0)),
-                                 ("tpm", "tokens", Counter(600, 60.0, lambda now: now + 60.0))])  # fmt: skip
+    ledger = Ledger("key", "*", [("rpm", 0, TokenBucket(600, 60.0)),
+                                 ("tpm", 1, Counter(600, 60.0, lambda now: now + 60.0))])  # fmt: skip
     ledger.scale(first, now)
     row = ledger.row(b"a", now)
     for quota in ledger.quotas:
@@ -131,7 +134,7 @@ def test_what_was_used_stays_used_when_the_limit_changes(
     ledger.scale(then, now)
     for quota in ledger.quotas:
         assert abs(quota.meter.limit - 600 * then) < SLACK
-        assert abs(quota.meter.used(ledger.state, row + quota.at, now) - 30) < SLACK
+        assert abs(quota.meter.standing(ledger.state, row + quota.at, now).used - 30) < SLACK
     ledger.row(b"b", now)
 
 
@@ -147,7 +150,7 @@ def test_a_window_grants_a_share_of_its_count() -> None:
 def test_an_account_that_was_given_up_for_space_loses_nothing(
     asked: list[tuple[int, float, int]],
 ) -> None:
-    ledger = Ledger("key", "*", [("rpm", "requests", TokenBucket(60, 60.0))])
+    ledger = Ledger("key", "*", [("rpm", 0, TokenBucket(60, 60.0))])
     alone: dict[bytes, array[float]] = {}
     meter, now = ledger.quotas[0].meter, 0.0
     for who, gap_s, n in asked:
@@ -162,7 +165,7 @@ def test_an_account_that_was_given_up_for_space_loses_nothing(
 
 
 def test_owners_who_have_not_asked_for_long_take_no_space() -> None:
-    ledger = Ledger("key", "*", [("rpm", "requests", TokenBucket(60, 60.0))])
+    ledger = Ledger("key", "*", [("rpm", 0, TokenBucket(60, 60.0))])
     for second in range(20_000):
         row = ledger.row(b"%d" % second, float(second))
         ledger.quotas[0].meter.take(ledger.state, row, 1, float(second))

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.errors import ApiError, ConfigError
 from fakeai_proxy.exchange import Origin, Request
 from fakeai_proxy.profiles.limits import LimitsProfile, limits_names, load_limits
+from fakeai_proxy.providers import provider_of
 from fakeai_proxy.shaping.limits import Limiter, LimitSettings
-from fakeai_proxy.shaping.limits.account import standing_of
 from fakeai_proxy.shaping.limits.charge import Charge, charge_of
 from fakeai_proxy.shaping.limits.demand import Demand, Endpoint, demand_of, endpoint_of
 from fakeai_proxy.shaping.limits.duration import go_duration, month_end, rfc3339
 from fakeai_proxy.shaping.limits.openai import openai_headers
+from fakeai_proxy.shaping.limits.owner import key_name
 from fakeai_proxy.shaping.limits.standing import Standing
+from fakeai_proxy.shaping.limits.vendor import vendor_of
 
 CHAT = "/v1/chat/completions"
 
@@ -44,10 +49,13 @@ def asking(path: str = CHAT, query: str = "", host: str = "", **headers: str) ->
 def take(
     one: Limiter, request: Request, model: str = "gpt-4o", tokens: float = 0, **charge: float
 ) -> None:
-    rules = one.rules_for("")
     endpoint = endpoint_of(request.path)
     assert endpoint is not None
-    one.enter(request, rules, Demand(endpoint.operation, model), Charge(1, tokens, **charge))
+    one.check_quota(request, vendor_of(provider_of(request).name))
+    rules = one.rules_for("")
+    if rules is not None:
+        demand = Demand(endpoint.operation, model)
+        one.enter(request, rules.plan(model), demand, Charge(1, tokens, **charge))
 
 
 def told_by(one: Limiter) -> Standing:
@@ -56,7 +64,7 @@ def told_by(one: Limiter) -> Standing:
     assert rules is not None
     (ledger,) = rules.ledgers()
     ((_, row),) = ledger.rows()
-    return standing_of(ledger.quotas[0], ledger, row, one.clock.now())
+    return ledger.quotas[0].meter.standing(ledger.state, row, one.clock.now())
 
 
 def refused(one: Limiter, request: Request, model: str = "gpt-4o", **charge: float) -> ApiError:
@@ -129,7 +137,7 @@ def test_requests_are_told_by_minute_and_by_day(row: dict[str, int], what: str, 
 def test_one_request_resets_as_fast_as_it_is_refilled(row: dict[str, int], reset: str) -> None:
     one = limiter(VirtualClock(), dict(row))
     take(one, asking())
-    told = openai_headers({"rpm" if "rpm" in row else "rpd": told_by(one)}, 0)
+    told = openai_headers({"rpm" if "rpm" in row else "rpd": told_by(one)}, one.clock.wall)
     assert dict(told)[b"x-ratelimit-reset-requests"] == reset.encode()
     assert dict(told)[b"x-ratelimit-remaining-requests"] == b"%d" % (next(iter(row.values())) - 1)
 
@@ -163,7 +171,7 @@ def test_azure_speaks_in_whole_seconds_and_in_two_wordings() -> None:
     fresh = asking("/openai/v1/chat/completions", host="east.openai.azure.com")
     error = refused(one, fresh, "mine", tokens=200)
     assert error.message.startswith(
-        "Your requests to mine for mine in East US 2 have exceeded the token"
+        "Your requests to mine for mine in East US have exceeded the token"
     )
     assert "Please retry after 38 seconds." in error.message
 
@@ -214,14 +222,15 @@ def test_money_runs_out_until_the_month_is_over() -> None:
     clock = VirtualClock(epoch=1_750_000_000)
     one = limiter(clock, {"usd_per_month": 1})
     take(one, asking(), usd=0.9)
-    error = refused(one, asking(), usd=0.2)
+    take(one, asking(), usd=0.1)
+    error = refused(one, asking())
     assert (error.type, error.code) == ("insufficient_quota", "insufficient_quota")
     assert "retry-after" not in error.headers
-    error = refused(one, asking("/v1/messages"), usd=0.2)
+    error = refused(one, asking("/v1/messages"))
     assert "You will regain access on 2025-07-01 at 00:00 UTC." in error.message
     assert "retry-after" not in error.headers
     clock.advance(16 * 86_400)
-    take(one, asking(), usd=0.2)
+    take(one, asking())
 
 
 def test_who_is_refused_at_one_level_pays_at_none() -> None:
@@ -241,6 +250,31 @@ def test_who_is_refused_at_one_level_pays_at_none() -> None:
     refused(one, asking(authorization="Bearer sk-a", openai_project="p2"), tokens=500)
     take(one, asking(authorization="Bearer sk-b", openai_project="p2"), tokens=500)
     assert "sk-a" not in json.dumps(one.status())
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from("pq"), st.integers(1, 60)), max_size=30
+    )
+)
+def test_every_level_has_exactly_what_was_granted(asked: list[tuple[str, str, int]]) -> None:
+    limits = {"key": 100, "project": 120, "organization": 200}
+    one = limiter(VirtualClock(), *({"scope": scope, "tpd": n} for scope, n in limits.items()))
+    used: Counter[tuple[str, str]] = Counter()
+    for key, project, n in asked:
+        request = asking(authorization=f"Bearer {key}", openai_project=project)
+        levels = [("key", key_name(key)), ("project", f"org-fakeai/{project}"),
+                  ("organization", "org-fakeai")]  # fmt: skip
+        fits = all(used[level] + n <= limits[level[0]] for level in levels)
+        if fits:
+            take(one, request, tokens=n)
+            used.update(dict.fromkeys(levels, n))
+        else:
+            refused(one, request, tokens=n)
+    told = {(str(row["scope"]), str(row["owner"])): row["remaining"] for row in one.status()}
+    assert {level: limits[level[0]] - left for level, left in told.items()} == {
+        level: used[level] for level in told
+    }
 
 
 def test_models_of_one_row_share_it_unless_each_has_its_own() -> None:
@@ -287,7 +321,9 @@ def test_a_brown_out_grants_a_share() -> None:
 
 def charged(policy: str, body: dict[str, object], operation: str = "chat/completions") -> Charge:
     rules = profile(limit=[{"rpm": 1}], charge=policy)
-    return charge_of(demand_of(Endpoint(operation, ""), body), rules, rules.charge)
+    endpoint = endpoint_of("/v1/" + operation)
+    assert endpoint is not None
+    return charge_of(demand_of(endpoint, body), rules.charge, rules.default_output_tokens)
 
 
 def test_a_request_counts_for_what_the_policy_says() -> None:
@@ -319,7 +355,7 @@ def test_pictures_do_not_count_by_the_characters_of_their_data() -> None:
         {"type": "text", "text": "x" * 40},
         {"type": "image_url", "image_url": {"url": "data:" + "A" * 100_000}},
     ]
-    demand = demand_of(Endpoint("responses", ""), {"input": [{"role": "user", "content": parts}]})
+    demand = demand_of(Endpoint("responses"), {"input": [{"role": "user", "content": parts}]})
     assert demand.input_tokens == 765 + 10
 
 
@@ -328,7 +364,7 @@ def test_pictures_do_not_count_by_the_characters_of_their_data() -> None:
 )
 @pytest.mark.parametrize("name", ["messages", "input", "max_tokens", "n", "model", "tools"])
 def test_a_body_of_any_shape_is_estimated_without_failing(name: str, value: object) -> None:
-    assert demand_of(Endpoint("chat/completions", ""), {name: value}).input_tokens >= 0
+    assert demand_of(Endpoint("chat/completions"), {name: value}).input_tokens >= 0
 
 
 def test_only_calls_of_models_are_limited() -> None:

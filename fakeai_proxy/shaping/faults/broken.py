@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from fakeai_proxy.errors import server_error
+from fakeai_proxy.errors import KINDS, of_kind
 from fakeai_proxy.exchange import Chunk, Reply
-from fakeai_proxy.shaping.faults import vendor
+from fakeai_proxy.providers import stream_error
 from fakeai_proxy.shaping.faults.frames import (
+    Place,
     is_data,
     is_last,
     is_stream,
     payload,
     says,
-    tokens,
 )
 from fakeai_proxy.shaping.faults.kinds import (
     EVENTS,
     STREAM,
-    UNTOLD_BYTES,
     Case,
     Fault,
     Params,
     Stage,
     Stop,
     Where,
-    body_bytes,
+    counted_bytes,
     edited,
     inserted,
 )
@@ -41,12 +40,12 @@ class At(Stage):
 
     def __init__(
         self,
-        after: int,
+        place: Place,
         act: Act,
         stop: Stop | None = None,
         fit: Callable[[Chunk], bool] = lambda frame: True,
     ) -> None:
-        self._left = after
+        self._place = place
         self._act = act
         self._stop = stop
         self._fit = fit
@@ -55,8 +54,7 @@ class At(Stage):
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
         if self._done:
             return (chunk,)
-        if self._left > 0 or not self._fit(chunk):
-            self._left -= tokens(chunk)
+        if not self._place.reached(chunk) or not self._fit(chunk):
             return (chunk,)
         self._done = True
         self.stopped = self._stop
@@ -112,11 +110,8 @@ def _nothing(frame: Chunk) -> Iterable[Chunk]:
 
 def _ended(params: Cut, reply: Reply, stop: Stop) -> Stage:
     if is_stream(reply.headers):
-        return At(params.tokens(reply), _half if params.within else _nothing, stop)
-    total = body_bytes(reply)
-    if total is None and not isinstance(reply.chunks, list | tuple):
-        total = UNTOLD_BYTES
-    return Front(params.part(reply), total, stop)
+        return At(Place(params, reply), _half if params.within else _nothing, stop)
+    return Front(params.part(reply), counted_bytes(reply), stop)
 
 
 def _cut(params: Cut, case: Case, reply: Reply) -> Stage:
@@ -132,18 +127,23 @@ def _reset(params: Cut, case: Case) -> None:
 
 
 class ErrorEvent(Where):
+    kind: str = Field("server_error", description="Which error: " + ", ".join(KINDS) + ".")
     message: str | None = Field(
         None, description="The error's message; the vendor's own otherwise."
     )
-    overloaded: bool = Field(False, description="An overload, rather than an error of the server.")
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in KINDS:
+            raise ValueError("it is one of " + ", ".join(KINDS))
+        return value
 
 
 def _error_event(params: ErrorEvent, case: Case, reply: Reply) -> Stage:
-    error = vendor.overloaded(case.provider) if params.overloaded else server_error()
-    error.message = params.message or error.message
-    request = case.exchange.request
-    event = vendor.event_of_error(case.provider, error, case.exchange.id, request.path)
-    return At(params.tokens(reply), lambda frame: (inserted(event, frame),), Stop.WHOLE)
+    error = of_kind(params.kind, params.message)
+    event = stream_error(case.provider, error, case.exchange.request.path)
+    return At(Place(params, reply), lambda frame: (inserted(event, frame),), Stop.WHOLE)
 
 
 class Nothing(Params):
@@ -193,8 +193,8 @@ def _comments(params: EveryFrame, case: Case, reply: Reply) -> Stage:
 class _Swapped(Stage):
     """Two neighbours change places, once."""
 
-    def __init__(self, after: int) -> None:
-        self._left = after
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._held: Chunk | None = None
         self._done = False
 
@@ -205,8 +205,7 @@ class _Swapped(Stage):
             held, self._held, self._done = self._held, None, True
             # Their instants stay where they are.
             return (chunk._replace(age_s=held.age_s), held._replace(age_s=chunk.age_s))
-        if self._left > 0:
-            self._left -= tokens(chunk)
+        if not self._place.reached(chunk):
             return (chunk,)
         self._held = chunk
         return ()
@@ -216,7 +215,7 @@ class _Swapped(Stage):
 
 
 def _reorder(params: Where, case: Case, reply: Reply) -> Stage:
-    return _Swapped(params.tokens(reply))
+    return _Swapped(Place(params, reply))
 
 
 # --- bytes ------------------------------------------------------------------------------------------
@@ -238,8 +237,8 @@ def _malformed_json(params: Where, case: Case, reply: Reply) -> Stage:
         brace = data.rfind(b"}", 0, end)
         return data if brace < 0 else data[:brace] + data[brace + 1 :]
 
-    after = params.tokens(reply) if is_stream(reply.headers) else 0
-    return At(after, lambda frame: (edited(frame, broken),), fit=_has_json)
+    place = Place(params, reply) if is_stream(reply.headers) else Place()
+    return At(place, lambda frame: (edited(frame, broken),), fit=_has_json)
 
 
 def _has_json(frame: Chunk) -> bool:
@@ -249,24 +248,28 @@ def _has_json(frame: Chunk) -> bool:
 
 
 class HugeEvent(Where):
-    bytes: int = Field(1 << 20, ge=1, le=64 << 20, description="The size of the event.")
+    bytes: int = Field(1 << 20, ge=1, le=64 << 20, description="By how much it is larger.")
 
 
 def _huge_event(params: HugeEvent, case: Case, reply: Reply) -> Stage:
-    def act(frame: Chunk) -> Iterable[Chunk]:
-        event = b'data: {"padding":"%b"}\n\n'
-        return (inserted(event % (b"x" * max(0, params.bytes - len(event) + 2)), frame), frame)
+    def padded(data: bytes) -> bytes:
+        place = payload(data)
+        brace = -1 if place is None else data.find(b"{", *place)
+        if brace < 0:
+            return data
+        padding = b'"padding":"%b",' % (b"x" * max(0, params.bytes - 13))
+        return data[: brace + 1] + padding + data[brace + 1 :]
 
-    return At(params.tokens(reply), act)
+    place = Place(params, reply) if is_stream(reply.headers) else Place()
+    return At(place, lambda frame: (edited(frame, padded),), fit=_has_json)
 
 
 class _SplitLetters(Stage):
     """Events are cut between the bytes of a letter, and the halves come apart."""
 
-    _PAUSE_S = 0.05
-
-    def __init__(self, case: Case, drop: bool) -> None:
+    def __init__(self, case: Case, pause_s: float, drop: bool) -> None:
         self._case = case
+        self._pause_s = pause_s
         self._drop = drop
         self._frames = 0
 
@@ -280,7 +283,7 @@ class _SplitLetters(Stage):
             return (chunk,)
         if self._drop:
             return (chunk._replace(data=data[: place + 1] + data[place + 2 :]),)
-        self._case.link.holds[self._frames] = self._PAUSE_S
+        self._case.link.holds[self._frames] = self._pause_s
         self._frames += 1
         return (chunk._replace(data=data[: place + 1]), inserted(data[place + 1 :], chunk))
 
@@ -298,11 +301,12 @@ def _with_letter(data: bytes) -> bytes:
 
 
 class SplitUtf8(Params):
+    ms: float = Field(50, gt=0, description="Milliseconds between the halves.")
     drop: bool = Field(False, description="The second byte is lost, so that it is no UTF-8 at all.")
 
 
 def _split_utf8(params: SplitUtf8, case: Case, reply: Reply) -> Stage:
-    return _SplitLetters(case, params.drop)
+    return _SplitLetters(case, params.ms / 1000, params.drop)
 
 
 FAULTS = (
@@ -327,8 +331,8 @@ FAULTS = (
           stage=_no_blank_line, on=STREAM),
     Fault("malformed_json", "Leaves out a closing brace", Where, "malformed_json:after=5",
           stage=_malformed_json),
-    Fault("huge_event", "Puts one very large event into a stream", HugeEvent, "huge_event:bytes=5000000",
-          stage=_huge_event, on=STREAM),
+    Fault("huge_event", "Makes one event, or the body, very large", HugeEvent, "huge_event:bytes=5000000",
+          stage=_huge_event),
     Fault("split_utf8", "Cuts events between the bytes of a letter, and sends the halves apart",
           SplitUtf8, "split_utf8", stage=_split_utf8, on=STREAM, rank=1),
 )  # fmt: skip

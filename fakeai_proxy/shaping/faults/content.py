@@ -12,7 +12,7 @@ from pydantic import Field
 from fakeai_proxy.exchange import Chunk, Reply
 from fakeai_proxy.shaping.faults import speech
 from fakeai_proxy.shaping.faults.broken import At, Each
-from fakeai_proxy.shaping.faults.frames import is_stream, rewritten, says, tokens
+from fakeai_proxy.shaping.faults.frames import Place, is_stream, rewritten, says, tokens
 from fakeai_proxy.shaping.faults.kinds import Case, Fault, Params, Stage, Where, edited
 from fakeai_proxy.shaping.faults.speech import Object
 
@@ -145,7 +145,7 @@ def _invalid_output(params: InvalidOutput, case: Case, reply: Reply) -> Stage:
             changed = True
         return changed
 
-    return At(0, lambda frame: (edited(frame, lambda data: rewritten(data, change)),))
+    return At(Place(), lambda frame: (edited(frame, lambda data: rewritten(data, change)),))
 
 
 def _mistyped(value: Any) -> Any:

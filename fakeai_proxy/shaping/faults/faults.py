@@ -6,7 +6,7 @@ usual way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from itertools import count
@@ -16,13 +16,13 @@ from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError, bad_request, fault_refused
-from fakeai_proxy.exchange import Client, Exchange, Origin, Request, Source
+from fakeai_proxy.exchange import Client, Exchange, Observer, Origin, Request, Source
 from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.pacing import Scheduler
 
 if TYPE_CHECKING:
     from fakeai_proxy.shaping.faults.injection import Injection
-    from fakeai_proxy.shaping.faults.rule import Counts, Look, Moment, Rule
+    from fakeai_proxy.shaping.faults.rule import Look, Rule
 
 ASKED = b"x-fakeai-fault"
 #: Bodies above this are not read before a source asks for them.
@@ -37,6 +37,7 @@ class Faults:
         clock: Clock,
         dice: Dice,
         mode: str = "",
+        observers: Sequence[Observer] = (),
     ) -> None:
         """Raises ConfigError."""
         self.settings = settings
@@ -44,11 +45,12 @@ class Faults:
         self.clock = clock
         self.dice = dice
         self._mode = mode
-        self._ids = count(1)
+        self._observers = observers
+        self._ids, self._visits = count(1), count(1)
         self._rules: tuple[Rule, ...] = ()
         self._doors: tuple[Rule, ...] = ()
         self._reads_body = False
-        self._counts: Counts | None = None
+        self._glance: Callable[[Request, float, str], Look] | None = None
         self._began_at = 0.0
         self._phase = ""
         given = settings.fault
@@ -91,17 +93,18 @@ class Faults:
 
     def list(self) -> list[dict[str, object]]:
         """The rules, for people and programs."""
-        return [
-            {
-                "id": rule.id,
-                "rule": rule.text,
-                "fault": rule.fault.name,
-                "parameters": rule.params.model_dump(exclude_unset=True),
-                "conditions": rule.conditions.model_dump(exclude_unset=True),
-                "applied": rule.applied,
-            }
-            for rule in self.rules
-        ]
+        return [self.told(rule) for rule in self.rules]
+
+    @staticmethod
+    def told(rule: Rule) -> dict[str, object]:
+        return {
+            "id": rule.id,
+            "rule": rule.text,
+            "fault": rule.fault.name,
+            "parameters": rule.params.model_dump(exclude_unset=True),
+            "conditions": rule.conditions.model_dump(exclude_unset=True),
+            "applied": rule.applied,
+        }
 
     def _settle(self, rules: Iterable[Rule]) -> None:
         rules = tuple(rules)
@@ -125,23 +128,18 @@ class Faults:
     def begin(self, phase: str = "") -> None:
         """A phase begins, by name; conditions ask for it, and attempts are counted anew."""
         self._phase = phase
-        self._counts = None
+        self._glance = None
 
     def restart(self) -> None:
         """Seconds of the run count from now."""
         self._began_at = self.clock.now()
 
-    def _moment(self) -> Moment:
-        from fakeai_proxy.shaping.faults.rule import Moment
+    def _look(self, request: Request) -> Look:
+        if self._glance is None:
+            from fakeai_proxy.shaping.faults.rule import Counts, glance
 
-        return Moment(self.clock.now() - self._began_at, self._phase)
-
-    def _attempts(self) -> Counts:
-        from fakeai_proxy.shaping.faults.rule import Counts
-
-        if self._counts is None:
-            self._counts = Counts()
-        return self._counts
+            self._glance = glance(Counts())
+        return self._glance(request, self.clock.now() - self._began_at, self._phase)
 
     # --- a request
 
@@ -151,8 +149,6 @@ class Faults:
 
     async def choose(self, exchange: Exchange, client: Client, source: Source) -> Injection | None:
         """What is in store for this exchange. Raises 400 and 403 where its header asks in vain."""
-        from fakeai_proxy.shaping.faults.rule import Look
-
         request = exchange.request
         body = request.body
         wanted = request.header(ASKED)
@@ -162,7 +158,7 @@ class Faults:
             and (body.length or _READ_BYTES_MAX + 1) <= _READ_BYTES_MAX
         ):
             await body.read(_READ_BYTES_MAX)
-        look = Look(request, self._attempts(), self._moment())
+        look = self._look(request)
         rules = self._asked(request, wanted) if wanted is not None else _first(self._rules, look)
         if not rules:
             return None
@@ -192,18 +188,26 @@ class Faults:
         ask for a host (`named`) or do not."""
         if not self._doors:
             return None
-        from fakeai_proxy.shaping.faults.rule import Look
-
+        # There is no request yet: all that is known stands in for one, for the dice too.
         origin = Origin("https", host, 443) if host else None
-        request = Request("CONNECT", f"{host} {client}", (), Body(), origin, client)
-        look = Look(request, self._attempts(), self._moment())
+        request = Request("CONNECT", host, (), Body(client.encode()), origin, client)
+        look = self._look(request)
         for rule in self._doors:
             if named is not None and named is (rule.conditions.host is None):
                 continue
             if rule.fault.name in names and rule.matches(look):
-                rule.applied += 1
+                self._tell(rule, request)
                 return rule
         return None
+
+    def _tell(self, rule: Rule, request: Request) -> None:
+        """Observers hear of a connection's faults as of an exchange that came to nothing."""
+        rule.applied += 1
+        now = self.clock.now()
+        ended = Exchange(f"door_{next(self._visits)}", request, now, finished_at=now)
+        ended.faults, ended.end = (rule.name,), "cut"
+        for observer in self._observers:
+            observer.finished(ended)
 
 
 def _first(rules: Iterable[Rule], look: Look) -> list[Rule]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from fakeai_proxy.exchange import Chunk, Headers, header
-from fakeai_proxy.shaping.faults.kinds import Stage
+from fakeai_proxy.exchange import Chunk, Headers, Reply, header
+from fakeai_proxy.shaping.faults.kinds import Stage, Where
 
 _END = re.compile(rb"\r?\n\r?\n|\r\r")
 _DATA = re.compile(rb"^data: ?(.*?)\r?$", re.MULTILINE)
@@ -27,7 +27,7 @@ _LAST = re.compile(
     rb"^data: ?\[DONE\]|^event: ?(?:message_stop|response\.(?:completed|failed|incomplete))\r?$",
     re.MULTILINE,
 )
-DONE = b"data: [DONE]\n\n"
+_OVER = re.compile(rb'"(?:finish_reason|stop_reason)"\s?:\s?"|' + _LAST.pattern, re.MULTILINE)
 #: Content codings that can be taken off -> zlib's window bits: gzip, and deflate in zlib's wrapping.
 CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 #: A frame longer than this is passed on in parts, so that a body that calls itself a stream but has
@@ -37,10 +37,6 @@ _FRAME_BYTES_MAX = 8 << 20
 
 def is_stream(headers: Headers) -> bool:
     return (header(headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
-
-
-def is_json(headers: Headers) -> bool:
-    return b"json" in (header(headers, b"content-type") or b"").lower()
 
 
 def is_last(frame: Chunk) -> bool:
@@ -56,6 +52,28 @@ def says(frame: Chunk) -> bool:
 def tokens(frame: Chunk) -> int:
     """Output tokens that a client sees in it."""
     return max(frame.tokens, 1) if says(frame) else 0
+
+
+class Place:
+    """A place in a stream, before which some tokens pass. One that is a share of nobody knows what
+    comes before the answer ends."""
+
+    def __init__(self, where: Where | None = None, reply: Reply | None = None) -> None:
+        self._left = where.tokens(reply) if where is not None and reply is not None else 0
+        self._latest = where is not None and where.after is None
+
+    def reached(self, frame: Chunk) -> bool:
+        """Whether the place is before this frame, or was before one that came earlier."""
+        if self._left <= 0 or (self._latest and _ends(frame)):
+            self._left = 0
+            return True
+        self._left -= tokens(frame)
+        return False
+
+
+def _ends(frame: Chunk) -> bool:
+    """Whether the answer is over with it, or before."""
+    return isinstance(frame.data, bytes) and _OVER.search(frame.data) is not None
 
 
 def is_data(frame: Chunk) -> bool:

@@ -11,14 +11,13 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fakeai_proxy.errors import ApiError, StreamCut
-from fakeai_proxy.exchange import Chunk, Client, Exchange, Reply, Source, header
-from fakeai_proxy.shaping.faults import vendor
+from fakeai_proxy.exchange import FAULT, Chunk, Client, Exchange, Reply, Source, header
+from fakeai_proxy.providers import Told, error_answer, provider_of
 from fakeai_proxy.shaping.faults.frames import (
     CODINGS,
     Decoded,
     Frames,
     Gathered,
-    is_json,
     is_stream,
 )
 from fakeai_proxy.shaping.faults.kinds import (
@@ -30,6 +29,8 @@ from fakeai_proxy.shaping.faults.kinds import (
     Case,
     Stage,
     Stop,
+    counted_bytes,
+    is_json,
 )
 from fakeai_proxy.shaping.faults.link import Link
 
@@ -49,6 +50,9 @@ class Injection:
     ) -> None:  # fmt: skip
         self._exchange = exchange
         self._source = source
+        self._clock = faults.clock
+        #: Whose an error is.
+        self._provenance = FAULT
         self._mark = faults.settings.fault_mark
         self.client = Link(client, faults.scheduler, faults.clock)
         self._chosen = [
@@ -87,20 +91,31 @@ class Injection:
                 rule.fault.line or rule.fault.stage or rule.fault.head for rule, _ in self._chosen
             ):
                 if self._mark:
-                    error.headers[MARK] = ", ".join(exchange.faults)
+                    error.headers[MARK] = named(exchange.faults)
                 raise
             exchange.end = "error"
             if not exchange.request.body.complete:
                 self.client.close_after()
-            reply = vendor.reply_to(error, exchange)
+            reply = self._told(error)
         self._spoil(reply)
         if self._mark and exchange.faults:
-            named = ", ".join(exchange.faults).encode("latin-1", "replace")
-            reply.headers = (*reply.headers, (MARK.encode(), named))
+            value = named(exchange.faults).encode("latin-1", "replace")
+            reply.headers = (*reply.headers, (MARK.encode(), value))
         return reply
 
     async def close(self) -> None:
         await self._source.close()
+
+    def _told(self, error: ApiError) -> Reply:
+        """The error as a reply, for faults of what is sent and of the line it is sent on."""
+        exchange, clock = self._exchange, self._clock
+        spent_ms = int((clock.now() - exchange.arrived_at) * 1000)
+        answer = error_answer(
+            provider_of(exchange.request), error, Told(exchange.id, spent_ms, int(clock.wall()))
+        )
+        length = (b"content-length", b"%d" % len(answer.body))
+        headers = (*answer.headers, length)
+        return Reply(answer.status, headers, [Chunk(answer.body)], provenance=self._provenance)
 
     async def _answer(self, exchange: Exchange) -> Reply:
         for rule, case in self._chosen:
@@ -108,6 +123,7 @@ class Injection:
                 made = await rule.fault.before(rule.params, case)
                 if made is not None:
                     return made
+        self._provenance = ""
         return await self._source.reply(exchange)
 
     def _spoil(self, reply: Reply) -> None:
@@ -130,6 +146,11 @@ class Injection:
                 rule.fault.head(rule.params, case, reply)
 
 
+def named(faults: Iterable[str]) -> str:
+    """As a header's value, which has no room for line ends."""
+    return "".join([char if char.isprintable() else " " for char in ", ".join(faults)])
+
+
 def _coding(reply: Reply) -> bytes:
     return (header(reply.headers, b"content-encoding") or b"").strip().lower()
 
@@ -150,7 +171,8 @@ def _concerns(fault: AnyFault, reply: Reply, coding: bytes) -> bool:
 def _units(faults: Iterable[AnyFault], reply: Reply, coding: bytes) -> Iterable[Stage]:
     """What comes before the faults' own stages, so that they get what they work on."""
     stream = is_stream(reply.headers)
-    gathers = any(fault.unit == FRAMES for fault in faults)
+    # A body of JSON is one answer: a place in it is a place in all of it.
+    gathers = any(fault.unit == FRAMES for fault in faults) or counted_bytes(reply) is None
     if coding in CODINGS and (stream or gathers):
         reply.headers = _without(reply, b"content-encoding")
         yield Decoded(coding)

@@ -3,37 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from http import HTTPStatus
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from fakeai_proxy.errors import StreamCut
-from fakeai_proxy.exchange import Chunk, Reply
-from fakeai_proxy.shaping.faults import vendor
+from fakeai_proxy.errors import KINDS, StreamCut, of_kind, of_status
+from fakeai_proxy.exchange import FAULT, Chunk, Reply
 from fakeai_proxy.shaping.faults.kinds import Case, Fault, Params
+from fakeai_proxy.shaping.faults.rule import model_of
 
 
-class Status(Params):
+class Waiting(Params):
+    """Of an error that a client may wait out."""
+
+    retry_after_s: float | None = Field(None, ge=0, description="Sent as Retry-After.")
+
+    def headers(self) -> dict[str, str]:
+        return {} if self.retry_after_s is None else {"retry-after": f"{self.retry_after_s:g}"}
+
+    def facts(self, case: Case) -> dict[str, Any]:
+        """What the vendor's sentences may name."""
+        request, s = case.exchange.request, self.retry_after_s
+        known: dict[str, Any] = {"method": request.method, "path": request.path}
+        if model := model_of(request):
+            known["model"] = model
+        if s is not None:
+            known |= {
+                "retry_after_s": math.ceil(s),
+                "retry_after_ms": round(s * 1000),
+                "wait": f"{s:g}s",
+            }
+        return known
+
+
+class Status(Waiting):
     code: int = Field(500, ge=400, le=599, description="The status.")
     message: str | None = Field(
         None, description="The error's message; the vendor's own otherwise."
     )
-    retry_after_s: float | None = Field(None, ge=0, description="Sent as Retry-After.")
 
 
 async def _status(params: Status, case: Case) -> Reply | None:
-    raise vendor.error_of_status(params.code, params.message, params.retry_after_s)
+    raise of_status(params.code, params.message, headers=params.headers(), **params.facts(case))
 
 
-class Overloaded(Params):
-    retry_after_s: float | None = Field(None, ge=0, description="Sent as Retry-After.")
+class Kind(Waiting):
+    kind: str = Field("overloaded", description="Which one: " + ", ".join(KINDS) + ".")
+    message: str | None = Field(
+        None, description="The error's message; the vendor's own otherwise."
+    )
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in KINDS:
+            raise ValueError("it is one of " + ", ".join(KINDS))
+        return value
 
 
-async def _overloaded(params: Overloaded, case: Case) -> Reply | None:
-    error = vendor.overloaded(case.provider)
-    if params.retry_after_s is not None:
-        error.headers["retry-after"] = f"{params.retry_after_s:g}"
-    raise error
+async def _error(params: Kind, case: Case) -> Reply | None:
+    raise of_kind(params.kind, params.message, headers=params.headers(), **params.facts(case))
 
 
 class Page(Params):
@@ -97,14 +128,14 @@ async def _hang_up(params: HangUp, case: Case) -> Reply | None:
 
 def _made(status: int, content_type: bytes, body: bytes) -> Reply:
     headers = ((b"content-type", content_type), (b"content-length", b"%d" % len(body)))
-    return Reply(status, headers, [Chunk(body)], provenance=vendor.MADE)
+    return Reply(status, headers, [Chunk(body)], provenance=FAULT)
 
 
 FAULTS = (
     Fault("status", "Answers with an error status, in the vendor's envelope; a bare number is short for it",
           Status, "status:code=503,retry_after_s=2,first=2", before=_status),
-    Fault("overloaded", "Answers as the vendor does when it has no room: 529 of Anthropic, else 503",
-          Overloaded, "overloaded:p=0.1", before=_overloaded),
+    Fault("error", "Answers with an error by its kind, with the status and the words that the vendor has "
+          "for it", Kind, "error:kind=quota,key=sk-broke*", before=_error),
     Fault("html", "Answers with the HTML error page of a gateway, where JSON is expected",
           Page, "html:code=502,every=10", before=_page),
     Fault("empty", "Answers with a success and no body at all", Empty, "empty:p=0.01", before=_empty),

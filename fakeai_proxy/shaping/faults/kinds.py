@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fakeai_proxy.exchange import Chunk, Exchange, Reply, header
+from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply, header
 from fakeai_proxy.providers import Provider, provider_of
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class Where(Params):
         None, ge=0, description="Output tokens that pass first; instead of share."
     )
     share: float = Field(
-        0.5, ge=0, le=1, description="Share of the answer that passes first (of 100 tokens where "
-        "nobody knows how long it will be)."
+        0.5, ge=0, le=1, description="Share of the answer that passes first (of 100 tokens, but within it, "
+        "where nobody knows how long it will be)."
     )  # fmt: skip
 
     def tokens(self, reply: Reply) -> int:
@@ -75,6 +75,19 @@ def body_bytes(reply: Reply) -> int | None:
         return sum(sizes) if len(sizes) == len(reply.chunks) else None
     length = header(reply.headers, b"content-length") or b""
     return int(length) if length.isdigit() else None
+
+
+def counted_bytes(reply: Reply) -> int | None:
+    """The length that a share of a body is of; None for a body that comes in one piece, whose own
+    length it is."""
+    total = body_bytes(reply)
+    if total is None and not isinstance(reply.chunks, list | tuple) and not is_json(reply.headers):
+        return UNTOLD_BYTES
+    return total
+
+
+def is_json(headers: Headers) -> bool:
+    return b"json" in (header(headers, b"content-type") or b"").lower()
 
 
 class Stop(Enum):

@@ -9,16 +9,16 @@ from statistics import NormalDist
 from pydantic import Field
 
 from fakeai_proxy.exchange import Chunk, Reply
-from fakeai_proxy.shaping.faults.frames import is_stream, tokens
+from fakeai_proxy.shaping.faults.frames import Place, is_stream
 from fakeai_proxy.shaping.faults.kinds import (
     EVENTS,
-    UNTOLD_BYTES,
     Case,
     Fault,
     Params,
     Stage,
     Where,
     body_bytes,
+    counted_bytes,
     edited,
 )
 
@@ -80,18 +80,17 @@ class Stall(Where):
 class _Stalled(Stage):
     """Tells the link before which of the body's frames to pause; last of all stages."""
 
-    def __init__(self, case: Case, after: int, pause_s: float) -> None:
+    def __init__(self, case: Case, place: Place, pause_s: float) -> None:
         self._case = case
-        self._left = after
+        self._place = place
         self._pause_s = pause_s
         self._frames = 0
         self._done = False
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
-        if not self._done and self._left <= 0:
+        if not self._done and self._place.reached(chunk):
             self._done = True
             self._case.link.holds[self._frames] = self._pause_s
-        self._left -= tokens(chunk)
         self._frames += 1
         return (chunk,)
 
@@ -128,11 +127,8 @@ class _StalledWithin(Stage):
 def _stall(params: Stall, case: Case, reply: Reply) -> Stage:
     pause_s = math.inf if params.s is None else params.s
     if is_stream(reply.headers):
-        return _Stalled(case, params.tokens(reply), pause_s)
-    total = body_bytes(reply)
-    if total is None and not isinstance(reply.chunks, list | tuple):
-        total = UNTOLD_BYTES
-    return _StalledWithin(case, params.part(reply), total, pause_s)
+        return _Stalled(case, Place(params, reply), pause_s)
+    return _StalledWithin(case, params.part(reply), counted_bytes(reply), pause_s)
 
 
 class SlowClose(Params):
@@ -152,12 +148,15 @@ def _http10(params: Nothing, case: Case) -> None:
 
 
 class ContentType(Params):
-    to: str = Field("text/plain", description="The content type that is said.")
+    to: str = Field(
+        "text/plain", pattern=r"^[\x20-\x7e]*$", description="The content type that is said."
+    )
 
 
 def _content_type(params: ContentType, case: Case, reply: Reply) -> None:
     others = [pair for pair in reply.headers if pair[0].lower() != b"content-type"]
-    reply.headers = ((b"content-type", params.to.encode("latin-1", "replace")), *others)
+    said = params.to.encode("latin-1", "replace")
+    reply.headers = ((b"content-type", said), *others)
 
 
 class ContentLength(Params):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def rule_of(given: Any) -> Rule:
 
 def _rule(given: Any) -> Rule:
     if isinstance(given, Rule):
-        return given
+        # Of its own: it will count.
+        return replace(given, id="", applied=0, tests=())
     if isinstance(given, int) and not isinstance(given, bool):
         given = str(given)
     if isinstance(given, str):
@@ -96,7 +98,7 @@ def _rule(given: Any) -> Rule:
         name, values = "status", {"code": name, **values}
     fault = FAULTS.get(name)
     if fault is None:
-        raise ConfigError(_no_such(name))
+        raise ConfigError(no_such(name))
     mine = {key: value for key, value in values.items() if key in fault.params.model_fields}
     rest = {key: value for key, value in values.items() if key not in mine}
     for key in rest:
@@ -152,7 +154,8 @@ def _word(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _no_such(name: str) -> str:
+def no_such(name: str) -> str:
+    """What is said of a fault that there is not."""
     near = difflib.get_close_matches(name, FAULTS, 1)
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"there is no fault '{name}'.{hint} Faults are {', '.join(FAULTS)}, or a status."

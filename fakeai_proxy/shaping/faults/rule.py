@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import translate
-from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -85,30 +84,40 @@ class Moment:
 class Look:
     """What conditions see of a request, each worked out when it is first asked for."""
 
+    __slots__ = ("_attempt", "_attempts", "_fingerprint", "_model", "moment", "request")
+
     def __init__(self, request: Request, attempts: Counts, moment: Moment) -> None:
         self.request = request
         self.moment = moment
         self._attempts = attempts
+        self._fingerprint: bytes | None = None
+        self._attempt: int | None = None
+        self._model: str | None = None
 
-    @cached_property
+    @property
     def fingerprint(self) -> bytes:
-        request, body = self.request, self.request.body
-        whole = body.in_memory
-        if whole is None or len(whole) > BODY_BYTES_MAX:
-            whole = b"%d" % (body.length or body.size)
-        return request.fingerprint(whole)
+        if self._fingerprint is None:
+            request, body = self.request, self.request.body
+            whole = body.in_memory
+            if whole is None or len(whole) > BODY_BYTES_MAX:
+                whole = b"%d" % (body.length or body.size)
+            self._fingerprint = request.fingerprint(whole)
+        return self._fingerprint
 
-    @cached_property
+    @property
     def attempt(self) -> int:
         """Which time this request comes, in this phase, from 0."""
-        return self._attempts.next(self.fingerprint)
+        if self._attempt is None:
+            self._attempt = self._attempts.next(self.fingerprint)
+        return self._attempt
 
-    @cached_property
+    @property
     def model(self) -> str:
-        named = _DEPLOYMENT.search(self.request.path)
-        return unquote(named[1]) if named else _model(self.request.body.in_memory or b"")
+        if self._model is None:
+            self._model = model_of(self.request)
+        return self._model
 
-    @cached_property
+    @property
     def key(self) -> str:
         return credential(self.request)
 
@@ -116,6 +125,12 @@ class Look:
     def host(self) -> str:
         origin = self.request.origin
         return "" if origin is None else origin.host
+
+
+def model_of(request: Request) -> str:
+    """As far as the path or the body that is here tell, "" otherwise."""
+    named = _DEPLOYMENT.search(request.path)
+    return unquote(named[1]) if named else _model(request.body.in_memory or b"")
 
 
 def _model(body: bytes) -> str:
@@ -143,6 +158,11 @@ class Counts:
         if len(self._counts) > self._most:
             self._counts.popitem(last=False)
         return count
+
+
+def glance(attempts: Counts) -> Callable[[Request, float, str], Look]:
+    """What makes a look at a request, at a second and in a phase of the run."""
+    return lambda request, elapsed_s, phase: Look(request, attempts, Moment(elapsed_s, phase))
 
 
 Test = Callable[[Look], bool]
@@ -196,7 +216,7 @@ class Rule:
             tests.append(_first(conditions.first, conditions.per))
         by_chance = conditions.p < 1 or self.ramped
         if by_chance:
-            tests.append(_chance(self, dice, f"{self.text}#{salt}"))
+            tests.append(_chance(self, dice, f"fault {self.text}#{salt}"))
         self.tests = tuple(tests)
         by_request = conditions.first is not None and conditions.per == "request"
         self.reads_body = conditions.model is not None or by_chance or by_request
@@ -305,8 +325,10 @@ def _first(first: int, per: str) -> Test:
 
 
 def _chance(rule: Rule, dice: Dice, key: str) -> Test:
+    prefix = key.encode("utf-8", "surrogatepass")
+
     def test(look: Look) -> bool:
-        drawn = dice.number("fault", key, look.moment.phase, look.fingerprint, look.attempt)
+        drawn = dice.number(prefix, b"%b%d" % (look.fingerprint, look.attempt), look.moment.phase)
         return drawn < rule.p * _DICE_SIDES
 
     return test

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from fakeai_proxy.shaping.limits.charge import Charge
-from fakeai_proxy.shaping.limits.gauge import Gauge
 from fakeai_proxy.shaping.limits.ledger import Ledger, Quota
 from fakeai_proxy.shaping.limits.standing import Standing
 
@@ -16,54 +15,39 @@ class Account(NamedTuple):
 
     ledger: Ledger
     owner: bytes
-    #: With the place of each one's measure in a `Charge`.
-    quotas: tuple[tuple[Quota, int], ...]
+    quotas: tuple[Quota, ...]
 
-    def take(self, charge: Charge, now: float, sign: int = 1) -> None:
-        """With `sign` -1, give back."""
+    def give_back(self, charge: Charge, now: float) -> None:
+        self.add(Charge(*(-n for n in charge)), now)
+
+    def add(self, difference: Charge, now: float) -> None:
+        """Take what was taken too little, or give back what was too much."""
         ledger = self.ledger
         row = ledger.row(self.owner, now)
-        for quota, place in self.quotas:
-            n = charge[place]
-            if n:
-                quota.meter.take(ledger.state, row + quota.at, sign * n, now)
+        for quota in self.quotas:
+            if difference[quota.place]:
+                quota.meter.take(ledger.state, row + quota.at, difference[quota.place], now)
 
-    def end(self, now: float) -> None:
-        """The request is no longer under way."""
-        for quota, _ in self.quotas:
-            if type(quota.meter) is Gauge:
-                ledger = self.ledger
-                quota.meter.take(ledger.state, ledger.row(self.owner, now) + quota.at, -1, now)
-
-    def settle(self, difference: Charge, now: float) -> None:
-        """Add what was taken too little, or give back what was too much. Of requests there was one
-        in any case."""
+    def take(self, quota: Quota, n: float, now: float) -> None:
         ledger = self.ledger
-        row = ledger.row(self.owner, now)
-        for quota, place in self.quotas:
-            if place and difference[place]:
-                quota.meter.take(ledger.state, row + quota.at, difference[place], now)
+        quota.meter.take(ledger.state, ledger.row(self.owner, now) + quota.at, n, now)
 
 
-def standing_of(quota: Quota, ledger: Ledger, row: int, now: float) -> Standing:
-    meter, at = quota.meter, row + quota.at
-    return Standing(
-        meter.limit,
-        meter.used(ledger.state, at, now),
-        meter.reset_s(ledger.state, at, now),
-        meter.period_s,
-    )
-
-
-def standings(accounts: Iterable[Account], now: float) -> dict[str, Standing]:
-    """By the amount's name; of several accounts with the same one, that with the least left."""
+def standings(accounts: Iterable[Account], told: Container[str], now: float) -> dict[str, Standing]:
+    """Of the amounts in `told`, by name; of several accounts with the same one, that with the least
+    left."""
     found: dict[str, Standing] = {}
-    for account in accounts:
-        ledger = account.ledger
-        row = ledger.row(account.owner, now)
-        for quota, _ in account.quotas:
-            one = standing_of(quota, ledger, row, now)
-            other = found.get(quota.name)
-            if other is None or one.limit - one.used < other.limit - other.used:
-                found[quota.name] = one
+    for ledger, owner, quotas in accounts:
+        row = -1
+        for name, _, meter, at in quotas:
+            if name not in told:
+                continue
+            if row < 0:
+                row = ledger.row(owner, now)
+            one = meter.standing(ledger.state, row + at, now)
+            if name in found:
+                other = found[name]
+                if other.limit - other.used <= one.limit - one.used:
+                    continue
+            found[name] = one
     return found

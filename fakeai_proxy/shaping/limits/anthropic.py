@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from hashlib import blake2b
+from collections.abc import Callable, Iterator
 
 from fakeai_proxy.errors import ApiError
+from fakeai_proxy.providers.anthropic import ANTHROPIC
 from fakeai_proxy.shaping.limits.duration import month_end, rfc3339, whole_s
 from fakeai_proxy.shaping.limits.standing import Refusal, Standing, Standings
 
+#: Organizations are UUIDs there; every answer tells the same.
+_ORGANIZATION = next(
+    value.decode()
+    for name, value in ANTHROPIC.headers
+    if name == b"anthropic-organization-id" and isinstance(value, bytes)
+)
 _PREFIX = b"anthropic-ratelimit-"
 #: Remaining tokens are quoted in thousands.
 _ROUNDED_TO = 1000
@@ -35,8 +41,9 @@ _CONCURRENT = (
 )
 
 
-def anthropic_headers(standings: Standings, epoch_s: float) -> list[tuple[bytes, bytes]]:
+def anthropic_headers(standings: Standings, wall: Callable[[], float]) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
+    epoch_s = wall()
     if "rpm" in standings:
         headers += _family(b"requests", standings["rpm"], epoch_s, 1)
     read, written = standings.get("itpm"), standings.get("otpm")
@@ -65,7 +72,7 @@ def _family(
 
 
 def anthropic_refusal(refusal: Refusal, epoch_s: float) -> ApiError:
-    headers = {"anthropic-organization-id": organization_uuid(refusal.organization)}
+    headers = {"x-should-retry": "true"}
     if refusal.name == "usd_per_month":
         return anthropic_spend_exceeded(epoch_s)
     if refusal.wait_s < math.inf:
@@ -76,7 +83,7 @@ def anthropic_refusal(refusal: Refusal, epoch_s: float) -> ApiError:
         429,
         f"This request would exceed your organization's rate limit of "
         f"{refusal.standing.shown_limit:,} {_NAMES[refusal.name]} (org: "
-        f"{organization_uuid(refusal.organization)}, model: {refusal.model}). {_ADVICE}",
+        f"{_ORGANIZATION}, model: {refusal.model}). {_ADVICE}",
         type="rate_limit_error",
         headers=headers,
     )
@@ -91,9 +98,3 @@ def anthropic_spend_exceeded(epoch_s: float) -> ApiError:
         f"{day} at 00:00 UTC.",
         type="rate_limit_error",
     )
-
-
-def organization_uuid(name: str) -> str:
-    """Organizations are UUIDs there; each name has its own."""
-    digest = blake2b(name.encode(), digest_size=16).hexdigest()
-    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"

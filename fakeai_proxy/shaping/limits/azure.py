@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from fakeai_proxy.errors import ApiError
+from fakeai_proxy.providers.azure import AZURE
 from fakeai_proxy.shaping.limits.duration import whole_ms, whole_s
 from fakeai_proxy.shaping.limits.openai import openai_quota_exceeded
 from fakeai_proxy.shaping.limits.standing import Refusal, Standings
 
 #: Of a request that is larger than the limit, which no wait helps (as Azure answers it).
 _NEVER_S = 86_400
-_REGION = "East US 2"
+#: As every answer's headers tell it.
+_REGION = next(
+    value.decode()
+    for name, value in AZURE.headers
+    if name == b"x-ms-region" and isinstance(value, bytes)
+)
 _OPERATIONS = {
     "chat/completions": "ChatCompletions_Create",
     "completions": "Completions_Create",
@@ -27,7 +34,7 @@ _OPERATIONS = {
 _FAMILIES = ((b"requests", ("rpm", "rpd")), (b"tokens", ("tpm", "tpd", "itpm")))
 
 
-def azure_headers(standings: Standings, epoch_s: float) -> list[tuple[bytes, bytes]]:
+def azure_headers(standings: Standings, wall: Callable[[], float]) -> list[tuple[bytes, bytes]]:
     headers = []
     for family, names in _FAMILIES:
         for name in names:

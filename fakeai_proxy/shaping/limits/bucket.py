@@ -10,6 +10,7 @@ from array import array
 from math import inf
 
 from fakeai_proxy.shaping.limits.meter import TOLERANCE_S
+from fakeai_proxy.shaping.limits.standing import Standing
 
 
 class TokenBucket:
@@ -23,10 +24,7 @@ class TokenBucket:
         # A portion below one could never be had.
         self._span_s = max(self._span_s, min(period_s / amount, period_s))
         self._rate = amount / period_s
-
-    @property
-    def limit(self) -> float:
-        return self._rate * self._span_s
+        self.limit = self._rate * self._span_s
 
     def rest(self) -> list[float]:
         return [0.0]
@@ -36,20 +34,19 @@ class TokenBucket:
         wait_s = (owed_s if owed_s > 0 else 0.0) + n / self._rate - self._span_s
         if wait_s <= TOLERANCE_S:
             return 0.0
-        return wait_s if n <= self._rate * self._span_s else inf
+        return wait_s if n <= self.limit else inf
 
     def take(self, state: array[float], at: int, n: float, now: float) -> None:
         full_at = state[at]
         state[at] = (full_at if full_at > now else now) + n / self._rate
 
-    def used(self, state: array[float], at: int, now: float) -> float:
+    def standing(self, state: array[float], at: int, now: float) -> Standing:
         owed_s = state[at] - now
-        return owed_s * self._rate if owed_s > 0 else 0.0
-
-    def reset_s(self, state: array[float], at: int, now: float) -> float:
-        owed_s = state[at] - now
-        return owed_s if owed_s > 0 else 0.0
+        if owed_s <= 0:
+            return Standing(self.limit, 0.0, 0.0, self.period_s)
+        return Standing(self.limit, owed_s * self._rate, owed_s, self.period_s)
 
     def scale(self, factor: float) -> None:
         """States are spans of time at the old rate: the ledger brings them to the new one."""
         self._rate = self.amount * factor / self.period_s
+        self.limit = self._rate * self._span_s

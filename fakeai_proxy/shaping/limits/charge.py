@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fakeai_proxy.profiles.limits import ChargePolicy, LimitsProfile
+from fakeai_proxy.profiles.limits import ChargePolicy
 from fakeai_proxy.shaping.limits.demand import Demand
 from fakeai_proxy.shaping.limits.usage import Usage
 
@@ -25,28 +25,26 @@ class Charge(NamedTuple):
 MEASURES = {name: place for place, name in enumerate(Charge._fields)}
 
 
-def charge_of(demand: Demand, profile: LimitsProfile, policy: ChargePolicy) -> Charge:
+def charge_of(demand: Demand, policy: ChargePolicy, default_output_tokens: int) -> Charge:
     """`estimate`: the prompt's characters / 4 plus the tokens that the answer may have. `max_tokens`:
-    the larger of the two. `input`: the prompt alone. `actual`: nothing yet."""
+    the larger of the two. `input`: the prompt alone. `actual`: nothing yet. Money is spent later."""
     read, written = demand.input_tokens, demand.output_tokens
-    if written is None:  # images and audio are not counted in tokens
-        written = profile.default_output_tokens * demand.answers if read else 0
     if policy == "actual":
-        return Charge(1, images=demand.images)
+        return Charge(1, 0, 0, 0, demand.images, 0)
     if policy == "input":
         written = 0
+    elif written is None:  # images and audio are not counted in tokens
+        written = default_output_tokens * demand.answers if read else 0
     total = max(read, written) if policy == "max_tokens" else read + written
-    price = profile.price_of(demand.model) if profile.price else None
-    usd = price.usd(read, written) if price else 0.0
-    return Charge(1, total, read, written, demand.images, usd)
+    return Charge(1, total, read, written, demand.images, 0)
 
 
-def actual_charge(before: Charge, usage: Usage, demand: Demand, profile: LimitsProfile) -> Charge:
-    """What it turned out to be. Tokens that the prompt cache gave count for nothing, and cost less."""
+def difference(charged: Charge, usage: Usage) -> Charge:
+    """What is to be added to what was charged. Tokens that the prompt cache gave count for nothing."""
     read, cached, written = usage
     fresh = read - cached
-    price = profile.price_of(demand.model) if profile.price else None
-    usd = price.usd(read, written, cached) if price else 0.0
-    return before._replace(
-        tokens=fresh + written, input_tokens=fresh, output_tokens=written, usd=usd
+    return Charge(
+        tokens=fresh + written - charged.tokens,
+        input_tokens=fresh - charged.input_tokens,
+        output_tokens=written - charged.output_tokens,
     )

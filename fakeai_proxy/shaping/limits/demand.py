@@ -31,10 +31,12 @@ _MODEL_PART = re.compile(rb'name="model"\r\n\r\n([^\r\n]+)')
 
 
 class Endpoint(NamedTuple):
-    """A path that is limited. `model` is the one in the path, "" where the body names it."""
+    """A path that is limited. `model` is the one in the path, "" where the body names it. `counts`
+    is what there is to count: text, a prompt alone, images, or nothing but the request."""
 
     operation: str
-    model: str
+    model: str = ""
+    counts: str = "text"
 
 
 @lru_cache(maxsize=4096)
@@ -43,7 +45,15 @@ def endpoint_of(path: str) -> Endpoint | None:
     match = _ENDPOINT.fullmatch(path) or _GOOGLE.fullmatch(path)
     if match is None:
         return None
-    return Endpoint(match["operation"], match["deployment"] or "")
+    operation = match["operation"]
+    counts = _COUNTS.get(operation) or _COUNTS.get(operation.partition("/")[0], "text")
+    return Endpoint(operation, match["deployment"] or "", counts)
+
+
+#: By operation, or by the folder it is in.
+_COUNTS = {"images": "images", "audio": "requests", "embeddings": "prompt", "moderations": "prompt",
+           "ranking": "prompt", "rerank": "prompt", "embedContent": "prompt",
+           "batchEmbedContents": "prompt"}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -60,46 +70,49 @@ class Demand:
 
 def demand_of(endpoint: Endpoint, body: dict[str, Any]) -> Demand:
     """Never fails: what is wrong with a body is for others to say."""
-    model = endpoint.model or body.get("model")
-    demand = Demand(endpoint.operation, model[:MODEL_CHARS_MAX] if isinstance(model, str) else "")
-    answers = _count(body.get("best_of")) or _count(body.get("n")) or 1
-    if endpoint.operation.startswith("images/"):
-        demand.images = answers
-        return demand
-    if endpoint.operation.startswith("audio/"):
-        return demand
-    demand.input_tokens = _input_tokens(body)
-    demand.answers = answers
-    if endpoint.operation in _WITHOUT_OUTPUT:
-        demand.output_tokens = 0
-        return demand
-    for name in (
-        "max_completion_tokens",
-        "max_tokens",
-        "max_output_tokens",
-        "max_tokens_to_sample",
-    ):
-        tokens = _count(body.get(name))
-        if tokens is not None:
-            demand.output_tokens = tokens * answers
-            break
-    return demand
+    operation, model, counts = endpoint
+    if not model:
+        named = body.get("model")
+        model = named[:MODEL_CHARS_MAX] if isinstance(named, str) else ""
+    answers = 1
+    if "n" in body or "best_of" in body:
+        answers = _count(body.get("best_of")) or _count(body.get("n")) or 1
+    if counts == "images":
+        return Demand(operation, model, images=answers)
+    if counts == "requests":
+        return Demand(operation, model)
+    read = _input_tokens(body)
+    if counts == "prompt":
+        return Demand(operation, model, read, 0, answers)
+    for name in _OUTPUT_LIMITS:
+        if name in body:
+            tokens = _count(body[name])
+            if tokens is not None:
+                return Demand(operation, model, read, tokens * answers, answers)
+    return Demand(operation, model, read, None, answers)
+
+
+#: What the vendors call the most that an answer may have.
+_OUTPUT_LIMITS = (
+    "max_completion_tokens",
+    "max_tokens",
+    "max_output_tokens",
+    "max_tokens_to_sample",
+)
 
 
 def form_demand(endpoint: Endpoint, form: bytes | None) -> Demand:
     """Of a multipart form, as far as it is here."""
     match = _MODEL_PART.search(form, 0, 1 << 16) if form else None
     model = endpoint.model or (match[1].decode("utf-8", "replace") if match else "")
-    images = int(endpoint.operation.startswith("images/"))
+    images = int(endpoint.counts == "images")
     return Demand(endpoint.operation, model[:MODEL_CHARS_MAX], images=images)
 
 
-#: Operations that answer with no tokens.
-_WITHOUT_OUTPUT = frozenset(("embeddings", "moderations", "ranking", "rerank", "embedContent",
-                             "batchEmbedContents"))  # fmt: skip
 #: Where prompts are, in the bodies of all vendors.
-_PROMPTS = ("messages", "input", "prompt", "instructions", "system", "contents", "query",
-            "passages", "documents")  # fmt: skip
+_OTHER_PROMPTS = frozenset(("input", "prompt", "instructions", "system", "contents", "query",
+                            "passages", "documents"))  # fmt: skip
+_PROMPTS = _OTHER_PROMPTS | {"messages"}
 
 
 def _count(value: object) -> int | None:
@@ -121,8 +134,10 @@ def _input_tokens(body: dict[str, Any]) -> int:
                 for text, count in _pieces(message):
                     characters += text
                     tokens += count
-    for name in _PROMPTS if messages is None else _PROMPTS[1:]:
-        if name in body:
+    if messages is None or not _OTHER_PROMPTS.isdisjoint(body):
+        for name in _OTHER_PROMPTS if isinstance(messages, list) else _PROMPTS:
+            if name not in body:
+                continue
             for text, count in _pieces(body[name]):
                 characters += text
                 tokens += count

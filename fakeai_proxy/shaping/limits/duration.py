@@ -35,9 +35,14 @@ def go_duration(seconds: float) -> str:
     return _go(whole_ms(seconds))
 
 
-def nearest_go_duration(seconds: float) -> str:
+def nearest_go_duration(seconds: float) -> bytes:
     """As in headers, where 60 s / 3,500 is 17ms."""
-    return _go(round(seconds * 1000))
+    ms = round(seconds * 1000)
+    if 0 < ms < 1000:
+        return b"%dms" % ms
+    if 1000 <= ms < 60_000 and ms % 10:
+        return b"%d.%03ds" % divmod(ms, 1000)
+    return _go(ms).encode()
 
 
 @lru_cache(maxsize=256)

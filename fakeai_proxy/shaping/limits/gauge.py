@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from math import inf
 
+from fakeai_proxy.shaping.limits.standing import Standing
+
 #: Nobody knows when the others will be done; this is what a client is told.
 WAIT_S = 1.0
 
@@ -17,11 +19,7 @@ class Gauge:
 
     def __init__(self, amount: float) -> None:
         self.amount = amount
-        self._factor = 1.0
-
-    @property
-    def limit(self) -> float:
-        return max(1.0, self.amount * self._factor)
+        self.limit = amount
 
     def rest(self) -> list[float]:
         return [0.0]
@@ -34,11 +32,10 @@ class Gauge:
     def take(self, state: array[float], at: int, n: float, now: float) -> None:
         state[at] = max(0.0, state[at] + n)
 
-    def used(self, state: array[float], at: int, now: float) -> float:
-        return state[at]
-
-    def reset_s(self, state: array[float], at: int, now: float) -> float:
-        return inf if state[at] > 0 else 0.0
+    def standing(self, state: array[float], at: int, now: float) -> Standing:
+        """Nobody knows when it is given back; until then it is not as if it had not been taken."""
+        held = state[at]
+        return Standing(self.limit, held, inf if held > 0 else 0.0, self.period_s)
 
     def scale(self, factor: float) -> None:
-        self._factor = factor
+        self.limit = max(1.0, self.amount * factor)

@@ -17,10 +17,11 @@ LOOKED_AT = 2
 
 
 class Quota(NamedTuple):
-    """One amount of a limit: what it is called, what it counts, and where in a row its state is."""
+    """One amount of a limit: what it is called, the place of what it counts in a `Charge`, and where
+    in a row its state is."""
 
     name: str
-    measure: str
+    place: int
     meter: Meter
     at: int
 
@@ -28,12 +29,12 @@ class Quota(NamedTuple):
 class Ledger:
     """`model` is the name, or the pattern of names, that share a row."""
 
-    def __init__(self, scope: Scope, model: str, meters: Sequence[tuple[str, str, Meter]]) -> None:
+    def __init__(self, scope: Scope, model: str, meters: Sequence[tuple[str, int, Meter]]) -> None:
         self.scope: Scope = scope
         self.model = model
         quotas, rest = [], array("d")
-        for name, measure, meter in meters:
-            quotas.append(Quota(name, measure, meter, len(rest)))
+        for name, place, meter in meters:
+            quotas.append(Quota(name, place, meter, len(rest)))
             rest.extend(meter.rest())
         self.quotas = tuple(quotas)
         self.state = array("d")
@@ -86,7 +87,8 @@ class Ledger:
             self._hand = (self._hand + 1) % len(self._owners)
             owner, at = self._owners[self._hand], self._hand * self._width
             if owner and all(
-                quota.meter.reset_s(self.state, at + quota.at, now) <= 0 for quota in self.quotas
+                quota.meter.standing(self.state, at + quota.at, now).reset_s <= 0
+                for quota in self.quotas
             ):
                 del self._rows[owner]
                 self._owners[self._hand] = b""

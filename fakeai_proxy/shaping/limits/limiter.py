@@ -6,29 +6,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from email.utils import formatdate
-from functools import lru_cache
-from hashlib import blake2b
+from itertools import islice
 
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Exchange, Request
-from fakeai_proxy.profiles.limits import LimitsProfile, Scope, load_limits
+from fakeai_proxy.profiles.limits import LimitsProfile, load_limits
 from fakeai_proxy.providers import credential, provider_of
-from fakeai_proxy.shaping.limits.account import Account, standing_of, standings
+from fakeai_proxy.shaping.limits.account import Account, standings
 from fakeai_proxy.shaping.limits.charge import Charge
 from fakeai_proxy.shaping.limits.demand import Demand
 from fakeai_proxy.shaping.limits.ledger import Quota
-from fakeai_proxy.shaping.limits.permit import FREE, Permit
-from fakeai_proxy.shaping.limits.rules import Entry, Rules
+from fakeai_proxy.shaping.limits.owner import OWNERS, key_name, organization_of, shown_owner
+from fakeai_proxy.shaping.limits.permit import FREE, Free, Permit
+from fakeai_proxy.shaping.limits.rules import Entry, Plan, Rules
 from fakeai_proxy.shaping.limits.settings import LimitSettings
 from fakeai_proxy.shaping.limits.standing import Refusal
-from fakeai_proxy.shaping.limits.vendor import vendor_of
+from fakeai_proxy.shaping.limits.vendor import Vendor, vendor_of
 
-ORGANIZATION = "org-fakeai"
-PROJECT = "default"
-#: Hex digits by which a key is called.
-KEY_NAME_DIGITS = 8
+#: Organizations whose accounts are kept at hand.
+KNOWN_MAX = 64
 #: Rows of a status page.
 STATUS_ROWS_MAX = 1000
 
@@ -41,9 +38,9 @@ class Limiter:
         self.clock = clock
         self._rules: dict[str, Rules] = {}
         self._default: Rules | None = None
-        #: The share of every limit that is granted.
+        self._profiles: list[tuple[LimitsProfile, str]] = []
         self.factor = 1.0
-        #: Keys by their names.
+        #: Keys without quota, by name.
         self.exhausted: set[str] = set()
         self.use([spec for spec in settings.limits if spec != "none"])
 
@@ -56,29 +53,37 @@ class Limiter:
         requests follow its own profile, all others the first. Raises ConfigError."""
         epoch_s = self.clock.wall() - self.clock.now()
         made = [Rules(profile, tier, self._settings, epoch_s) for profile, tier in profiles]
+        self._profiles = list(profiles)
         for rules in made:
             rules.scale(self.factor, self.clock.now())
         self._default = made[0] if made else None
         self._rules = {rules.profile.vendor: rules for rules in reversed(made)}
 
-    @property
-    def has_limits(self) -> bool:
-        return self._default is not None
-
     def lay_over(self, profiles: Sequence[tuple[LimitsProfile, str]]) -> Callable[[], None]:
         """As `replace`, for a while: what it gives back puts the former ones back in force, where
         everybody stands as before, unless others have come since."""
-        before = self._default, self._rules
+        before = self._default, self._rules, self._profiles
         self.replace(profiles)
-        laid = self._rules
+        laid = list(profiles)
 
         def lift() -> None:
-            if self._rules is laid:
-                self._default, self._rules = before
+            if self._profiles == laid:
+                self._default, self._rules, self._profiles = before
                 for rules in self._in_force():
                     rules.scale(self.factor, self.clock.now())
 
         return lift
+
+    def reset(self) -> None:
+        """Forget all that has been counted."""
+        self.replace(self._profiles)
+
+    @property
+    def in_force(self) -> list[str]:
+        """NAME or NAME:TIER."""
+        return [
+            f"{one.name}:{tier or one.default_tier}".rstrip(":") for one, tier in self._profiles
+        ]
 
     def scale(self, factor: float) -> None:
         """Grant this share of every limit, from above 0 to 1."""
@@ -91,12 +96,12 @@ class Limiter:
     def exhaust(self, key: str = "*") -> None:
         """The key, given itself or by its name in `status`, has no quota left, until `restore`;
         `*` is every key."""
-        self.exhausted.add(_key_name(key))
+        self.exhausted.add(key_name(key))
 
     def restore(self, key: str = "*") -> None:
-        self.exhausted.discard(_key_name(key))
+        self.exhausted.discard(key_name(key))
 
-    def admit(self, exchange: Exchange) -> Permit:
+    def admit(self, exchange: Exchange) -> Permit | Free:
         """A context manager: entered, the request counts; left, what it held is given back. Raises
         429 on entering."""
         if self._default is None and not self.exhausted:
@@ -106,29 +111,33 @@ class Limiter:
     def rules_for(self, provider: str) -> Rules | None:
         return self._rules.get(provider) or self._default
 
-    def enter(
-        self, request: Request, rules: Rules | None, demand: Demand, charge: Charge
-    ) -> list[Account]:
+    def enter(self, request: Request, plan: Plan, demand: Demand, charge: Charge) -> list[Account]:
         """Take the charge from every account of the request, or raise 429 and take nothing."""
-        if self.exhausted and self._has_no_quota(request):
-            provider = provider_of(request)
-            raise vendor_of(provider.name).quota_exceeded(self.clock.wall())
-        if rules is None:
-            return []
         now = self.clock.now()
-        accounts = self._accounts(request, rules.entries(demand.model))
+        accounts = _accounts_of(request, plan)
         worst: tuple[float, Quota, Account] | None = None
+        taking = []
         for account in accounts:
-            ledger, row = account.ledger, account.ledger.row(account.owner, now)
-            for quota, place in account.quotas:
-                wait_s = quota.meter.wait_s(ledger.state, row + quota.at, charge[place], now)
-                if wait_s > 0.0 and (worst is None or wait_s > worst[0]):
+            ledger, owner, quotas = account
+            row, state = ledger.row(owner, now), ledger.state
+            for quota in quotas:
+                _, place, meter, at = quota
+                n = charge[place]
+                wait_s = meter.wait_s(state, row + at, n, now)
+                if wait_s and (worst is None or wait_s > worst[0]):
                     worst = wait_s, quota, account
+                taking.append((meter, state, row + at, n))
         if worst is not None:
             raise self._refused(request, demand, charge, accounts, worst, now)
-        for account in accounts:
-            account.take(charge, now)
+        for meter, state, at, n in taking:
+            if n:
+                meter.take(state, at, n, now)
         return accounts
+
+    def check_quota(self, request: Request, vendor: Vendor) -> None:
+        """Raises 429 for a key that was exhausted."""
+        if self.exhausted & {"*", key_name(credential(request))}:
+            raise vendor.quota_exceeded(self.clock.wall())
 
     def enqueue(self, request: Request, model: str, tokens: float) -> None:
         """The tokens of a batch wait from here on. Raises 429 when the queue would be too long."""
@@ -137,9 +146,9 @@ class Limiter:
     def dequeue(self, request: Request, model: str, tokens: float) -> None:
         self._queue(request, model, -tokens)
 
-    def status(self) -> list[dict[str, object]]:
+    def status(self, rows: int = STATUS_ROWS_MAX) -> list[dict[str, object]]:
         """How everybody stands who has used anything."""
-        return [row for row, _ in zip(self._standings(), range(STATUS_ROWS_MAX), strict=False)]
+        return list(islice(self._standings(), rows))
 
     def _standings(self) -> Iterator[dict[str, object]]:
         now = self.clock.now()
@@ -147,13 +156,13 @@ class Limiter:
             for ledger in rules.ledgers():
                 for owner, row in ledger.rows():
                     for quota in ledger.quotas:
-                        one = standing_of(quota, ledger, row, now)
+                        one = quota.meter.standing(ledger.state, row + quota.at, now)
                         reset_s = one.reset_s
                         yield {
                             "profile": rules.profile.name,
                             "tier": rules.tier,
                             "scope": ledger.scope,
-                            "owner": _shown_owner(ledger.scope, owner),
+                            "owner": shown_owner(ledger.scope, owner),
                             "model": ledger.model,
                             "amount": quota.name,
                             "limit": one.shown_limit,
@@ -170,33 +179,14 @@ class Limiter:
         if rules is None:
             return
         now = self.clock.now()
-        accounts = self._accounts(request, rules.queues(model))
-        charge = Charge(tokens=tokens)
+        accounts = _accounts(request, rules.queues(model))
+        for ledger, owner, quotas in accounts:
+            row = ledger.row(owner, now)
+            for _, _, meter, at in quotas:
+                if tokens > 0 and meter.wait_s(ledger.state, row + at, tokens, now):
+                    raise errors.batch_queue_full(model, organization_of(request), int(meter.limit))
         for account in accounts:
-            row = account.ledger.row(account.owner, now)
-            for quota, _ in account.quotas:
-                if tokens > 0 and quota.meter.wait_s(
-                    account.ledger.state, row + quota.at, tokens, now
-                ):
-                    raise errors.batch_queue_full(
-                        model, organization_of(request), int(quota.meter.limit)
-                    )
-        for account in accounts:
-            account.take(charge, now)
-
-    def _accounts(self, request: Request, entries: Sequence[Entry]) -> list[Account]:
-        owners: dict[Scope, bytes] = {}
-        accounts = []
-        for ledger, quotas in entries:
-            scope = ledger.scope
-            if scope not in owners:
-                owners[scope] = _OWNERS[scope](request)
-            accounts.append(Account(ledger, owners[scope], quotas))
-        return accounts
-
-    def _has_no_quota(self, request: Request) -> bool:
-        name = _key_name(credential(request))
-        return "*" in self.exhausted or name in self.exhausted
+            account.add(Charge(tokens=tokens), now)
 
     def _refused(
         self,
@@ -212,8 +202,8 @@ class Limiter:
         row = account.ledger.row(account.owner, now)
         refusal = Refusal(
             name=quota.name,
-            standing=standing_of(quota, account.ledger, row, now),
-            requested=getattr(charge, quota.measure),
+            standing=quota.meter.standing(account.ledger.state, row + quota.at, now),
+            requested=charge[quota.place],
             wait_s=wait_s,
             model=demand.model or "unknown",
             operation=demand.operation,
@@ -226,13 +216,12 @@ class Limiter:
         epoch_s = self.clock.wall()
         vendor = vendor_of(provider.name)
         error = vendor.refusal(refusal, epoch_s)
-        error.headers["date"] = _http_date(int(epoch_s))
         error.headers.update(
             (name.decode(), value.decode())
-            for name, value in vendor.headers(standings(accounts, now), epoch_s)
+            for name, value in vendor.headers(
+                standings(accounts, vendor.told, now), self.clock.wall
+            )
         )
-        if provider.name == "openai":
-            error.headers |= {"openai-organization": organization, "openai-version": "2020-10-01"}
         if request.header(b"origin") is not None:  # a page in a browser must see it to obey it
             error.headers |= {
                 "access-control-allow-origin": "*",
@@ -241,51 +230,25 @@ class Limiter:
         return error
 
 
-def organization_of(request: Request) -> str:
-    """By the header, or on Azure by the resource that is addressed; one for all the rest."""
-    named = request.header(b"openai-organization")
-    if named is not None:
-        return named.decode("latin-1")[:128]
-    if request.origin is not None and request.origin.host.endswith(".azure.com"):
-        return request.origin.host.partition(".")[0]
-    return ORGANIZATION
+def _accounts_of(request: Request, plan: Plan) -> list[Account]:
+    known = plan.known
+    if known is None:
+        return _accounts(request, plan.entries)
+    owner = OWNERS["organization"](request)
+    accounts = known.get(owner)
+    if accounts is None:
+        if len(known) >= KNOWN_MAX:
+            known.clear()
+        accounts = known[owner] = _accounts(request, plan.entries)
+    return accounts
 
 
-def _project(request: Request) -> bytes:
-    project = request.text_header(b"openai-project")[:128] or PROJECT
-    return f"{organization_of(request)}/{project}".encode("latin-1", "replace")
-
-
-def _organization(request: Request) -> bytes:
-    return organization_of(request).encode("latin-1", "replace")
-
-
-def _key(request: Request) -> bytes:
-    """Never the key itself."""
-    return _digest(credential(request))
-
-
-def _digest(key: str) -> bytes:
-    return blake2b(key.encode("utf-8", "replace"), digest_size=16, person=b"limits").digest()
-
-
-_OWNERS = {"organization": _organization, "project": _project, "key": _key}
-
-
-def _key_name(key: str) -> str:
-    return key if key == "*" or _is_key_name(key) else "key-" + _digest(key).hex()[:KEY_NAME_DIGITS]
-
-
-def _is_key_name(key: str) -> bool:
-    return key.startswith("key-") and len(key) == 4 + KEY_NAME_DIGITS
-
-
-def _shown_owner(scope: Scope, owner: bytes) -> str:
-    if scope == "key":
-        return "key-" + owner.hex()[:KEY_NAME_DIGITS]
-    return owner.decode("latin-1")
-
-
-@lru_cache(maxsize=2)
-def _http_date(epoch_s: int) -> str:
-    return formatdate(epoch_s, usegmt=True)
+def _accounts(request: Request, entries: Sequence[Entry]) -> list[Account]:
+    accounts = []
+    scope, owner = "", b""
+    for ledger, quotas in entries:  # sorted by scope
+        if ledger.scope != scope:
+            scope = ledger.scope
+            owner = OWNERS[ledger.scope](request)
+        accounts.append(Account(ledger, owner, quotas))
+    return accounts

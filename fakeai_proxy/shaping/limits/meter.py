@@ -7,6 +7,8 @@ from __future__ import annotations
 from array import array
 from typing import Protocol
 
+from fakeai_proxy.shaping.limits.standing import Standing
+
 #: Shorter waits are no waits: they are rounding.
 TOLERANCE_S = 1e-6
 
@@ -18,10 +20,8 @@ class Meter(Protocol):
     width: int
     #: What its limit is counted over; 0 where it is held, not spent.
     period_s: float
-
-    @property
-    def limit(self) -> float:
-        """What may be had at once, by the scale in force."""
+    #: What may be had at once, by the scale in force.
+    limit: float
 
     def rest(self) -> list[float]:
         """The state of one that has not been used."""
@@ -32,10 +32,7 @@ class Meter(Protocol):
     def take(self, state: array[float], at: int, n: float, now: float) -> None:
         """Take `n`, whether or not they are there."""
 
-    def used(self, state: array[float], at: int, now: float) -> float: ...
-
-    def reset_s(self, state: array[float], at: int, now: float) -> float:
-        """How long until it is as if it had not been used."""
+    def standing(self, state: array[float], at: int, now: float) -> Standing: ...
 
     def scale(self, factor: float) -> None:
         """Grant only this share of the limit, from 0 to 1, until told otherwise."""

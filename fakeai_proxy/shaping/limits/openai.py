@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.shaping.limits.duration import (
@@ -11,7 +12,7 @@ from fakeai_proxy.shaping.limits.duration import (
     whole_ms,
     whole_s,
 )
-from fakeai_proxy.shaping.limits.standing import Refusal, Standings
+from fakeai_proxy.shaping.limits.standing import ROUNDING, Refusal, Standings
 
 _MORE = "Visit https://platform.openai.com/account/rate-limits to learn more."
 _QUOTA = (
@@ -30,23 +31,33 @@ _NAMES = {
     "ipm": ("images per min (IPM)", "images"),
     "concurrent": ("concurrent requests", "requests"),
 }
-#: Which amount a header family quotes, the first that there is. The day's requests come before the
-#: minute's: an answer with 10,000 a day has a reset of 8.64s, whatever it has a minute.
-_REQUESTS = ("rpd", "rpm")
-_TOKENS = ("tpm", "tpd", "itpm")
+#: The names of a header family, and which amount it quotes: the first that there is. The day's
+#: requests come before the minute's: an answer with 10,000 a day has a reset of 8.64s, whatever it
+#: has a minute.
+_FAMILIES = tuple(
+    (
+        b"x-ratelimit-limit-" + family,
+        b"x-ratelimit-remaining-" + family,
+        b"x-ratelimit-reset-" + family,
+        names,
+    )
+    for family, names in ((b"requests", ("rpd", "rpm")), (b"tokens", ("tpm", "tpd", "itpm")))
+)
+TOLD = frozenset(name for *_, names in _FAMILIES for name in names)
 
 
-def openai_headers(standings: Standings, epoch_s: float) -> list[tuple[bytes, bytes]]:
-    headers = []
-    for family, names in ((b"requests", _REQUESTS), (b"tokens", _TOKENS)):
+def openai_headers(standings: Standings, wall: Callable[[], float]) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = []
+    for limit, remaining, reset, names in _FAMILIES:
         for name in names:
             if name in standings:
-                one = standings[name]
-                headers += [
-                    (b"x-ratelimit-limit-" + family, b"%d" % one.shown_limit),
-                    (b"x-ratelimit-remaining-" + family, b"%d" % one.remaining),
-                    (b"x-ratelimit-reset-" + family, nearest_go_duration(one.reset_s).encode()),
-                ]
+                most, used, reset_s, _ = standings[name]
+                left = most - used
+                headers += (
+                    (limit, b"%d" % (most + ROUNDING)),
+                    (remaining, b"%d" % (left + ROUNDING) if left > 0 else b"0"),
+                    (reset, nearest_go_duration(reset_s)),
+                )
                 break
     return headers
 
@@ -65,6 +76,7 @@ def openai_refusal(refusal: Refusal) -> ApiError:
             f"{reduce if kind == 'tokens' else ''}{_MORE}",
             type=kind,
             code="rate_limit_exceeded",
+            kind="rate_limit",
         )
     return ApiError(
         429,
@@ -73,6 +85,7 @@ def openai_refusal(refusal: Refusal) -> ApiError:
         f"{_MORE}",
         type=kind,
         code="rate_limit_exceeded",
+        kind="rate_limit",
         headers={
             "retry-after": str(whole_s(refusal.wait_s)),
             "retry-after-ms": str(whole_ms(refusal.wait_s)),
@@ -82,4 +95,4 @@ def openai_refusal(refusal: Refusal) -> ApiError:
 
 def openai_quota_exceeded() -> ApiError:
     """No header says when to try again: waiting does not help."""
-    return ApiError(429, _QUOTA, type="insufficient_quota", code="insufficient_quota")
+    return ApiError(429, _QUOTA, type="insufficient_quota", code="insufficient_quota", kind="quota")

@@ -9,17 +9,16 @@ from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import SYNTH, Exchange, Reply
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.shaping.limits.account import Account, standings
-from fakeai_proxy.shaping.limits.charge import Charge, actual_charge, charge_of
+from fakeai_proxy.shaping.limits.charge import Charge, charge_of, difference
 from fakeai_proxy.shaping.limits.demand import (
     CHARACTERS_PER_TOKEN,
     Demand,
-    Endpoint,
     endpoint_of,
 )
-from fakeai_proxy.shaping.limits.reading import demand_in
-from fakeai_proxy.shaping.limits.rules import Rules
+from fakeai_proxy.shaping.limits.reading import demand_at_once, demand_in
+from fakeai_proxy.shaping.limits.rules import Plan, Rules
 from fakeai_proxy.shaping.limits.usage import Usage, Watched, usage_of
-from fakeai_proxy.shaping.limits.vendor import vendor_of
+from fakeai_proxy.shaping.limits.vendor import Vendor, vendor_of
 
 if TYPE_CHECKING:
     from fakeai_proxy.shaping.limits.limiter import Limiter
@@ -29,125 +28,140 @@ _NOBODYS = 401
 
 
 class Permit:
-    """A context manager around an exchange."""
+    """A context manager around an exchange. Inside, it has the entries that were made for it."""
 
     __slots__ = (
         "_accounts",
         "_charge",
+        "_clock",
         "_demand",
         "_exchange",
         "_limiter",
+        "_plan",
         "_rules",
+        "_vendor",
         "_watched",
     )
+    _vendor: Vendor
+    _rules: Rules
+    _demand: Demand
+    _plan: Plan
+    _charge: Charge
 
-    def __init__(self, limiter: Limiter | None, exchange: Exchange | None) -> None:
+    def __init__(self, limiter: Limiter, exchange: Exchange) -> None:
         self._limiter = limiter
+        self._clock = limiter.clock
         self._exchange = exchange
-        self._accounts: list[Account] = []
-        self._rules: Rules | None = None
+        #: None for what is not limited, or not any more.
+        self._accounts: list[Account] | None = None
         self._watched: Watched | None = None
 
     async def __aenter__(self) -> Permit:
-        if self._limiter is not None and self._exchange is not None:
-            request = self._exchange.request
-            endpoint = endpoint_of(request.path) if request.method == "POST" else None
-            if endpoint is not None:
-                await self._enter(self._limiter, self._exchange, endpoint)
+        request = self._exchange.request
+        endpoint = endpoint_of(request.path) if request.method == "POST" else None
+        if endpoint is None:
+            return self
+        limiter = self._limiter
+        provider = provider_of(request).name
+        self._vendor = vendor_of(provider)
+        if limiter.exhausted:
+            limiter.check_quota(request, self._vendor)
+        rules = limiter.rules_for(provider)
+        if rules is None:
+            return self
+        demand = demand_at_once(request, endpoint)
+        if demand is None:
+            demand = await demand_in(request, endpoint, self._clock)
+        self._rules, self._demand = rules, demand
+        self._plan = plan = rules.plan(demand.model)
+        self._charge = charge_of(demand, rules.policy, rules.profile.default_output_tokens)
+        self._accounts = limiter.enter(request, plan, demand, self._charge)
         return self
 
     async def __aexit__(self, kind: object, failure: object, trace: object) -> None:
-        if not self._accounts:
+        accounts = self._accounts
+        if accounts is None:
             return
         if isinstance(failure, ApiError):
             if failure.status == _NOBODYS:
-                self._cancel()
+                self._cancel(accounts)
                 return
             failure.headers.update(
-                (name.decode(), value.decode()) for name, value in self._headers()
+                (name.decode(), value.decode()) for name, value in self._headers(accounts)
             )
-        self._leave()
+        plan, rules = self._plan, self._rules
+        if plan.holding or plan.spending or rules.settles:
+            self._settle(accounts, plan, rules)
 
     def stamp(self, reply: Reply) -> None:
         """Give the reply the headers that tell how its sender stands, in place of an upstream's."""
-        if not self._accounts:
+        accounts = self._accounts
+        if accounts is None:
             return
         if reply.status == _NOBODYS:
-            self._cancel()
+            self._cancel(accounts)
             return
         kept = reply.headers
         if reply.provenance != SYNTH:
-            prefix = self._prefix()
+            prefix = self._vendor.prefix
             kept = tuple(one for one in kept if not one[0].lower().startswith(prefix))
-        reply.headers = (*kept, *self._headers())
-        if not isinstance(reply.chunks, Sequence) and reply.workload is None:
+        reply.headers = (*kept, *self._headers(accounts))
+        if reply.workload is None and not isinstance(reply.chunks, Sequence):
             self._watched = reply.chunks = Watched(reply.chunks)
 
-    async def _enter(self, limiter: Limiter, exchange: Exchange, endpoint: Endpoint) -> None:
-        request = exchange.request
-        self._rules = limiter.rules_for(provider_of(request).name)
-        demand, charge = Demand(endpoint.operation, endpoint.model), Charge(1)
-        if self._rules is not None:
-            demand = await demand_in(request, endpoint, limiter.clock)
-            charge = charge_of(demand, self._rules.profile, self._rules.policy)
-        self._accounts = limiter.enter(request, self._rules, demand, charge)
-        self._demand, self._charge = demand, charge
+    def _headers(self, accounts: list[Account]) -> list[tuple[bytes, bytes]]:
+        clock, vendor = self._clock, self._vendor
+        return vendor.headers(standings(accounts, vendor.told, clock.now()), clock.wall)
 
-    def _cancel(self) -> None:
-        assert self._limiter is not None
-        now = self._limiter.clock.now()
-        for account in self._accounts:
-            account.take(self._charge, now, -1)
-        self._accounts = []
+    def _cancel(self, accounts: list[Account]) -> None:
+        now = self._clock.now()
+        for account in accounts:
+            account.give_back(self._charge, now)
+        self._accounts = None
 
-    def _leave(self) -> None:
-        limiter, exchange, rules = self._limiter, self._exchange, self._rules
-        assert limiter is not None
-        assert exchange is not None
-        assert rules is not None
-        now = limiter.clock.now()
-        for account in self._accounts:
-            account.end(now)
-        usage = self._usage(exchange)
-        if usage is None:
+    def _settle(self, accounts: list[Account], plan: Plan, rules: Rules) -> None:
+        now = self._clock.now()
+        for place, quota in plan.holding:
+            accounts[place].take(quota, -1, now)
+        if self._exchange.reply is None:
             return
-        actual = actual_charge(self._charge, usage, self._demand, rules.profile)
-        difference = Charge(
-            *(after - before for after, before in zip(actual, self._charge, strict=True))
-        )
-        if not rules.settles:  # money is always counted as it was spent
-            difference = Charge(usd=difference.usd)
-        if any(difference):
-            for account in self._accounts:
-                account.settle(difference, now)
+        usage = self._usage()
+        if rules.settles and usage is not None:
+            missing = difference(self._charge, usage)
+            for account in accounts:
+                account.add(missing, now)
+        if plan.spending and plan.price is not None:
+            usd = plan.price.usd(*(usage or self._estimate()))
+            for place, quota in plan.spending:
+                accounts[place].take(quota, usd, now)
 
-    def _usage(self, exchange: Exchange) -> Usage | None:
+    def _usage(self) -> Usage | None:
         """None where nobody knows, and what was estimated stands."""
+        exchange = self._exchange
         reply = exchange.reply
-        if reply is None:
-            return None
-        if reply.workload is not None:
+        if reply is not None and reply.workload is not None:
             return usage_of(reply.workload, exchange.admission)
         told = self._watched.usage() if self._watched is not None else None
-        if told is None and self._rules is not None and self._rules.postpones:
-            # Not even estimated so far; more than its bytes it was not.
-            demand = self._demand
-            most = exchange.sent_bytes // CHARACTERS_PER_TOKEN
-            asked = demand.output_tokens
-            told = Usage(demand.input_tokens, 0, most if asked is None else min(most, asked))
-        return told
+        return self._estimate() if told is None and self._rules.postpones else told
 
-    def _headers(self) -> list[tuple[bytes, bytes]]:
-        assert self._limiter is not None
-        assert self._exchange is not None
-        clock = self._limiter.clock
-        vendor = vendor_of(provider_of(self._exchange.request).name)
-        return vendor.headers(standings(self._accounts, clock.now()), clock.wall())
-
-    def _prefix(self) -> bytes:
-        assert self._exchange is not None
-        return vendor_of(provider_of(self._exchange.request).name).prefix
+    def _estimate(self) -> Usage:
+        """Of an answer more tokens than its bytes allow were not made."""
+        asked = self._demand.output_tokens
+        most = self._exchange.sent_bytes // CHARACTERS_PER_TOKEN
+        written = most if asked is None else min(most, asked)
+        return Usage(self._demand.input_tokens, 0, written)
 
 
-#: Of a request that nobody limits.
-FREE = Permit(None, None)
+class Free:
+    """For a request that nobody limits."""
+
+    async def __aenter__(self) -> Free:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        return None
+
+    def stamp(self, reply: Reply) -> None: ...
+
+
+FREE = Free()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import orjson
 
@@ -13,29 +14,43 @@ from fakeai_proxy.exchange import Request
 from fakeai_proxy.shaping.limits.demand import Demand, Endpoint, demand_of, form_demand
 
 
+def demand_at_once(request: Request, endpoint: Endpoint) -> Demand | None:
+    """Of a small body that is here; None where `demand_in` is needed."""
+    raw = request.body.in_memory
+    if raw is None or len(raw) > INLINE_BYTES_MAX or request.header(b"content-encoding"):
+        return None
+    if raw[:1] != b"{" and not _is_json(request):
+        return form_demand(endpoint, raw)
+    if request.body.parsed is None:
+        _parse(request, raw)
+    return demand_of(endpoint, request.body.parsed or {})
+
+
 async def demand_in(request: Request, endpoint: Endpoint, clock: Clock) -> Demand:
     """A JSON body is read to its end; of a form only what has come is looked at. Raises 413."""
-    content_type = request.header(b"content-type")
-    if content_type is not None and b"json" not in content_type:
+    if not _is_json(request):
         return form_demand(endpoint, request.body.in_memory)
-    body = request.body
-    raw = body.in_memory
-    if raw is None:
-        raw = await body.read(JSON_BYTES_MAX)
-    coding = request.header(b"content-encoding")
-    if coding is None and len(raw) <= INLINE_BYTES_MAX:
-        return _demand(request, endpoint, raw)
+    raw = await request.body.read(JSON_BYTES_MAX)
+
+    def read() -> Demand:
+        with suppress(ApiError):  # whoever answers will say so
+            _parse(request, decoded(request.text_header(b"content-encoding"), raw))
+        return demand_of(endpoint, request.body.parsed or {})
+
     with clock.hold():
-        return await asyncio.to_thread(_demand, request, endpoint, raw)
+        return await asyncio.to_thread(read)
 
 
-def _demand(request: Request, endpoint: Endpoint, raw: bytes) -> Demand:
-    body = request.body
-    if body.parsed is None:
-        try:
-            value = orjson.loads(decoded(request.text_header(b"content-encoding"), raw))
-        except (orjson.JSONDecodeError, ApiError):
-            value = None  # whoever answers will say so
-        if isinstance(value, dict):
-            body.parsed = value
-    return demand_of(endpoint, body.parsed or {})
+def _is_json(request: Request) -> bool:
+    content_type = request.header(b"content-type")
+    return content_type is None or b"json" in content_type
+
+
+def _parse(request: Request, data: bytes) -> None:
+    """What is wrong with it, whoever answers will say."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return
+    if type(value) is dict:
+        request.body.parsed = value

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from fakeai_proxy.profiles.limits import ChargePolicy, Limit, LimitsProfile
+from fakeai_proxy.profiles.limits import ChargePolicy, Limit, LimitsProfile, Price
+from fakeai_proxy.shaping.limits.account import Account
 from fakeai_proxy.shaping.limits.bucket import TokenBucket
 from fakeai_proxy.shaping.limits.charge import MEASURES
 from fakeai_proxy.shaping.limits.duration import month_end
@@ -36,10 +37,22 @@ _COUNTED = {
 
 
 class Entry(NamedTuple):
-    """A ledger, and those of its quotas that count for a model: quota, place in a `Charge`."""
+    """A ledger, and those of its quotas that count for a model."""
 
     ledger: Ledger
-    quotas: tuple[tuple[Quota, int], ...]
+    quotas: tuple[Quota, ...]
+
+
+class Plan(NamedTuple):
+    """What concerns a model: where its requests are entered, and what they cost."""
+
+    entries: tuple[Entry, ...]
+    price: Price | None
+    #: What is held while a request is under way, and what counts money: places of entries, quotas.
+    holding: tuple[tuple[int, Quota], ...]
+    spending: tuple[tuple[int, Quota], ...]
+    #: The accounts of organizations that have asked, where there are no others.
+    known: dict[bytes, list[Account]] | None
 
 
 class Rules:
@@ -64,22 +77,27 @@ class Rules:
         self._epoch_s = epoch_s
         self._factor = 1.0
         self._ledgers: dict[tuple[int, str], Ledger] = {}
-        self._entries: dict[str, tuple[Entry, ...]] = {}
-        self._queues: dict[str, tuple[Entry, ...]] = {}
+        self._plans: dict[str, Plan] = {}
 
-    def entries(self, model: str) -> tuple[Entry, ...]:
-        """Where a request is entered."""
-        found = self._entries.get(model)
-        if found is None:
-            found = self._find(self._entries, model, lambda name: name != "batch_queue_tokens")
-        return found
+    def plan(self, model: str) -> Plan:
+        plan = self._plans.get(model)
+        if plan is None:
+            if len(self._plans) >= MODELS_MAX:
+                self._plans.clear()
+            entries = self._entries(model, queued=False)
+            plan = Plan(
+                entries,
+                self.profile.price_of(model),
+                _with(entries, "concurrent"),
+                _with(entries, "usd_per_month"),
+                {} if {entry.ledger.scope for entry in entries} == {"organization"} else None,
+            )
+            self._plans[model] = plan
+        return plan
 
     def queues(self, model: str) -> tuple[Entry, ...]:
         """Where the tokens of a batch that waits are entered."""
-        found = self._queues.get(model)
-        if found is None:
-            found = self._find(self._queues, model, lambda name: name == "batch_queue_tokens")
-        return found
+        return self._entries(model, queued=True)
 
     def ledgers(self) -> Iterator[Ledger]:
         yield from self._ledgers.values()
@@ -89,11 +107,7 @@ class Rules:
         for ledger in self._ledgers.values():
             ledger.scale(factor, now)
 
-    def _find(
-        self, known: dict[str, tuple[Entry, ...]], model: str, counts: Callable[[str], bool]
-    ) -> tuple[Entry, ...]:
-        if len(known) >= MODELS_MAX:
-            known.clear()
+    def _entries(self, model: str, queued: bool) -> tuple[Entry, ...]:
         taken: set[tuple[str, str]] = set()
         entries = []
         for number, row in enumerate(self._rows):
@@ -101,16 +115,12 @@ class Rules:
                 continue
             names = {name for name in row.amounts if (row.scope, name) not in taken}
             taken |= {(row.scope, name) for name in names}
-            names = set(filter(counts, names))
+            names = {name for name in names if (name == "batch_queue_tokens") == queued}
             if names:
                 ledger = self._ledger(number, row, model if row.each else row.model)
-                entries.append(Entry(ledger, tuple(
-                    (quota, MEASURES[quota.measure])
-                    for quota in ledger.quotas
-                    if quota.name in names
-                )))  # fmt: skip
-        known[model] = tuple(entries)
-        return known[model]
+                chosen = tuple(quota for quota in ledger.quotas if quota.name in names)
+                entries.append(Entry(ledger, chosen))
+        return tuple(sorted(entries, key=lambda entry: entry.ledger.scope))
 
     def _ledger(self, number: int, row: Limit, model: str) -> Ledger:
         if len(self._ledgers) >= MODELS_MAX:
@@ -121,7 +131,7 @@ class Rules:
             for name, amount in row.amounts.items():
                 meter = self._meter(row, name, amount)
                 meter.scale(self._factor)
-                meters.append((name, _COUNTED[name][0], meter))
+                meters.append((name, MEASURES[_COUNTED[name][0]], meter))
             ledger = self._ledgers[number, model] = Ledger(row.scope, model, meters)
         return ledger
 
@@ -139,3 +149,12 @@ class Rules:
         if name == "tpm" and row.tpm_counter:
             return Counter(amount, MINUTE_S, lambda now: now + MINUTE_S)
         return TokenBucket(amount, period_s, row.burst_s if name == "rpm" else None)
+
+
+def _with(entries: tuple[Entry, ...], name: str) -> tuple[tuple[int, Quota], ...]:
+    return tuple(
+        (place, quota)
+        for place, entry in enumerate(entries)
+        for quota in entry.quotas
+        if quota.name == name
+    )

@@ -17,17 +17,21 @@ class Standing(NamedTuple):
 
     @property
     def shown_limit(self) -> int:
-        return int(self.limit + 1e-6)
+        return int(self.limit + ROUNDING)
 
     @property
     def remaining(self) -> int:
         """In whole ones, and never less than none."""
-        return max(0, int(self.limit - self.used + 1e-6))
+        left = self.limit - self.used
+        return int(left + ROUNDING) if left > 0 else 0
 
     @property
     def shown_used(self) -> int:
-        return math.ceil(self.used - 1e-6)
+        return math.ceil(self.used - ROUNDING)
 
+
+#: Below this a number of things is the rounding of instants.
+ROUNDING = 1e-6
 
 #: By the name of the amount: rpm, tpm ...
 Standings = Mapping[str, Standing]
@@ -50,4 +54,4 @@ class Refusal:
 
     @property
     def shown_requested(self) -> int:
-        return math.ceil(self.requested - 1e-6)
+        return math.ceil(self.requested - ROUNDING)

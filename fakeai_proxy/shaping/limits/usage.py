@@ -29,8 +29,10 @@ class Usage(NamedTuple):
 
 
 def usage_of(work: Workload, admission: Admission) -> Usage:
-    cached = min(admission.cached_tokens, work.prompt_tokens)
-    return Usage(work.prompt_tokens, cached, work.output_tokens)
+    prompt_tokens, cached = len(work.prompt), admission.cached_tokens
+    return Usage(
+        prompt_tokens, cached if cached < prompt_tokens else prompt_tokens, work.output_tokens
+    )
 
 
 class Watched(AsyncGenerator[Chunk, None]):

@@ -13,6 +13,7 @@ from fakeai_proxy.shaping.limits.anthropic import (
 )
 from fakeai_proxy.shaping.limits.azure import azure_headers, azure_refusal
 from fakeai_proxy.shaping.limits.openai import (
+    TOLD,
     openai_headers,
     openai_quota_exceeded,
     openai_refusal,
@@ -21,17 +22,20 @@ from fakeai_proxy.shaping.limits.standing import Refusal, Standings
 
 
 class Vendor(NamedTuple):
-    """`headers` and the others are given the wall time, in seconds since the epoch."""
+    """All are given the wall time, in seconds since the epoch; `headers` only if it asks."""
 
     #: Headers of an upstream that give way to ours begin like this.
     prefix: bytes
-    headers: Callable[[Standings, float], list[tuple[bytes, bytes]]]
+    #: The amounts that its headers tell.
+    told: frozenset[str]
+    headers: Callable[[Standings, Callable[[], float]], list[tuple[bytes, bytes]]]
     refusal: Callable[[Refusal, float], ApiError]
     quota_exceeded: Callable[[float], ApiError]
 
 
 OPENAI = Vendor(
     b"x-ratelimit-",
+    TOLD,
     openai_headers,
     lambda refusal, epoch_s: openai_refusal(refusal),
     lambda epoch_s: openai_quota_exceeded(),
@@ -39,12 +43,17 @@ OPENAI = Vendor(
 VENDORS = {
     "azure": Vendor(
         b"x-ratelimit-",
+        TOLD,
         azure_headers,
         lambda refusal, epoch_s: azure_refusal(refusal),
         lambda epoch_s: openai_quota_exceeded(),
     ),
     "anthropic": Vendor(
-        b"anthropic-ratelimit-", anthropic_headers, anthropic_refusal, anthropic_spend_exceeded
+        b"anthropic-ratelimit-",
+        frozenset(("rpm", "itpm", "otpm", "tpm")),
+        anthropic_headers,
+        anthropic_refusal,
+        anthropic_spend_exceeded,
     ),
 }
 

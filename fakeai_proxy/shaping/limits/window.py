@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import inf
 
 from fakeai_proxy.shaping.limits.meter import TOLERANCE_S
+from fakeai_proxy.shaping.limits.standing import Standing
 
 
 class SlidingWindow:
@@ -15,12 +16,8 @@ class SlidingWindow:
 
     def __init__(self, count: int, window_s: float) -> None:
         self.count, self.period_s = count, window_s
-        self._allowed = count
+        self.limit: float = count
         self.width = 1 + count
-
-    @property
-    def limit(self) -> float:
-        return self._allowed
 
     def rest(self) -> list[float]:
         return [0.0, *[-inf] * self.count]
@@ -28,9 +25,9 @@ class SlidingWindow:
     def wait_s(self, state: array[float], at: int, n: float, now: float) -> float:
         if n <= 0:
             return 0.0
-        if n > self._allowed:
+        if n > self.limit:
             return inf
-        back = self._allowed - int(n) + 1  # so many ago, one must have left the window
+        back = int(self.limit) - int(n) + 1  # so many ago, one must have left the window
         wait_s = self._ago(state, at, back) + self.period_s - now
         return wait_s if wait_s > TOLERANCE_S else 0.0
 
@@ -44,7 +41,12 @@ class SlidingWindow:
             state[at + 1 + place] = -inf
         state[at] = place
 
-    def used(self, state: array[float], at: int, now: float) -> float:
+    def standing(self, state: array[float], at: int, now: float) -> Standing:
+        reset_s = max(0.0, self._ago(state, at, 1) + self.period_s - now)
+        return Standing(self.limit, self._within(state, at, now), reset_s, self.period_s)
+
+    def _within(self, state: array[float], at: int, now: float) -> int:
+        """How many came within the window that ends now."""
         low, high = 0, self.count
         since = now - self.period_s + TOLERANCE_S
         while low < high:  # the later ones are within
@@ -55,11 +57,8 @@ class SlidingWindow:
                 high = middle - 1
         return low
 
-    def reset_s(self, state: array[float], at: int, now: float) -> float:
-        return max(0.0, self._ago(state, at, 1) + self.period_s - now)
-
     def scale(self, factor: float) -> None:
-        self._allowed = max(1, int(self.count * factor))
+        self.limit = max(1, int(self.count * factor))
 
     def _ago(self, state: array[float], at: int, back: int) -> float:
         """The instant of the `back`-th last."""
@@ -75,11 +74,7 @@ class Counter:
     def __init__(self, amount: float, period_s: float, ends: Callable[[float], float]) -> None:
         self.amount, self.period_s = amount, period_s
         self._ends = ends
-        self._factor = 1.0
-
-    @property
-    def limit(self) -> float:
-        return self.amount * self._factor
+        self.limit = amount
 
     def rest(self) -> list[float]:
         return [-inf, 0.0]
@@ -89,7 +84,8 @@ class Counter:
         if n > limit:
             return inf
         left_s = state[at] - now
-        if left_s <= TOLERANCE_S or state[at + 1] + n <= limit:
+        used = state[at + 1]
+        if left_s <= TOLERANCE_S or (used + n <= limit and used < limit):
             return 0.0
         return left_s
 
@@ -98,11 +94,11 @@ class Counter:
             state[at], state[at + 1] = self._ends(now), 0.0
         state[at + 1] = max(0.0, state[at + 1] + n)
 
-    def used(self, state: array[float], at: int, now: float) -> float:
-        return state[at + 1] if state[at] - now > TOLERANCE_S else 0.0
-
-    def reset_s(self, state: array[float], at: int, now: float) -> float:
-        return max(0.0, state[at] - now)
+    def standing(self, state: array[float], at: int, now: float) -> Standing:
+        left_s = state[at] - now
+        if left_s <= TOLERANCE_S:
+            return Standing(self.limit, 0.0, 0.0, self.period_s)
+        return Standing(self.limit, state[at + 1], left_s, self.period_s)
 
     def scale(self, factor: float) -> None:
-        self._factor = factor
+        self.limit = self.amount * factor

@@ -31,7 +31,7 @@ class Present:
         return found
 
     def lacks_limits(self, phase: Phase) -> str:
-        if phase.limits.scale is None or phase.limits.use or self._limiter.has_limits:
+        if phase.limits.scale is None or phase.limits.use or self._limiter.in_force:
             return ""
         return "there are no limits to scale: start with --limits, as openai:1."
 

@@ -51,7 +51,7 @@ def _action(action: Action) -> str:
     if isinstance(action, Scale):
         amount = f"x {action.factor:g}" if action.replicas is None else f"to {action.replicas}"
         return f"scale {action.pool} {amount}"
-    what = action.do
+    what: str = action.do
     if isinstance(action, Slow):
         what += f" x {action.factor:g}"
     if isinstance(action, XidError):

@@ -70,14 +70,14 @@ class Timeline:
         if elapsed_s >= base_s + self.period_s:
             lap, base_s = lap + 1, base_s + self.period_s
         gap_from_s = 0.0
-        for index, (begin_s, end_s) in enumerate(self.spans):
-            begin_s, end_s = base_s + begin_s, base_s + end_s
+        for index, span in enumerate(self.spans):
+            begin_s, end_s = base_s + span[0], base_s + span[1]
             if elapsed_s < begin_s:
                 return Place(None, lap, base_s + gap_from_s, begin_s, index, begin_s)
             if elapsed_s < end_s:
                 next_index, next_s = self._after(index, base_s)
                 return Place(index, lap, begin_s, end_s, next_index, next_s)
-            gap_from_s = end_s - base_s
+            gap_from_s = span[1]
         if self.period_s == math.inf:
             return Place(None, lap, gap_from_s, math.inf, None, math.inf)
         next_s = base_s + self.period_s + self.spans[0][0]
