@@ -149,7 +149,10 @@ def _length(plan: Plan) -> str:
     timeline = plan.timeline(0.0)
     if timeline.period_s < math.inf:
         return f"{shown_span(timeline.period_s)} ↻"
-    return shown_span(timeline.ends_s if timeline.ends_s < math.inf else timeline.spans[-1][0])
+    if timeline.ends_s < math.inf:
+        return shown_span(timeline.ends_s)
+    begins_s = timeline.spans[-1][0]
+    return f"{shown_span(begins_s)} +" if begins_s else "no end"
 
 
 def _summary(plan: Plan) -> dict[str, object]:
