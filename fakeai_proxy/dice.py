@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import blake2b
 
 _ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -27,6 +28,17 @@ class Dice:
     def number(self, *key: str | bytes | int) -> int:
         """A uniform 128-bit integer."""
         return int.from_bytes(self._digest(key, 16), "big")
+
+    def numbers(self, *key: str | bytes | int) -> Callable[[bytes], int]:
+        """Uniform 128-bit integers under one key, each by some bytes: for draws that must be cheap."""
+        keyed = blake2b(self._digest(key, 16), digest_size=16)
+
+        def number(data: bytes) -> int:
+            hashed = keyed.copy()
+            hashed.update(data)
+            return int.from_bytes(hashed.digest(), "big")
+
+        return number
 
     def roll(self, *key: str | bytes | int) -> random.Random:
         """A generator of its own for this key."""

@@ -17,6 +17,15 @@ def test_a_draw_depends_on_seed_and_key_alone(seed: int, key: list, other: list)
     assert dice.text_id(*key) == again.text_id(*key)
 
 
+def test_cheap_draws_are_keyed_as_the_others_are() -> None:
+    draw, same, other = Dice(1).numbers("a"), Dice(1).numbers("a"), Dice(1).numbers("b")
+    drawn = [draw(b"%d" % k) for k in range(100)]
+    assert drawn == [same(b"%d" % k) for k in range(100)]
+    assert not {*drawn} & {other(b"%d" % k) for k in range(100)}
+    assert drawn != [Dice(2).numbers("a")(b"%d" % k) for k in range(100)]
+    assert 0.35 < sum(number < 2**127 for number in drawn) / 100 < 0.65
+
+
 def test_another_seed_or_another_key_is_another_draw() -> None:
     draws = {
         Dice(seed).number(*key) for seed in (0, 1) for key in (("a",), ("b",), ("a", "b"), ("ab",))

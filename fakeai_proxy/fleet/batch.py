@@ -54,20 +54,23 @@ class DecodeBatch:
         return sequence.computed + self._tick - sequence.joined_tick
 
     def short_of_blocks(self) -> list[EngineSequence]:
-        """Who needs a block before the next tick, in the order of admission."""
+        """Who needs a block before the next tick."""
         due = self._growing.pop(self._tick, None)
         if due is None:
             return []
-        due.sort(key=_admission)
+        tick, width, decodes = self._tick, self._block_tokens, State.DECODE
         return [
             sequence
             for sequence in dict.fromkeys(due)
-            if sequence.state is State.DECODE and self._full_at(sequence) == self._tick
+            if sequence.state is decodes
+            and sequence.joined_tick + sequence.blocks * width - sequence.computed == tick
         ]
 
-    def grew(self, sequence: EngineSequence) -> None:
-        sequence.blocks += 1
-        self._growing[self._full_at(sequence)].append(sequence)
+    def grew(self, sequences: list[EngineSequence]) -> None:
+        """They were short of a block and have it: it lasts until they have filled it."""
+        for sequence in sequences:
+            sequence.blocks += 1
+        self._growing[self._tick + self._block_tokens] += sequences
 
     def tick(self, at: float) -> list[tuple[float, int]]:
         """A token for everybody. Returns pairs: seconds since the last one, and how many waited so
@@ -88,9 +91,12 @@ class DecodeBatch:
 
     def ended(self) -> list[EngineSequence]:
         """Whose last token came with the last tick."""
+        due = self._ending.pop(self._tick - 1, None)
+        if due is None:
+            return []
         return [
             sequence
-            for sequence in dict.fromkeys(self._ending.pop(self._tick - 1, ()))
+            for sequence in dict.fromkeys(due)
             if sequence.state is State.DECODE and self.emitted(sequence) == sequence.output_tokens
         ]
 
@@ -106,7 +112,3 @@ class DecodeBatch:
             held = sequence.blocks * self._block_tokens
             assert held >= self.computed(sequence), "every token has its place"
             assert self.emitted(sequence) < sequence.output_tokens, "who is done has left"
-
-
-def _admission(sequence: EngineSequence) -> int:
-    return sequence.rank[1]

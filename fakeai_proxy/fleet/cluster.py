@@ -9,11 +9,11 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.fleet.cost import StepModel
 from fakeai_proxy.fleet.job import Job
+from fakeai_proxy.fleet.listeners import Listener, WorkerListener
 from fakeai_proxy.fleet.placement import Placement, adapter
 from fakeai_proxy.fleet.prefix import block_hashes
 from fakeai_proxy.fleet.refusals import Refusal
@@ -26,20 +26,6 @@ from fakeai_proxy.fleet.worker import End, Worker
 from fakeai_proxy.profiles.fleet import FleetProfile, Pool, Server
 
 
-class Listener(Protocol):
-    """Told as it happens; several may listen."""
-
-    def stepped(self, worker: Worker, step: Step) -> None:
-        """Jobs of this worker may have more tokens. One whose prompt was computed on a prefill
-        worker goes on elsewhere afterwards: it is among `step.finished`, and not yet done."""
-
-    def finished(self, job: Job, at: float) -> None:
-        """All its samples have their last token."""
-
-    def failed(self, job: Job, at: float) -> None:
-        """It will get no more tokens; `job.failed` says why."""
-
-
 class Cluster:
     def __init__(
         self,
@@ -50,6 +36,7 @@ class Cluster:
     ) -> None:
         self.profile = profile
         self.listeners = list(listeners)
+        self.worker_listeners: list[WorkerListener] = []
         self.roster = Roster(profile, dice, model)
         self.placement = Placement(profile, self.roster)
         #: The last event.
@@ -157,7 +144,7 @@ class Cluster:
         job.legs.append(sequence)
         worker.sequences[sequence] = None
         self.roster.router(worker.pool).routed(worker, sequence, ask, first)
-        worker.engine.submit(sequence, at)
+        worker.engine.submit(sequence, worker.has_adapter_at(job.lora, at))
         self._watch(worker)
 
     def _hand_over(self, job: Job, k: int, prefilled: EngineSequence, at: float) -> None:
@@ -187,10 +174,12 @@ class Cluster:
     def _fetched(self, sequence: EngineSequence, at: float) -> None:
         source, _ = self._fetching[sequence]
         size_bytes = sequence.transferred_tokens * source.model.kv_bytes_per_token
+        job = _job(sequence)
+        target = job.workers[job.sequences.index(sequence)]
         source.kv_sent_bytes += size_bytes
-        job = sequence.owner
-        assert isinstance(job, Job)
-        job.workers[job.sequences.index(sequence)].kv_received_bytes += size_bytes
+        target.kv_received_bytes += size_bytes
+        for listener in self.worker_listeners:
+            listener.transferred(source, target, size_bytes, at)
         self._let_go(sequence, at)
 
     def _let_go(self, sequence: EngineSequence, at: float) -> None:
@@ -204,8 +193,7 @@ class Cluster:
     def _made_room(self, worker: Worker, at: float) -> None:
         worker.engine.nudge(at)
         self._watch(worker)
-        if worker.retiring and worker.idle:
-            self.roster.remove(worker)
+        self._let_leave(worker, at)
 
     # Ends
 
@@ -219,20 +207,23 @@ class Cluster:
             router.prefilled(sequence)
         for listener in self.listeners:
             listener.stepped(worker, step)
-        for sequence in step.finished:
-            job = sequence.owner
-            assert isinstance(job, Job)
+        # A listener may have cancelled some, or one's failure others.
+        ended = [each for each in step.finished if each in worker.sequences]
+        for sequence in ended:
+            job = _job(sequence)
             if job.failed:
                 continue
             k = job.sequences.index(sequence)
             self._over(worker, sequence, _end(job, sequence), at)
             if sequence.emitted < job.shares[k]:
                 self._hand_over(job, k, sequence, at)
-            elif job.complete:
+            self._made_room(worker, at)
+        for sequence in ended:  # when all that ends in this step has ended
+            job = _job(sequence)
+            if job.finished_at is None and not job.failed and job.complete:
                 job.finished_at = at
                 for listener in self.listeners:
                     listener.finished(job, at)
-            self._made_room(worker, at)
 
     def _over(self, worker: Worker, sequence: EngineSequence, end: End, at: float) -> None:
         """Whatever became of it, this worker has done with it."""
@@ -264,27 +255,27 @@ class Cluster:
         if worker.life == "dead":
             return
         worker.life, worker.ready_at = "dead", math.inf
+        retiring, worker.retiring = worker.retiring, False
         worker.died_of = reason or f"worker {worker.name} died"
         fetching = [key for key, (source, _) in self._fetching.items() if source is worker]
         lost = [*worker.sequences, *(key for key in fetching if key not in worker.sequences)]
         for sequence in lost:
             self._lose(worker, sequence, at)
         self.roster.empty(worker, at)
-        jobs = dict.fromkeys(job for each in lost if isinstance(job := each.owner, Job))
-        for job in jobs:
+        for listener in self.worker_listeners:
+            listener.stopped(worker, at)
+        for job in dict.fromkeys(map(_job, lost)):
             job.migrations += 1
         for sequence in lost:
-            job = sequence.owner
-            assert isinstance(job, Job)
+            job = _job(sequence)
             if not job.failed:
                 self._migrate(job, job.sequences.index(sequence), at, worker.died_of)
-        if worker.retiring:
+        if retiring:
             self.roster.remove(worker)
 
     def _lose(self, dead: Worker, sequence: EngineSequence, at: float) -> None:
         """It was on the dead worker, or its prompt was still there."""
-        job = sequence.owner
-        assert isinstance(job, Job)
+        job = _job(sequence)
         worker = job.workers[job.sequences.index(sequence)]
         if worker is dead:
             sequence.emitted = worker.engine.generated(sequence)
@@ -319,7 +310,7 @@ class Cluster:
         """A draining worker takes requests again."""
         self.advance(at)
         if worker.life == "draining" and not worker.retiring:
-            worker.life = "ready"
+            worker.life = "ready" if worker.ready_at <= at else "starting"
 
     def restart(self, worker: Worker, at: float) -> None:
         """A fresh process, which serves after its cold start. What a living one had is lost as if
@@ -327,7 +318,7 @@ class Cluster:
         self.kill(worker, at, f"worker {worker.name} was restarted")
         worker.life, worker.died_of, worker.ready_at = "starting", "", at + worker.pool.cold_start_s
         self.roster.router(worker.pool).join(worker)
-        heapq.heappush(self._heap, (worker.ready_at, worker.number, worker))
+        self._begin(worker, at)
 
     def scale(self, pool: str, replicas: int, at: float) -> None:
         """Until so many of the pool serve or start: more start cold; too many drain, the last to
@@ -336,11 +327,10 @@ class Cluster:
         profile = self.roster.pools[pool]
         living = [each for each in self.roster.of(profile) if each.life in ("starting", "ready")]
         for _ in range(replicas - len(living)):
-            self._add(profile, at + profile.cold_start_s)
+            self._add(profile, at, at + profile.cold_start_s)
         for worker in reversed(living[replicas:]):
             worker.life, worker.retiring = "draining", True
-            if worker.idle:
-                self.roster.remove(worker)
+            self._let_leave(worker, at)
 
     def check(self) -> None:
         """Prove the invariants; for tests, at any moment between two calls."""
@@ -352,8 +342,7 @@ class Cluster:
             assert worker.sequences.keys() >= engine.running.keys() | set(engine.waiting)
             assert worker.idle or worker.life != "dead", "the dead have nothing"
             for sequence in worker.sequences:
-                job = sequence.owner
-                assert isinstance(job, Job)
+                job = _job(sequence)
                 assert not job.failed, "who has failed is nowhere"
                 assert job.workers[job.sequences.index(sequence)] is worker
         fetched = [prefilled for _, prefilled in self._fetching.values()]
@@ -361,18 +350,37 @@ class Cluster:
         assert set(fetched) == set(held)
         self.roster.check()
 
-    def _add(self, pool: Pool, ready_at: float = -math.inf) -> Worker:
+    def _add(self, pool: Pool, at: float = 0.0, ready_at: float = -math.inf) -> None:
         worker = self.roster.add(pool, ready_at)
         worker.fetched = worker.engine.fetched = self._fetched
-        if ready_at > -math.inf:
-            heapq.heappush(self._heap, (ready_at, worker.number, worker))
-        return worker
+        self._begin(worker, at)
+
+    def _begin(self, worker: Worker, at: float) -> None:
+        if worker.life == "starting":
+            heapq.heappush(self._heap, (worker.ready_at, worker.number, worker))
+        for listener in self.worker_listeners:
+            listener.started(worker, at)
+
+    def _let_leave(self, worker: Worker, at: float) -> None:
+        """Out of the fleet, if it is to leave and nobody needs it any more."""
+        if not worker.retiring or not worker.idle:
+            return
+        worker.life, worker.retiring = "dead", False
+        self.roster.remove(worker)
+        for listener in self.worker_listeners:
+            listener.stopped(worker, at)
 
     def _watch(self, worker: Worker) -> None:
         at = worker.engine.next_at
         if at < math.inf and at != worker.watched_at:
             worker.watched_at = at
             heapq.heappush(self._heap, (at, worker.number, worker))
+
+
+def _job(sequence: EngineSequence) -> Job:
+    job = sequence.owner
+    assert isinstance(job, Job)
+    return job
 
 
 def _end(job: Job, sequence: EngineSequence) -> End:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from fakeai_proxy.fleet.batch import DecodeBatch
 from fakeai_proxy.fleet.cost import Chunk, Cost, StepModel
 from fakeai_proxy.fleet.kv_cache import KvCache, KvListener
-from fakeai_proxy.fleet.sequence import EngineSequence, State
+from fakeai_proxy.fleet.sequence import EngineSequence, State, by_admission, by_rank
 from fakeai_proxy.fleet.step import Step
 from fakeai_proxy.profiles.engine import EngineLimits
 
@@ -132,7 +132,7 @@ class Engine:
                 sequence.state = State.WAITING
                 self._serial += 1
                 sequence.rank = (sequence.priority, self._serial)
-                insort(self.waiting, sequence, key=_rank)
+                insort(self.waiting, sequence, key=by_rank)
         while self._loading and self._loading[0][0] <= at:
             sequence = heapq.heappop(self._loading)[2]
             if sequence.state is State.LOADING:
@@ -222,11 +222,15 @@ class Engine:
 
     def _grow(self) -> None:
         """A block for each decoding sequence whose last one is full."""
-        for sequence in self.decoding.short_of_blocks():
+        due = self.decoding.short_of_blocks()
+        if self.cache.take(len(due)):  # room for all: who comes first does not matter
+            self.decoding.grew(due)
+            return
+        for sequence in sorted(due, key=by_admission):
             while sequence.state is State.DECODE and not self.cache.take(1):
                 self._preempt_last()
             if sequence.state is State.DECODE:
-                self.decoding.grew(sequence)
+                self.decoding.grew([sequence])
 
     def _preempt_last(self) -> EngineSequence:
         victim = next(reversed(self.running))
@@ -239,7 +243,7 @@ class Engine:
         self.preemptions += 1
         self._front -= 1
         victim.rank = (victim.priority, self._front)
-        insort(self.waiting, victim, key=_rank)
+        insort(self.waiting, victim, key=by_rank)
         return victim
 
     # Prompts
@@ -407,11 +411,7 @@ class Engine:
         assert len(running) <= self.limits.max_num_seqs, "no more run than may"
         assert [each.rank[1] for each in running] == sorted(each.rank[1] for each in running)
         assert all(each.state is State.WAITING and not each.blocks for each in self.waiting)
-        assert self.waiting == sorted(self.waiting, key=_rank), "those who wait stand in order"
+        assert self.waiting == sorted(self.waiting, key=by_rank), "those who wait stand in order"
         holding = running + list(self.held)
         shared = sum(len(each.shared) for each in holding)
         self.cache.check(shared, sum(each.blocks for each in holding) - shared)
-
-
-def _rank(sequence: EngineSequence) -> tuple[int, int]:
-    return sequence.rank

@@ -60,6 +60,18 @@ class Instruments:
         telemetry.unload()
         self._spare[worker.pool.name].append(telemetry)
 
+    def started(self, worker: Worker, at: float) -> None:
+        self.install(worker, at)
+
+    def stopped(self, worker: Worker, at: float) -> None:
+        self.remove(worker)
+
+    def transferred(self, source: Worker, target: Worker, size_bytes: float, at: float) -> None:
+        """Between workers KV cache goes through network cards, and to these over PCIe."""
+        out, into = self._of[source.name], self._of[target.name]
+        out.transfer(at, size_bytes / source.pool.gpus, 0.0, "pcie")
+        into.transfer(at, 0.0, size_bytes / target.pool.gpus, "pcie")
+
     def energy_j(self, now: float) -> float:
         """Of all GPUs since the start."""
         return sum(s.energy_j for each in self.telemetries for s in each.sample(now))

@@ -101,8 +101,8 @@ _SGLANG_LONG = (
     "completion to fit within the limit."
 )
 _TRTLLM_LONG = (
-    "The sum of prompt length ({prompt}) and max_tokens ({output}) should not exceed max_seq_len "
-    "({limit})"
+    "The sum of prompt length ({prompt}) and query length (0) max_tokens ({output}) should not "
+    "exceed max_seq_len ({limit})"
 )
 _MISSING = "The model `{model}` does not exist."
 _BUSY = "ResourceExhausted: All workers are busy, please retry later"

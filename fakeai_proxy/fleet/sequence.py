@@ -81,3 +81,13 @@ class EngineSequence:
         self.first_token_at: float | None = None
         self.last_token_at = 0.0
         self.finished_at: float | None = None
+
+
+def by_rank(sequence: EngineSequence) -> tuple[int, int]:
+    """The order of those who wait."""
+    return sequence.rank
+
+
+def by_admission(sequence: EngineSequence) -> int:
+    """The order of those who run."""
+    return sequence.rank[1]

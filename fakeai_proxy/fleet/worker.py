@@ -67,6 +67,8 @@ class Worker:
         self.sequences: dict[EngineSequence, None] = {}
         #: When its server has done with the requests before (see `Frontend`).
         self.frontend_free_at = 0.0
+        #: When adapters that were asked for are there.
+        self.loras: dict[str, float] = {}
         self.ended: Counter[End] = Counter()
         self.prompt_tokens = 0
         self.generation_tokens = 0
@@ -103,6 +105,13 @@ class Worker:
             service_s += frontend.service_us_per_token * prompt_tokens / 1e6
             at = self.frontend_free_at = max(at, self.frontend_free_at) + service_s
         return at + frontend.latency_ms / 1e3
+
+    def has_adapter_at(self, lora: str, at: float) -> float:
+        """When a request for it that comes at `at` can be queued."""
+        load_s = self.pool.lora_load_s
+        if not lora or not load_s:
+            return at
+        return max(at, self.loras.setdefault(lora, at + load_s))
 
     def count(self, step: Step) -> None:
         """A step's tokens."""

@@ -102,6 +102,9 @@ class Pool(_Numbers):
         (50.0, 300.0), description="Shortest and longest of these."
     )
     lora: tuple[str, ...] = Field((), description="Adapters it serves, by name.")
+    lora_load_s: float = Field(0.0, ge=0, le=3600, description="What an adapter takes when a worker "
+                               "first uses it; 0 where all are loaded at the start. A vLLM that "
+                               "loaded on demand took 2 s (vllm-project/vllm#11092).")  # fmt: skip
     engine: EngineLimits = EngineLimits()
 
     @property

@@ -9,10 +9,10 @@ from array import array
 from collections.abc import Callable, Iterator
 
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Workload
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.job import Job
+from fakeai_proxy.fleet.refusals import Refusal
 from fakeai_proxy.fleet.step import Step
 from fakeai_proxy.fleet.worker import Worker
 from fakeai_proxy.simulate.arrivals import Arrival
@@ -120,7 +120,7 @@ class Run:
         job.hashes = arrival.hashes(block_tokens)
         try:
             self._cluster.submit(job)
-        except ApiError:
+        except Refusal:
             self._refused += 1
             # Who is refused comes back a second later, or not at all.
             self._next_of_closed(arrival.at + 1.0)

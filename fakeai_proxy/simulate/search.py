@@ -35,6 +35,7 @@ class Scene:
         cluster = Cluster(self.profile, dice)
         instruments = Instruments(self.profile, dice, cluster.workers)
         cluster.listeners.append(instruments)
+        cluster.worker_listeners.append(instruments)
         outcome = Run(cluster, self.load, self.model, self.seed).run(progress)
         outcome.energy_j = instruments.energy_j(outcome.seconds)
         return outcome

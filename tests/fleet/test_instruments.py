@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.exchange import Workload
+from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.cost import Chunk
 from fakeai_proxy.fleet.devices import Nodes
 from fakeai_proxy.fleet.faults import PowerCap
 from fakeai_proxy.fleet.instruments import Instruments
+from fakeai_proxy.fleet.job import Job
 from fakeai_proxy.fleet.step import Step
 from fakeai_proxy.fleet.step_model import step_model
 from fakeai_proxy.fleet.worker import Worker
-from fakeai_proxy.profiles.fleet import FleetProfile, Pool
+from fakeai_proxy.profiles.fleet import FleetProfile, Pool, load_fleet
 from tests.fleet.boards import B200, H100
 
 POOL = Pool(model="llama-3.1-70b", gpu="h100", tp=4, replicas=2, cold_start_s=50)
@@ -92,3 +95,24 @@ def test_workers_stay_on_a_node_and_kinds_do_not_mix() -> None:
     everything = [device for devices in [*taken, wide] for device in devices]
     assert len({device.uuid for device in everything}) == len(everything)
     assert len({(d.hostname, d.pci_bus_id) for d in everything}) == len(everything)
+
+
+def test_gpus_follow_their_workers_through_death_restart_and_scaling() -> None:
+    cluster = Cluster(load_fleet("1xh100-8b"), Dice(1))
+    instruments = Instruments(cluster.profile, Dice(1), cluster.workers)
+    cluster.listeners.append(instruments)
+    cluster.worker_listeners.append(instruments)
+    cluster.scale("pool", 2, 0.0)
+    cluster.advance(cluster.workers[1].ready_at)
+    first, second = cluster.workers
+    gpus = {instruments.of(each).boards[0].device for each in cluster.workers}
+    cluster.kill(first, 100.0, "XID 79")
+    with pytest.raises(KeyError):
+        instruments.of(first)
+    cluster.restart(first, 101.0)
+    assert {instruments.of(each).boards[0].device for each in (first, second)} == gpus
+    job = Job(Workload("llama-3.1-8b", range(200), 20), 200.0)
+    cluster.submit(job)
+    while cluster.next_at < 300:
+        cluster.advance(cluster.next_at)
+    assert job.generated == 20

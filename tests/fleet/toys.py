@@ -84,7 +84,7 @@ def a_fleet(
 def a_job(
     cluster: Cluster,
     prompt: int | Sequence[int] = 20,
-    output: int = 3,
+    answer: int = 3,
     at: float = 0.0,
     model: str = "toy",
     **settings: object,
@@ -93,7 +93,7 @@ def a_job(
     tokens = (
         prompt if not isinstance(prompt, int) else [hash((at, k)) & 0xFFFF for k in range(prompt)]
     )
-    job = Job(Workload(model, tokens, output, **settings), at)  # type: ignore[arg-type]  # of Workload
+    job = Job(Workload(model, tokens, answer, **settings), at)  # type: ignore[arg-type]  # of Workload
     job.hashes = cluster.hashes(job)
     cluster.submit(job)
     return job

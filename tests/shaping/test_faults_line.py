@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -273,3 +275,14 @@ async def test_latency_goes_by_the_size_of_the_request(tmp_path: Path) -> None:
         long = STREAM.replace(b"Tell me", b"Tell me " * 1000)
         took = [(await first_and_last(app.url, clock, body))[0] for body in (STREAM, long)]
     assert took == pytest.approx([len(STREAM) / 1e4, len(long) / 1e4], abs=0.001)
+
+
+async def test_a_line_that_is_given_up_is_not_kept_until_its_time_comes() -> None:
+    wire = Wire()
+    wire.link.delay_s = 1e6
+    wire.link.write(b"never")
+    wire.link.close()
+    gone = weakref.ref(wire.link)
+    del wire.link
+    gc.collect()
+    assert gone() is None

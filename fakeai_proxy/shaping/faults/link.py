@@ -30,6 +30,18 @@ class _Piece:
         self.offset = 0
 
 
+class _Alarm:
+    """A link's place in the scheduler, which is left there when the link is closed."""
+
+    __slots__ = ("link",)
+
+    def __init__(self, link: Link) -> None:
+        self.link: Link | None = link
+
+    def step(self, now: float) -> float | None:
+        return None if self.link is None else self.link.step(now)
+
+
 class Link:
     """Client and Sink in one. Faults set its public fields before the first byte."""
 
@@ -66,8 +78,8 @@ class Link:
         self._queued_bytes = 0
         self._last_due = -math.inf
         self._free_at = -math.inf
+        self._alarm = _Alarm(self)
         self._scheduled = False
-        self._closed = False
         self._lost = False
         self._moved: asyncio.Future[None] | None = None
 
@@ -158,13 +170,11 @@ class Link:
     def _schedule(self, due: float | None) -> None:
         if due is not None:
             self._scheduled = True
-            self._scheduler.push(due, self)
+            self._scheduler.push(due, self._alarm)
 
     def step(self, now: float) -> float | None:
         """Send what is due; when to come again, None for not at all."""
         self._scheduled = False
-        if self._closed:
-            return None
         try:
             following = self._send(now)
         finally:
@@ -213,7 +223,7 @@ class Link:
 
     def close(self) -> None:
         """Forget what has not left."""
-        self._closed = True
+        self._alarm.link = None
         self._queue.clear()
         self._queued_bytes = 0
         self._tell()

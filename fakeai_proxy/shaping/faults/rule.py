@@ -32,6 +32,8 @@ _PARSED_BYTES = 64 << 10
 _MODEL = re.compile(
     rb'"model"\s{0,4}:\s{0,4}"([^"\\]{1,256})"|name="model"\r\n\r\n([^\r\n]{1,256})\r\n'
 )
+#: Of a body that begins with its model, which need not be parsed.
+_FIRST = re.compile(rb'\{\s{0,4}"model"\s{0,4}:\s{0,4}"([^"\\]{1,256})"')
 _DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)/")
 _DICE_SIDES = float(1 << 128)
 
@@ -134,6 +136,9 @@ def model_of(request: Request) -> str:
 
 
 def _model(body: bytes) -> str:
+    first = _FIRST.match(body)
+    if first is not None:
+        return first[1].decode("utf-8", "replace")
     if len(body) <= _PARSED_BYTES and body[:1] == b"{":
         try:
             value = orjson.loads(body).get("model")
@@ -216,7 +221,7 @@ class Rule:
             tests.append(_first(conditions.first, conditions.per))
         by_chance = conditions.p < 1 or self.ramped
         if by_chance:
-            tests.append(_chance(self, dice, f"fault {self.text}#{salt}"))
+            tests.append(_chance(self, dice, f"{self.text}#{salt}"))
         self.tests = tuple(tests)
         by_request = conditions.first is not None and conditions.per == "request"
         self.reads_body = conditions.model is not None or by_chance or by_request
@@ -325,10 +330,10 @@ def _first(first: int, per: str) -> Test:
 
 
 def _chance(rule: Rule, dice: Dice, key: str) -> Test:
-    prefix = key.encode("utf-8", "surrogatepass")
+    draw = dice.numbers("fault", key)
 
     def test(look: Look) -> bool:
-        drawn = dice.number(prefix, b"%b%d" % (look.fingerprint, look.attempt), look.moment.phase)
+        drawn = draw(b"%b%d %b" % (look.fingerprint, look.attempt, look.moment.phase.encode()))
         return drawn < rule.p * _DICE_SIDES
 
     return test
