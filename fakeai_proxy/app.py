@@ -143,9 +143,11 @@ class App:
 
     @property
     def _is_timed(self) -> bool:
-        """Whether answers take their time."""
+        """Whether answers take a time of which the speed can be changed."""
         config = self.config
-        return config.timing != "none" and (config.profile != "none" or config.miss is not None)
+        by_profile = config.profile != "none" and (config.synthesizes or config.timing == "profile")
+        by_recording = config.miss is not None and config.timing == "recorded"
+        return config.timing != "none" and (by_profile or by_recording)
 
     def _open_library(self) -> Library | None:
         if self.config.miss is None and not self.config.records:

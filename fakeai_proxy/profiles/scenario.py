@@ -12,6 +12,8 @@ from fakeai_proxy.profiles import reading
 from fakeai_proxy.profiles.spans import Span, TimeOfDay, instant
 
 KIND = "scenarios"
+#: Shorter ones would keep the server busy with nothing but their beginnings; a ramp has ten steps.
+DURATION_S_MIN, RAMP_S_MIN = 0.01, 0.1
 #: Things that a phase may change, and that may be missing.
 Part = Literal["limits", "fleet", "speed"]
 
@@ -96,9 +98,11 @@ class Phase(_Data):
         None, description="When it begins: a span since the start, or a time of day (12:00). Else "
         "when the phase before ends.",
     )  # fmt: skip
-    duration: Span | None = Field(None, gt=0, description="Else until the next one begins.")
+    duration: Span | None = Field(
+        None, ge=DURATION_S_MIN, description="Else until the next one begins."
+    )
     ramp: Span | None = Field(
-        None, gt=0, description="How long its numbers take to get from those of the phase before to "
+        None, ge=RAMP_S_MIN, description="How long its numbers take to get from those of the phase before to "
         "its own: scale, speed, factors of slow, probabilities of faults.",
     )  # fmt: skip
     faults: tuple[Any, ...] = Field((), description="As for --fault, or tables.")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
-from fakeai_proxy.clock import VirtualClock, turn
+from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.profiles.scenario import scenario_names
 from tests.conftest import Ended, Serve
 from tests.observe.asking import ask, chat
+from tests.scenario.waiting import answered
 
 HEAD = """
 description = "A test's own"
@@ -182,11 +182,7 @@ async def test_the_timing_is_as_slow_as_the_phase_says(
     )
 
     async def ttft_s() -> float:
-        asked = asyncio.ensure_future(chat(app))
-        while not asked.done():
-            await turn()
-            clock.advance(0.0625)
-        await asked
+        await answered(app, clock, tick_s=1 / 16)
         exchange = ended.exchanges[-1]
         assert exchange.first_byte_at is not None
         return exchange.first_byte_at - exchange.arrived_at

@@ -205,7 +205,7 @@ class Faults:
         rule.applied += 1
         now = self.clock.now()
         ended = Exchange(f"door_{next(self._visits)}", request, now, finished_at=now)
-        ended.faults, ended.end = (rule.name,), "cut"
+        ended.faults, ended.phase, ended.end = (rule.name,), self._phase, "cut"
         for observer in self._observers:
             observer.finished(ended)
 

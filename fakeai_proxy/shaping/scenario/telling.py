@@ -18,7 +18,9 @@ def changes(phase: Phase) -> list[str]:
     said += [f"limits {spec}" for spec in limits.use]
     if limits.scale is not None:
         said.append(f"limits x {limits.scale:g}")
-    said += ["no quota" if key == "*" else f"no quota for {key[:12]}" for key in limits.exhaust]
+    if limits.exhaust:
+        keys = len(limits.exhaust)
+        said.append("no quota" if "*" in limits.exhaust else f"no quota for {keys} key(s)")
     if phase.speed != 1.0:
         said.append(f"speed x {phase.speed:g}")
     said += [_action(action) for action in phase.fleet]
