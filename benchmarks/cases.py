@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from load import chat_body, chat_request, complete, connect
-from processes import CLIENT_CPU, Server, client, product, resident_mb, yardstick
+from processes import CLIENT_CPU, Server, client, fleet_server, product, resident_mb, yardstick
 from table import Measure, at_least, at_most, ratio_from, ratio_to, within
 
 TTFT_MS, ITL_MS = 200, 20
@@ -29,6 +29,20 @@ model = "*"
 ttft_p50_ms = {TTFT_MS}
 ttft_sigma = 0
 itl_p50_ms = {ITL_MS}
+"""
+
+#: A batch of 125 takes about as long a step as the metronome's tokens are apart.
+_STEPPING = """\
+description = "Eight workers that a thousand streams keep at a token every 20 ms"
+source = "No measurement: slowed down to the rhythm that the benchmark asks for"
+
+[[pool]]
+model = "llama-3.1-8b"
+gpu = "h100"
+replicas = 8
+calibration_scale = 2.2
+jitter_sigma = 0
+stall_p = 0
 """
 
 
@@ -159,6 +173,39 @@ def streams(bench: Bench) -> list[Measure]:
     return [error, usual, drift, lost, merged, cpu]
 
 
+def fleet(bench: Bench) -> list[Measure]:
+    """Tokens of a step leave together, so a stream's share of the bar is the writes of its batch."""
+    profile, log = bench.path("stepping.toml"), bench.path("steps.json")
+    profile.write_text(_STEPPING)
+    error = Measure("fleet", "p99 error of a token, ms", ratio_to(2))
+    usual = Measure("fleet", "p50 error of a token, ms")
+    lost = Measure("fleet", "tokens lost", at_most(0), relative=False)
+    cpu = Measure("fleet", "CPU us/token")
+    run = ("--streams", 1000, "--tokens", bench.take(100, 50), "--ramp", 2)
+    metronome = ("--ttft-ms", TTFT_MS, "--itl-ms", ITL_MS)
+    with (
+        yardstick("paced", *metronome) as bare,
+        fleet_server("--profile", profile, "--log", log) as server,
+    ):
+        for _ in bench.rounds:
+            theirs, ours = _streams(bare, *run, *metronome), _streams(server, *run, "--steps", log)
+            error.add(ours["error_p99_ms"], theirs["error_p99_ms"])
+            usual.add(ours["error_p50_ms"], theirs["error_p50_ms"])
+            lost.add(ours["lost"], theirs["lost"])
+            cpu.add(ours["server_us"], theirs["server_us"])
+    return [error, usual, lost, cpu]
+
+
+def engine(bench: Bench) -> list[Measure]:
+    step = Measure("engine", "a step of 64 sequences, mean us", at_most(60, " us"))
+    worst = Measure("engine", "a step of 64 sequences, p99 us")
+    for _ in bench.rounds:
+        took = client("engine_step.py", "--batch", 64, "--steps", int(bench.take(4000, 1000)))
+        step.add(took["mean_us"])
+        worst.add(took["p99_us"])
+    return [step, worst]
+
+
 def unshaped(bench: Bench) -> list[Measure]:
     rate = Measure("unshaped", "tokens/s of a core", at_least(60_000))
     wall = Measure("unshaped", "tokens/s by the wall clock")
@@ -287,6 +334,8 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "json": synth_json,
     "replay": replay,
     "streams": streams,
+    "fleet": fleet,
+    "engine": engine,
     "unshaped": unshaped,
     "recording": recording,
     "lookup": lookup,

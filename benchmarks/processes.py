@@ -111,6 +111,11 @@ def product(*options: object, cpu: int = SERVER_CPU) -> Server:
     )
 
 
+def fleet_server(*options: object, cpu: int = SERVER_CPU) -> Server:
+    port = free_port()
+    return Server(HERE / "fleet_server.py", "--port", port, *options, port=port, cpu=cpu)
+
+
 def yardstick(design: str, *options: object, cpu: int = SERVER_CPU) -> Server:
     port = free_port()
     script = HERE / "yardstick.py"

@@ -14,6 +14,9 @@ missed or a case could not run.
     replay     the same from 10,000 recordings         that sends the same bytes
     streams    1,000 streams, a token every 20 ms      p99 error of a token <= 2 x that of a bare
                                                        protocol; no drift, no token lost or merged
+    fleet      the same served from 8 workers,        p99 distance of a token from the end of its
+               a batch of 125 in each                 step <= 2 x that of the bare protocol
+    engine     a step of a batch of 64                <= 60 us
     unshaped   32 streams as fast as they go           >= 60,000 tokens/s
     recording  record mode against pass mode           adds <= 1 ms to the first token
     lookup     a request in 10,000 recordings          <= 50 us

@@ -5,7 +5,8 @@
 
 Token k is ideal at: request sent + TTFT + k x ITL. Times are the kernel's receive stamps, so a client
 that reads late does not count against the server, and nothing is parsed before the last stream has
-ended. Merged are tokens that came in one segment with the token before them: the server (or the
+ended. With --steps FILE the ideal instants are those that the server has noted (`fleet_server.py`). Merged
+are tokens that came in one segment with the token before them: the server (or the
 host) stopped for longer than a gap. Prints one JSON object.
 """
 
@@ -14,12 +15,15 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import resource
 import select
+import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
@@ -174,10 +178,28 @@ class _Run:
         return True
 
 
-def measure(replies: list[Reply], ttft_ms: float, itl_ms: float) -> dict[str, float]:
+def noted_steps(file: Path, server_pid: int) -> Callable[[Reply], list[float]]:
+    """Asks the server for its log; what follows gives a reply's ideal instants, in milliseconds
+    since it was sent."""
+    os.kill(server_pid, signal.SIGUSR1)
+    while not file.exists():
+        time.sleep(0.01)
+    ends: dict[str, list[int]] = json.loads(file.read_text())
+    file.unlink()
+
+    def ideal_ms(reply: Reply) -> list[float]:
+        head = reply.segments[0].data.partition(b"\r\n\r\n")[0].decode("latin-1")
+        request_id = head.lower().partition("\r\nx-request-id: ")[2].partition("\r\n")[0]
+        return [(end_ns - reply.sent_ns) / 1e6 for end_ns in ends[request_id]]
+
+    return ideal_ms
+
+
+def measure(replies: list[Reply], ideal_ms: Callable[[Reply], list[float]]) -> dict[str, float]:
     error_ms, drift_ms, lag_ms, first_ms = [], [], [], []
     tokens = merged = 0
-    for sent_ns, segments in replies:
+    for reply in replies:
+        sent_ns, segments = reply
         places = token_segments(segments)
         tokens += len(places)
         merged += len(places) - len(set(places))
@@ -186,8 +208,10 @@ def measure(replies: list[Reply], ttft_ms: float, itl_ms: float) -> dict[str, fl
         if not arrived_ms:
             continue
         first_ms.append(arrived_ms[0])
-        error_ms += [abs(at_ms - ttft_ms - k * itl_ms) for k, at_ms in enumerate(arrived_ms)]
-        drift_ms.append(arrived_ms[-1] - arrived_ms[0] - (len(arrived_ms) - 1) * itl_ms)
+        ideal = ideal_ms(reply)[: len(arrived_ms)]
+        late_ms = [at_ms - due_ms for at_ms, due_ms in zip(arrived_ms, ideal, strict=True)]
+        error_ms += map(abs, late_ms)
+        drift_ms.append(late_ms[-1] - late_ms[0])
     result: dict[str, float] = {"replies": len(replies), "tokens": tokens, "merged": merged}
     for name, values in (
         ("error", error_ms),
@@ -212,6 +236,7 @@ def main() -> None:
     parser.add_argument("--ramp", type=float, default=0.0, help="seconds over which they start")
     parser.add_argument("--ttft-ms", type=float, default=0.0)
     parser.add_argument("--itl-ms", type=float, default=0.0)
+    parser.add_argument("--steps", type=Path, help="where the server writes its log")
     parser.add_argument("--server-pid", type=int, help="measure the CPU time of this process")
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -222,7 +247,14 @@ def main() -> None:
     server_s, client_s = cpu_s(options.server_pid), time.process_time()
     took_s = run.run()
     server_s, client_s = cpu_s(options.server_pid) - server_s, time.process_time() - client_s
-    result = measure(run.replies, options.ttft_ms, options.itl_ms)
+    if options.steps:
+        ideal_ms = noted_steps(options.steps, options.server_pid)
+    else:
+
+        def ideal_ms(reply: Reply) -> list[float]:
+            return [options.ttft_ms + k * options.itl_ms for k in range(options.tokens)]
+
+    result = measure(run.replies, ideal_ms)
     expected = options.streams * options.requests_per_stream * options.tokens
     result["lost"] = expected - result["tokens"]
     result["broken"] = run.broken

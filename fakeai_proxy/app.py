@@ -11,21 +11,28 @@ from aiohttp import web
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import websocket_unserved
+from fakeai_proxy.errors import ConfigError, websocket_unserved
 from fakeai_proxy.exchange import Observer, Origin, Request, Source
+from fakeai_proxy.fleet.cluster import Cluster
+from fakeai_proxy.fleet.driver import FleetDriver
+from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.observe.control import control_routes, document_route
+from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.faults import fault_routes
+from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.journal import Journal, journal_routes
 from fakeai_proxy.observe.limits import limits_routes
+from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
-from fakeai_proxy.profiles import load_hosted
+from fakeai_proxy.profiles import FleetProfile, load_back_end
 from fakeai_proxy.proxy.admin import Admin
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.drain import Drain
+from fakeai_proxy.proxy.exporters import Exporters
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.listening import is_loopback, parse_listen
@@ -36,11 +43,14 @@ from fakeai_proxy.services import ROOMS, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
-from fakeai_proxy.shaping.pacing import Pacer, Scheduler
-from fakeai_proxy.shaping.scenario.levers import FaultLever, LimitLever, PaceLever
+from fakeai_proxy.shaping.pacing import Pacer
+from fakeai_proxy.shaping.scenario.fleet import FleetLever
+from fakeai_proxy.shaping.scenario.levers import FaultLever, Lever, LimitLever, PaceLever
 from fakeai_proxy.shaping.scenario.missing import Present
 from fakeai_proxy.shaping.scenario.plan import Plan
 from fakeai_proxy.shaping.scenario.runner import Runner
+from fakeai_proxy.shaping.scenario.site import SiteFleet
+from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
@@ -69,14 +79,22 @@ class App:
         self.policy = Policy(config)
         self.status = Status(self.clock)
         self.journal = Journal(config, self.clock)
-        self.upstream = Upstream(config, self.clock)
+        self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
+        self.back_end = load_back_end(config.profile)
+        self.fleet = self._open_fleet()
+        self.site = None if self.fleet is None else Site(self.fleet, self.dice)
+        self.exchanges = ExchangeCounts()
+        self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
+        self.exporters = self._exporters()
         self.library = self._open_library()
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
-        pacer = Pacer(config, load_hosted(config.profile), self.scheduler, self.clock, self.dice)
+        pacer = self._pacer()
         self.limiter = Limiter(config, self.clock)
-        observers = (self.status, self.journal, *observers)
+        observers = (self.status, self.journal, self.exchanges, *observers)
         self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
+        #: Tasks that nobody waits for.
+        self._opening: set[asyncio.Future[None]] = set()
         self.scenario = self._stage(pacer)
         self._plan = Plan.load(config.scenario) if config.scenario else None
         exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
@@ -120,6 +138,7 @@ class App:
             self.faults,
         )
         await self._door.open()
+        await self._open_exporters()
         self.url = self._door.addresses[0].url
         if self._plan is not None:
             self.scenario.start(self._plan)
@@ -128,18 +147,66 @@ class App:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
         self.scenario.stop()
         await self._door.close()
+        if self.exporters is not None:
+            await self.exporters.close()
         await self._drain.finish(self._server, drain_s)
         await self._source.close()
         await self.upstream.close()
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
         self.scheduler.close()
+        if self.fleet is not None:
+            self.fleet.close()
+
+    def _open_fleet(self) -> FleetDriver | None:
+        if not isinstance(self.back_end, FleetProfile):
+            return None
+        return FleetDriver(Cluster(self.back_end, self.dice), self.clock, self.config.speed)
+
+    def _exporters(self) -> Exporters | None:
+        """Raises ConfigError."""
+        if self.config.dcgm_listen is None:
+            return None
+        if self.site is None:
+            raise ConfigError(
+                f"dcgm_listen: the profile {self.config.profile} is no fleet, so there are no GPUs to "
+                "show. `fakeai-proxy profiles ls` lists the fleets."
+            )
+        pages = self.metric_pages
+        return Exporters(self.config.dcgm_listen, pages.nodes, pages.of_node, self.clock)
+
+    async def _open_exporters(self) -> None:
+        if self.exporters is not None:
+            await self.exporters.open()
+
+    async def _grown(self) -> None:
+        """The fleet may have more nodes than before; one whose port is taken shows nothing."""
+        try:
+            await self._open_exporters()
+        except ConfigError as error:
+            log.warning("%s", error)
+
+    def _pacer(self) -> Pacer:
+        hosted = self.back_end if self.fleet is None else None
+        assert not isinstance(hosted, FleetProfile)
+        return Pacer(self.config, hosted, self.scheduler, self.clock, self.dice, self.fleet)
 
     def _stage(self, pacer: Pacer) -> Runner:
         """What scenarios have to play with."""
-        levers = (FaultLever(self.faults), LimitLever(self.limiter), PaceLever(pacer))
-        present = Present(self.limiter, None, self._is_timed)
+        fleet = None if self.site is None else SiteFleet(self.site, self._open_more_exporters)
+        levers: list[Lever] = [
+            FaultLever(self.faults),
+            LimitLever(self.limiter),
+            PaceLever(pacer),
+            *([] if fleet is None else [FleetLever(fleet)]),
+        ]
+        present = Present(self.limiter, fleet, self._is_timed)
         return Runner(self.clock, levers, present.check)
+
+    def _open_more_exporters(self) -> None:
+        opening = asyncio.ensure_future(self._grown())
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
 
     @property
     def _is_timed(self) -> bool:
@@ -185,7 +252,9 @@ class App:
         return Synth(
             self.config,
             [operation for room in ROOMS.values() for operation in room],
-            Catalogue.shipped(self.config),
+            Catalogue.shipped(
+                self.config, self.back_end if isinstance(self.back_end, FleetProfile) else None
+            ),
             self.clock,
             self.dice,
         )
@@ -218,6 +287,8 @@ class App:
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),
+            *self.metric_pages.routes(),
+            *FleetControl(self.site, self._grown).routes(),
             *limits_routes(self.limiter),
             *fault_routes(self.faults),
             *scenario_routes(self.scenario, self.clock),

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.observe.dcgm import DcgmSettings
 from fakeai_proxy.observe.journal import JournalSettings
 from fakeai_proxy.observe.log import LogSettings
 from fakeai_proxy.providers import DialectSettings
@@ -53,7 +54,9 @@ class ServerSettings(BaseModel):
         "recorded, or the upstream alone.",
     )
     profile: str = Field(
-        "quick", description="Latency profile of synthesized answers: NAME, FILE.toml or none."
+        "quick",
+        description="Who sets the pace of synthesized answers: a fleet of simulated GPUs or a hosted "
+        "back end, by NAME or as FILE.toml; none answers at once.",
     )
     seed: int = Field(
         0, ge=-(2**63), lt=2**63, description="Same seed and same request, same answer."
@@ -74,6 +77,7 @@ class ServerSettings(BaseModel):
 
 class Config(
     LogSettings,
+    DcgmSettings,
     JournalSettings,
     AdminSettings,
     SynthSettings,

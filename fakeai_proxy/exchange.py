@@ -2,7 +2,7 @@
 
 An `Exchange` is one request and all that happens to it. A `Source` turns it into a `Reply`: status,
 headers and chunks, with the `Workload` that a GPU would have had. A reply that is known in full is
-*scripted* (a list of chunks, played by the scheduler of `shaping/pacing.py`); one that is still
+*scripted* (a list of chunks, played by the scheduler of `shaping/scheduler.py`); one that is still
 arriving is *live* (an async iterator). A whole JSON body is a script of one chunk worth n tokens.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from fakeai_proxy.body import Body
 
@@ -132,13 +132,19 @@ class Admission:
     queue_s: float = 0.0
 
 
+#: Why a model stops: it has said all, or it may say no more.
+Finish = Literal["stop", "length"]
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """What a GPU would have to do. `prompt` holds the token ids, for the prefix cache, and `output`
     those of the answer where they are known, so that the next turn of a conversation finds them
     there. `samples` answers are drawn from one prompt; `output_tokens` counts them all, and
     `output_limit` is what the client allows each of them (0: no limit of its own). Of requests that
-    wait, a lower `priority` goes first. Requests of one `session` go to one worker while it serves."""
+    wait, a lower `priority` goes first. Requests of one `session` go to one worker while it serves.
+    `finishes` says why each sample ends ("stop" or "length"); where it says nothing, `output_limit`
+    tells."""
 
     model: str
     prompt: Sequence[int]
@@ -150,6 +156,7 @@ class Workload:
     cache_salt: str = ""
     output_limit: int = 0
     session: str = ""
+    finishes: Sequence[Finish] = ()
 
     @property
     def prompt_tokens(self) -> int:

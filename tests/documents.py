@@ -12,7 +12,12 @@ from pydantic_core import PydanticUndefined
 
 from fakeai_proxy.app import App
 from fakeai_proxy.config import ENVIRONMENT_PREFIX, Config
-from fakeai_proxy.profiles import hosted_names, load_hosted
+from fakeai_proxy.profiles import (
+    HostedProfile,
+    back_end_names,
+    load_back_end,
+)
+from fakeai_proxy.resilience.trial import load_course
 from fakeai_proxy.services import ROOMS
 from fakeai_proxy.shaping.faults.rule import Conditions
 from fakeai_proxy.shaping.faults.table import FAULTS
@@ -96,11 +101,13 @@ def commands() -> str:
 
 def profiles() -> str:
     rows = []
-    for name in hosted_names():
-        profile = load_hosted(name)
+    for name in back_end_names():
+        profile = load_back_end(name)
+        numbers = "simulated"
+        if isinstance(profile, HostedProfile):
+            numbers = "illustrative" if profile.illustrative else "measured"
         assert profile is not None
-        rows.append((f"`{name}`", profile.description,
-                     "illustrative" if profile.illustrative else "measured"))  # fmt: skip
+        rows.append((f"`{name}`", profile.description, numbers))
     return _table(("name", "what it is like", "numbers"), *rows)
 
 
@@ -140,6 +147,13 @@ def scenarios() -> str:
     )  # fmt: skip
 
 
+def trials() -> str:
+    return _table(
+        ("trial", "what goes wrong"),
+        *((f"`{trial.name}`", trial.meaning) for trial in load_course().trial),
+    )
+
+
 def pages() -> str:
     routes = App(Config()).pages.routes
     return _table(
@@ -158,6 +172,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "scenarios": scenarios,
     "conditions": conditions,
     "pages": pages,
+    "trials": trials,
 }
 
 

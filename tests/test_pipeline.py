@@ -13,7 +13,8 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError, StreamCut, server_error
 from fakeai_proxy.exchange import LIVE, Chunk, Exchange, Reply, Request
 from fakeai_proxy.pipeline import Pipeline
-from fakeai_proxy.shaping.pacing import Pacer, PacingSettings, Scheduler
+from fakeai_proxy.shaping.pacing import Pacer, PacingSettings
+from fakeai_proxy.shaping.scheduler import Scheduler
 from tests.conftest import Ended
 
 

@@ -11,7 +11,19 @@ import pytest
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError
-from fakeai_proxy.profiles import HostedProfile, Latency, hosted_names, load_hosted
+from fakeai_proxy.fleet.cost import Chunk
+from fakeai_proxy.fleet.step_model import step_model
+from fakeai_proxy.profiles import (
+    FleetProfile,
+    HostedProfile,
+    Latency,
+    back_end_names,
+    fleet_names,
+    hosted_names,
+    load_back_end,
+    load_fleet,
+    load_hosted,
+)
 from fakeai_proxy.services.catalogue import shipped_cards
 
 GOOD = """
@@ -49,7 +61,7 @@ def test_a_shipped_row_is_like_a_hosted_api(row: Latency) -> None:
 
 
 def test_the_hosted_vendors_are_there_and_say_which_numbers_are_measured() -> None:
-    assert {"quick", "openai", "azure", "anthropic"} <= set(hosted_names())
+    assert {"openai", "azure", "anthropic"} <= set(hosted_names())
     assert load("openai").illustrative
     assert not load("fireworks-2023").illustrative
 
@@ -173,7 +185,43 @@ def test_a_broken_profile_is_refused_with_its_file_and_key(
 def test_what_is_no_profile_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     for name in ("nosuch", str(tmp_path), str(tmp_path / "absent.toml"), "", "a\x00b"):
-        with pytest.raises(ConfigError, match="quick"):
+        with pytest.raises(ConfigError, match="openai"):
             load_hosted(name)
     with pytest.raises(ConfigError, match=r"binary\.toml"):
         load_hosted(str(tmp_path / "binary.toml"))
+
+
+def test_no_name_is_both_hosted_and_a_fleet() -> None:
+    assert not set(hosted_names()) & set(fleet_names())
+    assert "none" not in back_end_names()
+
+
+@pytest.mark.parametrize("name", fleet_names())
+def test_a_shipped_fleet_loads_and_every_pool_fits_its_gpus(name: str) -> None:
+    profile = load_fleet(name)
+    assert profile.name == name
+    assert profile.pools_for("gpt-4o"), "an application need not change its model's name"
+    for pool in profile.pool:
+        assert step_model(pool, profile.server).kv_capacity_tokens > 10_000
+
+
+def test_the_usual_fleet_is_as_fast_as_a_fast_hosted_model() -> None:
+    profile = load_fleet("quick")
+    model = step_model(profile.pool[0], profile.server)
+    ttft_ms = profile.frontend.latency_ms + model.cost([Chunk(500, 0)], 0, 0).seconds * 1000
+    assert 20 <= ttft_ms <= 120
+    assert 4 <= model.cost([], 1, 500).seconds * 1000 <= 7
+
+
+def test_a_back_end_is_found_by_name_and_by_what_is_in_its_file(tmp_path: Path) -> None:
+    assert load_back_end("none") is None
+    assert isinstance(load_back_end("openai"), HostedProfile)
+    assert isinstance(load_back_end("quick"), FleetProfile)
+    (tmp_path / "hosted.toml").write_text(GOOD)
+    assert isinstance(load_back_end(str(tmp_path / "hosted.toml")), HostedProfile)
+    (tmp_path / "fleet.toml").write_text(
+        'description = "d"\nsource = "made up for a test"\n[[pool]]\nmodel = "qwen3-8b"\ngpu = "l40s"\n'
+    )
+    assert isinstance(load_back_end(str(tmp_path / "fleet.toml")), FleetProfile)
+    with pytest.raises(ConfigError, match="openai, quick"):
+        load_back_end("nosuch")

@@ -33,6 +33,8 @@ class Banner:
     cassette: list[str]
     ca: str
     intercepted: int
+    #: Where each node's GPUs are shown, by its name.
+    dcgm: dict[str, str]
     first: str
 
     @classmethod
@@ -48,6 +50,7 @@ class Banner:
             cassette=[str(path) for path in config.cassette] if app.library else [],
             ca=str(ca_dir(config) / "root.pem"),
             intercepted=len(Policy(config).intercepted),
+            dcgm=app.exporters.urls if app.exporters is not None else {},
             first=_first_line(config, app.url),
         )
 
@@ -71,6 +74,7 @@ def _rows(banner: Banner) -> list[tuple[str, str]]:
         ("cassette", ", ".join(banner.cassette)),
         ("profile", banner.profile),
         ("CA", f"{banner.ca} (HTTPS of {banner.intercepted} host patterns is intercepted)"),
+        ("GPUs", ", ".join(f"{node} {url}/metrics" for node, url in banner.dcgm.items())),
         ("try", banner.first),
     )
     return [(name, value) for name, value in rows if value]

@@ -1,111 +1,90 @@
-"""`fakeai-proxy profiles`: the back ends whose rhythm can be had."""
+"""`fakeai-proxy profiles`: the back ends whose rhythm can be had, and what they are made of."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 
+from fakeai_proxy.cli.columns import Row, columns
+from fakeai_proxy.cli.profile_draft import draft
+from fakeai_proxy.cli.profile_kinds import KINDS, kind_of
 from fakeai_proxy.errors import ConfigError
-from fakeai_proxy.profiles import HostedProfile, Latency, hosted_names, hosted_text, load_hosted
-
-_SHARES = (0.5, 0.9, 0.99)
-#: A histogram has this many bins between these quantiles, and bars of this length.
-_BINS, _FROM, _TO, _BAR_CHARS = 8, 0.005, 0.995, 40
+from fakeai_proxy.profiles import reading
 
 
 @click.group()
 def profiles() -> None:
-    """Latency profiles: what --profile accepts, besides a TOML file and none."""
+    """Back ends, hosted ones and fleets of GPUs: what --profile accepts."""
 
 
 @profiles.command()
+@click.option(
+    "--kind", "kinds", type=click.Choice([*KINDS]), multiple=True,
+    help="Only these; without it hosted back ends and fleets, which --profile accepts.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
-def ls(as_json: bool) -> int:
-    """List the shipped profiles, with their first tokens and speed."""
-    found = [profile for name in hosted_names() if (profile := load_hosted(name))]
+def ls(kinds: tuple[str, ...], as_json: bool) -> int:
+    """List the shipped profiles; the times are those of a request that is alone."""
+    chosen = kinds or ("hosted", "fleets")
     if as_json:
-        click.echo(json.dumps([_summary(profile) for profile in found], indent=2))
+        found = [KINDS[kind].summary(KINDS[kind].load(name))
+                 for kind in chosen for name in KINDS[kind].names]  # fmt: skip
+        click.echo(json.dumps(found, indent=2))
         return 0
-    rows: list[tuple[str, ...]] = [("NAME", "TTFT P50", "TOKENS/S", "NUMBERS", "WHAT IT IS LIKE")]
-    for profile in found:
-        typical = profile.latency[-1]
-        rows.append((
-            profile.name, f"{typical.ttft_p50_ms:g} ms", f"{typical.tokens_per_s:.0f}",
-            "illustrative" if profile.illustrative else "measured", profile.description,
-        ))  # fmt: skip
-    for line in _columns(rows):
-        click.echo(line)
+    tables: dict[Row, list[Row]] = {}
+    for kind in (KINDS[name] for name in chosen):
+        rows = tables.setdefault(kind.heads, [("NAME", *kind.heads, "WHAT IT IS LIKE")])
+        for name in kind.names:
+            summary = kind.summary(kind.load(name))
+            rows.append((name, *kind.cells(summary), summary["description"]))
+    for rows in tables.values():
+        for line in columns(rows):
+            click.echo(line)
     return 0
 
 
 @profiles.command()
 @click.argument("name")
 def show(name: str) -> int:
-    """Print the profile NAME (or a TOML file), then its distributions as comments: the output is a
+    """Print the profile NAME (or a TOML file), then what it amounts to as comments: the output is a
     start for a profile of your own."""
-    profile = load_hosted(name)
-    if profile is None:
-        raise ConfigError("profiles show none: it has no numbers; answers come at once.")
-    text = hosted_text(name)
+    kind = kind_of(name)
+    profile = kind.load(name)
+    text = reading.text(kind.folder, name)
     click.echo(text, nl=not text.endswith("\n"))
-    for row in profile.latency:
-        click.echo(f"\n# {row.model}: {_speed(row)}")
-        for line in _columns(_quantiles(row)):
-            click.echo(f"#   {line}")
-        for title, quantile in (("TTFT", row.ttft_ms), ("gaps", row.itl_ms)):
-            for line in _histogram(title, quantile):
-                click.echo(f"#   {line}")
+    for line in kind.figures(profile):
+        click.echo(line)
     return 0
 
 
-def _summary(profile: HostedProfile) -> dict[str, object]:
-    typical = profile.latency[-1]
-    speed = typical.tokens_per_s
-    return {
-        "name": profile.name,
-        "description": profile.description,
-        "ttft_p50_ms": typical.ttft_p50_ms,
-        "tokens_per_s": round(speed, 1) if math.isfinite(speed) else None,
-        "illustrative": profile.illustrative,
-        "source": profile.source,
-        "models": [row.model for row in profile.latency],
-    }
+@profiles.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def check(files: tuple[str, ...]) -> int:
+    """Whether FILE is a profile that can be used; if not, which key is wrong."""
+    for file in files:
+        kind = kind_of(file)
+        list(kind.figures(kind.load(file)))  # the models and GPUs that it names, too
+        click.echo(f"{file}: {kind.what}, and in order")
+    return 0
 
 
-def _speed(row: Latency) -> str:
-    if not row.itl_p50_ms:
-        return "comes whole"
-    return f"{row.tokens_per_s:.0f} tokens/s"
-
-
-def _quantiles(row: Latency) -> list[tuple[str, ...]]:
-    return [
-        ("", *(f"P{share * 100:g}" for share in _SHARES)),
-        ("TTFT, ms", *(f"{row.ttft_ms(share):.0f}" for share in _SHARES)),
-        ("gap, ms", *(f"{row.itl_ms(share):.1f}" for share in _SHARES)),
-    ]
-
-
-def _columns(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join(cells).rstrip()
-
-
-def _histogram(title: str, quantile: Callable[[float], float]) -> Iterator[str]:
-    """Bars of the share of draws in bins of equal width; nothing where all draws are equal."""
-    low, high = quantile(_FROM), quantile(_TO)
-    if high - low < 1e-9:
-        return
-    counts = [0] * _BINS
-    for k in range(1000):
-        value = quantile(_FROM + (_TO - _FROM) * (k + 0.5) / 1000)
-        counts[min(int((value - low) / (high - low) * _BINS), _BINS - 1)] += 1
-    for place, count in enumerate(counts):
-        start = low + (high - low) * place / _BINS
-        bar = "#" * math.ceil(count / max(counts) * _BAR_CHARS)
-        yield f"{title} {start:8.1f} ms and up  {bar}"
+@profiles.command("new")
+@click.argument("name")
+@click.option("--from", "base", default="quick", metavar="NAME|FILE", help="What to start from.")
+def begin(name: str, base: str) -> int:
+    """Write NAME.toml: the base's settings, and all others as comments."""
+    file = Path(name if name.endswith(".toml") else f"{name}.toml")
+    kind = kind_of(base)
+    profile = kind.load(base)
+    text = draft(file, base, reading.text(kind.folder, base), profile)
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError:
+        raise ConfigError(f"profiles new {name}: {file} is there already.") from None
+    except OSError as error:
+        raise ConfigError(f"profiles new {name}: {file}: {error.strerror}") from None
+    click.echo(f"{file}: {kind.what}, from {base}")
+    return 0

@@ -17,8 +17,18 @@ def wrong_key(key: str) -> ApiError:
     return of_kind("authentication", key=shown)
 
 
-def model_not_found(name: str, near: Sequence[str] = ()) -> ApiError:
-    return of_kind("model_not_found", model=name, hint=_how_to_serve(name, near))
+#: Names listed in a message.
+_NAMES_MAX = 12
+
+
+def model_not_found(
+    name: str, near: Sequence[str] = (), fleet: str = "", served: Sequence[str] = ()
+) -> ApiError:
+    """`served` are the models that `fleet` has under names of its own."""
+    hint = _how_to_serve(name, near)
+    if served:
+        hint = f"The fleet '{fleet}' serves {', '.join(served[:_NAMES_MAX])}. {hint}"
+    return of_kind("model_not_found", model=name, hint=hint)
 
 
 def model_unknown(name: str) -> ApiError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fakeai_proxy.errors.bodies import shown
 from fakeai_proxy.errors.kinds import ApiError, own_error
 
 
@@ -56,6 +57,29 @@ def not_in_the_journal(entry: str) -> ApiError:
         f"'{entry}' is not in the journal, or not any more.",
         code="journal_entry_not_found",
     )
+
+
+def no_fleet() -> ApiError:
+    return own_error(
+        409,
+        "No fleet is simulated here: start with --profile and the name of one "
+        "(`fakeai-proxy profiles ls`).",
+        code="no_fleet",
+    )
+
+
+def not_in_the_fleet(kind: str, name: str, known: Sequence[str]) -> ApiError:
+    """`kind` is "worker" or "pool"."""
+    names = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+    return own_error(
+        404,
+        f"The fleet has no {kind} '{shown(name)}'. There are {names or 'none'}.",
+        code=f"{kind}_not_found",
+    )
+
+
+def worker_is_dead(name: str) -> ApiError:
+    return own_error(409, f"The worker {name} is dead: restart it first.", code="worker_is_dead")
 
 
 def no_such_fault(rule_id: str) -> ApiError:

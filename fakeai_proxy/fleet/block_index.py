@@ -12,6 +12,10 @@ class BlockIndex:
     def __init__(self) -> None:
         self._holders: dict[int, int] = {}
 
+    def __len__(self) -> int:
+        """Different blocks that somebody holds."""
+        return len(self._holders)
+
     def add(self, bit: int, blocks: Iterable[int]) -> None:
         holders = self._holders
         for block in blocks:

@@ -39,6 +39,8 @@ class Cluster:
         self.worker_listeners: list[WorkerListener] = []
         self.roster = Roster(profile, dice, model)
         self.placement = Placement(profile, self.roster)
+        #: Told whenever a worker has done with a sequence, and how that ended.
+        self.departures: list[Callable[[Worker, EngineSequence, End, float], None]] = []
         #: The last event.
         self.now = 0.0
         self._heap: list[tuple[float, int, Worker]] = []
@@ -230,6 +232,8 @@ class Cluster:
         del worker.sequences[sequence]
         self.roster.router(worker.pool).freed(sequence)
         worker.count_end(end, at)
+        for tell in self.departures:
+            tell(worker, sequence, end, at)
         self._let_go(sequence, at)
 
     def _drop(self, job: Job, end: End, at: float) -> None:
@@ -385,5 +389,9 @@ def _job(sequence: EngineSequence) -> Job:
 
 def _end(job: Job, sequence: EngineSequence) -> End:
     """A prefill worker is asked for one token: what it does ends by length."""
-    share, limit = job.shares[job.sequences.index(sequence)], job.workload.output_limit
-    return "length" if sequence.emitted < share or (limit and share >= limit) else "stop"
+    k, workload = job.sequences.index(sequence), job.workload
+    if sequence.emitted < job.shares[k]:
+        return "length"
+    if workload.finishes:
+        return workload.finishes[k]
+    return "length" if workload.output_limit and job.shares[k] >= workload.output_limit else "stop"

@@ -33,6 +33,10 @@ class Instruments:
         self._nodes = Nodes(dice, profile.gpus_per_node, hostname)
         self._of: dict[str, Telemetry] = {}
         self._spare: defaultdict[str, list[Telemetry]] = defaultdict(list)
+        #: Of workers that have ended.
+        self._last: dict[str, Telemetry] = {}
+        #: Workers that somebody slowed down, by how much.
+        self._slowed: dict[str, float] = {}
         for worker in workers:
             self.install(worker, 0.0)
 
@@ -45,20 +49,43 @@ class Instruments:
         """Raises KeyError where it has none."""
         return self._of[worker.name]
 
+    def last_of(self, worker: Worker) -> Telemetry | None:
+        """Also of one that is dead, while nobody else has taken its GPUs."""
+        last = self._last.get(worker.name)
+        return self._of.get(worker.name) or (
+            last if last in self._spare[worker.pool.name] else None
+        )
+
     def install(self, worker: Worker, now: float) -> Telemetry:
-        """GPUs for a worker; its memory fills from now on if it is starting. Those that an earlier
-        worker of the pool has left come first."""
+        """GPUs for a worker; its memory fills from now on if it is starting. Its own come first,
+        then sound ones that another worker of the pool has left."""
         spare = self._spare[worker.pool.name]
-        telemetry = spare.pop(0) if spare else self._taken(worker.pool, worker.life, now)
+        telemetry = self.last_of(worker)
+        if telemetry is None or telemetry.dead:
+            telemetry = next((each for each in spare if not each.dead), None)
+        if telemetry is None:
+            telemetry = self._taken(worker.pool, worker.life, now)
+        else:
+            spare.remove(telemetry)
         telemetry.load(now)
+        self._last = {name: each for name, each in self._last.items() if each is not telemetry}
         self._of[worker.name] = telemetry
         return telemetry
 
     def remove(self, worker: Worker) -> None:
         """Its process is gone; its GPUs stay."""
-        telemetry = self._of.pop(worker.name)
+        telemetry = self._last[worker.name] = self._of.pop(worker.name)
         telemetry.unload()
+        self._slowed.pop(worker.name, None)
         self._spare[worker.pool.name].append(telemetry)
+
+    def slow(self, worker: Worker, factor: float) -> None:
+        """Beside what power and heat do."""
+        self._slowed[worker.name] = factor
+        worker.engine.slowdown = self._of[worker.name].slowdown * factor
+
+    def slowed(self, worker: Worker) -> float:
+        return self._slowed.get(worker.name, 1.0)
 
     def started(self, worker: Worker, at: float) -> None:
         self.install(worker, at)
@@ -79,7 +106,7 @@ class Instruments:
     def stepped(self, worker: Worker, step: Step) -> None:
         telemetry = self._of[worker.name]
         telemetry.stepped(step)
-        worker.engine.slowdown = telemetry.slowdown
+        worker.engine.slowdown = telemetry.slowdown * self._slowed.get(worker.name, 1.0)
 
     def finished(self, job: Job, at: float) -> None:
         """Shows on no GPU."""

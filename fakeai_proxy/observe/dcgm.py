@@ -5,7 +5,6 @@ instant in, a page out. Knows no route and no port.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import floor
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -54,24 +53,15 @@ class DcgmSettings(BaseModel):
         description="Seconds for which the DCGM page holds its values, as the exporter's collect "
         "interval does (its own default is 30).",
     )
+    dcgm_listen: str | None = Field(
+        None,
+        description="Where each node of the fleet has a DCGM page of its own at /metrics, as an "
+        "exporter on it would: HOST:PORT or PORT of the first, the others count up. Port 0 gives "
+        "each any that is free.",
+    )
     dcgm_driver_version: str = Field(
         "570.133.20", min_length=1, max_length=64, description="Driver version on the DCGM page."
     )
-
-
-class Collector:
-    """What one exporter last collected. Values are held until the next interval's first look."""
-
-    def __init__(self, settings: DcgmSettings) -> None:
-        self.settings = settings
-        self._tick: int | None = None
-        self._held: list[Sample] = []
-
-    def samples(self, workers: Iterable[Telemetry], now: float) -> list[Sample]:
-        tick = floor(now / self.settings.dcgm_interval_s)
-        if tick != self._tick:
-            self._tick, self._held = tick, samples(workers, now)
-        return self._held
 
 
 def dcgm_page(
@@ -86,7 +76,7 @@ def dcgm_page(
 
 def samples(workers: Iterable[Telemetry], now: float) -> list[Sample]:
     """In the order of nodes and slots."""
-    return sorted((sample for worker in workers for sample in worker.sample(now)), key=_position)
+    return sorted((sample for worker in workers for sample in worker.sample(now)), key=position)
 
 
 def exposition(
@@ -114,7 +104,7 @@ def json_view(collected: Iterable[Sample]) -> dict[str, dict[str, object]]:
     return {f"gpu_{number}": _view(number, sample) for number, sample in enumerate(collected)}
 
 
-def _position(sample: Sample) -> tuple[int, str, int]:
+def position(sample: Sample) -> tuple[int, str, int]:
     """Node 10 comes after node 9."""
     hostname = sample.device.hostname
     return len(hostname), hostname, sample.device.slot

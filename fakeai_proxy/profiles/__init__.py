@@ -2,6 +2,8 @@
 and every profile a source; one without does not load.
 """
 
+from fakeai_proxy.profiles.back_end import BackEnd, back_end_names, load_back_end
+from fakeai_proxy.profiles.fleet import FleetProfile, fleet_names, load_fleet
 from fakeai_proxy.profiles.hosted import (
     Gaps,
     HostedProfile,
@@ -13,11 +15,17 @@ from fakeai_proxy.profiles.hosted import (
 from fakeai_proxy.profiles.reading import shipped
 
 __all__ = [
+    "BackEnd",
+    "FleetProfile",
     "Gaps",
     "HostedProfile",
     "Latency",
+    "back_end_names",
+    "fleet_names",
     "hosted_names",
     "hosted_text",
+    "load_back_end",
+    "load_fleet",
     "load_hosted",
     "shipped",
 ]

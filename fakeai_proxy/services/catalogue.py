@@ -10,10 +10,12 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fakeai_proxy import errors
-from fakeai_proxy.profiles import shipped
+from fakeai_proxy.profiles import FleetProfile, shipped
 
 Kind = Literal["chat", "embedding"]
 
+#: Who owns OpenAI's models in its own list.
+_OPENAI = frozenset(("openai", "openai-internal", "system"))
 #: How the names of fine-tuned models begin.
 FINE_TUNED = "ft:"
 
@@ -45,6 +47,15 @@ class ModelCard(BaseModel):
     dimensions: int = Field(0, ge=0, le=16_384)
     #: Whether `dimensions` may be shortened on request.
     shortens: bool = False
+    #: What its server calls its context, where the server is of the kind that says so; 0 otherwise.
+    max_model_len: int = Field(0, ge=0, le=100_000_000)
+    #: The model that it is an adapter of.
+    parent: str = ""
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether OpenAI itself serves it, in its own ways of counting."""
+        return self.owned_by in _OPENAI
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -54,7 +65,11 @@ class ModelCard(BaseModel):
 
 
 class Catalogue:
-    def __init__(self, settings: CatalogueSettings, cards: Iterable[ModelCard]) -> None:
+    def __init__(
+        self, settings: CatalogueSettings, cards: Iterable[ModelCard], fleet: str = ""
+    ) -> None:
+        """`fleet` is the name of the one whose models come first among `cards`."""
+        self._fleet = fleet
         self._cards = {card.id: card for card in cards}
         self._any = settings.any_model
         self._deleted: set[str] = set()
@@ -63,8 +78,14 @@ class Catalogue:
                 self._cards[name] = self._like(name)
 
     @classmethod
-    def shipped(cls, settings: CatalogueSettings) -> Catalogue:
-        return cls(settings, shipped_cards())
+    def shipped(cls, settings: CatalogueSettings, fleet: FleetProfile | None = None) -> Catalogue:
+        """Behind a fleet, the models that it serves. Raises ConfigError."""
+        cards = shipped_cards()
+        if fleet is None:
+            return cls(settings, cards)
+        from fakeai_proxy.services.fleet_models import served
+
+        return cls(settings, served(fleet, settings, cards), fleet.name)
 
     def __iter__(self) -> Iterator[ModelCard]:
         return iter(list(self._cards.values()))
@@ -80,7 +101,7 @@ class Catalogue:
         """The card, for a call that needs that kind. Raises 404 as the vendor does."""
         card = self.find(name)
         if card is None:
-            raise errors.model_not_found(name, self._nearest(name))
+            raise errors.model_not_found(name, self._nearest(name), self._fleet, self._of_fleet())
         if card.kind != kind:
             raise errors.wrong_kind_of_model(name, card.kind)
         return card
@@ -121,6 +142,9 @@ class Catalogue:
                 vocabulary="cl100k_base", dimensions=1536, shortens=True,
             )  # fmt: skip
         return ModelCard(id=name)
+
+    def _of_fleet(self) -> list[str]:
+        return [card.id for card in self._cards.values() if card.max_model_len]
 
     def _nearest(self, name: str) -> list[str]:
         return difflib.get_close_matches(name[:100], self._cards, 3, 0.4)

@@ -27,7 +27,7 @@ REQUEST_TOKENS_MAX = 300_000
 #: Parameters of the vLLM and NIM servers that change nothing here, and so are accepted.
 _ACCEPTED = frozenset(
     ("input_type", "truncate_prompt_tokens", "add_special_tokens", "modality", "embedding_type",
-     "normalize", "embed_dtype", "endianness", "priority", "request_id", "nvext")
+     "normalize", "embed_dtype", "endianness", "request_id", "nvext")
 )  # fmt: skip
 
 
@@ -37,6 +37,8 @@ class EmbeddingRequest(Shape):
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1)
     user: str | None = None
+    #: vLLM: of requests that wait, a lower one goes first.
+    priority: int | None = None
     #: NIM: which end of an input that is too long goes; without it such an input is refused.
     truncate: Literal["NONE", "START", "END"] | None = None
 
@@ -59,7 +61,7 @@ def create_embeddings(call: Call) -> Reply:
         "model": card.id,
         "usage": {"prompt_tokens": len(prompt), "total_tokens": len(prompt)},
     }
-    return json_reply(body, Workload(card.id, prompt, output_tokens=0))
+    return json_reply(body, Workload(card.id, prompt, 0, priority=asked.priority or 0))
 
 
 def _as_floats(vector: NDArray[np.float32]) -> orjson.Fragment:
@@ -76,8 +78,10 @@ def _check_parameters(asked: EmbeddingRequest, card: ModelCard, strict: bool) ->
     for name in asked.model_extra or ():
         if name not in accepted:
             raise errors.unrecognized_arguments([name])
-    if strict and asked.truncate is not None:
-        raise errors.unrecognized_arguments(["truncate"])
+    if strict:
+        given = [name for name in ("priority", "truncate") if getattr(asked, name) is not None]
+        if given:
+            raise errors.unrecognized_arguments(given)
     if asked.dimensions is None:
         return
     if not card.shortens:

@@ -10,7 +10,13 @@ from fakeai_proxy.services.wire import json_reply
 
 
 def _shape(card: ModelCard) -> dict[str, object]:
-    return {"id": card.id, "object": "model", "created": card.created, "owned_by": card.owned_by}
+    shape: dict[str, object] = {
+        "id": card.id, "object": "model", "created": card.created, "owned_by": card.owned_by,
+    }  # fmt: skip
+    if card.max_model_len:  # a self-hosted server's own fields
+        shape |= {"root": card.parent or card.id, "parent": card.parent or None}
+        shape["max_model_len"] = card.max_model_len
+    return shape
 
 
 def list_models(call: Call) -> Reply:

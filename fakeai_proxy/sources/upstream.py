@@ -33,6 +33,8 @@ _ANSWERED = frozenset((b"expect", HOPS))
 #: Headers that are said to us (sessions), not to the upstream.
 _OURS = b"x-fakeai-"
 _HEAD_BYTES_MAX = 1 << 18
+#: Request bodies up to this size are kept in memory where they have to be looked into.
+_KEPT_BYTES_MAX = 1 << 20
 _HEADERS_MAX = 1_000
 _HANDSHAKE: Headers = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 
@@ -92,7 +94,12 @@ class UpstreamSettings(BaseModel):
 
 
 class Upstream:
-    def __init__(self, settings: UpstreamSettings, clock: Clock) -> None:
+    def __init__(
+        self, settings: UpstreamSettings, clock: Clock, *, keep_bodies: bool = False
+    ) -> None:
+        """`keep_bodies`: those of a usual size are in memory afterwards, for whoever times the
+        answer by what was asked."""
+        self._keep_bodies = keep_bodies
         self._settings = settings
         self._clock = clock
         self._base = None if settings.upstream is None else URL(settings.upstream)
@@ -107,7 +114,10 @@ class Upstream:
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
-        exchange.dice_key = request.fingerprint(request.body.in_memory or b"")
+        body = request.body
+        if self._keep_bodies and body.length is not None and body.length <= _KEPT_BYTES_MAX:
+            await body.read(_KEPT_BYTES_MAX)
+        exchange.dice_key = request.fingerprint(body.in_memory or b"")
         response = await self._send(request, ())
         return self._arriving(response, exchange.arrived_at)
 

@@ -245,6 +245,36 @@ def _journal_size(program: Program, start: Start) -> None:
     assert (len(page["data"]), page["finished_total"]) == (2, 3)
 
 
+def _page(url: str) -> str:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=30) as reply:
+        return str(reply.read().decode())
+
+
+def _dcgm_listen(program: Program, start: Start) -> None:
+    page = _page(program.ready["dcgm"]["gpu-node-0"] + "/metrics")
+    assert "DCGM_FI_DEV_GPU_TEMP{" in page
+
+
+def _dcgm_fields(program: Program, start: Start) -> None:
+    page = _page(program.url + "/dcgm/metrics")
+    assert "DCGM_FI_DEV_GPU_TEMP{" in page
+    assert "DCGM_FI_PROF_SM_OCCUPANCY" not in page
+
+
+def _dcgm_says(text: str) -> Callable[[Program, Start], None]:
+    def check(program: Program, start: Start) -> None:
+        assert text in _page(program.url + "/dcgm/metrics")
+
+    return check
+
+
+def _dcgm_interval_s(program: Program, start: Start) -> None:
+    before = _page(program.url + "/dcgm/metrics")
+    program.ask("/v1/chat/completions", CHAT)  # a second and more of simulated time
+    assert _page(program.url + "/dcgm/metrics") == before
+
+
 def _ask_for_tokens(program: Program) -> dict[str, object]:
     """The error, if there is one, of a request that may take nearly all tokens of the limits."""
     reply = program.ask("/v1/chat/completions", {**CHAT, "max_tokens": 900, "stop": ["a", "e"]})[1]
@@ -314,6 +344,7 @@ class Effect:
     needs_room: str = "models"
 
 
+_FLEET = {"profile": "1xh100-8b"}
 #: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever,
 #: and limits;
 #: UPSTREAM, TLS and SILENT for upstreams.
@@ -347,6 +378,11 @@ EFFECTS: dict[str, Effect] = {
     "fault_header": Effect("off", _fault_header),
     "fault_mark": Effect("false", _fault_mark),
     "data": Effect("TMP/kept", _data),
+    "dcgm_listen": Effect("127.0.0.1:0", _dcgm_listen, _FLEET),
+    "dcgm_fields": Effect("default", _dcgm_fields, _FLEET),
+    "dcgm_hostname_label": Effect("hostname", _dcgm_says('hostname="gpu-node-0"'), _FLEET),
+    "dcgm_driver_version": Effect("1.2.3", _dcgm_says('VERSION="1.2.3"'), _FLEET),
+    "dcgm_interval_s": Effect("3600", _dcgm_interval_s, {**_FLEET, "speed": "100"}),
     "drain_timeout": Effect("0", _drain_timeout),
     "listen": Effect("[::1]:0", _listen),
     "max_connections": Effect("1", _max_connections),

@@ -19,7 +19,8 @@ from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy, PolicySettings
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
-from fakeai_proxy.shaping.pacing import Pacer, PacingSettings, Scheduler
+from fakeai_proxy.shaping.pacing import Pacer, PacingSettings
+from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources.upstream import Upstream, UpstreamSettings
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]

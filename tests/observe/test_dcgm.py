@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fakeai_proxy.fleet.faults import Ecc, PowerCap, Thermal, Xid
 from fakeai_proxy.fleet.telemetry import Telemetry
-from fakeai_proxy.observe.dcgm import Collector, DcgmSettings, dcgm_json, dcgm_page
+from fakeai_proxy.observe.collecting import Collector
+from fakeai_proxy.observe.dcgm import DcgmSettings, dcgm_json, dcgm_page
 from tests.fleet.boards import B200, H100, L4, MI300X, step, work, worker
 
 DECODE = step(0.02, busy=0.95, dram=0.7, tensor=0.03, link_bytes=4e6)
@@ -130,15 +131,15 @@ def test_no_counter_of_the_page_falls() -> None:
     assert "DCGM_FI_DEV_THERMAL_VIOLATION" in moved
 
 
-def test_values_are_held_for_the_collect_interval() -> None:
+async def test_values_are_held_for_the_collect_interval() -> None:
     telemetry = worker()
     collector = Collector(DcgmSettings(dcgm_interval_s=30))
-    first = collector.samples([telemetry], 31)
+    first = await collector.samples([telemetry], 31)
     work(telemetry, 31, 59, DECODE, 32)
-    assert collector.samples([telemetry], 59) == first
+    assert await collector.samples([telemetry], 59) == first
     assert first[0].power_w < 80
     assert value(dcgm_page([telemetry], 59), "DEV_POWER_USAGE") > 200
-    assert collector.samples([telemetry], 60)[0].power_w > 200
+    assert (await collector.samples([telemetry], 60))[0].power_w > 200
 
 
 def test_the_host_label_can_be_spelled_as_newer_exporters_do() -> None:

@@ -156,7 +156,7 @@ async def test_what_is_no_page_of_ours_goes_on(serve: Serve) -> None:
     for target in ("/metrics/other", "/v1/models", "/metricsx", "/_fakeaix"):
         got = await ask(app, target)
         assert (got.status, "page of ours" in got.message) in ((401, False), (404, False))
-    assert (await ask(await serve(), "/metrics")).status != 200
+    assert (await ask(await serve(), "/statistics")).status != 200
     there = await ask(app, "http://api.openai.com/metrics", headers={"host": "api.openai.com"})
     assert there.headers.get("content-type") == "application/json"
 

@@ -66,7 +66,7 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_profiles_cassettes_types_and_licence(built: Built) -> None:
     names = zipfile.ZipFile(built.wheel).namelist()
     assert "fakeai_proxy/py.typed" in names
-    assert "fakeai_proxy/_shipped/profiles/hosted/quick.toml" in names
+    assert "fakeai_proxy/_shipped/profiles/fleets/quick.toml" in names
     assert [name for name in names if name.startswith("fakeai_proxy/_shipped/cassettes/")]
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     assert not [name for name in names if name.startswith("tests/")]

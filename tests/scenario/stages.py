@@ -11,12 +11,13 @@ from fakeai_proxy.profiles.scenario import Scenario
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.limits import Limiter, LimitSettings
-from fakeai_proxy.shaping.pacing import Pacer, PacingSettings, Scheduler
+from fakeai_proxy.shaping.pacing import Pacer, PacingSettings
 from fakeai_proxy.shaping.scenario.fleet import FleetLever, Seen
 from fakeai_proxy.shaping.scenario.levers import FaultLever, LimitLever, PaceLever
 from fakeai_proxy.shaping.scenario.missing import Present
 from fakeai_proxy.shaping.scenario.plan import Plan
 from fakeai_proxy.shaping.scenario.runner import Runner
+from fakeai_proxy.shaping.scheduler import Scheduler
 
 
 def scenario(*phases: dict[str, Any], **values: Any) -> Scenario:

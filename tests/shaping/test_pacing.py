@@ -14,7 +14,8 @@ from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Chunk, Exchange, Reply, Request, Workload
 from fakeai_proxy.profiles import HostedProfile, load_hosted
-from fakeai_proxy.shaping.pacing import SLOW_READER_BYTES, Pacer, PacingSettings, Scheduler
+from fakeai_proxy.shaping.pacing import Pacer, PacingSettings
+from fakeai_proxy.shaping.scheduler import SLOW_READER_BYTES, Scheduler
 
 
 class Paper:
@@ -98,7 +99,7 @@ async def test_timing_none_leaves_at_once_and_whole() -> None:
 
 
 async def test_timing_profile_overrides_what_was_recorded() -> None:
-    profile = load_hosted("quick")
+    profile = load_hosted("openai")
     paper = await play(VirtualClock(), RECORDED, profile, timing="profile")
     instants = [at for at, _ in paper.written]
     assert instants == sorted(instants)
@@ -107,7 +108,7 @@ async def test_timing_profile_overrides_what_was_recorded() -> None:
 
 
 async def test_the_same_exchange_is_paced_the_same_every_time() -> None:
-    profile = load_hosted("quick")
+    profile = load_hosted("openai")
     chunks = [Chunk(b"x", 1)] * 20
     assert (await play(VirtualClock(), chunks, profile)).written == (
         await play(VirtualClock(), chunks, profile)
@@ -115,7 +116,7 @@ async def test_the_same_exchange_is_paced_the_same_every_time() -> None:
 
 
 async def test_a_whole_body_waits_for_its_last_token() -> None:
-    profile = load_hosted("quick")
+    profile = load_hosted("openai")
     one = await play(VirtualClock(), [Chunk(b"body", 50)], profile)
     streamed = await play(VirtualClock(), [Chunk(b"t", 1)] * 50, profile)
     assert one.written[0][0] == streamed.written[-1][0]

@@ -31,7 +31,8 @@ from fakeai_proxy.exchange import (
     Request,
 )
 from fakeai_proxy.pipeline import Pipeline
-from fakeai_proxy.shaping.pacing import Pacer, PacingSettings, Scheduler
+from fakeai_proxy.shaping.pacing import Pacer, PacingSettings
+from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources.recorded import Miss, Player, Recorder
 
 UPSTREAM = "https://api.openai.com"

@@ -74,10 +74,14 @@ class Choice:
 @dataclass(slots=True)
 class Plan:
     request: wire.ChatRequest
-    model: str
+    card: ModelCard
     prompt: Prompt
     choices: list[Choice]
     completion_tokens: int
+
+    @property
+    def model(self) -> str:
+        return self.card.id
 
     @property
     def reasoning_tokens(self) -> int:
@@ -86,6 +90,22 @@ class Plan:
     @property
     def tokens(self) -> int:
         return len(self.prompt.ids) + self.completion_tokens
+
+    @property
+    def output_ids(self) -> Sequence[int]:
+        """The answer as `Prompt` puts it into the next turn. Nothing where that turn has something
+        else there: several choices to pick from, or thoughts, which templates leave out."""
+        if len(self.choices) != 1 or self.reasoning_tokens:
+            return ()
+        choice = self.choices[0]
+        ids: list[int] = []
+        if choice.content is not None:
+            ids += choice.content.ids
+        encode = Tokens.load(self.card.vocabulary).encode
+        for call in choice.calls:
+            ids += encode(call.name)
+            ids += call.arguments.ids
+        return ids
 
 
 def plan(call: Call) -> Plan:
@@ -115,7 +135,7 @@ def plan(call: Call) -> Plan:
                 f"The choices together have more than {OUTPUT_TOKENS_MAX} tokens: ask for fewer or "
                 "for shorter ones.",
             )
-    return Plan(request, card.id, prompt, choices, spent)
+    return Plan(request, card, prompt, choices, spent)
 
 
 class _Planner:

@@ -2,7 +2,8 @@
 
 The constant part of a stream's frames is built once; a token costs one concatenation. What depends on
 the back end (cached tokens) is a function of the admission, and only where a prompt is long enough to be
-cached.
+cached. OpenAI counts hits from 1,024 tokens on, in steps of 128 (its guide to prompt caching); a server
+of one's own, as vLLM, reports whole blocks.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from fakeai_proxy.services.chat.plan import Choice, Plan, ToolCall
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.wire import DONE, JSON_HEADERS, sse_reply
 
-#: Shorter prompts are never cached by the vendor.
-CACHED_PROMPT_TOKENS_MIN = 1024
+#: OpenAI's: shorter prompts are never cached, others in steps.
+CACHED_PROMPT_TOKENS_MIN, CACHED_STEP_TOKENS = 1024, 128
+#: No engine has smaller blocks than this, and a prompt's last token is always computed.
+_BLOCK_TOKENS_MIN = 8
 _OBFUSCATED_CHARS = 16
 
 _TIERS = {"flex": b"flex", "priority": b"priority", "scale": b"scale"}
@@ -30,11 +33,30 @@ Late = bytes | Callable[[Admission], bytes]
 
 
 def speak(call: Call, plan: Plan) -> Reply:
-    workload = Workload(plan.model, plan.prompt.ids, plan.completion_tokens)
+    workload = _workload(plan)
     identity = _identity(call, plan)
     if plan.request.stream:
         return sse_reply(_Stream(call, plan, identity).chunks(), workload)
     return _whole(call, plan, identity, workload)
+
+
+def _workload(plan: Plan) -> Workload:
+    request, card = plan.request, plan.card
+    limit = request.max_completion_tokens or request.max_tokens or 0
+    return Workload(
+        card.id,
+        plan.prompt.ids,
+        plan.completion_tokens,
+        priority=request.priority or 0,
+        samples=len(plan.choices),
+        output=plan.output_ids,
+        lora=card.id if card.parent else "",
+        cache_salt=request.cache_salt or "",
+        # A pool that stands in for another model has another context: limits are the model's own.
+        output_limit=limit if card.max_model_len else 0,
+        session=request.prompt_cache_key or "",
+        finishes=["length" if c.finish_reason == "length" else "stop" for c in plan.choices],
+    )
 
 
 def _identity(call: Call, plan: Plan) -> tuple[bytes, bytes, bytes]:
@@ -127,9 +149,14 @@ def _in_functions(plan: Plan) -> bool:
 
 def _usage(plan: Plan) -> Late:
     prompt, completion = len(plan.prompt.ids), plan.completion_tokens
+    hosted = plan.card.is_openai
 
     def usage(admission: Admission) -> bytes:
         cached = min(admission.cached_tokens, prompt)
+        if hosted:
+            cached = (
+                0 if cached < CACHED_PROMPT_TOKENS_MIN else cached - cached % CACHED_STEP_TOKENS
+            )
         return (
             b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":'
             b'{"cached_tokens":%d,"audio_tokens":%d},"completion_tokens_details":{"reasoning_tokens":%d,'
@@ -138,7 +165,8 @@ def _usage(plan: Plan) -> Late:
                plan.reasoning_tokens)
         )  # fmt: skip
 
-    return usage if prompt >= CACHED_PROMPT_TOKENS_MIN else usage(Admission())
+    least = CACHED_PROMPT_TOKENS_MIN if hosted else _BLOCK_TOKENS_MIN
+    return usage if prompt > least else usage(Admission())
 
 
 # --- the stream ---------------------------------------------------------------------------------

@@ -17,17 +17,17 @@ _INT64_MAX = 2**63 - 1
 EXTRAS = frozenset(
     (
         "add_generation_prompt", "add_special_tokens", "allowed_token_ids", "bad_words", "best_of",
-        "cache_salt", "chat_template", "chat_template_kwargs", "continue_final_message", "data_parallel_rank",
+        "chat_template", "chat_template_kwargs", "continue_final_message", "data_parallel_rank",
         "documents", "echo", "guided_choice", "guided_decoding_backend", "guided_grammar", "guided_json",
         "guided_regex", "include_stop_str_in_output", "kv_transfer_params", "length_penalty", "lora_path",
-        "min_p", "mm_processor_kwargs", "no_repeat_ngram_size", "priority", "prompt_logprobs",
+        "min_p", "mm_processor_kwargs", "no_repeat_ngram_size", "prompt_logprobs",
         "repetition_penalty", "request_id", "return_token_ids", "return_tokens_as_token_ids",
         "separate_reasoning", "skip_special_tokens", "spaces_between_special_tokens", "stop_token_ids",
         "structured_outputs", "top_k", "truncate_prompt_tokens", "typical_p", "use_beam_search", "vllm_xargs",
     )
 )  # fmt: skip
-#: The same family's parameters that an answer honours.
-HONOURED_EXTRAS = frozenset(("ignore_eos", "min_tokens", "nvext"))
+#: The same family's parameters that an answer, or the engine behind it, honours.
+HONOURED_EXTRAS = frozenset(("cache_salt", "ignore_eos", "min_tokens", "nvext", "priority"))
 
 
 def _kind(value: object) -> str:
@@ -297,6 +297,7 @@ _Penalty = Annotated[float, Field(ge=-2, le=2)]
 class ChatRequest(Shape):
     messages: Annotated[list[Annotated[Message, Field(discriminator="role")]], Field(min_length=1)]
     model: str | None = None
+    cache_salt: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     frequency_penalty: _Penalty | None = None
     function_call: _FunctionChoice | None = None
     functions: Annotated[list[Function], Field(min_length=1, max_length=128)] | None = None
@@ -320,6 +321,7 @@ class ChatRequest(Shape):
     parallel_tool_calls: bool | None = None
     prediction: Prediction | None = None
     presence_penalty: _Penalty | None = None
+    priority: Annotated[int, Field(ge=-_INT64_MAX - 1, le=_INT64_MAX)] | None = None
     prompt_cache_key: str | None = None
     prompt_cache_options: dict[str, Any] | None = None
     prompt_cache_retention: Literal["in-memory", "in_memory", "24h"] | None = None

@@ -18,7 +18,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError, bad_request, fault_refused
 from fakeai_proxy.exchange import Client, Exchange, Observer, Origin, Request, Source
 from fakeai_proxy.shaping.faults.settings import FaultSettings
-from fakeai_proxy.shaping.pacing import Scheduler
+from fakeai_proxy.shaping.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from fakeai_proxy.shaping.faults.injection import Injection

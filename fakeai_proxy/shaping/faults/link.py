@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Client, Reply, Sink
-from fakeai_proxy.shaping.pacing import SLOW_READER_BYTES, SLOW_READER_RETRY_S, Scheduler
+from fakeai_proxy.shaping.scheduler import SLOW_READER_BYTES, SLOW_READER_RETRY_S, Scheduler
 
 
 class _Piece:

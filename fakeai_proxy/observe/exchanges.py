@@ -1,0 +1,104 @@
+"""What a front end counts of the exchanges that a model worked on: how many, how they ended, what of
+their prompts was cached. An observer; the names are Dynamo's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import NamedTuple
+
+from fakeai_proxy.exchange import Exchange, header
+
+#: Model names and paths are the clients' choice: further ones are counted together.
+_NAMES_MAX = 256
+_OTHER = "other"
+#: The model of a request that was refused before it was looked at.
+_UNKNOWN = "unknown"
+
+_ENDPOINTS = (
+    (re.compile(r"/chat/completions$"), "chat_completions"),
+    (re.compile(r"/completions$"), "completions"),
+    (re.compile(r"/embeddings$"), "embeddings"),
+    (re.compile(r"/responses$"), "responses"),
+    (re.compile(r"/messages$"), "anthropic_messages"),
+)
+#: Dynamo's error types by status; other 4xx are the client's, other 5xx ours.
+_ERRORS = {404: "not_found", 429: "overload", 501: "not_implemented", 503: "overload"}
+
+
+class Kind(NamedTuple):
+    model: str
+    endpoint: str
+    request_type: str
+    status: str
+    error_type: str
+
+
+class Hits(NamedTuple):
+    hits: int
+    misses: int
+
+
+class ExchangeCounts:
+    def __init__(self) -> None:
+        self.by_kind: Counter[Kind] = Counter()
+        self.hits: Counter[str] = Counter()
+        self.misses: Counter[str] = Counter()
+        self.request_bytes: Counter[str] = Counter()
+        self.response_bytes: Counter[str] = Counter()
+        self.disconnected = 0
+        self._names: set[str] = set()
+
+    def finished(self, exchange: Exchange) -> None:
+        reply, path = exchange.reply, exchange.request.path.rstrip("/")
+        workload = None if reply is None else reply.workload
+        endpoint = next((name for pattern, name in _ENDPOINTS if pattern.search(path)), "")
+        if not endpoint or (workload is None and not self._is_refused(exchange)):
+            return
+        model = self._bounded(workload.model if workload else _UNKNOWN)
+        headers = () if reply is None else reply.headers
+        streams = (header(headers, b"content-type") or b"").startswith(b"text/event-stream")
+        error = _error(exchange)
+        self.by_kind[
+            Kind(model, endpoint, "stream" if streams else "unary",
+                 "error" if error else "success", error)
+        ] += 1  # fmt: skip
+        if exchange.end == "client_gone":
+            self.disconnected += 1
+        worker = exchange.admission.worker
+        if worker:
+            seen = self.hits if exchange.admission.cached_tokens else self.misses
+            seen[self._bounded(path)] += 1
+            self.request_bytes[worker] += len(exchange.request.body.in_memory or b"")
+            self.response_bytes[worker] += exchange.sent_bytes
+
+    @staticmethod
+    def _is_refused(exchange: Exchange) -> bool:
+        """By us, before a model was asked: an upstream's refusals are its own."""
+        return exchange.reply is None and exchange.status >= 400 and exchange.request.origin is None
+
+    def by_path(self) -> dict[str, Hits]:
+        return {
+            path: Hits(self.hits[path], self.misses[path])
+            for path in sorted(self.hits.keys() | self.misses.keys())
+        }
+
+    def _bounded(self, name: str) -> str:
+        if name not in self._names:
+            if len(self._names) >= _NAMES_MAX or len(name) > _NAMES_MAX:
+                return _OTHER
+            self._names.add(name)
+        return name
+
+
+def _error(exchange: Exchange) -> str:
+    """ "" for one that went well."""
+    if exchange.end == "client_gone":
+        return "cancelled"
+    status = exchange.status
+    if exchange.end == "ok" and status < 400:
+        return ""
+    if exchange.end == "cut" or status < 400:
+        return "internal"
+    return _ERRORS.get(status, "validation" if status < 500 else "internal")

@@ -1,0 +1,90 @@
+"""A metrics port for each node, as an exporter on it would have: GET /metrics and GET /health.
+
+Knows nothing of what is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.proxy.listening import Address, bind, parse_listen
+
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+log = logging.getLogger("fakeai_proxy")
+
+
+class Exporters:
+    """`nodes` are those that there are, first to last; `page` gives what renders one's page in a
+    thread. Raises ConfigError."""
+
+    def __init__(
+        self,
+        listen: str,
+        nodes: Callable[[], Sequence[str]],
+        page: Callable[[str], Awaitable[Callable[[], str]]],
+        clock: Clock,
+    ) -> None:
+        try:
+            self._first = parse_listen(listen)[0]
+        except ConfigError as error:
+            raise ConfigError(f"dcgm_{error}") from None
+        self._nodes = nodes
+        self._page = page
+        self._clock = clock
+        self._servers: list[tuple[asyncio.Server, web.Server]] = []
+        #: Where each node's is, by its name.
+        self.addresses: dict[str, Address] = {}
+
+    @property
+    def urls(self) -> dict[str, str]:
+        return {node: address.url for node, address in self.addresses.items()}
+
+    async def open(self) -> None:
+        """For every node that has none: ports count up, from 0 they are any that are free. Raises
+        ConfigError."""
+        loop = asyncio.get_running_loop()
+        for place, node in enumerate(self._nodes()):
+            if node in self.addresses:
+                continue
+            host, port = self._first
+            address = Address(host, port + place if port else 0)
+            try:
+                sockets = bind(address)
+            except ConfigError:
+                raise ConfigError(
+                    f"dcgm_listen: cannot listen on {address} for {node}. Choose other ports with "
+                    "--dcgm-listen HOST:PORT."
+                ) from None
+            server = web.Server(self._handler(node), access_log=None)
+            for listener in sockets:
+                self._servers.append((await loop.create_server(server, sock=listener), server))
+            self.addresses[node] = Address(host, sockets[0].getsockname()[1])
+            log.info("GPUs of %s are at %s/metrics", node, self.addresses[node].url)
+
+    async def close(self) -> None:
+        for listener, server in self._servers:
+            listener.close()
+            await server.shutdown(0)
+        self._servers.clear()
+
+    def _handler(self, node: str) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            if request.method not in ("GET", "HEAD"):
+                return web.Response(status=405, headers={"allow": "GET, HEAD"})
+            if request.path == "/health":
+                return web.Response(text="OK")
+            if request.path != "/metrics":
+                return web.Response(status=404, text="There are /metrics and /health.\n")
+            render = await self._page(node)
+            with self._clock.hold():
+                text = await asyncio.to_thread(render)
+            return web.Response(body=text.encode(), headers={"content-type": _CONTENT_TYPE})
+
+        return handle

@@ -1,0 +1,134 @@
+"""A scripted reply whose chunks wait for the tokens of a job: a cursor over its frames, moved by the
+steps of the engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import accumulate
+
+from fakeai_proxy.errors import StreamCut, backend_died
+from fakeai_proxy.exchange import Chunk, Client, Exchange, Reply
+from fakeai_proxy.fleet.job import Job
+from fakeai_proxy.shaping.frames import data_of, measure, tail_of
+from fakeai_proxy.shaping.scheduler import SLOW_READER_BYTES, SLOW_READER_RETRY_S, Scheduler
+
+#: More than any job generates: due with the last token, and not before.
+_LAST = 1 << 62
+
+
+class FleetStream:
+    """`done` is set when the last byte is written. Frames of one step leave in one write; a slow
+    reader makes its own stream wait, never the engine."""
+
+    def __init__(
+        self,
+        job: Job,
+        exchange: Exchange,
+        reply: Reply,
+        chunks: Sequence[Chunk],
+        client: Client,
+        scheduler: Scheduler,
+    ) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._job, self._exchange, self._reply = job, exchange, reply
+        self._client, self._sink, self._scheduler = client, client.sink, scheduler
+        self._whole = len(chunks) == 1
+        #: Rendered, but for those that tell what the engine did.
+        self._frames: list[bytes | Chunk] = []
+        self._head = b""
+        if not (self._whole and not isinstance(chunks[0].data, bytes)):
+            self._head = client.head(reply)
+        for chunk in chunks:
+            late = not isinstance(chunk.data, bytes)
+            self._frames.append(chunk if late else self._framed(chunk))
+        self._totals = [max(total, 1) for total in accumulate(chunk.tokens for chunk in chunks)]
+        if not job.workload.output_tokens:
+            self._totals = [_LAST] * len(chunks)
+        self._next = 0
+        self._need = self._totals[0] if chunks else 1
+        self._given = 0
+        self._begun = self._stalled = False
+
+    def reached(self, at: float, now: float) -> None:
+        if self._given >= self._need or (given := self._job.generated) < self._need:
+            return
+        self._given = given
+        self._go_on(at, now)
+
+    def ended(self, at: float, now: float) -> None:
+        if self.done.done():
+            return
+        self._given = _LAST
+        self._go_on(at, now)
+
+    def broke(self, reason: str) -> None:
+        if self.done.done():
+            return
+        self.done.set_exception(StreamCut(reason) if self._begun else backend_died(reason))
+
+    def step(self, now: float) -> float | None:
+        """The scheduler looks whether a slow reader has caught up."""
+        self._write(now)
+        return now + SLOW_READER_RETRY_S if self._stalled else None
+
+    def _go_on(self, at: float, now: float) -> None:
+        if self._stalled:
+            return  # the scheduler will find what is due by then
+        self._scheduler.note_lateness(now - at)
+        self._write(now)
+        if self._stalled:
+            self._scheduler.push(now + SLOW_READER_RETRY_S, self)
+
+    def _write(self, now: float) -> None:
+        sink = self._sink
+        self._stalled = False
+        if self.done.done():
+            return
+        if sink.is_closing():
+            self.done.set_exception(ConnectionResetError("the reader has gone"))
+            return
+        if sink.get_write_buffer_size() > SLOW_READER_BYTES:
+            self._stalled = True
+            return
+        start = end = self._next
+        totals, given = self._totals, self._given
+        while end < len(totals) and totals[end] <= given:
+            end += 1
+        data = self._due(start, end)
+        if not self._begun:
+            self._begun = True
+            data = self._head + data
+            self._exchange.first_byte_at = now
+        if end < len(totals):
+            self._next, self._need = end, totals[end]
+            sink.write(data)
+            return
+        sink.write(data + tail_of(self._reply, self._client))
+        self.done.set_result(None)
+
+    def _due(self, start: int, end: int) -> bytes:
+        if not self._begun:
+            note_admission(self._exchange, self._job)
+        frames = self._frames
+        pieces = []
+        for frame in frames[start:end]:
+            pieces.append(frame if isinstance(frame, bytes) else self._framed(frame))
+        frames[start:end] = [b""] * (end - start)  # what is sent is not kept
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _framed(self, chunk: Chunk) -> bytes:
+        data = data_of(chunk, self._exchange.admission)
+        if self._whole and not isinstance(chunk.data, bytes):
+            measure(self._reply, data)
+            self._head = self._client.head(self._reply)
+        self._exchange.sent_bytes += len(data)
+        return self._client.frame(data)
+
+
+def note_admission(exchange: Exchange, job: Job) -> None:
+    """What the back end did, known from the first token on."""
+    admission = exchange.admission
+    admission.worker = "" if job.worker is None else job.worker.name
+    admission.cached_tokens = job.cached_tokens
+    admission.queue_s = job.queue_s

@@ -1,0 +1,102 @@
+"""Deadlines that are known when a reply begins: as recorded, by a hosted profile, or at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fakeai_proxy.clock import Clock, turn
+from fakeai_proxy.exchange import HIT, Chunk, Client, Exchange, Reply
+from fakeai_proxy.profiles import Gaps
+from fakeai_proxy.shaping.frames import rendered, tokens_of
+from fakeai_proxy.shaping.scheduler import Scheduler
+
+#: Frames joined in one write when nothing is timed; then the event loop gets a turn.
+BURST_FRAMES = 32
+
+
+class TimedPacing:
+    """`recorded`: chunks that tell their age leave at it. Others leave by `gaps`, and at once
+    without."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        reply: Reply,
+        scheduler: Scheduler,
+        clock: Clock,
+        *,
+        recorded: bool,
+        gaps: Gaps | None,
+        speed: float,
+    ) -> None:
+        self._exchange = exchange
+        self._reply = reply
+        self._scheduler = scheduler
+        self._clock = clock
+        self._recorded = recorded
+        self._gaps = gaps
+        self._speed = speed
+        self._tokens = 0
+
+    async def __aenter__(self) -> TimedPacing:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        return None
+
+    async def play(self, chunks: Sequence[Chunk], client: Client) -> None:
+        reply, exchange = self._reply, self._exchange
+        head, frames, tail = rendered(reply, chunks, exchange.admission, client)
+        exchange.sent_bytes = sum(map(len, frames))
+        # The frames say it all; thousands of chunks kept until the last token would only give the
+        # garbage collector something to walk over, while streams wait.
+        reply.chunks = ()
+        dues = self._dues(chunks)
+        del chunks
+        if dues is None:
+            await self._burst([head, *frames, tail], client)
+            return
+        if reply.head_age_s is not None and self._recorded:
+            frames.insert(0, head)
+            dues.insert(0, self._at(reply.head_age_s))
+        else:
+            frames[0] = head + frames[0]
+        frames[-1] += tail
+        await self._scheduler.play(client.sink, frames, dues, self._started)
+
+    def _started(self, at: float) -> None:
+        self._exchange.first_byte_at = at
+
+    async def due(self, chunk: Chunk) -> None:
+        if self._recorded and self._reply.provenance == HIT and chunk.age_s is not None:
+            await self._scheduler.until(self._at(chunk.age_s))
+        elif self._gaps is not None:
+            self._tokens += tokens_of(self._reply, chunk)
+            await self._scheduler.until(self._at(self._gaps.offset_s(self._tokens)))
+
+    def _at(self, offset_s: float) -> float:
+        return self._exchange.arrived_at + offset_s / self._speed
+
+    def _dues(self, chunks: Sequence[Chunk]) -> list[float] | None:
+        """Absolute deadlines, or None for at once."""
+        if not chunks:
+            return None
+        arrived, speed = self._exchange.arrived_at, self._speed
+        if self._recorded and chunks[0].age_s is not None:
+            return [arrived + (chunk.age_s or 0.0) / speed for chunk in chunks]
+        if self._gaps is None:
+            return None
+        offsets = self._gaps.offsets_s([chunk.tokens for chunk in chunks])
+        return [arrived + offset_s / speed for offset_s in offsets]
+
+    async def _burst(self, frames: list[bytes], client: Client) -> None:
+        sink = client.sink
+        for start in range(0, len(frames), BURST_FRAMES):
+            if sink.is_closing():
+                raise ConnectionResetError("the reader has gone")
+            sink.write(b"".join(frames[start : start + BURST_FRAMES]))
+            if start == 0:
+                self._exchange.first_byte_at = self._clock.now()
+            if start + BURST_FRAMES < len(frames):
+                await client.drain()
+                await turn()
