@@ -67,6 +67,7 @@ class PaperFleet:
             self.life[worker] = "ready"
 
     def slow(self, worker: str, factor: float) -> None:
+        assert self.life[worker] != "dead", "the dead have no steps"
         self.factor[worker] = factor
 
     def strike(self, worker: str, xid: int, gpu: int) -> None:

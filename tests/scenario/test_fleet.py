@@ -9,6 +9,7 @@ import pytest
 
 from fakeai_proxy.app import App
 from fakeai_proxy.clock import VirtualClock
+from fakeai_proxy.profiles.scenario import scenario_names
 from tests.conftest import Ended, Serve
 from tests.observe.asking import ask
 from tests.scenario.waiting import answered
@@ -158,3 +159,27 @@ async def test_a_cold_start_refuses_until_weights_are_loaded(
     assert (await answered(app, clock, TICK_S, max_tokens=5))[0] == 503
     clock.advance(30 - clock.now())
     assert (await answered(app, clock, TICK_S, max_tokens=5))[0] == 200
+
+
+@pytest.mark.parametrize("name", scenario_names())
+async def test_a_shipped_scenario_goes_through_all_its_phases_and_leaves_nothing(
+    name: str, serve: Serve, clock: VirtualClock, settings: dict[str, Any]
+) -> None:
+    app = await serve(scenario=name, limits=("openai:1",), **settings)
+    assert app.site is not None
+    plan = app.scenario.plan
+    assert plan is not None
+    seen = {app.scenario.wanted.phase}
+    app.scenario.began.append(lambda plan, place: seen.add(plan.phases[place.index or 0].name))
+    timeline = plan.timeline(clock.wall())
+    clock.advance(min(timeline.period_s, timeline.spans[-1][0]) + 1)
+    clock.advance(timeline.period_s if timeline.period_s < 1e9 else 600)
+    app.site.cluster.check()
+    assert seen == {phase.name for phase in plan.phases}
+    app.scenario.stop()
+    clock.advance(600)
+    assert app.faults.rules == ()
+    assert (app.limiter.factor, app.limiter.exhausted) == (1.0, set())
+    assert app.limiter.in_force == ["openai:1"]
+    assert set((await lives(app)).values()) == {"ready"}
+    assert {app.site.instruments.slowed(worker) for worker in app.site.workers} == {1.0}

@@ -84,7 +84,8 @@ class FleetLever:
 
     def _slow(self, wanted: Wanted) -> None:
         """A slower timing slows all workers; what else slows them is multiplied."""
-        factors = {seen.name: 1 / wanted.speed for seen in self._fleet.workers()}
+        living = [seen.name for seen in self._fleet.workers() if not seen.dead]
+        factors = dict.fromkeys(living, 1 / wanted.speed)
         for action in wanted.fleet:
             if isinstance(action, Slow):
                 for name in chosen(self._fleet, action, lambda seen: not seen.dead):

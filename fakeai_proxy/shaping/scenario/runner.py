@@ -71,10 +71,10 @@ class Runner:
         assert timeline is not None
         assert timer is not None
         before, self.place = self.place, timeline.place(elapsed_s)
-        self._set(plan.wanted(self.place, elapsed_s))
         self._next_s = plan.changes_at(self.place, elapsed_s)
         if self._next_s < math.inf:
             timer.at(self._zero_at + self._next_s)
+        self._set(plan.wanted(self.place, elapsed_s))
         if before is None or before.began_s != self.place.began_s:
             for tell in self.began:
                 tell(plan, self.place)
