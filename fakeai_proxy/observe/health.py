@@ -21,9 +21,7 @@ def health_routes(site: Site | None, clock: Clock) -> tuple[Route, ...]:
         body = {"status": state, "ready": ready, "timestamp": at}
         return Answer(body, 200 if ready else 503)
 
-    return (
-        Route("GET", "/health", health, "Whether a worker is ready; 503 while there is none."),
-    )
+    return (Route("GET", "/health", health, "Whether a worker is ready; 503 while there is none."),)
 
 
 def _state(site: Site) -> str:
