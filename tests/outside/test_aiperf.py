@@ -27,20 +27,18 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def test_aiperf_reads_our_answers_our_gpus_and_our_metrics(tmp_path: Path) -> None:
     program = str(Path(str(AIPERF)).absolute())
-    return Run(
-        "aiperf", tmp_path_factory.mktemp("aiperf"),
+    run = Run(
+        "aiperf", tmp_path,
         "--aiperf", program, "--profile", PROFILE, "--requests", str(REQUESTS),
     )  # fmt: skip
-
-
-def test_it_sees_every_token_that_is_counted_and_none_before_it_is_made(run: Run) -> None:
     run.holds(REQUESTS)
+    _every_gpu_is_in_its_telemetry(run)
+    _its_server_metrics_are_ours(run)
 
 
-def test_its_telemetry_lists_every_gpu_with_its_power(run: Run) -> None:
+def _every_gpu_is_in_its_telemetry(run: Run) -> None:
     read = run.seen["collected"]["gpus"]
     assert len(read) == GPUS
     assert {uuid: gpu["model"] for uuid, gpu in read.items()} == run.gpus
@@ -54,7 +52,7 @@ def test_its_telemetry_lists_every_gpu_with_its_power(run: Run) -> None:
         )
 
 
-def test_its_server_metrics_are_ours(run: Run) -> None:
+def _its_server_metrics_are_ours(run: Run) -> None:
     read = run.seen["collected"]["server_metrics"]
     assert read["vllm:time_to_first_token_seconds"]["count"] == REQUESTS
     assert read["vllm:e2e_request_latency_seconds"]["count"] == REQUESTS
