@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fakeai_proxy import errors
+from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.profiles import FleetProfile, shipped
 
 Kind = Literal["chat", "embedding"]
@@ -104,6 +105,11 @@ class Catalogue:
         if card is None and self._any and name and name not in self._deleted:
             return self._like(name)
         return card
+
+    def is_at_hand(self, name: object) -> bool:
+        """Whether its vocabulary has been read; True for what is no model."""
+        card = self.find(name) if isinstance(name, str) else None
+        return card is None or card.vocabulary in Tokens.read()
 
     def require(self, name: str, kind: Kind) -> ModelCard:
         """The card, for a call that needs that kind. Raises 404 as the vendor does."""
