@@ -53,15 +53,16 @@ Handler = Callable[[Call], Reply]
 @dataclass(frozen=True)
 class Operation:
     """`body` is the pydantic shape of the request, None where there is none. A `threaded` handler
-    computes for longer than the event loop can wait. `plan` is a pure function of the request and
-    the dice, without `id_key` and `created`; what it made is kept for equal requests."""
+    computes for longer than the event loop can wait; a function tells it by the raw body. `plan` is a
+    pure function of the request and the dice, without `id_key` and `created`; what it made is kept
+    for equal requests."""
 
     name: str
     method: str
     path: str
     handler: Handler
     body: type[BaseModel] | None = None
-    threaded: bool = False
+    threaded: bool | Callable[[bytes], bool] = False
     plan: Callable[[Call], Plan] | None = None
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
@@ -69,6 +70,9 @@ class Operation:
         source = re.sub(r"\\{(\w+):path\\}", r"(?P<\1>.+)", re.escape(self.path))
         source = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", source)
         object.__setattr__(self, "pattern", re.compile(source))
+
+    def is_heavy(self, body: bytes) -> bool:
+        return self.threaded if isinstance(self.threaded, bool) else self.threaded(body)
 
 
 _DIALECTS = (

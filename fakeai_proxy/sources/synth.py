@@ -109,7 +109,7 @@ class Synth:
         if request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
-            if not operation.threaded:
+            if not operation.is_heavy(body):
                 reply = _answer(call, request, body)
                 if call.plan is not None:
                     self._plans.keep(call.dice_key, call.plan)
