@@ -33,7 +33,7 @@ class Prompt:
 
 def prompts_of(asked: CompletionRequest, card: ModelCard, tokens: Tokens) -> list[Prompt]:
     """Raises 400."""
-    given = "" if asked.prompt is None else asked.prompt
+    given: Any = "" if asked.prompt is None else asked.prompt
     several = isinstance(given, list) and not (given and type(given[0]) is int)
     inputs: list[Any] = given if several else [given]
     if isinstance(given, list) and not given:
