@@ -25,6 +25,9 @@ _PIECES_MAX = 1 << 16
 
 VOCABULARIES = ("o200k_base", "cl100k_base", "o200k_harmony", "llama3", "qwen3")
 
+#: What a server of one's own puts before a text, for models that were trained with it.
+BEGINNINGS = {"llama3": 128000}
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -145,7 +148,7 @@ class Tokens:
     def knows(self, token: int) -> bool:
         try:
             self._bpe.decode_single_token_bytes(token)
-        except KeyError:
+        except (KeyError, TypeError):  # not there, or no 32-bit number
             return False
         return True
 

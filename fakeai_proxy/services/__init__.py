@@ -2,7 +2,7 @@
 
 from fakeai_proxy.generate.text import prose
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.services import chat, completions, embeddings, models
+from fakeai_proxy.services import chat, completions, embeddings, models, ranking, serving
 from fakeai_proxy.services.operation import Operation
 
 ROOMS: dict[str, tuple[Operation, ...]] = {
@@ -10,6 +10,8 @@ ROOMS: dict[str, tuple[Operation, ...]] = {
     "completions": completions.OPERATIONS,
     "embeddings": embeddings.OPERATIONS,
     "models": models.OPERATIONS,
+    "ranking": ranking.OPERATIONS,
+    "serving": serving.OPERATIONS,
 }
 
 #: The vocabulary of most models that are asked for.

@@ -110,12 +110,12 @@ class _Part:
         self._together = together
         self._k = k
 
-    def reached(self, at: float, now: float) -> None:
+    def reached(self, given: int, at: float, now: float) -> None:
         if self._together.count(self._k, at):
-            self._follower.reached(at, now)
+            self._follower.reached(self._together.generated, at, now)
 
     def ended(self, at: float, now: float) -> None:
-        self.reached(at, now)
+        self.reached(0, at, now)
         self._together.left -= 1
         if not self._together.left:
             self._follower.ended(at, now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakeai_proxy import errors
-from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.generate.tokens import BEGINNINGS, Tokens
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.completions.wire import CompletionRequest
 
@@ -18,8 +18,6 @@ _SEPARATORS = {
     "cl100k_base": 100257, "o200k_base": 199999, "o200k_harmony": 199999, "llama3": 128001,
     "qwen3": 151643,
 }  # fmt: skip
-#: What a server of one's own puts before a text, for models that were trained with it.
-_BEGINNINGS = {"llama3": 128000}
 _TOKEN_MAX = 1 << 31
 
 
@@ -65,7 +63,7 @@ class _Reader:
         self._asked = asked
         self._tokens = tokens
         self._separator = _SEPARATORS[card.vocabulary]
-        beginning = None if card.is_openai else _BEGINNINGS.get(card.vocabulary)
+        beginning = None if card.is_openai else BEGINNINGS.get(card.vocabulary)
         wanted = asked.add_special_tokens is not False and beginning is not None
         self._before = [beginning] if wanted and beginning is not None else []
         self._after = tokens.encode(asked.suffix) if asked.suffix else ()
