@@ -2,7 +2,15 @@
 
 from fakeai_proxy.generate.text import prose
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.services import chat, completions, embeddings, models, ranking, serving
+from fakeai_proxy.services import (
+    chat,
+    completions,
+    embeddings,
+    models,
+    ranking,
+    serving,
+    text_generation,
+)
 from fakeai_proxy.services.operation import Operation
 
 ROOMS: dict[str, tuple[Operation, ...]] = {
@@ -12,6 +20,7 @@ ROOMS: dict[str, tuple[Operation, ...]] = {
     "models": models.OPERATIONS,
     "ranking": ranking.OPERATIONS,
     "serving": serving.OPERATIONS,
+    "text_generation": text_generation.OPERATIONS,
 }
 
 #: The vocabulary of most models that are asked for.

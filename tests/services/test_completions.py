@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,15 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types import Completion
 
 from fakeai_proxy.app import App
+from fakeai_proxy.dice import Dice
+from fakeai_proxy.exchange import Admission
 from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.catalogue import Catalogue, CatalogueSettings
+from fakeai_proxy.services.completions import OPERATIONS
+from fakeai_proxy.services.completions.plan import plan
+from fakeai_proxy.services.completions.speech import speak
+from fakeai_proxy.services.completions.wire import CompletionRequest
+from fakeai_proxy.services.operation import Call
 from tests.conftest import Serve
 from tests.services.threaded import threaded_app
 
@@ -22,6 +32,7 @@ OWN = "meta-llama/Llama-3.1-8B-Instruct"
 #: Text of all the choices, as the model's own tokens.
 VOCABULARIES = {HOSTED: "cl100k_base", OWN: "llama3"}
 USAGE: Any = {"include_usage": True}
+CATALOGUE = Catalogue.shipped(CatalogueSettings())
 
 
 def count(text: str, model: str = HOSTED) -> int:
@@ -264,8 +275,6 @@ async def test_a_form_is_kept(client: AsyncOpenAI) -> None:
 
 
 def assert_matches(text: str, pattern: str) -> None:
-    import re
-
     assert re.fullmatch(pattern, text), text
 
 
@@ -355,6 +364,8 @@ async def test_a_fleet_works_on_every_prompt(serve: Serve) -> None:
     async with AsyncOpenAI(base_url=app.url + "/v1", api_key="sk-test", max_retries=0) as client:
         prompts = [f"{name} " + "and the sea " * 100 for name in ("Anna", "Boris", "Clara")]
         for known in (False, True):
+            # In another order: what counts is each prompt, not how the request begins.
+            prompts.reverse()
             said, chunks = await streamed(client, model=OWN, prompt=prompts, n=2, max_tokens=20)
             assert sorted(said) == list(range(6))
             usage = chunks[-1].usage
@@ -440,6 +451,58 @@ def test_usage_is_the_count_of_the_text_streamed_or_not(
         assert sum(count(text, body["model"]) for text in texts) == whole.usage.completion_tokens
         spoken = sum(count(text, body["model"]) for text in said.values())
         assert spoken == usage.completion_tokens
+
+
+@given(
+    prompt=_prompt,
+    model=st.sampled_from([HOSTED, OWN]),
+    max_tokens=st.integers(0, 120),
+    n=st.integers(1, 3),
+    stop=st.none() | st.lists(st.sampled_from([" the", ".", "e"]), min_size=1, max_size=3),
+    echo=st.booleans(),
+    logprobs=st.none() | st.integers(0, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_stream_of_a_plan_joined_is_the_whole_answer(**body: Any) -> None:
+    request = CompletionRequest.model_validate(body)
+    call = Call(
+        OPERATIONS[0], {}, {}, request, CATALOGUE, Dice(7), b"what", b"which", 1_700_000_000
+    )
+    made = plan(call)
+    chunks = speak(call, made).chunks
+    assert isinstance(chunks, list)
+    ((whole, tokens, _),) = chunks
+    assert isinstance(whole, bytes) or callable(whole)
+    answer = orjson.loads(whole if isinstance(whole, bytes) else whole(Admission()))
+    made.request = request.model_copy(update={"stream": True})
+    frames = speak(call, made).chunks
+    assert isinstance(frames, list)
+    assert sum(frame.tokens for frame in frames) == tokens == made.completion_tokens
+    assert frames[-1].data == b"data: [DONE]\n\n"
+    joined = [_empty_choice(choice) for choice in answer["choices"]]
+    for frame in frames[:-1]:
+        assert isinstance(frame.data, bytes)
+        assert frame.data.startswith(b"data: {")
+        assert frame.data.endswith(b"}\n\n")
+        for choice in orjson.loads(frame.data[len(b"data: ") :])["choices"]:
+            _append(joined[choice["index"]], choice)
+    assert joined == answer["choices"]
+
+
+def _empty_choice(choice: dict[str, Any]) -> dict[str, Any]:
+    logprobs = choice["logprobs"]
+    if logprobs is not None:
+        logprobs = {key: None if value is None else [] for key, value in logprobs.items()}
+    return {"text": "", "index": choice["index"], "logprobs": logprobs, "finish_reason": None}
+
+
+def _append(to: dict[str, Any], choice: dict[str, Any]) -> None:
+    assert to["finish_reason"] is None
+    to["text"] += choice["text"]
+    to["finish_reason"] = choice["finish_reason"]
+    for key, values in (choice["logprobs"] or {}).items():
+        if values is not None:
+            to["logprobs"][key] += values
 
 
 @pytest.fixture(scope="module")
