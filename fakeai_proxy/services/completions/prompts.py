@@ -23,10 +23,12 @@ _TOKEN_MAX = 1 << 31
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`ids` are what the model reads: the text, what is put before it, and the suffix."""
+    """`ids` are what the model reads: the text, what is put before it, and the suffix. `shown` are
+    those of the text."""
 
     text: str
     ids: Sequence[int]
+    shown: slice
 
 
 def prompts_of(asked: CompletionRequest, card: ModelCard, tokens: Tokens) -> list[Prompt]:
@@ -72,7 +74,7 @@ class _Reader:
             self._most = max(1, card.context_tokens - (asked.max_tokens or 0))
 
     def text(self, text: str) -> Prompt:
-        return self._prompt(text, [*self._before, *self._tokens.encode(text)])
+        return self._prompt(text, self._tokens.encode(text), self._before)
 
     def tokens_of(self, ids: list[Any], path: str) -> Prompt:
         if not ids:
@@ -83,14 +85,14 @@ class _Reader:
             if not 0 <= token < _TOKEN_MAX:
                 raise errors.no_such_token(f"{path}[{index}]", token)
         try:
-            return self._prompt(self._tokens.decode(ids), ids)
+            return self._prompt(self._tokens.decode(ids), ids, [])
         except KeyError:
             unknown = next(k for k, token in enumerate(ids) if not self._tokens.knows(token))
             raise errors.no_such_token(f"{path}[{unknown}]", ids[unknown]) from None
 
-    def _prompt(self, text: str, ids: Sequence[int]) -> Prompt:
-        if self._most and len(ids) > self._most:
-            ids = ids[-self._most :]
+    def _prompt(self, text: str, ids: Sequence[int], before: list[int]) -> Prompt:
+        if self._most and len(before) + len(ids) > self._most:
+            before, ids = [], ids[-self._most :]
             text = self._tokens.decode(ids)
-        ids = [*ids, *self._after] if self._after else ids
-        return Prompt(text, ids or [self._separator])
+        shown = slice(len(before), len(before) + len(ids))
+        return Prompt(text, [*before, *ids, *self._after] or [self._separator], shown)

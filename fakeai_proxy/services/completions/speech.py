@@ -85,15 +85,28 @@ def _choice(plan: Plan, answers: Answers, choice: Choice, index: int) -> dict[st
         "finish_reason": choice.finish_reason,
     }  # fmt: skip
     if request.logprobs is not None:
-        entries = [*(answers.prompt_entries if request.echo else ()), *choice.logprobs]
-        pieces = [*(answers.spelled.pieces if request.echo else ()), *choice.passage.pieces]
-        shape["logprobs"] = _logprobs(plan, pieces, entries, _first_offset(plan, answers))
+        before_pieces, before_entries = _echoed(plan, answers)
+        shape["logprobs"] = _logprobs(
+            plan,
+            [*before_pieces, *choice.passage.pieces],
+            [*before_entries, *choice.logprobs],
+            _first_offset(plan, answers),
+        )
     if request.prompt_logprobs is not None:
         shape["prompt_logprobs"] = _prompt_logprobs(answers)
     if request.return_token_ids:
         shape["prompt_token_ids"] = list(answers.prompt.ids)
         shape["token_ids"] = choice.passage.ids
     return shape
+
+
+def _echoed(plan: Plan, answers: Answers) -> tuple[Sequence[str], Entries]:
+    """The prompt's own tokens, where it is shown; the first has nothing before it."""
+    if not plan.request.echo:
+        return (), ()
+    shown = answers.prompt.shown
+    entries = answers.prompt_entries[shown]
+    return answers.spelled.pieces[shown], [None, *entries[1:]] if entries else ()
 
 
 def _first_offset(plan: Plan, answers: Answers) -> int:
@@ -199,7 +212,7 @@ class _Stream:
             more = b',"prompt_token_ids":%b,"token_ids":[]' % orjson.dumps(list(answers.prompt.ids))
         logprobs = b"null"
         if request.echo and request.logprobs is not None:
-            pieces, entries = answers.spelled.pieces, answers.prompt_entries
+            pieces, entries = _echoed(self.plan, answers)
             logprobs = orjson.dumps(_logprobs(self.plan, pieces, entries, 0))
         yield Chunk(self._frame(index, orjson.dumps(text)[1:-1], logprobs, more=more))
 
@@ -217,7 +230,8 @@ class _Stream:
     def _adorned(self, index: int, answers: Answers, choice: Choice) -> Iterator[Chunk]:
         request = self.plan.request
         passage: Passage = choice.passage
-        offset = len(answers.prompt.text) if request.echo else _first_offset(self.plan, answers)
+        before, _ = _echoed(self.plan, answers)
+        offset = _first_offset(self.plan, answers) + len("".join(before))
         for k, (token, piece, text) in enumerate(
             zip(passage.ids, passage.pieces, passage.escaped, strict=True)
         ):
