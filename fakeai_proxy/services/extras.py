@@ -45,6 +45,13 @@ _ANY_OBJECT = {
 }
 
 
+class StreamOptions(Shape):
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+    #: vLLM's: with include_usage, every chunk counts the tokens so far.
+    continuous_usage_stats: bool | None = None
+
+
 class StructuredOutputs(Shape):
     json_: dict[str, Any] | str | None = Field(None, alias="json")
     regex: str | None = None
@@ -88,6 +95,9 @@ def unknown_arguments(
     unknown = [name for name in request.model_extra or () if name not in accepted or strict]
     if strict:
         unknown += sorted(request.model_fields_set.intersection(honoured))
+        options: StreamOptions | None = getattr(request, "stream_options", None)
+        if options is not None and options.continuous_usage_stats is not None:
+            unknown.append("stream_options.continuous_usage_stats")
     if unknown:
         raise errors.unrecognized_arguments(
             [name[:_NAME_CHARS_MAX] for name in unknown[:_NAMES_MAX]]

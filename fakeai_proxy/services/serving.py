@@ -11,7 +11,7 @@ VLLM_VERSION = "0.11.0"
 NIM_RELEASE, NIM_API = "1.8.0", "1.0"
 
 
-def health(call: Call) -> Reply:
+def ping(call: Call) -> Reply:
     """200 and nothing else, as vLLM."""
     return Reply(200, ((b"content-length", b"0"),), [Chunk(b"")])
 
@@ -46,9 +46,8 @@ def nim_metadata(call: Call) -> Reply:
 
 
 OPERATIONS = (
-    Operation("vllmHealth", "GET", "/health", health, at_root=True, keyless=True),
-    Operation("vllmPing", "GET", "/ping", health, at_root=True, keyless=True),
-    Operation("vllmPingPost", "POST", "/ping", health, at_root=True, keyless=True),
+    Operation("vllmPing", "GET", "/ping", ping, at_root=True, keyless=True),
+    Operation("vllmPingPost", "POST", "/ping", ping, at_root=True, keyless=True),
     Operation("vllmVersion", "GET", "/version", version, at_root=True, keyless=True),
     Operation("nimReady", "GET", "/health/ready", nim_ready, keyless=True),
     Operation("nimLive", "GET", "/health/live", nim_live, keyless=True),

@@ -88,3 +88,20 @@ def model_fingerprint(model: str) -> tuple[bytes, bytes]:
     """The model's name in JSON, and what stands for its configuration."""
     digest = blake2b(model.encode("utf-8", "replace"), digest_size=5).hexdigest()
     return orjson.dumps(model), b"fp_" + digest.encode()
+
+
+def counted(chunks: Sequence[Chunk], prompt_tokens: int) -> list[Chunk]:
+    """The frames of one choice with the tokens of it so far, as vLLM counts them, in the place of
+    their null."""
+    made = 0
+    frames = []
+    for chunk in chunks:
+        made += chunk.tokens
+        assert isinstance(chunk.data, bytes)
+        usage = b'"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}' % (
+            prompt_tokens, made, prompt_tokens + made,
+        )  # fmt: skip
+        # The last of them in a frame is ours: quotation marks within texts are escaped.
+        before, _, after = chunk.data.rpartition(b'"usage":null')
+        frames.append(Chunk(before + usage + after, chunk.tokens))
+    return frames

@@ -214,6 +214,17 @@ async def test_a_stream_is_the_answer_in_pieces(lax: AsyncOpenAI) -> None:
     assert usage.usage.completion_tokens == len(text) == count(said[0]) == 40
 
 
+async def test_chunks_count_the_tokens_so_far_where_vllm_would(lax: AsyncOpenAI) -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    counts: list[tuple[int, int]] = []
+    async for chunk in await complete(  # type: ignore[attr-defined]  # a stream, as asked
+        lax, model=OWN, max_tokens=3, stream=True, stream_options=options
+    ):
+        counts.append((chunk.usage.completion_tokens, chunk.usage.prompt_tokens))
+    assert [made for made, _ in counts] == [1, 2, 3, 3, 3]
+    assert len({prompt for _, prompt in counts}) == 1
+
+
 async def test_streamed_logprobs_are_those_of_their_piece(lax: AsyncOpenAI) -> None:
     _, chunks = await streamed(lax, logprobs=3, max_tokens=12)
     offset = len("Lighthouse keepers are")

@@ -17,7 +17,14 @@ import orjson
 from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
 from fakeai_proxy.services.chat.plan import Choice, Plan, ToolCall
 from fakeai_proxy.services.operation import Call
-from fakeai_proxy.services.wire import DONE, JSON_HEADERS, Late, model_fingerprint, sse_reply
+from fakeai_proxy.services.wire import (
+    DONE,
+    JSON_HEADERS,
+    Late,
+    counted,
+    model_fingerprint,
+    sse_reply,
+)
 
 #: OpenAI's: shorter prompts are never cached, others in steps.
 CACHED_PROMPT_TOKENS_MIN, CACHED_STEP_TOKENS = 1024, 128
@@ -169,6 +176,7 @@ class _Stream:
         self.plan = plan
         self.in_functions = _in_functions(plan)
         self.with_usage = bool(options and options.include_usage)
+        self.counted = bool(self.with_usage and options and options.continuous_usage_stats)
         self.obfuscated = bool(options and options.include_obfuscation)
         self.noise = call.dice.text_id(call.dice_key, "obfuscation", length=256)
         self.start = b'data: %b.chunk%b%b,"choices":[' % (before, after, closing)
@@ -178,6 +186,12 @@ class _Stream:
         choices = self.plan.choices
         heads = [self._role(k, choice) for k, choice in enumerate(choices)]
         bodies = [self._body(k, choice) for k, choice in enumerate(choices)]
+        if self.counted:
+            prompt = len(self.plan.prompt.ids)
+            streams = [
+                counted([head, *body], prompt) for head, body in zip(heads, bodies, strict=True)
+            ]
+            heads, bodies = [each[0] for each in streams], [each[1:] for each in streams]
         if len(bodies) == 1:
             chunks = heads + bodies[0]
         else:

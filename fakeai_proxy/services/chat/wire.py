@@ -262,11 +262,6 @@ class SchemaResponse(Shape):
     json_schema: JsonSchema
 
 
-class StreamOptions(Shape):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-
 class Prediction(Shape):
     type: Literal["content"]
     content: _Content
@@ -332,7 +327,7 @@ class ChatRequest(extras.Guided):
     stop: _Stop | None = None
     store: bool | None = None
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: extras.StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     tool_choice: _ToolChoice | None = None
     tools: (

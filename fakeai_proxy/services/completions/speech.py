@@ -12,7 +12,14 @@ from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
 from fakeai_proxy.generate.tokens import Passage
 from fakeai_proxy.services.completions.plan import Answers, Choice, Entries, Plan
 from fakeai_proxy.services.operation import Call
-from fakeai_proxy.services.wire import DONE, JSON_HEADERS, Late, model_fingerprint, sse_reply
+from fakeai_proxy.services.wire import (
+    DONE,
+    JSON_HEADERS,
+    Late,
+    counted,
+    model_fingerprint,
+    sse_reply,
+)
 
 #: No engine has smaller blocks than this, and a prompt's last token is always computed.
 _BLOCK_TOKENS_MIN = 8
@@ -180,6 +187,7 @@ class _Stream:
         options = plan.request.stream_options
         self.plan = plan
         self.with_usage = bool(options and options.include_usage)
+        self.counted = bool(self.with_usage and options and options.continuous_usage_stats)
         self.start = b"data: " + start
         self.end = b"]%b}\n\n" % (b',"usage":null' if self.with_usage else b"")
 
@@ -188,8 +196,13 @@ class _Stream:
         bodies: list[list[Chunk]] = []
         for answers in self.plan.answers:
             for choice in answers.choices:
-                echoes += self._echo(len(bodies), answers)
-                bodies.append(list(self._body(len(bodies), answers, choice)))
+                echo = list(self._echo(len(bodies), answers))
+                body = list(self._body(len(bodies), answers, choice))
+                if self.counted:
+                    prompt = len(answers.prompt.ids)
+                    echo, body = counted(echo, prompt), counted(body, prompt)
+                echoes += echo
+                bodies.append(body)
         if len(bodies) == 1:
             chunks = echoes + bodies[0]
         else:

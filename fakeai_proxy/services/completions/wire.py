@@ -36,11 +36,6 @@ _Penalty = Annotated[float, Field(ge=-2, le=2)]
 _Count = Annotated[int, Field(ge=0)]
 
 
-class StreamOptions(Shape):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-
 class Nvext(Shape):
     """NVIDIA's extension object; what else it holds is accepted."""
 
@@ -88,7 +83,7 @@ class CompletionRequest(extras.Guided):
     seed: Annotated[int, Field(ge=-_INT64_MAX - 1, le=_INT64_MAX)] | None = None
     stop: _Stop | None = None
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: extras.StreamOptions | None = None
     suffix: str | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
