@@ -14,7 +14,8 @@ from fakeai_proxy import errors
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.profiles import FleetProfile, shipped
 
-Kind = Literal["chat", "embedding"]
+#: `chat` models that are not OpenAI's own continue text, too.
+Kind = Literal["chat", "completion", "embedding", "rerank"]
 
 #: Who owns OpenAI's models in its own list.
 _OPENAI = frozenset(("openai", "openai-internal", "system"))
@@ -58,6 +59,12 @@ class ModelCard(BaseModel):
     def is_openai(self) -> bool:
         """Whether OpenAI itself serves it, in its own ways of counting."""
         return self.owned_by in _OPENAI
+
+    def can(self, kind: Kind) -> bool:
+        """Whether it serves calls that need that kind."""
+        if kind == "completion" and self.kind == "chat":
+            return not self.is_openai
+        return kind == self.kind
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -116,7 +123,7 @@ class Catalogue:
         card = self.find(name)
         if card is None:
             raise errors.model_not_found(name, self._nearest(name), self._fleet, self._of_fleet())
-        if card.kind != kind:
+        if not card.can(kind):
             raise errors.wrong_kind_of_model(name, card.kind)
         return card
 
@@ -155,6 +162,8 @@ class Catalogue:
                 id=name, kind="embedding", context_tokens=8192, output_tokens_max=0,
                 vocabulary="cl100k_base", dimensions=1536, shortens=True,
             )  # fmt: skip
+        if "rerank" in name.lower():
+            return ModelCard(id=name, kind="rerank", context_tokens=8192, output_tokens_max=0)
         return ModelCard(id=name)
 
     def _of_fleet(self) -> list[str]:

@@ -86,10 +86,12 @@ class Synth:
 
     async def _answered(self, exchange: Exchange) -> Reply:
         request = exchange.request
-        check_key(request)
+        path = unquote(request.path)
+        if not self._router.is_keyless(path):
+            check_key(request)
         # A HEAD is a GET whose body stays here.
         method = "GET" if request.method == "HEAD" else request.method
-        operation, params = self._router.find(method, unquote(request.path))
+        operation, params = self._router.find(method, path)
         body = await request.body.read(JSON_BYTES_MAX)
         exchange.dice_key = request.fingerprint(body)
         call = Call(
@@ -109,7 +111,7 @@ class Synth:
         if request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
-            if not operation.threaded and self._at_hand(call, request, body):
+            if not operation.is_heavy(body) and self._at_hand(call, request, body):
                 reply = _answer(call, request, body)
                 if call.plan is not None:
                     self._plans.keep(call.dice_key, call.plan)

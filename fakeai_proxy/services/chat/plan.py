@@ -9,20 +9,19 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-import orjson
-
 from fakeai_proxy import errors
 from fakeai_proxy.generate.logprobs import LogProbs
 from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.strict_schema import SchemaError
-from fakeai_proxy.generate.structured import Schema
+from fakeai_proxy.generate.structured import Schema, written
 from fakeai_proxy.generate.text import prose, sentence, usual_words
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import rules, wire
 from fakeai_proxy.services.chat.prompt import Prompt
 from fakeai_proxy.services.chat.tool_choice import Calls, choose
+from fakeai_proxy.services.extras import guided_text
 from fakeai_proxy.services.operation import Call
 
 #: Tokens of all choices together.
@@ -33,15 +32,6 @@ _REASONING_P50_TOKENS = {
 }  # fmt: skip
 _REASONING_STEP_TOKENS = 64
 _QUOTED_CHARS = 160
-_ANY_OBJECT = {
-    "type": "object",
-    "properties": {
-        "title": {"type": "string"},
-        "summary": {"type": "string"},
-        "details": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 4},
-    },
-    "required": ["title", "summary", "details"],
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +139,9 @@ class _Planner:
         self.limit = limit
         self.hints = Hints(_question(request.messages))
         self.calls = choose(request, self.hints)
+        self.guide = request.guide()
+        if isinstance(request.response_format, wire.ObjectResponse):
+            self.guide = self.guide or {"json_object": True}
 
     def choice(self, k: int) -> Choice:
         rng = self.call.dice.roll(self.call.dice_key, "answer", k)
@@ -157,8 +150,10 @@ class _Planner:
             return Choice(EMPTY, "length", reasoning_tokens=self.limit)
         if self.calls.tools:
             choice = self._called(rng, self.calls, self.limit - thought, k)
-        elif isinstance(self.request.response_format, wire.SchemaResponse | wire.ObjectResponse):
-            choice = self._structured(rng, self.limit - thought)
+        elif self.guide:
+            choice = self._guided(rng, self.guide, self.limit - thought)
+        elif isinstance(self.request.response_format, wire.SchemaResponse):
+            choice = self._structured(rng, self.request.response_format, self.limit - thought)
         else:
             choice = self._said(rng, self.limit - thought)
         choice.reasoning_tokens = thought
@@ -180,41 +175,39 @@ class _Planner:
         nvext = request.nvext
         least = request.min_tokens or (nvext.min_tokens if nvext else None) or 0
         least = min(least, limit)
-        if request.ignore_eos or (nvext is not None and nvext.ignore_eos):
-            least = limit + 1
+        endless = bool(request.ignore_eos or (nvext is not None and nvext.ignore_eos))
         preface = _report(request.messages)
-        passage, ended = prose(self.tokens).write(rng, self.hints.subject, limit, least, preface)
+        passage, ended = prose(self.tokens).write(
+            rng, self.hints.subject, limit, least, preface, endless
+        )
         return self._stopped(passage, ended, limit)
 
-    def _structured(self, rng: Random, limit: int) -> Choice:
-        form = self.request.response_format
-        if isinstance(form, wire.SchemaResponse):
-            declared = form.json_schema
-            schema = declared.schema_ if declared.schema_ is not None else {"type": "object"}
-            strict = bool(declared.strict)
-            what, param = f"response_format '{declared.name}'", "response_format"
-        else:
-            schema, strict, what, param = _ANY_OBJECT, True, "response_format", "response_format"
+    def _guided(self, rng: Random, guide: dict[str, Any], limit: int) -> Choice:
+        passage = self.tokens.passage(guided_text(guide, rng, self.hints))
+        return self._stopped(passage.first(limit), passage.tokens <= limit, limit)
+
+    def _structured(self, rng: Random, form: wire.SchemaResponse, limit: int) -> Choice:
+        declared = form.json_schema
+        schema = declared.schema_ if declared.schema_ is not None else {"type": "object"}
         try:
-            text = written(Schema.load(schema).instance(rng, self.hints, strict))
+            value = Schema.load(schema).instance(rng, self.hints, bool(declared.strict))
+            text = written(value)
         except SchemaError as error:
-            raise errors.invalid_schema(what, str(error), param, "invalid_json_schema") from None
+            what = f"response_format '{declared.name}'"
+            raise errors.invalid_schema(
+                what, str(error), "response_format", "invalid_json_schema"
+            ) from None
         passage = self.tokens.passage(text)
         return self._stopped(passage.first(limit), passage.tokens <= limit, limit)
 
     def _stopped(self, passage: Passage, ended: bool, limit: int) -> Choice:
         """Ends the passage before the first stop string, which is looked for after `min_tokens`."""
-        stop = self.request.stop
-        if not stop:
-            return Choice(passage, "stop" if ended else "length")
-        text = passage.text
-        skip = len("".join(passage.pieces[: self.request.min_tokens or 0]))
-        found = [text.find(end, skip) for end in ([stop] if isinstance(stop, str) else stop)]
-        places = [place for place in found if place >= 0]
-        if not places:
-            return Choice(passage, "stop" if ended else "length")
-        shorter = self.tokens.passage(text[: min(places)])
-        return Choice(shorter.first(limit), "stop")
+        request = self.request
+        stop = [request.stop] if isinstance(request.stop, str) else request.stop or ()
+        shorter = self.tokens.until(passage, stop, request.min_tokens or 0)
+        if shorter is not None:
+            return Choice(shorter.first(limit), "stop")
+        return Choice(passage, "stop" if ended else "length")
 
     def _called(self, rng: Random, calls: Calls, limit: int, k: int) -> Choice:
         made: list[ToolCall] = []
@@ -251,14 +244,6 @@ class _Planner:
                 f"function '{function.name}'", str(error), "tools", "invalid_function_parameters"
             ) from None
         return written(value)
-
-
-def written(value: object) -> str:
-    """A value as compact JSON. Raises SchemaError where it cannot be written."""
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        raise SchemaError((), "its values are nested too deeply or out of range.") from None
 
 
 def _question(messages: Sequence[wire.Message]) -> str:

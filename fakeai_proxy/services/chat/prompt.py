@@ -17,6 +17,7 @@ from fakeai_proxy.services.chat import wire
 
 #: The marks around a message; their ids are o200k's.
 _START, _END, _SEPARATOR = 200264, 200265, 200266
+MARKS = {_START: "<|im_start|>", _END: "<|im_end|>", _SEPARATOR: "<|im_sep|>"}
 #: Of an image at low detail, and at 1024 x 1024 otherwise (OpenAI's guide to vision).
 _IMAGE_LOW_TOKENS, _IMAGE_TOKENS = 85, 765
 #: Ten tokens a second of 24 kHz 16-bit sound.
@@ -27,7 +28,8 @@ _FILE_BYTES_PER_TOKEN, _FILE_TOKENS, _FILE_TOKENS_MAX = 40, 256, 50_000
 class Prompt:
     """The ids of a conversation, and how many of them stand for sound."""
 
-    def __init__(self, tokens: Tokens, request: wire.ChatRequest) -> None:
+    def __init__(self, tokens: Tokens, request: wire.ChatRequest, answered: bool = False) -> None:
+        """`answered` ones end with their last message, without the beginning of an answer."""
         self.ids: list[int] = []
         self.audio_tokens = 0
         self._tokens = tokens
@@ -36,7 +38,8 @@ class Prompt:
             self.ids += tokens.encode(rendered)
         for message in request.messages:
             self._message(message)
-        self.ids += (_START, *_role(tokens, "assistant"), _SEPARATOR)
+        if not answered:
+            self.ids += (_START, *_role(tokens, "assistant"), _SEPARATOR)
 
     def _message(self, message: wire.Message) -> None:
         ids, encode = self.ids, self._tokens.encode

@@ -10,6 +10,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.generate.strict_schema import SchemaError, schema_check
 from fakeai_proxy.generate.structured import Schema
 from fakeai_proxy.services.chat import wire
+from fakeai_proxy.services.extras import unknown_arguments
 
 #: Models that think before they answer.
 _REASONING = re.compile(r"(?:[\w-]+/)?(?:o\d|gpt-5(?!-chat)|gpt-oss)")
@@ -23,7 +24,7 @@ def reasons(model: str) -> bool:
 
 def check(request: wire.ChatRequest, model: str, output_tokens_max: int, strict: bool) -> None:
     """Raises ApiError. `strict` refuses what only vLLM and NIM know."""
-    _arguments(request, strict)
+    unknown_arguments(request, strict, wire.EXTRAS, wire.HONOURED_EXTRAS)
     _token_limits(request, model, output_tokens_max)
     if request.stream_options is not None and not request.stream:
         raise errors.only_allowed_when("stream_options", "'stream' is enabled")
@@ -38,17 +39,6 @@ def check(request: wire.ChatRequest, model: str, output_tokens_max: int, strict:
     _tools(request)
     _wiring(request.messages)
     _response_format(request)
-
-
-def _arguments(request: wire.ChatRequest, strict: bool) -> None:
-    unknown = [name for name in request.model_extra or () if name not in wire.EXTRAS or strict]
-    if strict:
-        unknown += sorted(request.model_fields_set & wire.HONOURED_EXTRAS)
-        options = request.stream_options
-        if options is not None and options.continuous_usage_stats is not None:
-            unknown.append("stream_options.continuous_usage_stats")
-    if unknown:
-        raise errors.unrecognized_arguments([name[:100] for name in unknown[:_VISIBLE_MAX]])
 
 
 def _token_limits(request: wire.ChatRequest, model: str, most: int) -> None:

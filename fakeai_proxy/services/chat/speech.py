@@ -8,9 +8,7 @@ of one's own, as vLLM, reports whole blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from hashlib import blake2b
+from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
@@ -19,7 +17,14 @@ import orjson
 from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
 from fakeai_proxy.services.chat.plan import Choice, Plan, ToolCall
 from fakeai_proxy.services.operation import Call
-from fakeai_proxy.services.wire import DONE, JSON_HEADERS, sse_reply
+from fakeai_proxy.services.wire import (
+    DONE,
+    JSON_HEADERS,
+    Late,
+    counted,
+    model_fingerprint,
+    sse_reply,
+)
 
 #: OpenAI's: shorter prompts are never cached, others in steps.
 CACHED_PROMPT_TOKENS_MIN, CACHED_STEP_TOKENS = 1024, 128
@@ -28,8 +33,6 @@ _BLOCK_TOKENS_MIN = 8
 _OBFUSCATED_CHARS = 16
 
 _TIERS = {"flex": b"flex", "priority": b"priority", "scale": b"scale"}
-
-Late = bytes | Callable[[Admission], bytes]
 
 
 def speak(call: Call, plan: Plan) -> Reply:
@@ -62,19 +65,12 @@ def _workload(plan: Plan) -> Workload:
 def _identity(call: Call, plan: Plan) -> tuple[bytes, bytes, bytes]:
     """`"id":...` up to the object's name, what follows the name, and the end of the object."""
     request_id = call.dice.text_id(call.id_key, "chatcmpl", length=29)
-    model, fingerprint = _fingerprint(plan.model)
+    model, fingerprint = model_fingerprint(plan.model)
     before = b'{"id":"chatcmpl-%b","object":"chat.completion' % request_id.encode()
     after = b'","created":%d,"model":%b,' % (call.created, model)
     tier = _TIERS.get(plan.request.service_tier or "", b"default")
     closing = b'"service_tier":"%b","system_fingerprint":"%b"' % (tier, fingerprint)
     return before, after, closing
-
-
-@lru_cache(maxsize=1024)
-def _fingerprint(model: str) -> tuple[bytes, bytes]:
-    """The model's name in JSON, and what stands for its configuration."""
-    digest = blake2b(model.encode("utf-8", "replace"), digest_size=5).hexdigest()
-    return orjson.dumps(model), b"fp_" + digest.encode()
 
 
 # --- the whole body ---------------------------------------------------------------------------
@@ -191,8 +187,9 @@ class _Stream:
         heads = [self._role(k, choice) for k, choice in enumerate(choices)]
         bodies = [self._body(k, choice) for k, choice in enumerate(choices)]
         if self.counted:
+            prompt = len(self.plan.prompt.ids)
             streams = [
-                self._counted([head, *body]) for head, body in zip(heads, bodies, strict=True)
+                counted([head, *body], prompt) for head, body in zip(heads, bodies, strict=True)
             ]
             heads, bodies = [each[0] for each in streams], [each[1:] for each in streams]
         if len(bodies) == 1:
@@ -205,21 +202,6 @@ class _Stream:
             chunks.append(Chunk(self._usage()))
         chunks.append(Chunk(DONE))
         return chunks
-
-    def _counted(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """The frames of one choice with the tokens of it so far, as vLLM counts them."""
-        prompt, made = len(self.plan.prompt.ids), 0
-        counted = []
-        for chunk in chunks:
-            made += chunk.tokens
-            assert isinstance(chunk.data, bytes)
-            usage = b'"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}' % (
-                prompt, made, prompt + made,
-            )  # fmt: skip
-            # The last of them in a frame is ours: quotation marks within texts are escaped.
-            before, _, after = chunk.data.rpartition(b'"usage":null')
-            counted.append(Chunk(before + usage + after, chunk.tokens))
-        return counted
 
     def _role(self, index: int, choice: Choice) -> Chunk:
         """Leaves with the first token, after those that are only thought."""
