@@ -116,11 +116,17 @@ class Prose:
         return [_Sentence(self._tokens, line) for line in _lines(name)]
 
     def write(
-        self, rng: Random, subject: str, tokens_max: int, tokens_min: int = 0, preface: str = ""
+        self,
+        rng: Random,
+        subject: str,
+        tokens_max: int,
+        tokens_min: int = 0,
+        preface: str = "",
+        length: float = 1.0,
     ) -> tuple[Passage, bool]:
-        """An answer of a natural length, at least `tokens_min` long, and whether it came to its end
-        within `tokens_max`. It opens with the sentences of `preface`."""
-        wanted = rng.lognormvariate(0.0, LENGTH_SIGMA) * LENGTH_P50_TOKENS
+        """An answer of a natural length times `length`, at least `tokens_min` long, and whether it
+        came to its end within `tokens_max`. It opens with the sentences of `preface`."""
+        wanted = rng.lognormvariate(0.0, LENGTH_SIGMA) * LENGTH_P50_TOKENS * length
         wanted = max(wanted, tokens_min)
         spans: list[Span] = []
         count = 0

@@ -2,8 +2,7 @@
 
 The constant part of a stream's frames is built once; a token costs one concatenation. What depends on
 the back end (cached tokens) is a function of the admission, and only where a prompt is long enough to be
-cached. OpenAI counts hits from 1,024 tokens on, in steps of 128 (its guide to prompt caching); a server
-of one's own, as vLLM, reports whole blocks.
+cached.
 """
 
 from __future__ import annotations
@@ -17,14 +16,12 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
-from fakeai_proxy.services.chat.plan import Choice, Plan, ToolCall
+from fakeai_proxy.services.answer.cached import cached_tokens, may_be_cached
+from fakeai_proxy.services.answer.task import Answer, ToolCall
+from fakeai_proxy.services.chat.plan import Plan
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.wire import DONE, JSON_HEADERS, sse_reply
 
-#: OpenAI's: shorter prompts are never cached, others in steps.
-CACHED_PROMPT_TOKENS_MIN, CACHED_STEP_TOKENS = 1024, 128
-#: No engine has smaller blocks than this, and a prompt's last token is always computed.
-_BLOCK_TOKENS_MIN = 8
 _OBFUSCATED_CHARS = 16
 
 _TIERS = {"flex": b"flex", "priority": b"priority", "scale": b"scale"}
@@ -101,7 +98,7 @@ def _whole(
     return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
 
 
-def _choice(call: Call, index: int, choice: Choice, in_functions: bool) -> bytes:
+def _choice(call: Call, index: int, choice: Answer, in_functions: bool) -> bytes:
     content = b"null" if choice.content is None else b'"%b"' % choice.content.json
     calls = b""
     if choice.calls and in_functions:
@@ -149,14 +146,9 @@ def _in_functions(plan: Plan) -> bool:
 
 def _usage(plan: Plan) -> Late:
     prompt, completion = len(plan.prompt.ids), plan.completion_tokens
-    hosted = plan.card.is_openai
 
     def usage(admission: Admission) -> bytes:
-        cached = min(admission.cached_tokens, prompt)
-        if hosted:
-            cached = (
-                0 if cached < CACHED_PROMPT_TOKENS_MIN else cached - cached % CACHED_STEP_TOKENS
-            )
+        cached = cached_tokens(plan.card, admission, prompt)
         return (
             b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":'
             b'{"cached_tokens":%d,"audio_tokens":%d},"completion_tokens_details":{"reasoning_tokens":%d,'
@@ -165,8 +157,7 @@ def _usage(plan: Plan) -> Late:
                plan.reasoning_tokens)
         )  # fmt: skip
 
-    least = CACHED_PROMPT_TOKENS_MIN if hosted else _BLOCK_TOKENS_MIN
-    return usage if prompt > least else usage(Admission())
+    return usage if may_be_cached(plan.card, prompt) else usage(Admission())
 
 
 # --- the stream ---------------------------------------------------------------------------------
@@ -200,13 +191,13 @@ class _Stream:
         chunks.append(Chunk(DONE))
         return chunks
 
-    def _role(self, index: int, choice: Choice) -> Chunk:
+    def _role(self, index: int, choice: Answer) -> Chunk:
         """Leaves with the first token, after those that are only thought."""
         content = b"null" if choice.content is None else b'""'
         delta = b'"role":"assistant","content":%b,"refusal":null' % content
         return Chunk(self._frame(index, delta), choice.reasoning_tokens)
 
-    def _body(self, index: int, choice: Choice) -> list[Chunk]:
+    def _body(self, index: int, choice: Answer) -> list[Chunk]:
         chunks: list[Chunk] = []
         if choice.content is not None:
             chunks += self._content(index, choice)
@@ -215,7 +206,7 @@ class _Stream:
         chunks.append(Chunk(self._frame(index, b"", finish=choice.finish_reason.encode())))
         return chunks
 
-    def _content(self, index: int, choice: Choice) -> list[Chunk]:
+    def _content(self, index: int, choice: Answer) -> list[Chunk]:
         assert choice.content is not None
         before, after = self._around(index, b'"content":"')
         if choice.logprobs is None and not self.obfuscated:
@@ -223,7 +214,7 @@ class _Stream:
             return [Chunk(before + piece + tail, 1) for piece in choice.content.escaped]
         return list(self._adorned(index, choice))
 
-    def _adorned(self, index: int, choice: Choice) -> Iterator[Chunk]:
+    def _adorned(self, index: int, choice: Answer) -> Iterator[Chunk]:
         assert choice.content is not None
         for k, piece in enumerate(choice.content.escaped):
             entry = None if choice.logprobs is None else [choice.logprobs[k]]

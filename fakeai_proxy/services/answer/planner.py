@@ -1,0 +1,142 @@
+"""From a task to an answer: which tools are called with what, or which words are said, how many tokens
+that is and why it ends. Pure, but for the dice that are passed in.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import orjson
+
+from fakeai_proxy import errors
+from fakeai_proxy.dice import Dice
+from fakeai_proxy.generate.logprobs import LogProbs
+from fakeai_proxy.generate.pattern import Pattern
+from fakeai_proxy.generate.strict_schema import SchemaError
+from fakeai_proxy.generate.structured import Schema
+from fakeai_proxy.generate.text import prose, sentence, usual_words
+from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
+from fakeai_proxy.services.answer.task import Answer, Form, Task, ToolCall
+from fakeai_proxy.services.answer.tool import Tool
+
+#: The API reports hidden tokens in steps.
+_REASONING_STEP_TOKENS = 64
+_QUOTED_CHARS = 160
+
+
+class Planner:
+    """`key` keys the dice: equal tasks under one key have equal answers."""
+
+    def __init__(self, dice: Dice, key: bytes, tokens: Tokens, task: Task) -> None:
+        self._dice = dice
+        self._key = key
+        self._tokens = tokens
+        self._task = task
+
+    def answer(self, k: int = 0) -> Answer:
+        """The k-th answer. Raises ApiError."""
+        task = self._task
+        rng = self._dice.roll(self._key, "answer", k)
+        thought = self._thought(rng)
+        if thought >= task.limit:
+            return Answer(EMPTY, "length", reasoning_tokens=task.limit)
+        limit = task.limit - thought
+        if task.calls:
+            answer = self._called(rng, limit)
+        elif task.form is not None:
+            answer = self._structured(rng, task.form, limit)
+        else:
+            answer = self._said(rng, limit)
+        answer.reasoning_tokens = thought
+        if task.top_logprobs is not None and answer.content is not None:
+            draws = LogProbs(rng, self._tokens, usual_words(self._tokens), task.temperature)
+            answer.logprobs = draws.of(answer.content, task.top_logprobs)
+        return answer
+
+    def _thought(self, rng: Random) -> int:
+        median = self._task.thinks_p50_tokens
+        if not median:
+            return 0
+        steps = round(median * rng.lognormvariate(0.0, 0.5) / _REASONING_STEP_TOKENS)
+        return max(steps, 1) * _REASONING_STEP_TOKENS
+
+    def _said(self, rng: Random, limit: int) -> Answer:
+        task = self._task
+        passage, ended = prose(self._tokens).write(
+            rng, task.hints.subject, limit, min(task.min_tokens, limit + 1), task.report,
+            task.length,
+        )  # fmt: skip
+        return self._stopped(passage, ended, limit)
+
+    def _structured(self, rng: Random, form: Form, limit: int) -> Answer:
+        try:
+            text = written(Schema.load(form.schema).instance(rng, self._task.hints, form.strict))
+        except SchemaError as error:
+            raise errors.invalid_schema(
+                form.what, str(error), form.param, "invalid_json_schema"
+            ) from None
+        passage = self._tokens.passage(text)
+        return self._stopped(passage.first(limit), passage.tokens <= limit, limit)
+
+    def _stopped(self, passage: Passage, ended: bool, limit: int) -> Answer:
+        """Ends the passage before the first stop string."""
+        task = self._task
+        if not task.stops:
+            return Answer(passage, "stop" if ended else "length")
+        text = passage.text
+        skip = len("".join(passage.pieces[: task.stops_after_tokens]))
+        places = [place for end in task.stops if (place := text.find(end, skip)) >= 0]
+        if not places:
+            return Answer(passage, "stop" if ended else "length")
+        shorter = self._tokens.passage(text[: min(places)])
+        return Answer(shorter.first(limit), "stop")
+
+    def _called(self, rng: Random, limit: int) -> Answer:
+        made: list[ToolCall] = []
+        for tool in self._task.calls:
+            head = self._tokens.count(tool.name)
+            if head >= limit:
+                return Answer(None if made else EMPTY, "length", made)
+            passage = self._tokens.passage(self.argument(rng, tool))
+            arguments = passage.first(limit - head)
+            made.append(ToolCall(tool.name, arguments, head, tool.custom, tool))
+            limit -= head + arguments.tokens
+            if arguments is not passage:
+                return Answer(None, "length", made)
+        return Answer(None, self._task.finish_reason, made)
+
+    def argument(self, rng: Random, tool: Tool) -> str:
+        """What the tool is called with. Raises ApiError."""
+        hints = self._task.hints
+        if tool.custom and tool.grammar:
+            try:
+                return Pattern.load(f"^(?:{tool.grammar})$").sample(rng)
+            except SchemaError as error:
+                raise errors.bad_parameter(
+                    "tools", "invalid_value", f"Invalid grammar: {error}"
+                ) from None
+        if tool.custom:
+            return sentence(rng, hints.subject)
+        try:
+            return written(Schema.load(tool.parameters).instance(rng, hints, tool.strict))
+        except SchemaError as error:
+            raise errors.invalid_schema(
+                f"function '{tool.name}'", str(error), "tools", "invalid_function_parameters"
+            ) from None
+
+
+def written(value: object) -> str:
+    """A value as compact JSON. Raises SchemaError where it cannot be written."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        raise SchemaError((), "its values are nested too deeply or out of range.") from None
+
+
+def report_of(result: str) -> str:
+    """A sentence about the tool result that an answer follows."""
+    result = " ".join(result.split())
+    if not result:
+        return ""
+    quoted = result if len(result) <= _QUOTED_CHARS else result[:_QUOTED_CHARS].rstrip() + "..."
+    return f'The result is "{quoted}".'

@@ -1,0 +1,94 @@
+"""What is asked of a model, free of any dialect, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fakeai_proxy.generate.plausible import Hints
+from fakeai_proxy.generate.tokens import Passage, Tokens
+from fakeai_proxy.services.answer.tool import Tool
+
+#: What OpenAI's JSON mode gives.
+ANY_OBJECT: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "title": {"type": "string"},
+        "summary": {"type": "string"},
+        "details": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 4},
+    },
+    "required": ["title", "summary", "details"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The answer is an instance of `schema`. `what` and `param` name it where it cannot be made."""
+
+    schema: Mapping[str, Any]
+    strict: bool
+    what: str
+    param: str
+
+
+@dataclass(slots=True)
+class Task:
+    """`limit` counts all tokens of one answer. It calls `calls` if there are any, else follows
+    `form`, else speaks about `hints` and begins with `report`. `thinks_p50_tokens` is the median of
+    the hidden ones. `finish_reason` is how an answer of calls ends."""
+
+    hints: Hints
+    limit: int
+    calls: Sequence[Tool] = ()
+    finish_reason: str = "tool_calls"
+    form: Form | None = None
+    report: str = ""
+    thinks_p50_tokens: int = 0
+    min_tokens: int = 0
+    #: Before `min_tokens`, stop strings are not looked for.
+    stops: Sequence[str] = ()
+    stops_after_tokens: int = 0
+    #: Log probabilities with so many rivals each; None without.
+    top_logprobs: int | None = None
+    temperature: float = 1.0
+    #: A factor to the usual length of prose.
+    length: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """`head_tokens` are those of the name, which goes out before the first argument."""
+
+    name: str
+    arguments: Passage
+    head_tokens: int
+    custom: bool = False
+    tool: Tool | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class Answer:
+    """One answer to a task. `finish_reason` is in chat's words: stop, length, tool_calls, ..."""
+
+    content: Passage | None
+    finish_reason: str
+    calls: Sequence[ToolCall] = ()
+    reasoning_tokens: int = 0
+    logprobs: list[dict[str, Any]] | None = None
+
+    @property
+    def tokens(self) -> int:
+        said = self.content.tokens if self.content is not None else 0
+        return (
+            self.reasoning_tokens + said
+            + sum([call.head_tokens + call.arguments.tokens for call in self.calls])
+        )  # fmt: skip
+
+    def ids(self, tokens: Tokens) -> list[int]:
+        """What it said and called as `Prompt` puts it into the next turn."""
+        ids = [] if self.content is None else list(self.content.ids)
+        for call in self.calls:
+            ids += tokens.encode(call.name)
+            ids += call.arguments.ids
+        return ids
