@@ -2,13 +2,14 @@
 
 from fakeai_proxy.generate.text import prose
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.services import chat, embeddings, models
+from fakeai_proxy.services import chat, embeddings, models, responses
 from fakeai_proxy.services.operation import Operation
 
 ROOMS: dict[str, tuple[Operation, ...]] = {
     "chat": chat.OPERATIONS,
     "embeddings": embeddings.OPERATIONS,
     "models": models.OPERATIONS,
+    "responses": responses.OPERATIONS,
 }
 
 #: The vocabulary of most models that are asked for.
