@@ -12,7 +12,12 @@ from pydantic_core import PydanticUndefined
 
 from fakeai_proxy.app import App
 from fakeai_proxy.config import ENVIRONMENT_PREFIX, Config
-from fakeai_proxy.profiles import HostedProfile, back_end_names, load_back_end
+from fakeai_proxy.profiles import (
+    HostedProfile,
+    back_end_names,
+    load_back_end,
+)
+from fakeai_proxy.resilience.trial import load_course
 from fakeai_proxy.services import ROOMS
 from fakeai_proxy.shaping.faults.rule import Conditions
 from fakeai_proxy.shaping.faults.table import FAULTS
@@ -127,6 +132,28 @@ def conditions() -> str:
     )
 
 
+def scenarios() -> str:
+    from fakeai_proxy.profiles.scenario import scenario_names
+    from fakeai_proxy.shaping.scenario.plan import Plan
+
+    plans = [Plan.load(name) for name in scenario_names()]
+    return _table(
+        ("scenario", "what happens", "its phases"),
+        *(
+            (f"`{plan.scenario.name}`", plan.scenario.description,
+             ", ".join(phase.name for phase in plan.phases) + (", again" if plan.scenario.repeat else ""))
+            for plan in plans
+        ),
+    )  # fmt: skip
+
+
+def trials() -> str:
+    return _table(
+        ("trial", "what goes wrong"),
+        *((f"`{trial.name}`", trial.meaning) for trial in load_course().trial),
+    )
+
+
 def pages() -> str:
     routes = App(Config()).pages.routes
     return _table(
@@ -142,8 +169,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "profiles": profiles,
     "faults": faults,
+    "scenarios": scenarios,
     "conditions": conditions,
     "pages": pages,
+    "trials": trials,
 }
 
 

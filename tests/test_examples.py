@@ -16,6 +16,10 @@ LINES_MAX = 40
 PROMISES = {
     "https_proxy": ("asked:    https://api.openai.com/v1/", "answered: "),
     "record_then_replay": ("recorded: ", "replayed: the same chatcmpl-"),
+    "resilient_client": (
+        "429-retry-after good honoured_retry_after",
+        "truncated bad broken_taken_for_whole",
+    ),
     "serve_and_ask": ("likeness: 0.",),
 }
 

@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "cassette": {"exchange", "body", "errors", "providers"},
     "services": {"exchange", "errors", "clock", "dice", "profiles", "generate", "store"},
     "sources": LEAVES | {"exchange", "body", "providers", "services", "cassette"},
+    "resilience": LEAVES | {"exchange"},
     "simulate": LEAVES | {"exchange", "fleet"},
     "shaping": LEAVES | {"exchange", "body", "providers", "fleet"},
     "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette"},

@@ -28,6 +28,11 @@ COMMANDS = {
         "simulate:simulate",
         "A load on a simulated fleet: latency, throughput, cache hits.",
     ),
+    "scenarios": ("scenarios:scenarios", "What goes wrong over time: list, show, check, run."),
+    "resilience": (
+        "resilience:resilience",
+        "What a client program does under one fault after another: a verdict.",
+    ),
     "faults": ("faults:faults", "What can go wrong on purpose, and how it is asked for."),
     "profiles": ("profiles:profiles", "Latency profiles that are shipped."),
 }

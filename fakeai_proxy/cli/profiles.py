@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fakeai_proxy.cli import profile_fit
 from fakeai_proxy.cli.columns import Row, columns
 from fakeai_proxy.cli.profile_draft import draft
 from fakeai_proxy.cli.profile_kinds import KINDS, kind_of
@@ -17,6 +18,9 @@ from fakeai_proxy.profiles import reading
 @click.group()
 def profiles() -> None:
     """Back ends, hosted ones and fleets of GPUs: what --profile accepts."""
+
+
+profiles.add_command(profile_fit.fit)
 
 
 @profiles.command()

@@ -37,8 +37,6 @@ class Layout:
     ep: int = 1
     quantization: Quantization = "bf16"
     kv_bytes_per_value: float = 2.0
-    #: Tokens that a step yields per sequence where drafts are verified; 1 without.
-    speculative_tokens: float = 1.0
 
     @property
     def gpus(self) -> int:
@@ -75,7 +73,7 @@ class Roofline:
     ) -> None:
         self.gpu, self.model, self.layout, self.serving = gpu, model, layout, serving
         self._memory = memory or Memory()
-        self._scale = calibration_scale * serving.time_share
+        self._scale = calibration_scale * gpu.calibration_scale * serving.time_share
         self._weigh_products()
         self._weigh_experts()
         self._weigh_attention()
@@ -97,7 +95,7 @@ class Roofline:
             (model.attention_parameters, attention),
             (model.feed_forward_parameters, layout.quantization),
         ):
-            at = share.weights_share(FORMATS[quantization].precision)
+            at = share.weights_share(quantization)
             read_s += parameters * FORMATS[quantization].bytes_per_weight / (hbm * at)
         head_s = model.head_bytes / (hbm * share.weights)
         self._read_s = (read_s + head_s) / layout.tp
@@ -113,27 +111,31 @@ class Roofline:
         dense = model.attention_parameters + model.feed_forward_parameters
         self._dense_flops = 2 * dense / layout.tp
         self._head_flops = 2 * model.head_parameters / layout.tp
-        self._half_tokens = share.half_tokens
+        wide = layout.quantization == "bf16"
+        self._half_tokens = share.half_tokens if wide else share.half_tokens_narrow
+        self._half_expert_tokens = share.half_tokens
 
     def _flop_s(self, quantization: Quantization) -> float:
         """Of one GPU in matrix products of that quantisation."""
         precision = self.gpu.precision(quantization)
         tflops = self.gpu.tflops(precision) or self.gpu.bf16_tflops
-        return tflops * 1e12 * self.gpu.efficiency.compute_share(precision)
+        return tflops * 1e12 * self.gpu.efficiency.compute_share(precision, quantization)
 
     def _weigh_experts(self) -> None:
         self._untouched, self._experts_s = 0.0, 0.0
         experts, layout = self.model.experts, self.layout
         if experts is None:
             return
-        form = FORMATS[layout.quantization]
-        at = self.gpu.efficiency.weights_share(form.precision) * experts.weights_share
+        # Grouped products have kernels of their own; what dense ones get in narrow formats says
+        # nothing of them.
+        scales = self.gpu.efficiency.scales(layout.quantization)
+        at = self.gpu.efficiency.weights * experts.weights_share
         self._expert_bytes = self.model.expert_bytes(layout.quantization) / layout.gpus
         self._experts_s = self._expert_bytes / (self.gpu.hbm_tb_s * 1e12 * at)
         active = self.model.expert_parameters * experts.per_token / experts.count
         self._expert_flops = 2 * active / layout.gpus
         self._expert_multiply_s = (
-            self._expert_flops / self._flop_s(layout.quantization) / experts.compute_share
+            self._expert_flops * scales / self._flop_s(layout.quantization) / experts.compute_share
         ) * self.serving.prefill_share
         self._untouched = 1 - experts.per_token / experts.count
 
@@ -180,7 +182,7 @@ class Roofline:
 
     def cost(self, chunks: Sequence[Chunk], decodes: int, kv_tokens: int) -> Cost:
         groups = self.layout.attention_dp
-        own = decodes * self.layout.speculative_tokens
+        own = float(decodes)
         prompt = pairs = context = 0.0
         if chunks:
             prompt, pairs, context = self._prompt(chunks)
@@ -203,7 +205,8 @@ class Roofline:
         if self._untouched:
             touched = 1 - self._untouched**tokens
             busy_s += _smooth_max(
-                self._experts_s * touched, self._expert_multiply_s * (tokens + half)
+                self._experts_s * touched,
+                self._expert_multiply_s * (tokens + self._half_expert_tokens),
             )
             flops += self._expert_flops * tokens
             traffic += self._expert_bytes * touched

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fakeai_proxy.fleet.cost import StepModel
 from fakeai_proxy.fleet.roofline import Layout, Memory, Roofline
 from fakeai_proxy.profiles.architecture import load_model
@@ -16,6 +18,15 @@ _KV_BYTES = {"bf16": 2.0, "fp8": 1.0}
 
 def step_model(pool: Pool, server: Server) -> StepModel:
     """Raises ConfigError where the model does not fit on its GPUs."""
+    form = _form(pool, server)
+    if pool.step_table is None:
+        return form
+    from fakeai_proxy.fleet.step_table import load_step_table  # brings numpy: 12 MiB
+
+    return load_step_table(Path(pool.step_table), form, pool.calibration_scale)
+
+
+def _form(pool: Pool, server: Server) -> Roofline:
     model = load_model(pool.model)
     return Roofline(
         load_gpu(pool.gpu),

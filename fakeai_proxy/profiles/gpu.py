@@ -23,6 +23,9 @@ class Efficiency(_Numbers):
     compute: float = Field(gt=0, le=1.2, description="Of FLOP/s, in matrix products.")
     compute_fp8: float | None = Field(None, gt=0, le=1.2, description="The same in fp8.")
     compute_fp4: float | None = Field(None, gt=0, le=1.2, description="The same in fp4.")
+    block_scales: float = Field(
+        1.0, gt=0, le=1, description="Of these, where weights have a scale per block (fp8_block)."
+    )
     attention: float = Field(gt=0, le=1.2, description="Of FLOP/s, in prefill attention.")
     kv: float = Field(gt=0, le=1.2, description="Of bandwidth, reading the KV cache.")
     link: float = Field(gt=0, le=1.2, description="Of link bandwidth, in collectives.")
@@ -31,13 +34,21 @@ class Efficiency(_Numbers):
     half_tokens: float = Field(ge=0, le=4096, description="Tokens added to a step's own: a small "
                                "batch cannot fill the tensor cores.")  # fmt: skip
 
-    def weights_share(self, precision: Precision) -> float:
-        fp8 = self.weights_fp8 or self.weights
-        return {"bf16": self.weights, "fp8": fp8, "fp4": self.weights_fp4 or fp8}[precision]
+    half_tokens_narrow: float = Field(0.0, ge=0, le=4096, description="The same for weights of 8 bits "
+                                      "and fewer.")  # fmt: skip
 
-    def compute_share(self, precision: Precision) -> float:
+    def weights_share(self, quantization: Quantization) -> float:
+        precision, fp8 = FORMATS[quantization].precision, self.weights_fp8 or self.weights
+        share = {"bf16": self.weights, "fp8": fp8, "fp4": self.weights_fp4 or fp8}[precision]
+        return share * self.scales(quantization)
+
+    def compute_share(self, precision: Precision, quantization: Quantization) -> float:
         fp8 = self.compute_fp8 or self.compute
-        return {"bf16": self.compute, "fp8": fp8, "fp4": self.compute_fp4 or fp8}[precision]
+        share = {"bf16": self.compute, "fp8": fp8, "fp4": self.compute_fp4 or fp8}[precision]
+        return share * self.scales(quantization)
+
+    def scales(self, quantization: Quantization) -> float:
+        return self.block_scales if quantization == "fp8_block" else 1.0
 
 
 class Power(_Numbers):
@@ -72,6 +83,13 @@ class Gpu(_Numbers):
     sm_clock_idle_mhz: int = Field(gt=0, le=10_000)
     memory_clock_mhz: int = Field(gt=0, le=100_000)
     efficiency: Efficiency
+    calibration_scale: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="Of every step's time: what measured servers took over what "
+        "the efficiencies say.",
+    )
     power: Power
 
     @model_validator(mode="after")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy.profiles import reading
-
-Admission = Literal["full_isl", "first_chunk", "reserve_total"]
+from fakeai_proxy.profiles.engine import Admission
 
 
 class ServingEngine(BaseModel):
@@ -32,8 +29,19 @@ class ServingEngine(BaseModel):
     collective_us: float = Field(ge=0, le=1000, description="Per all-reduce, beside the GPU's.")
     front_end_ms: float = Field(ge=0, le=10_000, description="Before a request is queued.")
     front_end_us_per_token: float = Field(0.0, ge=0, le=1000, description="Of the prompt.")
+    first_chunk_tokens: float = Field(
+        1.0,
+        ge=1,
+        le=1000,
+        description="Tokens that the first chunk of a stream waits for: the "
+        "stream interval of TensorRT-LLM and SGLang.",
+    )
     admission: Admission = Field("full_isl", description="When a waiting request is let in.")
     mixed: bool = Field(True, description="Whether one step holds both prompts and decodes.")
+
+    def front_end_s(self, prompt_tokens: int) -> float:
+        """From a request's arrival to its place in the engine's queue."""
+        return self.front_end_ms * 1e-3 + self.front_end_us_per_token * 1e-6 * prompt_tokens
 
 
 def serving_names() -> list[str]:

@@ -1,0 +1,5 @@
+"""Good without an SDK."""
+
+from asking import Client, main
+
+main(Client())
