@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-import orjson
-
 from fakeai_proxy import errors
+from fakeai_proxy.generate.answer import report, stopped, thought_tokens, written
 from fakeai_proxy.generate.logprobs import LogProbs
 from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.plausible import Hints
@@ -27,12 +26,6 @@ from fakeai_proxy.services.operation import Call
 
 #: Tokens of all choices together.
 OUTPUT_TOKENS_MAX = 262_144
-#: Hidden tokens by effort: the median; they come in steps of 64, as the API reports them.
-_REASONING_P50_TOKENS = {
-    "none": 0, "minimal": 0, "low": 128, "medium": 384, "high": 1024, "xhigh": 2048, "max": 4096,
-}  # fmt: skip
-_REASONING_STEP_TOKENS = 64
-_QUOTED_CHARS = 160
 _ANY_OBJECT = {
     "type": "object",
     "properties": {
@@ -171,9 +164,7 @@ class _Planner:
     def _thought(self, rng: Random) -> int:
         if not rules.reasons(self.card.id):
             return 0
-        median = _REASONING_P50_TOKENS[self.request.reasoning_effort or "medium"]
-        steps = round(median * rng.lognormvariate(0.0, 0.5) / _REASONING_STEP_TOKENS)
-        return max(steps, 1 if median else 0) * _REASONING_STEP_TOKENS
+        return thought_tokens(rng, self.request.reasoning_effort or "medium")
 
     def _said(self, rng: Random, limit: int) -> Choice:
         request = self.request
@@ -204,17 +195,10 @@ class _Planner:
 
     def _stopped(self, passage: Passage, ended: bool, limit: int) -> Choice:
         """Ends the passage before the first stop string, which is looked for after `min_tokens`."""
-        stop = self.request.stop
-        if not stop:
-            return Choice(passage, "stop" if ended else "length")
-        text = passage.text
-        skip = len("".join(passage.pieces[: self.request.min_tokens or 0]))
-        found = [text.find(end, skip) for end in ([stop] if isinstance(stop, str) else stop)]
-        places = [place for place in found if place >= 0]
-        if not places:
-            return Choice(passage, "stop" if ended else "length")
-        shorter = self.tokens.passage(text[: min(places)])
-        return Choice(shorter.first(limit), "stop")
+        stop = self.request.stop or ()
+        stops = [stop] if isinstance(stop, str) else stop
+        cut = stopped(self.tokens, passage, stops, limit, self.request.min_tokens or 0)
+        return Choice(cut.passage, "stop" if ended or cut.end else "length")
 
     def _called(self, rng: Random, calls: Calls, limit: int, k: int) -> Choice:
         made: list[ToolCall] = []
@@ -253,14 +237,6 @@ class _Planner:
         return written(value)
 
 
-def written(value: object) -> str:
-    """A value as compact JSON. Raises SchemaError where it cannot be written."""
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        raise SchemaError((), "its values are nested too deeply or out of range.") from None
-
-
 def _question(messages: Sequence[wire.Message]) -> str:
     """The text of the last user message; of the last message where no user speaks."""
     for message in reversed(messages):
@@ -274,8 +250,4 @@ def _report(messages: Sequence[wire.Message]) -> str:
     last = messages[-1]
     if last.role not in ("tool", "function"):
         return ""
-    result = " ".join(wire.text_of(last.content).split())
-    if not result:
-        return ""
-    quoted = result if len(result) <= _QUOTED_CHARS else result[:_QUOTED_CHARS].rstrip() + "..."
-    return f'The result is "{quoted}".'
+    return report(wire.text_of(last.content))
