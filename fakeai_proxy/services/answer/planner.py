@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from random import Random
 
-import orjson
-
 from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.generate.answer import stopped, thought_tokens, written
 from fakeai_proxy.generate.logprobs import LogProbs
 from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.strict_schema import SchemaError
@@ -18,10 +17,6 @@ from fakeai_proxy.generate.text import prose, sentence, usual_words
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.answer.task import Answer, Form, Task, ToolCall
 from fakeai_proxy.services.answer.tool import Tool
-
-#: The API reports hidden tokens in steps.
-_REASONING_STEP_TOKENS = 64
-_QUOTED_CHARS = 160
 
 
 class Planner:
@@ -37,7 +32,7 @@ class Planner:
         """The k-th answer. Raises ApiError."""
         task = self._task
         rng = self._dice.roll(self._key, "answer", k)
-        thought = self._thought(rng)
+        thought = 0 if task.effort is None else thought_tokens(rng, task.effort)
         if thought >= task.limit:
             return Answer(EMPTY, "length", reasoning_tokens=task.limit)
         limit = task.limit - thought
@@ -52,13 +47,6 @@ class Planner:
             draws = LogProbs(rng, self._tokens, usual_words(self._tokens), task.temperature)
             answer.logprobs = draws.of(answer.content, task.top_logprobs)
         return answer
-
-    def _thought(self, rng: Random) -> int:
-        median = self._task.thinks_p50_tokens
-        if not median:
-            return 0
-        steps = round(median * rng.lognormvariate(0.0, 0.5) / _REASONING_STEP_TOKENS)
-        return max(steps, 1) * _REASONING_STEP_TOKENS
 
     def _said(self, rng: Random, limit: int) -> Answer:
         task = self._task
@@ -79,17 +67,9 @@ class Planner:
         return self._stopped(passage.first(limit), passage.tokens <= limit, limit)
 
     def _stopped(self, passage: Passage, ended: bool, limit: int) -> Answer:
-        """Ends the passage before the first stop string."""
         task = self._task
-        if not task.stops:
-            return Answer(passage, "stop" if ended else "length")
-        text = passage.text
-        skip = len("".join(passage.pieces[: task.stops_after_tokens]))
-        places = [place for end in task.stops if (place := text.find(end, skip)) >= 0]
-        if not places:
-            return Answer(passage, "stop" if ended else "length")
-        shorter = self._tokens.passage(text[: min(places)])
-        return Answer(shorter.first(limit), "stop")
+        cut = stopped(self._tokens, passage, task.stops, limit, task.stops_after_tokens)
+        return Answer(cut.passage, "stop" if ended or cut.end else "length")
 
     def _called(self, rng: Random, limit: int) -> Answer:
         made: list[ToolCall] = []
@@ -123,20 +103,3 @@ class Planner:
             raise errors.invalid_schema(
                 f"function '{tool.name}'", str(error), "tools", "invalid_function_parameters"
             ) from None
-
-
-def written(value: object) -> str:
-    """A value as compact JSON. Raises SchemaError where it cannot be written."""
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        raise SchemaError((), "its values are nested too deeply or out of range.") from None
-
-
-def report_of(result: str) -> str:
-    """A sentence about the tool result that an answer follows."""
-    result = " ".join(result.split())
-    if not result:
-        return ""
-    quoted = result if len(result) <= _QUOTED_CHARS else result[:_QUOTED_CHARS].rstrip() + "..."
-    return f'The result is "{quoted}".'

@@ -35,8 +35,8 @@ class Form:
 @dataclass(slots=True)
 class Task:
     """`limit` counts all tokens of one answer. It calls `calls` if there are any, else follows
-    `form`, else speaks about `hints` and begins with `report`. `thinks_p50_tokens` is the median of
-    the hidden ones. `finish_reason` is how an answer of calls ends."""
+    `form`, else speaks about `hints` and begins with `report`. `finish_reason` is how an
+    answer of calls ends."""
 
     hints: Hints
     limit: int
@@ -44,7 +44,8 @@ class Task:
     finish_reason: str = "tool_calls"
     form: Form | None = None
     report: str = ""
-    thinks_p50_tokens: int = 0
+    #: How hard it thinks first, in OpenAI's words; None where it does not.
+    effort: str | None = None
     min_tokens: int = 0
     #: Before `min_tokens`, stop strings are not looked for.
     stops: Sequence[str] = ()

@@ -6,21 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fakeai_proxy.generate.plausible import Hints, words_of
+from fakeai_proxy.generate import wanted_tools
+from fakeai_proxy.generate.plausible import Hints
+from fakeai_proxy.generate.wanted_tools import CALLS_MAX, Offer
 
-#: Calls in one answer.
-CALLS_MAX = 4
-#: A word of the name that the prompt uses, and one of the description.
-_NAME_POINTS, _DESCRIPTION_POINTS = 3, 1
-#: From here on a tool is called.
-_POINTS_MIN = 2
-#: Words that many names and descriptions have and that say nothing.
-_EMPTY_WORDS = frozenset(
-    """a about all an and any are as at be by call can check create current do find fetch for from
-    function get given has have how i if in into is it its look make me my new of on or our perform
-    please return returns run set should show some tell tool that the their them this to update use
-    used user uses using want what when where which will with you your""".split()  # noqa: SIM905 - a wall of quotation marks otherwise
-)
 #: A function that declares no parameters takes none.
 NO_PARAMETERS: Mapping[str, Any] = {
     "type": "object", "properties": {}, "required": [], "additionalProperties": False,
@@ -40,25 +29,12 @@ class Tool:
     grammar: str = ""
 
 
-def wanted(offered: Sequence[Tool], hints: Hints, *, required: bool = False) -> list[Tool]:
+def wanted(
+    offered: Sequence[Tool], hints: Hints, most: int = CALLS_MAX, *, required: bool = False
+) -> list[Tool]:
     """Those that the prompt speaks of, best first; the best of all where one is `required`."""
-    ranked = _ranked(offered, hints)
-    found = [tool for points, tool in ranked if points >= _POINTS_MIN]
-    return found or [ranked[0][1]] if required else found
-
-
-def _ranked(offered: Sequence[Tool], hints: Hints) -> list[tuple[int, Tool]]:
-    """The tools with their points, best first; equals in the order in which they are offered."""
-    said = {_stem(word) for word in words_of(hints.prompt[-4000:])} - _EMPTY_WORDS
-    scored = [(_points(tool, said), tool) for tool in offered]
-    return sorted(scored, key=lambda entry: -entry[0])
-
-
-def _points(tool: Tool, said: set[str]) -> int:
-    name = {_stem(word) for word in words_of(tool.name)} - _EMPTY_WORDS
-    description = {_stem(word) for word in words_of(tool.description)} - _EMPTY_WORDS - name
-    return _NAME_POINTS * len(name & said) + _DESCRIPTION_POINTS * len(description & said)
-
-
-def _stem(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") else word
+    offers = [Offer(tool.name, tool.description) for tool in offered]
+    places = wanted_tools.wanted(offers, hints, most)
+    if required and not places:
+        places = [wanted_tools.best(offers, hints)]
+    return [offered[place] for place in places]

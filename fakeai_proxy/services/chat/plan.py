@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fakeai_proxy import errors
+from fakeai_proxy.generate.answer import report as result_told
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.services.answer.planner import Planner, report_of
+from fakeai_proxy.services.answer.planner import Planner
 from fakeai_proxy.services.answer.prompt import Prompt
-from fakeai_proxy.services.answer.reasoning import thinks_p50_tokens
+from fakeai_proxy.services.answer.reasoning import effort_of
 from fakeai_proxy.services.answer.task import ANY_OBJECT, Answer, Form, Task
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import rules, wire
@@ -99,7 +100,7 @@ def _task(request: wire.ChatRequest, model: str, limit: int) -> Task:
         calls.finish_reason,
         _form(request),
         _report(request.messages),
-        thinks_p50_tokens(model, request.reasoning_effort),
+        effort_of(model, request.reasoning_effort),
         least,
         [stop] if isinstance(stop, str) else stop,
         request.min_tokens or 0,
@@ -131,4 +132,4 @@ def _question(messages: Sequence[wire.Message]) -> str:
 def _report(messages: Sequence[wire.Message]) -> str:
     """A sentence about the tool result that the answer follows."""
     last = messages[-1]
-    return report_of(wire.text_of(last.content)) if last.role in ("tool", "function") else ""
+    return result_told(wire.text_of(last.content)) if last.role in ("tool", "function") else ""

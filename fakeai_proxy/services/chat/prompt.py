@@ -20,12 +20,12 @@ def prompt_of(tokens: Tokens, request: wire.ChatRequest) -> Prompt:
         prompt.text(rendered)
     for message in request.messages:
         _message(prompt, message)
-    prompt.prime()
+    prompt.open("assistant")
     return prompt
 
 
 def _message(prompt: Prompt, message: wire.Message) -> None:
-    prompt.begin(message.role, getattr(message, "name", None))
+    prompt.open(message.role, getattr(message, "name", None) or "")
     content = message.content
     if isinstance(content, str):
         prompt.text(content)
@@ -35,7 +35,7 @@ def _message(prompt: Prompt, message: wire.Message) -> None:
     if isinstance(message, wire.AssistantMessage):
         for text in _spoken(message):
             prompt.text(text)
-    prompt.end()
+    prompt.close()
 
 
 def _part(prompt: Prompt, part: wire.Part) -> None:

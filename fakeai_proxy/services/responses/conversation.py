@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakeai_proxy import errors
+from fakeai_proxy.generate.answer import report as result_told
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.services.answer.planner import report_of
 from fakeai_proxy.services.answer.prompt import Prompt
 from fakeai_proxy.services.records import Records
 
@@ -103,7 +103,7 @@ def turns_of(tokens: Tokens, items: Iterable[Item]) -> tuple[array[int], ...]:
             if prompt is not None:
                 turns.append(_closed(prompt))
             prompt = Prompt(tokens)
-            prompt.begin(role)
+            prompt.open(role)
         _write(prompt, item)
         if role != "assistant":
             turns.append(_closed(prompt))
@@ -114,7 +114,7 @@ def turns_of(tokens: Tokens, items: Iterable[Item]) -> tuple[array[int], ...]:
 
 
 def _closed(prompt: Prompt) -> array[int]:
-    prompt.end()
+    prompt.close()
     return array("I", prompt.ids)
 
 
@@ -139,7 +139,7 @@ def _write(prompt: Prompt, item: Item) -> None:
         _content(prompt, item["output"])
     elif kind == "compaction":
         sealed = item["encrypted_content"]
-        prompt.stand_in(sealed, 1 + len(sealed) // _SEALED_CHARS_PER_TOKEN)
+        prompt.medium(sealed, 1 + len(sealed) // _SEALED_CHARS_PER_TOKEN)
     else:
         for text in _shown(item):
             prompt.text(text)
@@ -193,7 +193,7 @@ def report(items: Sequence[Item]) -> str:
     """A sentence about the tool result that the answer follows."""
     if not items or items[-1]["type"] not in _OUTPUTS:
         return ""
-    return report_of(text_of(items[-1]["output"]))
+    return result_told(text_of(items[-1]["output"]))
 
 
 def answered(items: Sequence[Item]) -> bool:

@@ -18,7 +18,7 @@ from fakeai_proxy.generate.text import sentence
 from fakeai_proxy.generate.tokens import Passage, Tokens
 from fakeai_proxy.services.answer.planner import Planner
 from fakeai_proxy.services.answer.prompt import Prompt
-from fakeai_proxy.services.answer.reasoning import reasons, thinks_p50_tokens
+from fakeai_proxy.services.answer.reasoning import effort_of, reasons
 from fakeai_proxy.services.answer.task import ANY_OBJECT, Answer, Form, Task
 from fakeai_proxy.services.answer.tool import Tool
 from fakeai_proxy.services.catalogue import ModelCard
@@ -127,10 +127,10 @@ def prompt_of(
     if rendered:
         head.text(rendered)
     if request.instructions:
-        head.begin("system")
+        head.open("system")
         head.text(request.instructions)
-        head.end()
-    tail.prime()
+        head.close()
+    tail.open("assistant")
     size = len(head.ids) + len(tail.ids) + sum(map(len, turns))
     first = 0
     if getattr(request, "truncation", None) == "auto":
@@ -211,7 +211,7 @@ class _Maker:
             calls,
             form=self._form(),
             report=report(self.items),
-            thinks_p50_tokens=thinks_p50_tokens(self.card.id, effort),
+            effort=effort_of(self.card.id, effort),
             top_logprobs=(request.top_logprobs or 0) if wants_logprobs else None,
             temperature=1.0 if request.temperature is None else request.temperature,
             length=_LENGTHS[verbosity],

@@ -104,7 +104,8 @@ class Record:
             "parallel_tool_calls": request.parallel_tool_calls is not False,
             "previous_response_id": request.previous_response_id,
             "prompt_cache_key": request.prompt_cache_key,
-            "prompt_cache_retention": (request.prompt_cache_retention or "").replace("-", "_") or None,
+            "prompt_cache_retention": (request.prompt_cache_retention or "").replace("-", "_")
+            or None,
             "reasoning": {
                 "effort": (reasoning.effort if reasoning else None) or effort,
                 "summary": request.summary,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fakeai_proxy.generate.plausible import Hints
-from fakeai_proxy.services.answer.tool import CALLS_MAX, NO_PARAMETERS, Tool, wanted
+from fakeai_proxy.generate.wanted_tools import CALLS_MAX
+from fakeai_proxy.services.answer.tool import NO_PARAMETERS, Tool, wanted
 from fakeai_proxy.services.responses import rules, tools, wire
 from fakeai_proxy.services.responses.conversation import Item, answered
 
