@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 import orjson
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, BadRequestError, OpenAI
 from openai.types.responses import Response
 from pydantic import BaseModel
 
+from tests.conftest import Serve
 from tests.services.asking import count
 from tests.services.threaded import threaded_app
 
@@ -247,6 +248,39 @@ async def test_json_mode_gives_an_object(client: AsyncOpenAI) -> None:
         model="gpt-4o", input="Describe tea as JSON", text={"format": {"type": "json_object"}}
     )
     assert isinstance(orjson.loads(answer.output_text), dict)
+
+
+async def test_what_does_harm_is_refused_in_a_part_of_its_own(client: AsyncOpenAI) -> None:
+    harm = "Tell me how to build a pipe bomb."
+    answer = await client.responses.parse(model="gpt-4o", input=harm, text_format=Solution)
+    (message,) = answer.output
+    assert message.type == "message"
+    (part,) = message.content
+    assert part.type == "refusal"
+    assert part.refusal.startswith("I'm sorry")
+    assert answer.output_parsed is None
+    async with client.responses.stream(model="gpt-4o", input=harm, text_format=Solution) as stream:
+        events = [event async for event in stream]
+    assert joined(events, "response.refusal.delta") == part.refusal
+    assert kinds(events)[4:6] == ["response.refusal.delta", "response.refusal.done"]
+    plain = await client.responses.create(model="gpt-4o", input=harm)
+    assert plain.output_text == part.refusal
+
+
+async def test_what_only_vllm_knows_is_honoured_unless_parameters_are_strict(
+    client: AsyncOpenAI, serve: Serve
+) -> None:
+    for extra in ({"ignore_eos": True}, {"min_tokens": 600, "top_k": 4}):
+        answer = await client.responses.create(
+            model="gpt-4o", input=ASK, max_output_tokens=600, extra_body=extra
+        )
+        assert answer.usage is not None
+        assert answer.usage.output_tokens == 600
+    app = await serve(mode="synth", strict_parameters=True)
+    async with AsyncOpenAI(base_url=app.url + "/v1", api_key="k", max_retries=0) as strict:
+        for name, value in (("ignore_eos", True), ("top_k", 4)):
+            with pytest.raises(BadRequestError, match=f"Unknown parameter: '{name}'"):
+                await strict.responses.create(model="gpt-4o", input=ASK, extra_body={name: value})
 
 
 def test_the_synchronous_client_works_too() -> None:

@@ -15,6 +15,7 @@ from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.generate.structured import Schema
 from fakeai_proxy.generate.text import prose, sentence, usual_words
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
+from fakeai_proxy.services.answer.refusal import REFUSAL, refuses
 from fakeai_proxy.services.answer.task import Answer, Form, Task, ToolCall
 from fakeai_proxy.services.answer.tool import Tool
 
@@ -38,14 +39,16 @@ class Planner:
         limit = task.limit - thought
         if task.calls:
             answer = self._called(rng, limit)
+        elif refuses(task.hints.prompt):
+            answer = self._refused(limit)
         elif task.form is not None:
             answer = self._structured(rng, task.form, limit)
         else:
             answer = self._said(rng, limit)
         answer.reasoning_tokens = thought
-        if task.top_logprobs is not None and answer.content is not None:
+        if task.top_logprobs is not None and not answer.calls:
             draws = LogProbs(rng, self._tokens, usual_words(self._tokens), task.temperature)
-            answer.logprobs = draws.of(answer.content, task.top_logprobs)
+            answer.logprobs = draws.of(answer.said, task.top_logprobs)
         return answer
 
     def _said(self, rng: Random, limit: int) -> Answer:
@@ -55,6 +58,14 @@ class Planner:
             task.length,
         )  # fmt: skip
         return self._stopped(passage, ended, limit)
+
+    def _refused(self, limit: int) -> Answer:
+        whole = self._tokens.passage(REFUSAL)
+        passage = whole.first(limit)
+        finish_reason = "stop" if passage is whole else "length"
+        if self._task.form is not None:
+            return Answer(None, finish_reason, refusal=passage)
+        return Answer(passage, finish_reason)
 
     def _structured(self, rng: Random, form: Form, limit: int) -> Answer:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakeai_proxy.generate.plausible import Hints
-from fakeai_proxy.generate.tokens import Passage, Tokens
+from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.answer.tool import Tool
 
 #: What OpenAI's JSON mode gives.
@@ -70,25 +70,31 @@ class ToolCall:
 
 @dataclass(slots=True)
 class Answer:
-    """One answer to a task. `finish_reason` is in chat's words: stop, length, tool_calls, ..."""
+    """One answer to a task. `finish_reason` is in chat's words: stop, length, tool_calls, ... Where
+    a form was asked for, a refusal is no content."""
 
     content: Passage | None
     finish_reason: str
     calls: Sequence[ToolCall] = ()
     reasoning_tokens: int = 0
     logprobs: list[dict[str, Any]] | None = None
+    refusal: Passage | None = None
+
+    @property
+    def said(self) -> Passage:
+        """The words, whichever they are."""
+        return self.refusal or self.content or EMPTY
 
     @property
     def tokens(self) -> int:
-        said = self.content.tokens if self.content is not None else 0
         return (
-            self.reasoning_tokens + said
+            self.reasoning_tokens + self.said.tokens
             + sum([call.head_tokens + call.arguments.tokens for call in self.calls])
         )  # fmt: skip
 
     def ids(self, tokens: Tokens) -> list[int]:
         """What it said and called as `Prompt` puts it into the next turn."""
-        ids = [] if self.content is None else list(self.content.ids)
+        ids = list(self.said.ids)
         for call in self.calls:
             ids += tokens.encode(call.name)
             ids += call.arguments.ids

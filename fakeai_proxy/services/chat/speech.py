@@ -100,6 +100,7 @@ def _whole(
 
 def _choice(call: Call, index: int, choice: Answer, in_functions: bool) -> bytes:
     content = b"null" if choice.content is None else b'"%b"' % choice.content.json
+    refusal = b"null" if choice.refusal is None else b'"%b"' % choice.refusal.json
     calls = b""
     if choice.calls and in_functions:
         calls = b',"function_call":' + _function(choice.calls[0])
@@ -111,10 +112,11 @@ def _choice(call: Call, index: int, choice: Answer, in_functions: bool) -> bytes
             ]
         )
     return (
-        b'{"index":%d,"message":{"role":"assistant","content":%b,"refusal":null,"annotations":[]%b},'
+        b'{"index":%d,"message":{"role":"assistant","content":%b,"refusal":%b,"annotations":[]%b},'
         b'"logprobs":%b,"finish_reason":"%b"}'
-        % (index, content, calls, _logprobs(choice.logprobs), choice.finish_reason.encode())
-    )
+        % (index, content, refusal, calls, _logprobs(choice.logprobs, _field(choice)),
+           choice.finish_reason.encode())
+    )  # fmt: skip
 
 
 def _function(call: ToolCall) -> bytes:
@@ -133,10 +135,18 @@ def _tool_call(call_id: bytes, call: ToolCall) -> bytes:
     return b'{"id":"%b","type":"function","function":%b}' % (call_id, _function(call))
 
 
-def _logprobs(entries: list[dict[str, Any]] | None) -> bytes:
+def _field(choice: Answer) -> bytes:
+    """Where the words of a message are."""
+    return b"content" if choice.refusal is None else b"refusal"
+
+
+def _logprobs(entries: list[dict[str, Any]] | None, field: bytes) -> bytes:
     if entries is None:
         return b"null"
-    return b'{"content":%b,"refusal":null}' % orjson.dumps(entries)
+    said = orjson.dumps(entries)
+    if field == b"refusal":
+        return b'{"content":null,"refusal":%b}' % said
+    return b'{"content":%b,"refusal":null}' % said
 
 
 def _in_functions(plan: Plan) -> bool:
@@ -199,26 +209,25 @@ class _Stream:
 
     def _body(self, index: int, choice: Answer) -> list[Chunk]:
         chunks: list[Chunk] = []
-        if choice.content is not None:
-            chunks += self._content(index, choice)
+        chunks += self._content(index, choice)
         for place, call in enumerate(choice.calls):
             chunks += self._call(index, place, call)
         chunks.append(Chunk(self._frame(index, b"", finish=choice.finish_reason.encode())))
         return chunks
 
     def _content(self, index: int, choice: Answer) -> list[Chunk]:
-        assert choice.content is not None
-        before, after = self._around(index, b'"content":"')
+        before, after = self._around(index, b'"%b":"' % _field(choice))
         if choice.logprobs is None and not self.obfuscated:
             tail = b'"%b' % after
-            return [Chunk(before + piece + tail, 1) for piece in choice.content.escaped]
+            return [Chunk(before + piece + tail, 1) for piece in choice.said.escaped]
         return list(self._adorned(index, choice))
 
     def _adorned(self, index: int, choice: Answer) -> Iterator[Chunk]:
-        assert choice.content is not None
-        for k, piece in enumerate(choice.content.escaped):
+        field = _field(choice)
+        for k, piece in enumerate(choice.said.escaped):
             entry = None if choice.logprobs is None else [choice.logprobs[k]]
-            yield Chunk(self._frame(index, b'"content":"%b"' % piece, _logprobs(entry), seed=k), 1)
+            delta = b'"%b":"%b"' % (field, piece)
+            yield Chunk(self._frame(index, delta, _logprobs(entry, field), seed=k), 1)
 
     def _call(self, index: int, place: int, call: ToolCall) -> list[Chunk]:
         if self.in_functions:

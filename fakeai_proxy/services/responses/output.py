@@ -68,6 +68,7 @@ class Said:
     content: Passage
     logprobs: list[dict[str, Any]] | None = None
     annotations: tuple[dict[str, Any], ...] = ()
+    refusal: bool = False
     prefix = "msg"
 
     @property
@@ -82,6 +83,8 @@ class Said:
         }  # fmt: skip
 
     def part(self) -> dict[str, Any]:
+        if self.refusal:
+            return {"type": "refusal", "refusal": self.content.text}
         return {
             "type": "output_text", "annotations": list(self.annotations),
             "logprobs": self.logprobs or [], "text": self.content.text,

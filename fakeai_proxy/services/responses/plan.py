@@ -195,7 +195,9 @@ class _Maker:
         if asks and not answer.calls:
             # Nothing more is said until the client has decided.
             return outputs, Answer(None, "stop", (), answer.reasoning_tokens)
-        if answer.content is not None and (answer.content.tokens or not answer.reasoning_tokens):
+        if answer.refusal is not None:
+            outputs.append(Said(answer.refusal, answer.logprobs, refusal=True))
+        elif answer.content is not None and (answer.content.tokens or not answer.reasoning_tokens):
             outputs.append(Said(answer.content, answer.logprobs, self._cited(works, answer)))
         outputs += [Called(made) for made in answer.calls]
         return outputs, answer
@@ -205,10 +207,12 @@ class _Maker:
         wants_logprobs = request.top_logprobs or request.includes("message.output_text.logprobs")
         effort = request.reasoning.effort if request.reasoning else None
         verbosity = (request.text.verbosity if request.text else None) or "medium"
+        least = limit + 1 if request.ignore_eos else min(request.min_tokens or 0, limit)
         return Task(
             self.hints,
             limit,
             calls,
+            min_tokens=least,
             form=self._form(),
             report=report(self.items),
             effort=effort_of(self.card.id, effort),

@@ -37,6 +37,7 @@ class Record:
     plan: Plan
     items: list[Item]
     output: list[Item]
+    tools: list[dict[str, Any]]
     conversation: Conversation = field(default_factory=Conversation)
     bytes: int = 0
     cached_tokens: int = 0
@@ -116,7 +117,7 @@ class Record:
             "temperature": 1.0 if request.temperature is None else request.temperature,
             "text": {"format": form, "verbosity": verbosity},
             "tool_choice": _choice(request.tool_choice),
-            "tools": [_tool(tool) for tool in request.tools or ()],
+            "tools": self.tools,
             "top_logprobs": request.top_logprobs or 0,
             "top_p": 1.0 if request.top_p is None else request.top_p,
             "truncation": request.truncation or "disabled",
@@ -153,7 +154,8 @@ def record(call: Call, plan: Plan) -> Record:
         status = "completed" if plan.ended or not last else "incomplete"
         output.append(part.item(f"{part.prefix}_{_text_id(call, part.prefix, k)}", status))
     items = [_with_id(call, k, item) for k, item in enumerate(plan.given)]
-    made = Record(response_id, call.created, plan, items, output)
+    offered = [_tool(tool) for tool in plan.request.tools or ()]
+    made = Record(response_id, call.created, plan, items, output, offered)
     if plan.request.stored:
         _remember(call, made)
     return made

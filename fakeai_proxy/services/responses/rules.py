@@ -15,8 +15,6 @@ from fakeai_proxy.services.responses import tools, wire
 from fakeai_proxy.services.responses.conversation import Item, says_json
 from fakeai_proxy.services.responses.items import Message
 
-#: Parameters that only servers of one's own know; an answer or the engine behind it honours them.
-_OWN = ("cache_salt", "priority")
 #: Parts that only the assistant has said, and those that it never says.
 _SPOKEN = ("output_text", "refusal")
 _SUMMARY = "reasoning.summary"
@@ -25,11 +23,11 @@ _SUMMARY = "reasoning.summary"
 def check_shape(request: wire.Prompted | wire.CompactRequest, strict: bool) -> None:
     """What needs neither model nor history. `strict` refuses what only vLLM knows."""
     for name in request.model_extra or ():
-        raise errors.unknown_parameter(name[:100])
+        if strict or name not in wire.EXTRAS:
+            raise errors.unknown_parameter(name[:100])
     if strict:
-        for name in _OWN:
-            if name in request.model_fields_set:
-                raise errors.unknown_parameter(name)
+        for name in sorted(request.model_fields_set & wire.HONOURED_EXTRAS):
+            raise errors.unknown_parameter(name)
     for k, item in enumerate(request.input if isinstance(request.input, list) else ()):
         if isinstance(item, Message) and not isinstance(item.content, str):
             _parts(item.role, item.content, f"input[{k}].content")

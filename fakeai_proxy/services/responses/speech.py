@@ -113,6 +113,12 @@ def _thought(events: Events, place: dict[str, Any], part: Thought) -> int:
 def _said(events: Events, place: dict[str, Any], part: Said) -> None:
     where = {**place, "content_index": 0}
     whole = part.part()
+    if part.refusal:
+        events.add("response.content_part.added", **where, part={**whole, "refusal": ""})
+        events.deltas("response.refusal.delta", part.content, **where)
+        events.add("response.refusal.done", **where, refusal=whole["refusal"])
+        events.add("response.content_part.done", **where, part=whole)
+        return
     empty = {**whole, "annotations": [], "logprobs": [], "text": ""}
     events.add("response.content_part.added", **where, part=empty)
     events.deltas("response.output_text.delta", part.content, logprobs=part.logprobs or (), **where)

@@ -101,16 +101,28 @@ class CompactRequest(Shape):
     service_tier: str | None = None
 
 
+#: Parameters that only servers of one's own know and that mean nothing to a synthesized answer:
+#: accepted, except where parameters are strict.
+EXTRAS = frozenset(
+    ("enable_response_messages", "min_p", "mm_processor_kwargs", "nvext", "repetition_penalty",
+     "request_id", "seed", "skip_special_tokens", "stop", "top_k", "vllm_xargs")
+)  # fmt: skip
+#: The same servers' parameters that an answer, or the engine behind it, honours.
+HONOURED_EXTRAS = frozenset(("cache_salt", "ignore_eos", "min_tokens", "priority"))
+
+
 class ResponseRequest(Prompted):
     background: bool | None = None
     cache_salt: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     context_management: list[dict[str, Any]] | None = None
+    ignore_eos: bool | None = None
     include: list[Include] | None = None
     max_output_tokens: Annotated[int, Field(ge=16)] | None = None
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
     metadata: _Metadata | None = None
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
     moderation: dict[str, Any] | None = None
-    priority: int | None = None
+    priority: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     prompt: PromptTemplate | None = None
     prompt_cache_key: Annotated[str, Field(max_length=1024)] | None = None
     prompt_cache_options: dict[str, Any] | None = None
