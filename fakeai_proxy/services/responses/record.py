@@ -26,6 +26,8 @@ _TIERS = {
 }  # fmt: skip
 #: What an id or a field costs besides its text.
 _OVERHEAD_BYTES = 2048
+#: What a token of an answer costs while its plan is kept: an id and two forms of its text.
+_PLANNED_TOKEN_BYTES = 64
 
 
 @dataclass(slots=True)
@@ -167,7 +169,8 @@ def _remember(call: Call, made: Record) -> None:
     made.conversation = plan.conversation.and_then(tokens, made.output)
     before = call.records.find(RESPONSE, plan.request.previous_response_id or "")
     sizes = {item["id"]: len(orjson.dumps(item)) for item in (*made.items, *made.output)}
-    own = 2 * sum(sizes.values()) + 8 * plan.tokens + _OVERHEAD_BYTES
+    held = 4 * len(plan.prompt) + _PLANNED_TOKEN_BYTES * plan.output_tokens
+    own = 2 * sum(sizes.values()) + held + _OVERHEAD_BYTES
     made.bytes = own + (before.bytes if before is not None else 0)
     call.records.keep(RESPONSE, made.id, made, made.bytes)
     for item in (*made.items, *made.output):
