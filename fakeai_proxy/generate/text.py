@@ -128,10 +128,12 @@ class Prose:
         tokens_min: int = 0,
         preface: str = "",
         endless: bool = False,
+        length: float = 1.0,
     ) -> tuple[Passage, bool]:
-        """An answer of a natural length, at least `tokens_min` long, and whether it came to its end
-        within `tokens_max`; `endless` ones never do. It opens with the text of `preface`."""
-        wanted = rng.lognormvariate(0.0, LENGTH_SIGMA) * LENGTH_P50_TOKENS
+        """An answer of a natural length times `length`, at least `tokens_min` long, and whether it
+        came to its end within `tokens_max`; `endless` ones never do. It opens with the text of
+        `preface`."""
+        wanted = rng.lognormvariate(0.0, LENGTH_SIGMA) * LENGTH_P50_TOKENS * length
         # A break between paragraphs, which is taken off the end, is a token or two.
         wanted = (
             math.inf if endless else max(wanted, tokens_min + _BREAK_TOKENS if tokens_min else 0)

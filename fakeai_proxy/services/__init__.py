@@ -8,6 +8,7 @@ from fakeai_proxy.services import (
     embeddings,
     models,
     ranking,
+    responses,
     serving,
     text_generation,
 )
@@ -19,6 +20,7 @@ ROOMS: dict[str, tuple[Operation, ...]] = {
     "embeddings": embeddings.OPERATIONS,
     "models": models.OPERATIONS,
     "ranking": ranking.OPERATIONS,
+    "responses": responses.OPERATIONS,
     "serving": serving.OPERATIONS,
     "text_generation": text_generation.OPERATIONS,
 }

@@ -18,6 +18,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.records import Records
 
 
 class Plan(Protocol):
@@ -31,7 +32,7 @@ class Plan(Protocol):
 @dataclass(slots=True)
 class Call:
     """What a handler is given. `dice_key` and `id_key` key the dice: equal requests share the
-    first, never the second. `created` is the wall time in whole seconds."""
+    first, never the second. `created` is the wall time in whole seconds, `wall` tells it later."""
 
     operation: Operation
     params: Mapping[str, str]
@@ -42,6 +43,8 @@ class Call:
     dice_key: bytes
     id_key: bytes
     created: int
+    records: Records
+    wall: Callable[[], float]
     strict: bool = False
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
@@ -54,8 +57,9 @@ Handler = Callable[[Call], Reply]
 class Operation:
     """`body` is the pydantic shape of the request, None where there is none. A `threaded` handler
     computes for longer than the event loop can wait; a function tells it by the raw body. `plan` is a
-    pure function of the request and the dice, without `id_key` and `created`; what it made is kept
-    for equal requests. `keyless` ones answer whoever asks."""
+    pure function of the request, the dice and records that never change under their id, without
+    `id_key` and `created`; what it made is kept for equal requests. `keyless` ones answer whoever
+    asks."""
 
     name: str
     method: str

@@ -71,6 +71,13 @@ class Shape(BaseModel):
         return schema
 
 
+def json_kind(value: object) -> str:
+    """Which of the two forms that many parameters have; tags the branches of a union."""
+    if isinstance(value, list | tuple):
+        return "array"
+    return "object" if isinstance(value, dict | Shape) else "string"
+
+
 def json_reply(body: object, workload: Workload | None = None, status: int = 200) -> Reply:
     """A whole JSON answer: one chunk worth all of the workload's output tokens."""
     data = orjson.dumps(body)

@@ -19,6 +19,7 @@ from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
 from fakeai_proxy.providers import Told, credential, provider_of
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.operation import Call, Operation, Router
+from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.sources.plans import Plans
 
@@ -64,6 +65,7 @@ class Synth:
         self._clock = clock
         self._dice = dice
         self._plans = Plans()
+        self._records = Records()
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -104,6 +106,8 @@ class Synth:
             dice_key=exchange.dice_key,
             id_key=exchange.dice_key + self._dice.occurrence(exchange.dice_key).to_bytes(8, "big"),
             created=int(self._clock.wall()),
+            records=self._records,
+            wall=self._clock.wall,
             strict=self._settings.strict_parameters,
         )
         if operation.body is not None:

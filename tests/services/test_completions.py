@@ -24,6 +24,7 @@ from fakeai_proxy.services.completions.plan import plan
 from fakeai_proxy.services.completions.speech import speak
 from fakeai_proxy.services.completions.wire import CompletionRequest
 from fakeai_proxy.services.operation import Call
+from fakeai_proxy.services.records import Records
 from tests.conftest import Serve
 from tests.services.threaded import threaded_app
 
@@ -477,8 +478,9 @@ def test_usage_is_the_count_of_the_text_streamed_or_not(
 def test_the_stream_of_a_plan_joined_is_the_whole_answer(**body: Any) -> None:
     request = CompletionRequest.model_validate(body)
     call = Call(
-        OPERATIONS[0], {}, {}, request, CATALOGUE, Dice(7), b"what", b"which", 1_700_000_000
-    )
+        OPERATIONS[0], {}, {}, request, CATALOGUE, Dice(7), b"what", b"which", 1_700_000_000,
+        Records(), float,
+    )  # fmt: skip
     made = plan(call)
     chunks = speak(call, made).chunks
     assert isinstance(chunks, list)

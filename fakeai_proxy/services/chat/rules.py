@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 
 from fakeai_proxy import errors
 from fakeai_proxy.generate.strict_schema import SchemaError, schema_check
 from fakeai_proxy.generate.structured import Schema
+from fakeai_proxy.services.answer.reasoning import reasons
+from fakeai_proxy.services.answer.tool import NO_PARAMETERS
 from fakeai_proxy.services.chat import wire
 from fakeai_proxy.services.extras import unknown_arguments
 
-#: Models that think before they answer.
-_REASONING = re.compile(r"(?:[\w-]+/)?(?:o\d|gpt-5(?!-chat)|gpt-oss)")
 _VISIBLE_MAX = 8
-
-
-@lru_cache(maxsize=1024)
-def reasons(model: str) -> bool:
-    return _REASONING.match(model) is not None
 
 
 def check(request: wire.ChatRequest, model: str, output_tokens_max: int, strict: bool) -> None:
@@ -83,19 +77,9 @@ def _tools(request: wire.ChatRequest) -> None:
 
 def _function(function: wire.Function, param: str) -> None:
     _schema(
-        function.parameters or _NO_PARAMETERS, bool(function.strict),
+        function.parameters or NO_PARAMETERS, bool(function.strict),
         f"function '{function.name}'", param, "invalid_function_parameters",
     )  # fmt: skip
-
-
-#: A function that declares none takes none.
-_NO_PARAMETERS: dict[str, Any] = {
-    "type": "object", "properties": {}, "required": [], "additionalProperties": False,
-}  # fmt: skip
-
-
-def parameters_of(function: wire.Function) -> dict[str, Any]:
-    return function.parameters or _NO_PARAMETERS
 
 
 def name_of(tool: wire.Tool) -> str:
@@ -174,7 +158,7 @@ def _speaks_of_json(messages: list[wire.Message]) -> bool:
     return any("json" in wire.text_of(message.content).lower() for message in messages)
 
 
-def _schema(schema: dict[str, Any], strict: bool, what: str, param: str, code: str) -> None:
+def _schema(schema: Mapping[str, Any], strict: bool, what: str, param: str, code: str) -> None:
     try:
         if strict:
             schema_check(schema)

@@ -13,9 +13,10 @@ from pydantic import Field
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.generate.tokens import BEGINNINGS, Tokens
+from fakeai_proxy.generate.transcript import MARKS
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import wire
-from fakeai_proxy.services.chat.prompt import MARKS, Prompt
+from fakeai_proxy.services.chat.prompt import prompt_of
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.wire import Shape, json_reply
 
@@ -90,7 +91,7 @@ def _of_text(asked: TokenizeRequest, card: ModelCard, tokens: Tokens) -> Sequenc
 
 def _of_messages(asked: TokenizeRequest, tokens: Tokens) -> Sequence[int]:
     request = wire.ChatRequest.model_construct(messages=asked.messages or [], tools=asked.tools)
-    return Prompt(tokens, request, answered=not asked.add_generation_prompt).ids
+    return prompt_of(tokens, request, answered=not asked.add_generation_prompt).ids
 
 
 def _shown(token: int, tokens: Tokens) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from fakeai_proxy.services import extras
-from fakeai_proxy.services.wire import Shape
+from fakeai_proxy.services.wire import Shape, json_kind
 
 _Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 _INT64_MAX = 2**63 - 1
@@ -22,13 +22,6 @@ EXTRAS = extras.ACCEPTED | {
 }  # fmt: skip
 #: The same family's parameters that an answer, or the engine behind it, honours.
 HONOURED_EXTRAS = extras.GUIDING | {"cache_salt", "ignore_eos", "min_tokens", "nvext", "priority"}
-
-
-def _kind(value: object) -> str:
-    """Which of the two forms that many parameters have."""
-    if isinstance(value, list | tuple):
-        return "array"
-    return "object" if isinstance(value, dict | Shape) else "string"
 
 
 class TextPart(Shape):
@@ -79,7 +72,7 @@ _Content = Annotated[
     | Annotated[
         list[Annotated[Part, Field(discriminator="type")]], Tag("array"), Field(min_length=1)
     ],
-    Discriminator(_kind),
+    Discriminator(json_kind),
 ]
 
 
@@ -234,11 +227,11 @@ _ToolChoice = Annotated[
         Annotated[NamedFunction | NamedCustom | AllowedChoice, Field(discriminator="type")],
         Tag("object"),
     ],
-    Discriminator(_kind),
+    Discriminator(json_kind),
 ]
 _FunctionChoice = Annotated[
     Annotated[Literal["none", "auto"], Tag("string")] | Annotated[Named, Tag("object")],
-    Discriminator(_kind),
+    Discriminator(json_kind),
 ]
 
 
@@ -277,7 +270,7 @@ class Nvext(Shape):
 _Stop = Annotated[
     Annotated[str, Tag("string"), Field(min_length=1)]
     | Annotated[list[Annotated[str, Field(min_length=1)]], Tag("array"), Field(max_length=4)],
-    Discriminator(_kind),
+    Discriminator(json_kind),
 ]
 _Tokens = Annotated[int, Field(ge=1)]
 _Penalty = Annotated[float, Field(ge=-2, le=2)]
