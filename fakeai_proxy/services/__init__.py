@@ -2,12 +2,13 @@
 
 from fakeai_proxy.generate.text import prose
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.services import chat, embeddings, models
+from fakeai_proxy.services import chat, embeddings, messages, models
 from fakeai_proxy.services.operation import Operation
 
 ROOMS: dict[str, tuple[Operation, ...]] = {
     "chat": chat.OPERATIONS,
     "embeddings": embeddings.OPERATIONS,
+    "messages": messages.OPERATIONS,
     "models": models.OPERATIONS,
 }
 

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.validation import request_error
 
 
 class Plan(Protocol):
@@ -43,18 +45,25 @@ class Call:
     id_key: bytes
     created: int
     strict: bool = False
+    #: The vendor in whose words it is answered.
+    vendor: str = "openai"
+    #: The value of a header, whose name is given in lower case; "" when absent.
+    header: Callable[[bytes], str] = lambda name: ""
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
 
 
 Handler = Callable[[Call], Reply]
+Complain = Callable[[ValidationError, object, type[BaseModel]], ApiError]
 
 
 @dataclass(frozen=True)
 class Operation:
     """`body` is the pydantic shape of the request, None where there is none. A `threaded` handler
     computes for longer than the event loop can wait. `plan` is a pure function of the request and
-    the dice, without `id_key` and `created`; what it made is kept for equal requests."""
+    the dice, without `id_key` and `created`; what it made is kept for equal requests.
+    `enter` looks at the headers before anybody looks at the body, and `complain` words what is wrong
+    with the body's shape."""
 
     name: str
     method: str
@@ -63,6 +72,8 @@ class Operation:
     body: type[BaseModel] | None = None
     threaded: bool = False
     plan: Callable[[Call], Plan] | None = None
+    enter: Callable[[Call], None] | None = None
+    complain: Complain = request_error
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -103,7 +103,11 @@ class Synth:
             id_key=exchange.dice_key + self._dice.occurrence(exchange.dice_key).to_bytes(8, "big"),
             created=int(self._clock.wall()),
             strict=self._settings.strict_parameters,
+            vendor=provider_of(request).name,
+            header=request.text_header,
         )
+        if operation.enter is not None:
+            operation.enter(call)
         if operation.body is not None:
             _check_content_type(request)
         if request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX:
@@ -134,7 +138,7 @@ def _answer(call: Call, request: Request, raw: bytes) -> Reply:
     operation = call.operation
     if call.plan is None:
         if operation.body is not None:
-            call.body = _parse(operation.body, request, raw)
+            call.body = _parse(operation, operation.body, request, raw)
         if operation.plan is not None:
             call.plan = operation.plan(call)
     return operation.handler(call)
@@ -146,11 +150,12 @@ def _check_content_type(request: Request) -> None:
         raise errors.unsupported_content_type(content_type)
 
 
-def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
+def _parse(operation: Operation, shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     value = request.body.parsed
     if value is None:
         data = decoded(request.text_header(b"content-encoding"), raw)
-        if not data.strip() and "model" in shape.model_fields:
+        ours = operation.complain is request_error
+        if not data.strip() and ours and "model" in shape.model_fields:
             raise errors.missing_model()
         value = _strict_json(data)
     elif _depth_exceeds(value, JSON_DEPTH_MAX):
@@ -158,7 +163,7 @@ def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        raise request_error(error, value, shape) from None
+        raise operation.complain(error, value, shape) from None
 
 
 def _strict_json(data: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.wanted_tools import CALLS_MAX, Offer, best, wanted
 from fakeai_proxy.services.chat import rules, wire
 
+
 @dataclass(frozen=True, slots=True)
 class Calls:
     """The tools to call, in order, and how the answer then ends."""
@@ -73,5 +74,7 @@ def _answered(messages: Sequence[wire.Message]) -> bool:
 
 
 def _offers(offered: Sequence[wire.Tool]) -> list[Offer]:
-    told = [tool.function if isinstance(tool, wire.FunctionTool) else tool.custom for tool in offered]
+    told = [
+        tool.function if isinstance(tool, wire.FunctionTool) else tool.custom for tool in offered
+    ]
     return [Offer(about.name, about.description or "") for about in told]
