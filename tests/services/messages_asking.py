@@ -19,7 +19,7 @@ from fakeai_proxy.app import App
 from fakeai_proxy.generate.tokens import Tokens
 
 #: Neither thinks by default; the first lets an answer be begun, the second does not.
-OLDER, USUAL, NEWEST = "claude-sonnet-4-5", "claude-sonnet-4-6", "claude-opus-5-5"
+OLDER, USUAL, NEWEST = "claude-opus-4-5", "claude-sonnet-4-6", "claude-opus-5-5"
 VERSION = "2023-06-01"
 ASK: list[Any] = [{"role": "user", "content": "Tell me about lighthouse keepers."}]
 RAIN: list[Any] = [{"role": "user", "content": "What is the weather in Paris, in celsius?"}]

@@ -108,7 +108,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "max_tokens": ({"max_tokens": 0}, "max_tokens: Input should be greater than or equal to 1"),
     "max_tokens of the model": (
-        {"max_tokens": 1_000_000},
+        {"max_tokens": 1_000_000, "timeout": 60},
         "max_tokens: 1000000 > 128000, which is the maximum allowed number of output tokens for "
         f"{USUAL}",
     ),
@@ -223,7 +223,7 @@ async def test_the_newest_version_refuses_what_it_has_no_longer(app: App) -> Non
     paper = {"type": "document", "source": {
         "type": "text", "media_type": "text/plain", "data": "x"}}  # fmt: skip
     async with sdk_at(app) as client:
-        words = await refused(client, **{**said("x", [paper], "y")})
+        words = await refused(client, **said("x", [paper], "y"))
         assert words.startswith("messages.1.content.0: `document` blocks are not permitted")
         counting: Any = {"model": USUAL, "messages": said("x", [paper], "y")["messages"]}
         with pytest.raises(anthropic.BadRequestError):

@@ -4,8 +4,10 @@ why the answer ends. Pure; `speech.py` turns a plan into bytes.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from random import Random
 from typing import Any, Literal
 
@@ -54,6 +56,8 @@ class Plan:
     request: wire.MessagesRequest
     card: ModelCard
     prompt: Prompt
+    #: Keys the dice: what is asked decides the answer, not whether it is streamed.
+    key: bytes
     blocks: list[Block] = field(default_factory=list)
     stop_reason: str = "end_turn"
     stop_sequence: str = ""
@@ -102,9 +106,15 @@ def plan(call: Call) -> Plan:
     room = card.context_tokens - len(prompt.ids)
     if room <= 0:
         raise errors.context_length_exceeded(card.context_tokens, len(prompt.ids))
-    made = Plan(request, card, prompt)
+    made = Plan(request, card, prompt, _key(card.id, prompt.ids))
     _Planner(call, made, min(request.max_tokens, room)).fill()
     return made
+
+
+def _key(model: str, ids: Sequence[int]) -> bytes:
+    hashed = blake2b(model.encode("utf-8", "replace") + b"\n", digest_size=16)
+    hashed.update(array("I", ids))
+    return hashed.digest()
 
 
 class _Planner:
@@ -113,7 +123,7 @@ class _Planner:
     def __init__(self, call: Call, made: Plan, limit: int) -> None:
         self.made = made
         self.request = made.request
-        self.rng: Random = call.dice.roll(call.dice_key, "answer", 0)
+        self.rng: Random = call.dice.roll(made.key, "answer")
         self.tokens = Tokens.load(made.card.vocabulary)
         self.hints = Hints(_question(made.request.messages))
         self.left = limit

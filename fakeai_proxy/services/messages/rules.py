@@ -51,6 +51,12 @@ def check_for_version(request: wire.Asking, version: str) -> None:
 def check(request: wire.Asking, model: str) -> None:
     """Raises ApiError."""
     traits = traits_of(model)
+    if request.thread is not None:
+        raise ApiError(
+            400,
+            "thread: this request cannot be threaded",
+            detail={"details": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}},
+        )
     _messages(request)
     _wiring(request.messages)
     _last(request, traits)

@@ -168,8 +168,8 @@ class _Speech:
 
     def _opaque(self, index: int, length: int) -> bytes:
         """What looks like base64 and says nothing."""
-        dice, key = self._call.dice, self._call.dice_key
-        return dice.text_id(key, "signature", index, length=length).encode()
+        dice = self._call.dice
+        return dice.text_id(self._plan.key, "signature", index, length=length).encode()
 
     # --- the stream ---
 
@@ -240,5 +240,5 @@ def _late(usage: _Usage, made: Late) -> Chunk:
 
 def _object(text: str) -> object:
     """The input of a tool; of one that was cut short, what is there of it."""
-    value = from_json(text, allow_partial="trailing-strings") if text else {}
+    value = from_json(text, allow_partial=True) if text else {}
     return value if isinstance(value, dict) else {}

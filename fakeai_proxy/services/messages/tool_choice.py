@@ -15,7 +15,7 @@ _VIEW = {
 }  # fmt: skip
 #: What the vendor's tools that run at the client take: (words that speak of them, the input's schema).
 _VENDORS: dict[str, tuple[str, dict[str, Any]]] = {
-    "bash": ("bash shell command terminal script", {
+    "bash": ("shell command terminal script file directory list", {
         "type": "object", "required": ["command"], "additionalProperties": False,
         "properties": {"command": {"enum": ["ls -la", "pwd", "git status"]}}}),
     "text_editor": ("editor edit view file files", _VIEW),

@@ -308,6 +308,13 @@ class Asking(Exact):
     speed: Literal["standard", "fast"] | None = None
     user_profile_id: str | None = None
     workspace_id: str | None = None
+    #: A beta that this server has not; a client that is told so sends whole conversations.
+    thread: Any = None
+    #: Of betas, which change nothing here.
+    billing_policy: Any = None
+    compaction: Any = None
+    fallback_credit_token: Any = None
+    fallbacks: Any = None
 
     @property
     def schema_asked(self) -> dict[str, Any] | None:
