@@ -107,3 +107,37 @@ async def refused(client: AsyncAnthropic, **body: Any) -> str:
     assert error["error"]["type"] == "invalid_request_error"
     assert caught.value.request_id == error["request_id"]
     return str(error["error"]["message"])
+
+
+def conversation() -> list[Any]:
+    """One with every kind of block."""
+    pdf = "JVBERi0xLjQKMSAwIG9iago8PCAvVHlwZSAvUGFnZSA+PgplbmRvYmoK"
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png",
+                                           "data": png(300, 200)}}  # fmt: skip
+    return [
+        {"role": "user", "content": [
+            picture,
+            {"type": "image", "source": {"type": "url", "url": "https://example.com/a.jpg"}},
+            {"type": "document", "title": "T", "source": {
+                "type": "text", "media_type": "text/plain", "data": "Some text"}},
+            {"type": "document", "source": {
+                "type": "base64", "media_type": "application/pdf", "data": pdf}},
+            {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}},
+            {"type": "document", "source": {"type": "content", "content": [picture]}},
+            {"type": "search_result", "source": "s", "title": "t",
+             "content": [{"type": "text", "text": "found"}]},
+            {"type": "text", "text": "What is the weather?", "cache_control": {"type": "ephemeral"}},
+        ]},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "Hm", "signature": "c2ln"},
+            {"type": "redacted_thinking", "data": "ZGF0YQ=="},
+            {"type": "text", "text": "Let me see."},
+            {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Rome"}},
+            {"type": "tool_use", "id": "toolu_2", "name": "get_weather", "input": {}},
+        ]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "toolu_1", "content": "18 degrees"},
+            {"type": "tool_result", "tool_use_id": "toolu_2", "is_error": True,
+             "content": [{"type": "text", "text": "no such city"}, picture]},
+        ]},
+    ]  # fmt: skip

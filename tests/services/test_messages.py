@@ -20,6 +20,7 @@ from tests.services.messages_asking import (
     RAIN,
     USUAL,
     WEATHER,
+    conversation,
     count,
     input_tokens,
     only_known_fields,
@@ -271,43 +272,10 @@ async def test_parse_returns_the_model(app: App) -> None:
         assert final.parsed_output == answer.parsed_output
 
 
-def _conversation() -> list[Any]:
-    pdf = "JVBERi0xLjQKMSAwIG9iago8PCAvVHlwZSAvUGFnZSA+PgplbmRvYmoK"
-    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png",
-                                           "data": png(300, 200)}}  # fmt: skip
-    return [
-        {"role": "user", "content": [
-            picture,
-            {"type": "image", "source": {"type": "url", "url": "https://example.com/a.jpg"}},
-            {"type": "document", "title": "T", "source": {
-                "type": "text", "media_type": "text/plain", "data": "Some text"}},
-            {"type": "document", "source": {
-                "type": "base64", "media_type": "application/pdf", "data": pdf}},
-            {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}},
-            {"type": "document", "source": {"type": "content", "content": [picture]}},
-            {"type": "search_result", "source": "s", "title": "t",
-             "content": [{"type": "text", "text": "found"}]},
-            {"type": "text", "text": "What is the weather?", "cache_control": {"type": "ephemeral"}},
-        ]},
-        {"role": "assistant", "content": [
-            {"type": "thinking", "thinking": "Hm", "signature": "c2ln"},
-            {"type": "redacted_thinking", "data": "ZGF0YQ=="},
-            {"type": "text", "text": "Let me see."},
-            {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Rome"}},
-            {"type": "tool_use", "id": "toolu_2", "name": "get_weather", "input": {}},
-        ]},
-        {"role": "user", "content": [
-            {"type": "tool_result", "tool_use_id": "toolu_1", "content": "18 degrees"},
-            {"type": "tool_result", "tool_use_id": "toolu_2", "is_error": True,
-             "content": [{"type": "text", "text": "no such city"}, picture]},
-        ]},
-    ]  # fmt: skip
-
-
 async def test_every_kind_of_block_is_read_and_pictures_cost_by_their_size(app: App) -> None:
     async with sdk_at(app) as client:
         answer = await client.messages.create(
-            model=USUAL, max_tokens=300, messages=_conversation(), tools=[WEATHER],
+            model=USUAL, max_tokens=300, messages=conversation(), tools=[WEATHER],
             system=[{"type": "text", "text": "Be brief."}], metadata={"user_id": "u"},
             service_tier="auto",
         )  # fmt: skip

@@ -55,7 +55,9 @@ def check(request: wire.Asking, model: str) -> None:
         raise ApiError(
             400,
             "thread: this request cannot be threaded",
-            detail={"details": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}},
+            detail={
+                "details": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+            },
         )
     _messages(request)
     _wiring(request.messages)
