@@ -20,6 +20,7 @@ from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.fleet_control import FleetControl
+from fakeai_proxy.observe.health import health_routes
 from fakeai_proxy.observe.journal import Journal, journal_routes
 from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.metric_pages import MetricPages
@@ -87,6 +88,7 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
         self.exporters = self._exporters()
         self.library = self._open_library()
+        self._vocabulary = ""
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
@@ -119,7 +121,7 @@ class App:
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
-            await asyncio.to_thread(warm_up)
+            await asyncio.to_thread(warm_up, self._vocabulary)
         # Clients check certificates against their own clocks, so these dates are real ones.
         wall = SystemClock().wall
         # Hosts that became known after the authority was made are no reason not to start.
@@ -249,12 +251,15 @@ class App:
         return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
 
     def _synth(self) -> Source:
+        fleet = self.back_end if isinstance(self.back_end, FleetProfile) else None
+        catalogue = Catalogue.shipped(self.config, fleet)
+        # Whoever names a fleet asks for its models; the one by default stands in for any.
+        named = "profile" in self.config.model_fields_set
+        self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
         return Synth(
             self.config,
             [operation for room in ROOMS.values() for operation in room],
-            Catalogue.shipped(
-                self.config, self.back_end if isinstance(self.back_end, FleetProfile) else None
-            ),
+            catalogue,
             self.clock,
             self.dice,
         )
@@ -288,6 +293,8 @@ class App:
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),
             *self.metric_pages.routes(),
+            # Elsewhere it is the upstream that is asked for its health.
+            *(health_routes(self.site, self.clock) if config.mode == "synth" else ()),
             *FleetControl(self.site, self._grown).routes(),
             *limits_routes(self.limiter),
             *fault_routes(self.faults),

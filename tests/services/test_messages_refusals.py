@@ -37,6 +37,10 @@ def said(*turns: Any) -> dict[str, Any]:
 THINK = {"type": "enabled", "budget_tokens": 1024}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no messages": ({"messages": []}, "messages: at least one message is required"),
+    "breakpoints": (
+        said([{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}] * 5),
+        "A maximum of 4 blocks with cache_control may be provided. Found 5.",
+    ),
     "no list": ({"messages": "hi"}, "messages: Input should be a valid list"),
     "role": (
         {"messages": [{"role": "tool", "content": "x"}]},

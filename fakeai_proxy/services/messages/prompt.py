@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from fakeai_proxy import errors
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.generate.transcript import Transcript
 from fakeai_proxy.services.messages import wire
@@ -26,6 +27,7 @@ _TOOLS_TOKENS, _FORCED_TOOLS_TOKENS = 346, 313
 _PIXELS_PER_TOKEN, _SIDE_MAX, _IMAGE_TOKENS_MAX = 750, 1568, 1600
 _PAGE_TOKENS, _PAGES_MAX = 2000, 600
 _PAGE = re.compile(rb"/Type\s*/Page\b")
+_BREAKPOINTS_MAX = 4
 #: Of a file that only its address tells of.
 _FILE_TOKENS = 2000
 
@@ -63,6 +65,11 @@ class Prompt(Transcript):
             self.open("assistant")
         if request.cache_control is not None:
             self._cached(request.cache_control)
+        if len(self.breakpoints) > _BREAKPOINTS_MAX:
+            raise errors.bad_request(
+                f"A maximum of {_BREAKPOINTS_MAX} blocks with cache_control may be provided. Found "
+                f"{len(self.breakpoints)}."
+            )
 
     def _offered(self, request: wire.Asking) -> None:
         if not request.tools:
