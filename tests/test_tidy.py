@@ -155,6 +155,7 @@ def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
         "catalogue",
         "fleet_models",
         "extras",
+        "claude",
         "__init__",
     }
     on_disk = {

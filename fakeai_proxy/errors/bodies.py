@@ -16,13 +16,7 @@ SHOWN_MAX = 200
 
 
 def unparsable_json() -> ApiError:
-    return ApiError(
-        400,
-        "We could not parse the JSON body of your request. (HINT: This likely means you aren't "
-        "using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was "
-        "sent was not valid JSON. If you have trouble figuring out how to fix this, please "
-        "contact us through our help center at help.openai.com.)",
-    )
+    return of_kind("bad_json")
 
 
 def too_deep(levels: int) -> ApiError:

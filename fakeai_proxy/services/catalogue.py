@@ -122,7 +122,7 @@ class Catalogue:
         """The card, for a call that needs that kind. Raises 404 as the vendor does."""
         card = self.find(name)
         if card is None:
-            raise errors.model_not_found(name, self._nearest(name), self._fleet, self._of_fleet())
+            raise errors.model_not_found(name, self.nearest(name), self._fleet, self._of_fleet())
         if not card.can(kind):
             raise errors.wrong_kind_of_model(name, card.kind)
         return card
@@ -133,7 +133,7 @@ class Catalogue:
         if deployment is not None:
             known = self.find(deployment) or (self.find(name) if name else None)
             if known is None:
-                raise errors.deployment_not_found(deployment, self._nearest(deployment))
+                raise errors.deployment_not_found(deployment, self.nearest(deployment))
             return self.require(known.id, kind)
         if name is None:
             raise errors.missing_parameter("model")
@@ -169,7 +169,8 @@ class Catalogue:
     def _of_fleet(self) -> list[str]:
         return [card.id for card in self._cards.values() if card.max_model_len]
 
-    def _nearest(self, name: str) -> list[str]:
+    def nearest(self, name: str) -> list[str]:
+        """Names like it."""
         return difflib.get_close_matches(name[:100], self._cards, 3, 0.4)
 
 

@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.validation import request_error
 
 
 class Plan(Protocol):
@@ -46,11 +48,16 @@ class Call:
     records: Records
     wall: Callable[[], float]
     strict: bool = False
+    #: The vendor in whose words it is answered.
+    vendor: str = "openai"
+    #: The value of a header, whose name is given in lower case; "" when absent.
+    header: Callable[[bytes], str] = lambda name: ""
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
 
 
 Handler = Callable[[Call], Reply]
+Complain = Callable[[ValidationError, object, type[BaseModel]], ApiError]
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,8 @@ class Operation:
     computes for longer than the event loop can wait; a function tells it by the raw body. `plan` is a
     pure function of the request, the dice and records that never change under their id, without
     `id_key` and `created`; what it made is kept for equal requests. `keyless` ones answer whoever
-    asks."""
+    asks. `enter` looks at the headers before anybody looks at the body, and `complain` words what is
+    wrong with the body's shape."""
 
     name: str
     method: str
@@ -70,6 +78,8 @@ class Operation:
     plan: Callable[[Call], Plan] | None = None
     at_root: bool = False
     keyless: bool = False
+    enter: Callable[[Call], None] | None = None
+    complain: Complain = request_error
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

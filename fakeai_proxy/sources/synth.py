@@ -109,7 +109,11 @@ class Synth:
             records=self._records,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
+            vendor=provider_of(request).name,
+            header=request.text_header,
         )
+        if operation.enter is not None:
+            operation.enter(call)
         if operation.body is not None:
             _check_content_type(request)
         if request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX:
@@ -127,7 +131,7 @@ class Synth:
         """Whether the answer takes no vocabulary that has to be read first: half a second's work."""
         if call.plan is not None or call.operation.body is None:
             return True
-        call.body = _parse(call.operation.body, request, raw)
+        call.body = _parse(call.operation, call.operation.body, request, raw)
         name = call.params.get("deployment") or getattr(call.body, "model", None)
         return self._catalogue.is_at_hand(name)
 
@@ -148,7 +152,7 @@ def _answer(call: Call, request: Request, raw: bytes) -> Reply:
     operation = call.operation
     if call.plan is None:
         if operation.body is not None and call.body is None:
-            call.body = _parse(operation.body, request, raw)
+            call.body = _parse(operation, operation.body, request, raw)
         if operation.plan is not None:
             call.plan = operation.plan(call)
     return operation.handler(call)
@@ -160,11 +164,12 @@ def _check_content_type(request: Request) -> None:
         raise errors.unsupported_content_type(content_type)
 
 
-def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
+def _parse(operation: Operation, shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     value = request.body.parsed
     if value is None:
         data = decoded(request.text_header(b"content-encoding"), raw)
-        if not data.strip() and "model" in shape.model_fields:
+        ours = operation.complain is request_error
+        if not data.strip() and ours and "model" in shape.model_fields:
             raise errors.missing_model()
         value = _strict_json(data)
     elif _depth_exceeds(value, JSON_DEPTH_MAX):
@@ -172,7 +177,7 @@ def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        raise request_error(error, value, shape) from None
+        raise operation.complain(error, value, shape) from None
 
 
 def _strict_json(data: bytes) -> dict[str, Any]:
