@@ -22,14 +22,15 @@ _MEMORY = ("weights", "kv")
 _COMMON = ("compute", "attention", "link", "layer_us", "link_latency_us", "half_tokens")
 _FP8 = ("weights_fp8", "compute_fp8", "half_tokens_narrow")
 _FP4 = ("weights_fp4", "compute_fp4")
-_ENGINE = ("host_ms", "sequence_us", "collective_us", "time_share", "prefill_share", "layer_share")
+_ENGINE = ("host_ms", "sequence_us", "collective_us", "time_share", "prefill_share", "layer_share",
+           "launch_us")
 _EXPERTS = ("weights_share", "compute_share", "layer_us")
 
 #: Where a fit begins; loops say the rest.
 _START = {
     "host_ms": 0.4, "sequence_us": 5.0, "collective_us": 1.0, "time_share": 1.0,
     "prefill_share": 1.0, "layer_share": 1.0, "front_end_ms": 20.0, "front_end_us_per_token": 2.0,
-    "first_chunk_tokens": 1.0,
+    "launch_us": 500.0, "stream_interval": 1.0,
 }  # fmt: skip
 _START_HOPPER = {
     "compute_fp8": 0.7,
@@ -38,7 +39,7 @@ _START_HOPPER = {
     "half_tokens_narrow": 60.0,
 }
 _START_EXPERTS = {"weights_share": 1.0, "compute_share": 0.5, "layer_us": 5.0}
-_STEP_WEIGHT, _TTFT_WEIGHT = 0.05, 0.1
+_STEP_WEIGHT, _TTFT_WEIGHT = 0.05, 0.3
 _GPU_STIFFNESS, _ENGINE_STIFFNESS, _LOOSE = 20.0, 2.0, 1.0
 
 
@@ -142,7 +143,7 @@ def fit_streams(profiles: Profiles, loops: Sequence[Observation]) -> Profiles:
         for name in profiles.serving
         for field in (
             "front_end_ms",
-            "front_end_us_per_token" if name.startswith("vllm") else "first_chunk_tokens",
+            "front_end_us_per_token" if name.startswith("vllm") else "stream_interval",
         )
     ]
     rows = [

@@ -135,6 +135,7 @@ class Cluster:
         if generated:
             before = job.sequences[k]
             sequence.first_token_at = before.first_token_at
+            sequence.shown_at = before.shown_at
             sequence.last_token_at = before.last_token_at
         return sequence
 

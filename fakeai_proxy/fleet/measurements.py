@@ -37,7 +37,7 @@ _SYNCHRONOUS_VLLM = 13
 
 #: Benchmarks that draw lengths uniformly between 0.8 and 1 of what they say.
 _DRAWN_SOURCES = {"inferencex"}
-_DRAWN_MEAN = 0.9
+_DRAWN_MEAN, _DRAWN_SPREAD = 0.9, 0.1 / 0.9
 
 
 class Request(NamedTuple):
@@ -131,7 +131,10 @@ def _loop(row: _Row) -> Iterator[Observation]:
     drawn = row.get("source") in _DRAWN_SOURCES
     share = _DRAWN_MEAN if drawn else 1.0
     work = ClosedLoop(
-        int(row["concurrency"]) * clients_of, int(row["isl"]) * share, int(row["osl"]) * share
+        int(row["concurrency"]) * clients_of,
+        int(row["isl"]) * share,
+        int(row["osl"]) * share,
+        spread=_DRAWN_SPREAD if drawn else 0.0,
     )
     yield _observation(row, model, layout, work, float(row["tpot_ms"]))
     if drawn and "ttft_ms" in row:

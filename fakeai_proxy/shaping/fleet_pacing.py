@@ -89,14 +89,14 @@ class _TokenWaiter:
     async def until(self, tokens: int) -> None:
         """Until the job has so many, or all of them. Raises StreamCut where it breaks off."""
         self._need = max(tokens, 1)
-        if not self._is_over and self._job.generated < self._need:
+        if not self._is_over and self._job.shown < self._need:
             self._woken = asyncio.get_running_loop().create_future()
             await self._woken
         if self._over:
             raise StreamCut(self._over)
 
     def reached(self, at: float, now: float) -> None:
-        given = self._job.generated
+        given = self._job.shown
         if given and self._given <= 0:
             note_admission(self._exchange, self._job)
         self._given = given

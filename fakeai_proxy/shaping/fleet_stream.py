@@ -51,7 +51,7 @@ class FleetStream:
         self._begun = self._stalled = False
 
     def reached(self, at: float, now: float) -> None:
-        if self._given >= self._need or (given := self._job.generated) < self._need:
+        if self._given >= self._need or (given := self._job.shown) < self._need:
             return
         self._given = given
         self._go_on(at, now)

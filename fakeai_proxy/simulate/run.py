@@ -78,7 +78,7 @@ class Run:
             self._tokens += count
 
     def finished(self, job: Job, at: float) -> None:
-        firsts = [s.first_token_at for s in job.sequences if s.first_token_at is not None]
+        firsts = [s.shown_at for s in job.sequences if s.shown_at is not None]
         self._tokens += len(firsts)
         self._requests.append(
             Request(
