@@ -22,15 +22,24 @@ _MEMORY = ("weights", "kv")
 _COMMON = ("compute", "attention", "link", "layer_us", "link_latency_us", "half_tokens")
 _FP8 = ("weights_fp8", "compute_fp8", "half_tokens_narrow")
 _FP4 = ("weights_fp4", "compute_fp4")
-_ENGINE = ("host_ms", "sequence_us", "collective_us", "time_share", "prefill_share", "layer_share",
-           "launch_us")
+_ENGINE = (
+    "host_ms",
+    "sequence_us",
+    "collective_us",
+    "time_share",
+    "prefill_share",
+    "layer_share",
+    "launch_us",
+    "link_share",
+)
+_FIRM_SHARES = {"time_share", "prefill_share", "layer_share"}
 _EXPERTS = ("weights_share", "compute_share", "layer_us")
 
 #: Where a fit begins; loops say the rest.
 _START = {
     "host_ms": 0.4, "sequence_us": 5.0, "collective_us": 1.0, "time_share": 1.0,
     "prefill_share": 1.0, "layer_share": 1.0, "front_end_ms": 20.0, "front_end_us_per_token": 2.0,
-    "launch_us": 500.0, "stream_interval": 1.0,
+    "launch_us": 500.0, "link_share": 1.0, "stream_interval": 1.0,
 }  # fmt: skip
 _START_HOPPER = {
     "compute_fp8": 0.7,
@@ -109,7 +118,7 @@ def fit_loops(
     stiffness = (
         dict.fromkeys(loose, _LOOSE)
         | dict.fromkeys(firm, _GPU_STIFFNESS)
-        | {each: _ENGINE_STIFFNESS for each in engines if each.field.endswith("share")}
+        | {each: _ENGINE_STIFFNESS for each in engines if each.field in _FIRM_SHARES}
     )
     rows = [each for each in loops if _tells(each)]
     rows = [

@@ -75,19 +75,18 @@ def simulate(profiles: Profiles | None, each: Observation, kv_limit: bool = True
             cluster = Cluster(profile, Dice(7), model=lambda pool, server: worker)
     except ConfigError:
         return Times(math.nan, math.nan)
-    return play(cluster, each)
+    assert isinstance(each.work, ClosedLoop)
+    return play(cluster, each.model, each.work)
 
 
-def play(cluster: Cluster, each: Observation) -> Times:
-    work = each.work
-    assert isinstance(work, ClosedLoop)
+def play(cluster: Cluster, model: str, work: ClosedLoop) -> Times:
     clients, most = work.concurrency, 1 + work.spread
     lengths = Lengths(
         round(work.prompt_tokens * most), round(work.output_tokens * most), (1 - work.spread) / most
     )
     load = Load("closed", {"concurrency": clients, "think": 0.0}, lengths,
                 requests=clients * _ROUNDS_RUN)  # fmt: skip
-    outcome = Run(cluster, load, each.model, 7).run()
+    outcome = Run(cluster, load, model, 7).run()
     if outcome.refused or outcome.failed:
         return Times(math.nan, math.nan)
     answers = sorted(outcome.requests, key=lambda a: a.arrived_at)

@@ -102,6 +102,7 @@ BOUNDS: dict[tuple[str, str], tuple[float, float]] = {
     ("serving", "prefill_share"): (0.5, 3.0),
     ("serving", "layer_share"): (0.1, 5.0),
     ("serving", "collective_us"): (0.1, 200.0),
+    ("serving", "link_share"): (0.2, 2.0),
     ("serving", "launch_us"): (10.0, 5000.0),
     ("serving", "front_end_ms"): (1.0, 500.0),
     ("serving", "front_end_us_per_token"): (0.1, 200.0),

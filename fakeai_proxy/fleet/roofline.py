@@ -188,7 +188,7 @@ class Roofline:
         self._link_group = per_token * self._reduced_share(tp)
         self._link_all = per_token * self._reduced_share(gpus)
         link = gpu.link_gb_s * 1e9 * gpu.efficiency.link
-        self._link_s_per_byte = 1 / link
+        self._link_s_per_byte = self.serving.link_share / link
         count = layers * ((tp > 1) + (gpus > 1))
         latency_us = gpu.efficiency.link_latency_us + self.serving.collective_us
         self._collectives_s = count * latency_us * 1e-6

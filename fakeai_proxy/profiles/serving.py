@@ -35,6 +35,9 @@ class ServingEngine(BaseModel):
         1.0, gt=0, le=10, description="Of the time of products over many tokens, likewise."
     )
     collective_us: float = Field(ge=0, le=1000, description="Per all-reduce, beside the GPU's.")
+    link_share: float = Field(
+        1.0, gt=0, le=10, description="Of the time that an all-reduce's bytes take."
+    )
     front_end_ms: float = Field(ge=0, le=10_000, description="Before a request is queued.")
     front_end_us_per_token: float = Field(0.0, ge=0, le=1000, description="Of the prompt.")
     launch_us: float = Field(0.0, ge=0, le=100_000, description="Per layer, to launch the kernels "
