@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from fakeai_proxy.profiles import reading
 from fakeai_proxy.profiles.engine import Admission
 
-
 Server = Literal["vllm", "sglang", "trtllm", "dynamo"]
 
 #: Dynamo is a front end; its workers run vLLM unless said otherwise.
