@@ -382,8 +382,7 @@ class Engine:
         state, sequence.state = sequence.state, State.DONE
         self._leave(sequence, state, sequence.holds)
         sequence.finished_at = sequence.last_token_at = at
-        if not sequence.holds:
-            sequence.shown_at = sequence.shown_at or at
+        sequence.shown_at = sequence.shown_at or (None if sequence.holds else at)
         sequence.hashes = ()
 
     def _leave(self, sequence: EngineSequence, state: State, holds: bool = False) -> None:

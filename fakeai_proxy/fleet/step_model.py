@@ -8,9 +8,9 @@ from fakeai_proxy.fleet.cost import StepModel
 from fakeai_proxy.fleet.roofline import Layout, Memory, Roofline
 from fakeai_proxy.fleet.step_table import load_step_table
 from fakeai_proxy.profiles.architecture import load_model
-from fakeai_proxy.profiles.fleet import Pool, Server
+from fakeai_proxy.profiles.fleet import Pool
 from fakeai_proxy.profiles.gpu import load_gpu
-from fakeai_proxy.profiles.serving import serving_of
+from fakeai_proxy.profiles.serving import Server, serving_of
 
 _KV_BYTES = {"bf16": 2.0, "fp8": 1.0}
 

@@ -11,7 +11,7 @@ from fakeai_proxy.exchange import Chunk, Client, Exchange, Reply, Workload
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.job import Job
 from fakeai_proxy.fleet.refusals import Refusal
-from fakeai_proxy.profiles.fleet import Server
+from fakeai_proxy.profiles.serving import Server
 from fakeai_proxy.shaping.fleet_stream import FleetStream, note_admission
 from fakeai_proxy.shaping.frames import tokens_of
 from fakeai_proxy.shaping.scheduler import Scheduler

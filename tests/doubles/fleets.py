@@ -11,7 +11,8 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.cost import Chunk, Cost
 from fakeai_proxy.fleet.driver import FleetDriver
-from fakeai_proxy.profiles.fleet import FleetProfile, Frontend, Pool, Server
+from fakeai_proxy.profiles.fleet import FleetProfile, Frontend, Pool
+from fakeai_proxy.profiles.serving import Server
 
 #: What a step of `Metronome` takes: always, and for each prompt token.
 STEP_S, PROMPT_S = 0.010, 0.0001
