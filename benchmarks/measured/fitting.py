@@ -5,6 +5,7 @@ number formats, and may move a GPU's constants only against resistance.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -145,6 +146,15 @@ def _tells(each: Observation) -> bool:
     )
 
 
+def _sampled(each: Observation) -> bool:
+    """Whether a loop, with all that was measured of it, is among those that are fitted: they have many
+    likenesses, and each is simulated several times."""
+    work = each.work
+    assert not isinstance(work, Step)
+    name = f"{each.configuration} {work.concurrency} {work.prompt_tokens} {work.output_tokens}"
+    return hashlib.sha256(name.encode()).digest()[0] % 3 == 0
+
+
 def fit_streams(profiles: Profiles, loops: Sequence[Observation]) -> Profiles:
     """What stands between engine and client, from times to the first token."""
     constants = [
@@ -168,7 +178,7 @@ def fit_all(
     told: Callable[[str], Callable[[int, int], None]],
     rounds: int = 2,
 ) -> Profiles:
-    loops = [each for each in observations if not isinstance(each.work, Step)]
+    loops = [each for each in observations if not isinstance(each.work, Step) and _sampled(each)]
     told("fitting steps")
     begin = fit_steps(start(observations), observations)
     told("fitting loops")

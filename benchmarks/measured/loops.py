@@ -22,7 +22,7 @@ from fakeai_proxy.simulate.run import Run
 
 #: The harness asks ten times per client. The first round comes all at once, the last one has ever
 #: fewer beside it; those between are like each other.
-_ROUNDS, _ROUNDS_RUN = 10, 4
+_ROUNDS, _ROUNDS_RUN = 10, 3
 _UNLIMITED_BLOCKS = 1 << 24
 
 
