@@ -20,10 +20,12 @@ from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.fleet_control import FleetControl
+from fakeai_proxy.observe.health import health_routes
 from fakeai_proxy.observe.journal import Journal, journal_routes
 from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.pages import Pages, Route
+from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.profiles import FleetProfile, load_back_end
@@ -43,6 +45,12 @@ from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer
+from fakeai_proxy.shaping.scenario.fleet import FleetLever
+from fakeai_proxy.shaping.scenario.levers import FaultLever, Lever, LimitLever, PaceLever
+from fakeai_proxy.shaping.scenario.missing import Present
+from fakeai_proxy.shaping.scenario.plan import Plan
+from fakeai_proxy.shaping.scenario.runner import Runner
+from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
@@ -80,12 +88,17 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
         self.exporters = self._exporters()
         self.library = self._open_library()
+        self._vocabulary = ""
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
         self.limiter = Limiter(config, self.clock)
         observers = (self.status, self.journal, self.exchanges, *observers)
         self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
+        #: Tasks that nobody waits for.
+        self._opening: set[asyncio.Future[None]] = set()
+        self.scenario = self._stage(pacer)
+        self._plan = Plan.load(config.scenario) if config.scenario else None
         exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
         routes = self._routes()
         self.pages = Pages(
@@ -108,7 +121,7 @@ class App:
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
-            await asyncio.to_thread(warm_up)
+            await asyncio.to_thread(warm_up, self._vocabulary)
         # Clients check certificates against their own clocks, so these dates are real ones.
         wall = SystemClock().wall
         # Hosts that became known after the authority was made are no reason not to start.
@@ -129,9 +142,12 @@ class App:
         await self._door.open()
         await self._open_exporters()
         self.url = self._door.addresses[0].url
+        if self._plan is not None:
+            self.scenario.start(self._plan)
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
+        self.scenario.stop()
         await self._door.close()
         if self.exporters is not None:
             await self.exporters.close()
@@ -177,6 +193,31 @@ class App:
         assert not isinstance(hosted, FleetProfile)
         return Pacer(self.config, hosted, self.scheduler, self.clock, self.dice, self.fleet)
 
+    def _stage(self, pacer: Pacer) -> Runner:
+        """What scenarios have to play with."""
+        fleet = None if self.site is None else SiteFleet(self.site, self._open_more_exporters)
+        levers: list[Lever] = [
+            FaultLever(self.faults),
+            LimitLever(self.limiter),
+            PaceLever(pacer),
+            *([] if fleet is None else [FleetLever(fleet)]),
+        ]
+        present = Present(self.limiter, fleet, self._is_timed)
+        return Runner(self.clock, levers, present.check)
+
+    def _open_more_exporters(self) -> None:
+        opening = asyncio.ensure_future(self._grown())
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+
+    @property
+    def _is_timed(self) -> bool:
+        """Whether answers take a time of which the speed can be changed."""
+        config = self.config
+        by_profile = config.profile != "none" and (config.synthesizes or config.timing == "profile")
+        by_recording = config.miss is not None and config.timing == "recorded"
+        return config.timing != "none" and (by_profile or by_recording)
+
     def _open_library(self) -> Library | None:
         if self.config.miss is None and not self.config.records:
             return None
@@ -210,12 +251,15 @@ class App:
         return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
 
     def _synth(self) -> Source:
+        fleet = self.back_end if isinstance(self.back_end, FleetProfile) else None
+        catalogue = Catalogue.shipped(self.config, fleet)
+        # Whoever names a fleet asks for its models; the one by default stands in for any.
+        named = "profile" in self.config.model_fields_set
+        self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
         return Synth(
             self.config,
             [operation for room in ROOMS.values() for operation in room],
-            Catalogue.shipped(
-                self.config, self.back_end if isinstance(self.back_end, FleetProfile) else None
-            ),
+            catalogue,
             self.clock,
             self.dice,
         )
@@ -249,9 +293,12 @@ class App:
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),
             *self.metric_pages.routes(),
+            # Elsewhere it is the upstream that is asked for its health.
+            *(health_routes(self.site, self.clock) if config.mode == "synth" else ()),
             *FleetControl(self.site, self._grown).routes(),
             *limits_routes(self.limiter),
             *fault_routes(self.faults),
+            *scenario_routes(self.scenario, self.clock),
         )
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:

@@ -28,6 +28,7 @@ from fakeai_proxy.services.catalogue import CatalogueSettings
 from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
+from fakeai_proxy.shaping.scenario.settings import ScenarioSettings
 from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
 from fakeai_proxy.sources.synth import SynthSettings
 from fakeai_proxy.sources.upstream import UpstreamSettings
@@ -84,6 +85,7 @@ class Config(
     CatalogueSettings,
     PolicySettings,
     FrontDoorSettings,
+    ScenarioSettings,
     FaultSettings,
     LimitSettings,
     PacingSettings,

@@ -208,6 +208,8 @@ class Exchange:
     sent_bytes: int = 0
     #: What was done to it on purpose: faults with their parameters.
     faults: tuple[str, ...] = ()
+    #: The phase of a scenario in which it arrived, "" for none.
+    phase: str = ""
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0

@@ -46,6 +46,8 @@ class Pipeline:
         Raises ApiError; if `exchange.first_byte_at` is set by then, the head of the reply has gone
         out, and all that is left is to cut the connection.
         """
+        if self.faults is not None:
+            exchange.phase = self.faults.phase
         try:
             async with self.limiter.admit(exchange) as permit:
                 injection = None

@@ -132,6 +132,21 @@ def conditions() -> str:
     )
 
 
+def scenarios() -> str:
+    from fakeai_proxy.profiles.scenario import scenario_names
+    from fakeai_proxy.shaping.scenario.plan import Plan
+
+    plans = [Plan.load(name) for name in scenario_names()]
+    return _table(
+        ("scenario", "what happens", "its phases"),
+        *(
+            (f"`{plan.scenario.name}`", plan.scenario.description,
+             ", ".join(phase.name for phase in plan.phases) + (", again" if plan.scenario.repeat else ""))
+            for plan in plans
+        ),
+    )  # fmt: skip
+
+
 def trials() -> str:
     return _table(
         ("trial", "what goes wrong"),
@@ -154,6 +169,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "profiles": profiles,
     "faults": faults,
+    "scenarios": scenarios,
     "conditions": conditions,
     "pages": pages,
     "trials": trials,

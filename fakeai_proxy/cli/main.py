@@ -28,6 +28,7 @@ COMMANDS = {
         "simulate:simulate",
         "A load on a simulated fleet: latency, throughput, cache hits.",
     ),
+    "scenarios": ("scenarios:scenarios", "What goes wrong over time: list, show, check, run."),
     "resilience": (
         "resilience:resilience",
         "What a client program does under one fault after another: a verdict.",

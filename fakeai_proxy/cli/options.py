@@ -27,7 +27,7 @@ _VALUES = {
     "listen": "HOST:PORT", "profile": "NAME|FILE|none", "upstream": "URL", "upstream_proxy": "URL",
     "proxy_auth": "USER:PASSWORD", "cassette": "PATH", "intercept": "HOST", "allow_host": "HOST",
     "model": "NAME", "fault": "NAME:K=V", "faults": "FILE.toml",
-    "limits": "NAME[:TIER]|FILE|none",
+    "limits": "NAME[:TIER]|FILE|none", "scenario": "NAME|FILE.toml",
 }  # fmt: skip
 
 

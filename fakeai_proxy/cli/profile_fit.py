@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fakeai_proxy.cli.recording_fit import fit_recordings, is_cassette
 from fakeai_proxy.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ _SHARES = (("fitted", False), ("not used", True))
 
 
 @click.command()
-@click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1,
-                required=True)  # fmt: skip
+@click.argument("data", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
 @click.option("--gpu", help="Whose constants to fit: a profile or a file. By default the only one "
               "that DATA speaks of.")  # fmt: skip
 @click.option("--model", help="Of rows that do not name theirs.")
@@ -28,7 +28,7 @@ _SHARES = (("fitted", False), ("not used", True))
 @click.option("--held-out", type=click.FloatRange(0, 0.9), default=1 / 3, show_default="1/3",
               help="Share of the configurations that are not used, to tell the error on them.")  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the GPU's profile there.")  # fmt: skip
+              help="Write the profile there.")  # fmt: skip
 @click.option("--output-server", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the engine's profile there; of several, each with its name.")  # fmt: skip
 def fit(
@@ -41,12 +41,18 @@ def fit(
     output: Path | None,
     output_server: Path | None,
 ) -> int:
-    """Fit a GPU's profile to the measured times in DATA.
+    """Fit a profile to the measured times in DATA: a GPU's to tables, a hosted one to cassettes.
 
     Tables of steps have the columns kind, batch, new_tokens, context, ms; tables of closed loops isl,
     osl, concurrency, tpot_ms and perhaps ttft_ms. Both may have model, system, backend, tp. Whole
-    configurations are kept from the fit by a hash, and the error on them is told.
+    configurations are kept from the fit by a hash, and the error on them is told. Of a cassette's
+    streams one in five is kept; --output writes a profile that answers like the recorded models.
     """
+    recordings = [path for path in data if is_cassette(path)]
+    if recordings:
+        if len(recordings) < len(data):
+            raise ConfigError("profiles fit: give either cassettes or tables of measured times.")
+        return fit_recordings(recordings, output)
     from fakeai_proxy.fleet import measurements
     from fakeai_proxy.fleet.calibration import Profiles
 

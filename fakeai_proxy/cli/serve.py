@@ -18,6 +18,7 @@ from fakeai_proxy.cli.banner import Banner, announce
 from fakeai_proxy.clock import SystemClock, turn
 from fakeai_proxy.config import Config
 from fakeai_proxy.observe.log import AccessLog, chosen
+from fakeai_proxy.shaping.scenario.telling import phase_line
 
 Result = TypeVar("Result")
 
@@ -62,6 +63,7 @@ async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], N
     log_format = chosen(config.log_format, log_stream)
     log = None if log_format == "none" else AccessLog(log_stream, log_format, clock)
     app = App(config, clock, (log,) if log else ())
+    app.scenario.began.append(lambda plan, place: say(phase_line(plan, place)))
     await app.start()
     settle_memory()
     return app, log.close if log else lambda: None

@@ -17,7 +17,8 @@ class DecodeBatch:
         #: Tokens whose KV is read in a tick.
         self.context = 0
         self.ticked_at = 0.0
-        self._tick = 0
+        #: How many there have been.
+        self.ticks = 0
         self._block_tokens, self._interval = block_tokens, stream_interval
         #: By tick: who needs a block before it, who ends with it, and whose first tokens leave for
         #: the client with it. An entry of somebody who left in between is told by what it should be.
@@ -29,20 +30,20 @@ class DecodeBatch:
 
     def join(self, sequence: EngineSequence) -> None:
         sequence.state = State.DECODE
-        sequence.joined_tick = self._tick
+        sequence.joined_tick = self.ticks
         self.size += 1
         self.context += sequence.computed
         self._growing[self._full_at(sequence)].append(sequence)
-        last = self._tick + sequence.output_tokens - sequence.emitted - 1
+        last = self.ticks + sequence.output_tokens - sequence.emitted - 1
         self._ending[last].append(sequence)
         if sequence.shown_at is None and self._interval > 1:
-            shown = self._tick + max(self._interval - sequence.emitted, 1) - 1
+            shown = self.ticks + max(self._interval - sequence.emitted, 1) - 1
             self._showing[shown].append(sequence)
         self._joined[sequence] = None
 
     def leave(self, sequence: EngineSequence) -> None:
         """Settle what it has got; its state says where it goes."""
-        grown = self._tick - sequence.joined_tick
+        grown = self.ticks - sequence.joined_tick
         self.size -= 1
         self.context -= sequence.computed + grown
         sequence.emitted += grown
@@ -52,17 +53,17 @@ class DecodeBatch:
 
     def emitted(self, sequence: EngineSequence) -> int:
         """Tokens it has given out, those of earlier stays included."""
-        return sequence.emitted + self._tick - sequence.joined_tick
+        return sequence.emitted + self.ticks - sequence.joined_tick
 
     def computed(self, sequence: EngineSequence) -> int:
-        return sequence.computed + self._tick - sequence.joined_tick
+        return sequence.computed + self.ticks - sequence.joined_tick
 
     def short_of_blocks(self) -> list[EngineSequence]:
         """Who needs a block before the next tick."""
-        due = self._growing.pop(self._tick, None)
+        due = self._growing.pop(self.ticks, None)
         if due is None:
             return []
-        tick, width, decodes = self._tick, self._block_tokens, State.DECODE
+        tick, width, decodes = self.ticks, self._block_tokens, State.DECODE
         return [
             sequence
             for sequence in dict.fromkeys(due)
@@ -74,7 +75,7 @@ class DecodeBatch:
         """They were short of a block and have it: it lasts until they have filled it."""
         for sequence in sequences:
             sequence.blocks += 1
-        self._growing[self._tick + self._block_tokens] += sequences
+        self._growing[self.ticks + self._block_tokens] += sequences
 
     def tick(self, at: float) -> list[tuple[float, int]]:
         """A token for everybody. Returns pairs: seconds since the last one, and how many waited so
@@ -88,14 +89,14 @@ class DecodeBatch:
         rest = self.size - len(gaps)
         if rest:
             gaps.append((at - self.ticked_at, rest))
-        self._tick += 1
+        self.ticks += 1
         self.context += self.size
         self.ticked_at = at
         return gaps
 
     def ended(self) -> list[EngineSequence]:
         """Whose last token came with the last tick."""
-        due = self._ending.pop(self._tick - 1, None)
+        due = self._ending.pop(self.ticks - 1, None)
         if due is None:
             return []
         return [
@@ -106,7 +107,7 @@ class DecodeBatch:
 
     def show(self, at: float) -> None:
         """Note whose first tokens left for the client with the last tick."""
-        for sequence in self._showing.pop(self._tick - 1, ()):
+        for sequence in self._showing.pop(self.ticks - 1, ()):
             if sequence.state is State.DECODE and self.emitted(sequence) >= self._interval:
                 sequence.shown_at = sequence.shown_at or at
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from fakeai_proxy.clock import Clock, Timer
 from fakeai_proxy.exchange import Workload
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.job import Job
+from fakeai_proxy.fleet.sequence import State
 from fakeai_proxy.fleet.step import Step
 from fakeai_proxy.fleet.worker import Worker
 
@@ -29,8 +30,8 @@ class Follower(Protocol):
     """Whoever waits for a job's tokens. Instants are the clock's: `at` when the tokens were there,
     `now` when this is told."""
 
-    def reached(self, at: float, now: float) -> None:
-        """The job may have more tokens."""
+    def reached(self, given: int, at: float, now: float) -> None:
+        """The job may have more tokens: `given` have left the server."""
 
     def ended(self, at: float, now: float) -> None:
         """It has its last token."""
@@ -145,14 +146,26 @@ class FleetDriver:
         if not followers:
             return
         at, now = step.ended_at / self._speed, self._now
-        get = followers.get
-        # A job may go on elsewhere when its sequence here is finished. Of those that run, the ones
-        # that decode have got a token; the others look, and wait on.
-        for sequences in (step.finished, worker.engine.running):
-            for sequence in sequences:
-                follower = get(sequence.owner)  # type: ignore[call-overload]  # owners are jobs
-                if follower is not None:
-                    follower.reached(at, now)
+        get, decodes = followers.get, State.DECODE
+        ticks, interval = worker.engine.decoding.ticks, worker.engine.limits.stream_interval
+        # Tens of thousands of tokens a second pass here, so a job of one sample is not asked.
+        for sequence in worker.engine.running:
+            if sequence.state is not decodes:
+                continue
+            job: Any = sequence.owner
+            follower = get(job)
+            if follower is None:
+                continue
+            if len(job.sequences) == 1:
+                given = sequence.emitted + ticks - sequence.joined_tick
+                follower.reached(given if interval == 1 else given - given % interval, at, now)
+            else:
+                follower.reached(job.shown, at, now)
+        for sequence in step.finished:  # which may go on elsewhere
+            job = sequence.owner
+            follower = get(job)
+            if follower is not None:
+                follower.reached(job.shown, at, now)
 
     def finished(self, job: Job, at: float) -> None:
         self._unended.discard(job)

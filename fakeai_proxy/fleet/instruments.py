@@ -81,8 +81,8 @@ class Instruments:
 
     def slow(self, worker: Worker, factor: float) -> None:
         """Beside what power and heat do."""
-        self._slowed[worker.name] = factor
         worker.engine.slowdown = self._of[worker.name].slowdown * factor
+        self._slowed[worker.name] = factor
 
     def slowed(self, worker: Worker) -> float:
         return self._slowed.get(worker.name, 1.0)

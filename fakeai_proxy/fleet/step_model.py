@@ -6,7 +6,6 @@ from pathlib import Path
 
 from fakeai_proxy.fleet.cost import StepModel
 from fakeai_proxy.fleet.roofline import Layout, Memory, Roofline
-from fakeai_proxy.fleet.step_table import load_step_table
 from fakeai_proxy.profiles.architecture import load_model
 from fakeai_proxy.profiles.fleet import Pool
 from fakeai_proxy.profiles.gpu import load_gpu
@@ -20,6 +19,8 @@ def step_model(pool: Pool, server: Server) -> StepModel:
     form = _form(pool, server)
     if pool.step_table is None:
         return form
+    from fakeai_proxy.fleet.step_table import load_step_table  # brings numpy: 12 MiB
+
     return load_step_table(Path(pool.step_table), form, pool.calibration_scale)
 
 

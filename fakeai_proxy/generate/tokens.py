@@ -10,7 +10,7 @@ import codecs
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -105,6 +105,11 @@ class Tokens:
         self._texts: OrderedDict[str, array[int]] = OrderedDict()
         self._texts_tokens = 0
         self._lock = threading.Lock()
+
+    @staticmethod
+    def read() -> Collection[str]:
+        """Names of the vocabularies that are there."""
+        return _loaded
 
     @staticmethod
     def load(name: str) -> Tokens:

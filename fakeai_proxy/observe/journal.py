@@ -61,6 +61,7 @@ class Entry(NamedTuple):
     output_tokens: int | None
     bytes: int
     faults: tuple[str, ...]
+    phase: str
     end: str
 
 
@@ -110,6 +111,7 @@ class Journal:
                 workload.output_tokens if workload and end == "ok" else None,
                 exchange.sent_bytes,
                 exchange.faults[:FAULTS_MAX],
+                exchange.phase,
                 end,
             )
         )
@@ -143,6 +145,7 @@ class Journal:
             "output_tokens": entry.output_tokens,
             "bytes": entry.bytes,
             "faults": entry.faults,
+            "phase": entry.phase or None,
             "end": entry.end,
         }
 
@@ -166,6 +169,7 @@ _FILTERS: dict[str, Callable[[str], Test]] = {
     "source": lambda wanted: lambda entry: entry.source == wanted,
     "worker": lambda wanted: lambda entry: entry.worker == wanted,
     "end": lambda wanted: lambda entry: entry.end == wanted,
+    "phase": lambda wanted: lambda entry: entry.phase == wanted,
     "fault": lambda wanted: (
         lambda entry: any(
             fault == wanted or fault.startswith(wanted + ":") for fault in entry.faults
@@ -182,6 +186,7 @@ _QUERY = (
     Parameter("worker", "The worker of the fleet that answered."),
     Parameter("end", "How it ended.", choices=("ok", "error", "cut", "client_gone")),
     Parameter("fault", "The kind of a fault that was applied."),
+    Parameter("phase", "The phase of a scenario in which it arrived."),
 )
 
 

@@ -56,6 +56,7 @@ class Line(NamedTuple):
     bytes: int
     end: str
     faults: tuple[str, ...] = ()
+    phase: str = ""
 
 
 def human(line: Line, colour: bool) -> str:
@@ -66,6 +67,8 @@ def human(line: Line, colour: bool) -> str:
     end = "" if line.end in ("ok", "error") else f"  {line.end}"
     if line.faults:
         end += f"  fault {_printable(' '.join(line.faults))}"
+    if line.phase:
+        end += f"  phase {line.phase}"
     moment = datetime.fromtimestamp(line.at).astimezone()
     return (
         f"{moment:%H:%M:%S} {status} {line.source or '-':<5} {line.method} "
@@ -91,6 +94,8 @@ def as_json(line: Line, colour: bool = False) -> str:
     }
     if line.faults:
         record["faults"] = line.faults
+    if line.phase:
+        record["phase"] = line.phase
     return orjson.dumps(record).decode() + "\n"
 
 
@@ -151,6 +156,7 @@ class AccessLog:
             bytes=exchange.sent_bytes,
             end=exchange.end,
             faults=exchange.faults,
+            phase=exchange.phase,
         )
 
     def _write_all(self) -> None:

@@ -31,16 +31,19 @@ def names(kind: str) -> list[str]:
     )
 
 
-def load(shape: type[_Shape], kind: str, name: str) -> _Shape:
+def load(shape: type[_Shape], kind: str, name: str, noun: str = "profile") -> _Shape:
     """The profile of that name or file as a `shape`, which has a `name`. Raises ConfigError."""
     try:
-        values = tomllib.loads(text(kind, name))
+        values = tomllib.loads(text(kind, name, noun))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"profile {name}: {error}") from None
-    return shaped(shape, name, {"name": Path(name).name.removesuffix(".toml"), **values})
+        raise ConfigError(f"{noun} {name}: {error}") from None
+    named = {"name": Path(name).name.removesuffix(".toml"), **values}
+    return shaped(shape, name, named, noun)
 
 
-def shaped(shape: type[_Shape], name: str, values: dict[str, object]) -> _Shape:
+def shaped(
+    shape: type[_Shape], name: str, values: dict[str, object], noun: str = "profile"
+) -> _Shape:
     """`values` as a `shape`. Raises ConfigError that names the key."""
     try:
         return shape.model_validate(values)
@@ -49,21 +52,22 @@ def shaped(shape: type[_Shape], name: str, values: dict[str, object]) -> _Shape:
         where = ".".join(map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
         given = "" if first["type"] == "value_error" else f", not {str(first['input'])[:60]}"
-        raise ConfigError(f"profile {name}: {where}: {message}{given}") from None
+        raise ConfigError(f"{noun} {name}: {where}: {message}{given}") from None
 
 
-def text(kind: str, name: str) -> str:
+def text(kind: str, name: str, noun: str = "profile") -> str:
     """The TOML of a profile by its name or file. Raises ConfigError."""
     known = names(kind)
     if name in known:
         return (shipped("profiles") / kind / f"{name}.toml").read_text("utf-8")
     if not Path(name).is_file():
+        none = ", none" if noun == "profile" else ""
         raise ConfigError(
-            f"profile: there is no '{name}'. Known: {', '.join(known)}, none, or a TOML file."
+            f"{noun}: there is no '{name}'. Known: {', '.join(known)}{none}, or a TOML file."
         )
     try:
         return Path(name).read_text("utf-8")
     except OSError as error:
-        raise ConfigError(f"profile {name}: {error.strerror}") from None
+        raise ConfigError(f"{noun} {name}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"profile {name}: no UTF-8 text ({error.reason})") from None
+        raise ConfigError(f"{noun} {name}: no UTF-8 text ({error.reason})") from None

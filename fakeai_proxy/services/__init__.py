@@ -11,10 +11,7 @@ ROOMS: dict[str, tuple[Operation, ...]] = {
     "models": models.OPERATIONS,
 }
 
-#: The vocabulary of most models that are asked for.
-_USUAL_VOCABULARY = "o200k_base"
 
-
-def warm_up() -> None:
+def warm_up(vocabulary: str) -> None:
     """Load what the first answer would otherwise wait for; half a second, in any thread."""
-    prose(Tokens.load(_USUAL_VOCABULARY))
+    prose(Tokens.load(vocabulary))

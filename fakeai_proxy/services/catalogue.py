@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fakeai_proxy import errors
+from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.profiles import FleetProfile, shipped
 
 Kind = Literal["chat", "embedding"]
@@ -90,12 +92,24 @@ class Catalogue:
     def __iter__(self) -> Iterator[ModelCard]:
         return iter(list(self._cards.values()))
 
+    def usual_vocabulary(self, of_fleet: bool) -> str:
+        """That of most models, or of most of the fleet's own where there are some."""
+        cards = list(self._cards.values())
+        if of_fleet:
+            cards = [card for card in cards if card.max_model_len] or cards
+        return Counter(card.vocabulary for card in cards).most_common(1)[0][0]
+
     def find(self, name: str) -> ModelCard | None:
         """The card of that name; of any name where any is served."""
         card = self._cards.get(name)
         if card is None and self._any and name and name not in self._deleted:
             return self._like(name)
         return card
+
+    def is_at_hand(self, name: object) -> bool:
+        """Whether its vocabulary has been read; True for what is no model."""
+        card = self.find(name) if isinstance(name, str) else None
+        return card is None or card.vocabulary in Tokens.read()
 
     def require(self, name: str, kind: Kind) -> ModelCard:
         """The card, for a call that needs that kind. Raises 404 as the vendor does."""

@@ -95,8 +95,7 @@ class _TokenWaiter:
         if self._over:
             raise StreamCut(self._over)
 
-    def reached(self, at: float, now: float) -> None:
-        given = self._job.shown
+    def reached(self, given: int, at: float, now: float) -> None:
         if given and self._given <= 0:
             note_admission(self._exchange, self._job)
         self._given = given

@@ -50,11 +50,29 @@ class FleetStream:
         self._given = 0
         self._begun = self._stalled = False
 
-    def reached(self, at: float, now: float) -> None:
-        if self._given >= self._need or (given := self._job.shown) < self._need:
+    def reached(self, given: int, at: float, now: float) -> None:
+        if given < self._need or self._given >= self._need:
             return
         self._given = given
-        self._go_on(at, now)
+        place, totals = self._next, self._totals
+        if (
+            not self._begun
+            or self._stalled
+            or self._sink.get_write_buffer_size() > SLOW_READER_BYTES
+            or place + 1 >= len(totals)
+            or totals[place + 1] <= given
+        ):
+            self._go_on(at, now)
+            return
+        # One more token that is one more frame: nearly always.
+        frame = self._frames[place]
+        if type(frame) is not bytes or self._sink.is_closing():
+            self._go_on(at, now)
+            return
+        self._frames[place] = b""
+        self._next, self._need = place + 1, totals[place + 1]
+        self._scheduler.note_lateness(now - at)
+        self._sink.write(frame)
 
     def ended(self, at: float, now: float) -> None:
         if self.done.done():

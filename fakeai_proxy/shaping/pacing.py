@@ -66,6 +66,8 @@ class Pacer:
         self.clock = clock
         self.dice = dice
         self.fleet = fleet
+        #: How many times faster than the timing says; of a stream, when it begins.
+        self.speed = settings.speed
 
     def admit(self, exchange: Exchange, reply: Reply) -> Pacing:
         workload = self._workload(exchange, reply)
@@ -78,7 +80,7 @@ class Pacer:
             self.clock,
             recorded=self.settings.timing == "recorded",
             gaps=None if workload is None else self._gaps(exchange, workload),
-            speed=self.settings.speed,
+            speed=self.speed,
         )
 
     def _workload(self, exchange: Exchange, reply: Reply) -> Workload | None:

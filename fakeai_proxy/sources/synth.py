@@ -109,13 +109,21 @@ class Synth:
         if request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
-            if not operation.threaded:
+            if not operation.threaded and self._at_hand(call, request, body):
                 reply = _answer(call, request, body)
                 if call.plan is not None:
                     self._plans.keep(call.dice_key, call.plan)
                 return reply
         with self._clock.hold():
             return await asyncio.to_thread(_answer, call, request, body)
+
+    def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
+        """Whether the answer takes no vocabulary that has to be read first: half a second's work."""
+        if call.plan is not None or call.operation.body is None:
+            return True
+        call.body = _parse(call.operation.body, request, raw)
+        name = call.params.get("deployment") or getattr(call.body, "model", None)
+        return self._catalogue.is_at_hand(name)
 
     async def close(self) -> None:
         pass
@@ -133,7 +141,7 @@ def check_key(request: Request) -> None:
 def _answer(call: Call, request: Request, raw: bytes) -> Reply:
     operation = call.operation
     if call.plan is None:
-        if operation.body is not None:
+        if operation.body is not None and call.body is None:
             call.body = _parse(operation.body, request, raw)
         if operation.plan is not None:
             call.plan = operation.plan(call)

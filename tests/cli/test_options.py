@@ -302,6 +302,12 @@ def _faults(program: Program, start: Start) -> None:
     assert program.event("exchange")["faults"] == ["status:code=418"]
 
 
+def _scenario(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models")[0] == 418
+    assert program.event("exchange")["phase"] == "outage"
+    program.said("scenario outage: outage (1 of 1): status:code=418.")
+
+
 def _fault_header(program: Program, start: Start) -> None:
     assert program.ask("/v1/models", **{"x-fakeai-fault": "503"})[0] == 403
 
@@ -392,6 +398,7 @@ EFFECTS: dict[str, Effect] = {
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
+    "scenario": Effect("TMP/outage.toml", _scenario),
     "limits": Effect("TMP/tokens.toml", _limits, {"profile": "none"}, "chat"),
     "limit_charge": Effect(
         "input", _limit_charge, {"profile": "none", "limits": "TMP/tokens.toml"}, "chat"
@@ -446,6 +453,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "site" / "sitecustomize.py").write_text(SITE.format(log=str(tmp_path / "fsyncs")))
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "faults.toml").write_text('[[fault]]\nfault = 418\npath = "/v1/models"\n')
+    (tmp_path / "outage.toml").write_text(
+        'description = "x"\nsource = "made up for a test"\nillustrative = true\n'
+        '[[phase]]\nname = "outage"\nfaults = ["418"]\n'
+    )
     (tmp_path / "slow.toml").write_text(PROFILE.format(ttft_ms=300.0))
     (tmp_path / "tokens.toml").write_text(LIMITS)
     (tmp_path / "never.toml").write_text(PROFILE.format(ttft_ms=NEVER_MS))
@@ -517,6 +528,7 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["synth"], {}, "--mode synth"),
         (["docter"], {}, "doctor"),
         (["--profile", "nosuch"], {}, "quick"),
+        (["--scenario", "brwn-out"], {}, "brown-out"),
         (["--listen", "nonsense:x"], {}, "HOST:PORT"),
         (["--limits", "nosuch"], {}, "anthropic, azure, openai"),
         (["--limits", "openai:9"], {}, "free, 1, 2, 3, 4, 5"),

@@ -5,6 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fakeai_proxy.cassette.format import (
+    Head,
+    Interaction,
+    RecordedRequest,
+    RecordedResponse,
+    encode,
+)
+from fakeai_proxy.profiles import load_hosted
 from fakeai_proxy.profiles.gpu import load_gpu
 from fakeai_proxy.profiles.serving import load_serving
 from tests.cli.conftest import Run
@@ -55,3 +63,33 @@ def test_rows_of_several_gpus_need_one_to_be_named(run: Run) -> None:
     done = run("profiles", "fit", str(MEASURED / "loops.csv"))
     assert done.returncode != 0
     assert "give --gpu; the rows are of b200, h100, h200" in done.stderr
+
+
+def test_a_cassette_becomes_a_hosted_profile(run: Run, tmp_path: Path) -> None:
+    """Streams of 300 ms to the first token and 20 ms a token, but for one that took longer."""
+    frame = b'data: {"model":"m-1","choices":[]}\n\n'
+    lines = [encode(Head("test", 0.0, b"0" * 16))]
+    for number in range(12):
+        stretch = 2 if number == 7 else 1
+        response = RecordedResponse(
+            200, ((b"content-type", b"text/event-stream"),), frame * 30, (len(frame),) * 30,
+            (300_000 * stretch, *(20_000 * stretch for _ in range(29))),
+        )  # fmt: skip
+        request = RecordedRequest("POST", "/v1/chat/completions", (), b'{"model":"m-1"}')
+        key = bytes([number]) * 16
+        record = Interaction(
+            f"{number:016x}", 0.0, "https://api.openai.com", request, response, key, key,
+            view={"model": "m-1", "usage": {"prompt_tokens": 40}},
+        )  # fmt: skip
+        lines.append(encode(record))
+    cassette, own = tmp_path / "recorded.jsonl", tmp_path / "own.toml"
+    cassette.write_bytes(b"".join(lines))
+    done = run("profiles", "fit", str(cassette), "--output", str(own))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"m-1 +12 +300 ms +20\.0 ms", done.stdout), done.stdout
+    profile = load_hosted(str(own))
+    assert profile is not None
+    assert profile.for_model("any").ttft_p50_ms == 300
+    assert not profile.illustrative
+    mixed = run("profiles", "fit", str(cassette), str(MEASURED / "steps.csv"))
+    assert "either cassettes or tables" in mixed.stderr

@@ -22,7 +22,7 @@ class Notes:
         self.ended_at = -1.0
         self.reason = ""
 
-    def reached(self, at: float, now: float) -> None:
+    def reached(self, given: int, at: float, now: float) -> None:
         if not self.tokens or self.tokens[-1][1] < self.job.generated:
             self.tokens.append((round(at, 6), self.job.generated))
 

@@ -90,6 +90,7 @@ async def test_a_chat_stream_is_told_whole(serve: Serve) -> None:
         "output_tokens": usage["completion_tokens"],
         "bytes": entry["bytes"],
         "faults": [],
+        "phase": None,
         "end": "ok",
     }
     assert entry["bytes"] >= len(reply.data)

@@ -54,6 +54,23 @@ async def test_a_stream_says_what_its_usage_counts(client: AsyncOpenAI) -> None:
     assert usage.usage.completion_tokens == len(pieces) == count("".join(pieces))
 
 
+async def test_continuous_usage_counts_the_tokens_of_each_choice_so_far(
+    client: AsyncOpenAI,
+) -> None:
+    options: Any = {"include_usage": True, "continuous_usage_stats": True}
+    stream = await client.chat.completions.create(
+        model="gpt-4o", messages=ASK, n=2, max_tokens=5, stream=True, stream_options=options
+    )
+    *chunks, last = [chunk async for chunk in stream]
+    assert last.usage is not None
+    for index in (0, 1):
+        own = [chunk for chunk in chunks if chunk.choices[0].index == index]
+        usages = [chunk.usage for chunk in own if chunk.usage is not None]
+        assert [usage.completion_tokens for usage in usages] == [0, 1, 2, 3, 4, 5, 5]
+        assert {usage.prompt_tokens for usage in usages} == {last.usage.prompt_tokens}
+    assert last.usage.completion_tokens == 10
+
+
 async def test_without_include_usage_a_stream_has_none(client: AsyncOpenAI) -> None:
     stream = await client.chat.completions.create(
         model="gpt-4o", messages=ASK, stream=True, max_tokens=3
@@ -145,6 +162,10 @@ async def test_strict_parameters_refuse_what_only_vllm_knows(serve: Serve) -> No
             assert (status, message) == (
                 400, f"Unrecognized request argument supplied: {next(iter(extra))}"
             )  # fmt: skip
+        counted = {"include_usage": True, "continuous_usage_stats": True}
+        status, _, _, message = await refused(client, stream=True, stream_options=counted)
+        assert status == 400
+        assert "stream_options.continuous_usage_stats" in message
 
 
 async def test_logprobs_spell_the_text(client: AsyncOpenAI) -> None:

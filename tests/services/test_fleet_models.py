@@ -9,6 +9,7 @@ import pytest
 
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.profiles import load_fleet
+from fakeai_proxy.services.catalogue import Catalogue, CatalogueSettings
 from fakeai_proxy.services.fleet_models import fleet_cards
 from tests.conftest import Serve, serving
 from tests.doubles.fleets import toml
@@ -60,3 +61,11 @@ def test_a_mixed_fleet_names_each_model_once() -> None:
     assert len(names) == len(set(names))
     assert {"llama-3.3-70b", "gpt-oss-120b", "llama-3.1-8b", "support-tone"} <= set(names)
     assert {card.id: card.parent for card in cards}["sql-writer"] == "llama-3.1-8b"
+
+
+def test_a_fleet_that_is_named_is_ready_for_its_own_models() -> None:
+    named = Catalogue.shipped(CatalogueSettings(), load_fleet("1xh100-8b"))
+    assert named.usual_vocabulary(of_fleet=True) == "llama3"
+    assert named.usual_vocabulary(of_fleet=False) == "o200k_base"
+    hosted = Catalogue.shipped(CatalogueSettings())
+    assert hosted.usual_vocabulary(of_fleet=True) == "o200k_base"

@@ -44,6 +44,9 @@ def _arguments(request: wire.ChatRequest, strict: bool) -> None:
     unknown = [name for name in request.model_extra or () if name not in wire.EXTRAS or strict]
     if strict:
         unknown += sorted(request.model_fields_set & wire.HONOURED_EXTRAS)
+        options = request.stream_options
+        if options is not None and options.continuous_usage_stats is not None:
+            unknown.append("stream_options.continuous_usage_stats")
     if unknown:
         raise errors.unrecognized_arguments([name[:100] for name in unknown[:_VISIBLE_MAX]])
 

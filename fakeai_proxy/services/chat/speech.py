@@ -8,7 +8,7 @@ of one's own, as vLLM, reports whole blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import zip_longest
@@ -180,6 +180,7 @@ class _Stream:
         self.plan = plan
         self.in_functions = _in_functions(plan)
         self.with_usage = bool(options and options.include_usage)
+        self.counted = bool(self.with_usage and options and options.continuous_usage_stats)
         self.obfuscated = bool(options and options.include_obfuscation)
         self.noise = call.dice.text_id(call.dice_key, "obfuscation", length=256)
         self.start = b'data: %b.chunk%b%b,"choices":[' % (before, after, closing)
@@ -189,6 +190,11 @@ class _Stream:
         choices = self.plan.choices
         heads = [self._role(k, choice) for k, choice in enumerate(choices)]
         bodies = [self._body(k, choice) for k, choice in enumerate(choices)]
+        if self.counted:
+            streams = [
+                self._counted([head, *body]) for head, body in zip(heads, bodies, strict=True)
+            ]
+            heads, bodies = [each[0] for each in streams], [each[1:] for each in streams]
         if len(bodies) == 1:
             chunks = heads + bodies[0]
         else:
@@ -199,6 +205,21 @@ class _Stream:
             chunks.append(Chunk(self._usage()))
         chunks.append(Chunk(DONE))
         return chunks
+
+    def _counted(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """The frames of one choice with the tokens of it so far, as vLLM counts them."""
+        prompt, made = len(self.plan.prompt.ids), 0
+        counted = []
+        for chunk in chunks:
+            made += chunk.tokens
+            assert isinstance(chunk.data, bytes)
+            usage = b'"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}' % (
+                prompt, made, prompt + made,
+            )  # fmt: skip
+            # The last of them in a frame is ours: quotation marks within texts are escaped.
+            before, _, after = chunk.data.rpartition(b'"usage":null')
+            counted.append(Chunk(before + usage + after, chunk.tokens))
+        return counted
 
     def _role(self, index: int, choice: Choice) -> Chunk:
         """Leaves with the first token, after those that are only thought."""

@@ -271,6 +271,8 @@ class SchemaResponse(Shape):
 class StreamOptions(Shape):
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
+    #: vLLM's: with include_usage, every chunk counts the tokens so far.
+    continuous_usage_stats: bool | None = None
 
 
 class Prediction(Shape):

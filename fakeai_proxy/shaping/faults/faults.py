@@ -120,9 +120,15 @@ class Faults:
 
     # --- the run
 
+    @property
+    def phase(self) -> str:
+        """The name of the phase, "" outside of scenarios."""
+        return self._phase
+
     def begin(self, phase: str = "") -> None:
-        """A phase begins, by name; conditions ask for it."""
+        """A phase begins, by name; conditions ask for it, and attempts are counted anew."""
         self._phase = phase
+        self._glance = None
 
     def restart(self) -> None:
         """Seconds of the run count from now."""
@@ -199,7 +205,7 @@ class Faults:
         rule.applied += 1
         now = self.clock.now()
         ended = Exchange(f"door_{next(self._visits)}", request, now, finished_at=now)
-        ended.faults, ended.end = (rule.name,), "cut"
+        ended.faults, ended.phase, ended.end = (rule.name,), self._phase, "cut"
         for observer in self._observers:
             observer.finished(ended)
 

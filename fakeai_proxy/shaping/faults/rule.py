@@ -1,7 +1,7 @@
 """When a fault happens: conditions on a request, on its number and on the time.
 
-Chance is keyed by the request and the number of its attempt, so the same requests fail in every run,
-in whatever order they come, and a retry has its own fate.
+Chance is keyed by the request, the number of its attempt and the phase, so the same requests fail in
+every run, in whatever order they come, and a retry has its own fate.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Look:
 
     @property
     def attempt(self) -> int:
-        """Which time this request comes, from 0."""
+        """Which time this request comes, in this phase, from 0."""
         if self._attempt is None:
             self._attempt = self._attempts.next(self.fingerprint)
         return self._attempt
@@ -185,11 +185,18 @@ class Rule:
     #: The fault and its parameters, without the conditions.
     name: str
     id: str = ""
+    #: Its probability moves while it is in force.
+    ramped: bool = False
     #: How many requests it was applied to.
     applied: int = 0
     tests: tuple[Test, ...] = field(default=(), repr=False)
     #: Whether a test looks into the request's body.
     reads_body: bool = False
+    #: Its probability.
+    p: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.p = self.conditions.p
 
     def matches(self, look: Look) -> bool:
         # Not all(): a generator costs more than most tests.
@@ -212,15 +219,16 @@ class Rule:
             tests.append(_every(conditions.every, conditions.run))
         if conditions.first is not None:
             tests.append(_first(conditions.first, conditions.per))
-        if conditions.p < 1:
-            tests.append(_chance(conditions.p, dice, f"{self.text}#{salt}"))
+        by_chance = conditions.p < 1 or self.ramped
+        if by_chance:
+            tests.append(_chance(self, dice, f"{self.text}#{salt}"))
         self.tests = tuple(tests)
         by_request = conditions.first is not None and conditions.per == "request"
-        self.reads_body = conditions.model is not None or conditions.p < 1 or by_request
+        self.reads_body = conditions.model is not None or by_chance or by_request
 
     def draw_key(self, look: Look) -> tuple[str | bytes | int, ...]:
         """Keys the dice for what the fault itself leaves to chance."""
-        return ("fault", self.name, look.fingerprint, look.attempt)
+        return ("fault", self.name, look.moment.phase, look.fingerprint, look.attempt)
 
 
 def _glob(pattern: str) -> Callable[[str], bool]:
@@ -321,10 +329,11 @@ def _first(first: int, per: str) -> Test:
     return lambda look: counts.next(counted(look)) < first
 
 
-def _chance(p: float, dice: Dice, key: str) -> Test:
-    least, draw = p * _DICE_SIDES, dice.numbers("fault", key)
+def _chance(rule: Rule, dice: Dice, key: str) -> Test:
+    draw = dice.numbers("fault", key)
 
     def test(look: Look) -> bool:
-        return draw(b"%b%d" % (look.fingerprint, look.attempt)) < least
+        drawn = draw(b"%b%d %b" % (look.fingerprint, look.attempt, look.moment.phase.encode()))
+        return drawn < rule.p * _DICE_SIDES
 
     return test

@@ -5,7 +5,7 @@ project, organization; model), in all of them or in none.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from fakeai_proxy import errors
@@ -58,6 +58,21 @@ class Limiter:
             rules.scale(self.factor, self.clock.now())
         self._default = made[0] if made else None
         self._rules = {rules.profile.vendor: rules for rules in reversed(made)}
+
+    def lay_over(self, profiles: Sequence[tuple[LimitsProfile, str]]) -> Callable[[], None]:
+        """As `replace`, for a while: what it gives back puts the former ones back in force, where
+        everybody stands as before, unless others have come since."""
+        before = self._default, self._rules, self._profiles
+        self.replace(profiles)
+        laid = list(profiles)
+
+        def lift() -> None:
+            if self._profiles == laid:
+                self._default, self._rules, self._profiles = before
+                for rules in self._in_force():
+                    rules.scale(self.factor, self.clock.now())
+
+        return lift
 
     def reset(self) -> None:
         """Forget all that has been counted."""

@@ -1,0 +1,31 @@
+"""GET /health, where load balancers and benchmark clients ask whether a server is up before they send
+anything, with FakeAI's body. Clients of vLLM and SGLang look at the status alone.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.fleet.site import Site
+from fakeai_proxy.observe.pages import Answer, Call, Route
+
+
+def health_routes(site: Site | None, clock: Clock) -> tuple[Route, ...]:
+    """`site` is None where no fleet is simulated: it is up then, once it listens."""
+
+    def health(call: Call) -> Answer:
+        state = "healthy" if site is None else _state(site)
+        ready = state == "healthy"
+        at = datetime.fromtimestamp(clock.wall(), UTC).isoformat()
+        body = {"status": state, "ready": ready, "timestamp": at}
+        return Answer(body, 200 if ready else 503)
+
+    return (Route("GET", "/health", health, "Whether a worker is ready; 503 while there is none."),)
+
+
+def _state(site: Site) -> str:
+    lives = {worker.life for worker in site.workers}
+    if "ready" in lives:
+        return "healthy"
+    return "starting" if "starting" in lives else "unhealthy"
