@@ -33,7 +33,7 @@ _ENGINE = (
     "launch_us",
     "link_share",
 )
-_FIRM_SHARES = {"time_share", "prefill_share", "layer_share"}
+_FIRM_SHARES = {"time_share", "prefill_share", "layer_share", "link_share"}
 _EXPERTS = ("weights_share", "compute_share", "layer_us")
 
 #: Where a fit begins; loops say the rest.
@@ -152,7 +152,7 @@ def _sampled(each: Observation) -> bool:
     work = each.work
     assert not isinstance(work, Step)
     name = f"{each.configuration} {work.concurrency} {work.prompt_tokens} {work.output_tokens}"
-    return hashlib.sha256(name.encode()).digest()[0] % 3 == 0
+    return hashlib.sha256(name.encode()).digest()[0] % 2 == 0
 
 
 def fit_streams(profiles: Profiles, loops: Sequence[Observation]) -> Profiles:

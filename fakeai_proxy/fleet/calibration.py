@@ -94,7 +94,7 @@ BOUNDS: dict[tuple[str, str], tuple[float, float]] = {
     ("gpus", "efficiency.half_tokens"): (1.0, 1000.0),
     ("gpus", "efficiency.half_tokens_narrow"): (1.0, 1000.0),
     ("models", "experts.weights_share"): (0.1, 1.1),
-    ("models", "experts.compute_share"): (0.06, 1.5),
+    ("models", "experts.compute_share"): (0.18, 1.5),
     ("models", "experts.layer_us"): (0.1, 300.0),
     ("serving", "host_ms"): (0.05, 20.0),
     ("serving", "sequence_us"): (0.1, 500.0),
