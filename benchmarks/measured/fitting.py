@@ -49,6 +49,8 @@ _START_HOPPER = {
     "half_tokens_narrow": 60.0,
 }
 _START_EXPERTS = {"weights_share": 1.0, "compute_share": 0.5, "layer_us": 5.0}
+#: As InferenceX starts them (--stream-interval); those of TensorRT-LLM differ from run to run.
+_INTERVALS = {"sglang": 30.0}
 _STEP_WEIGHT, _TTFT_WEIGHT = 0.05, 0.3
 _GPU_STIFFNESS, _ENGINE_STIFFNESS, _LOOSE = 20.0, 2.0, 1.0
 
@@ -62,6 +64,7 @@ def start(observations: Sequence[Observation]) -> Profiles:
     values: dict[Constant, float] = {}
     for name in profiles.serving:
         values |= {Constant("serving", (name,), field): at for field, at in _START.items()}
+        values[Constant("serving", (name,), "stream_interval")] = _INTERVALS.get(name, 1.0)
     for name, model in profiles.models.items():
         if model.experts is not None:
             fields = _START_EXPERTS.items()
@@ -164,6 +167,7 @@ def fit_streams(profiles: Profiles, loops: Sequence[Observation]) -> Profiles:
             "front_end_ms",
             "front_end_us_per_token" if name.startswith("vllm") else "stream_interval",
         )
+        if not (field == "stream_interval" and name in _INTERVALS)
     ]
     rows = [
         each

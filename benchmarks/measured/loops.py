@@ -40,6 +40,8 @@ def fleet(each: Observation, **said: Any) -> dict[str, Any]:
         "enable_prefix_caching": False,
         **said.pop("engine", {}),
     }
+    if not work.spread:  # is not of InferenceX, which had servers send tokens in groups
+        engine["stream_interval"] = 1
     pool = {
         "model": each.model, "gpu": each.gpu, "serving": each.serving, "tp": layout.tp,
         "attention_dp": layout.attention_dp, "ep": layout.ep, "quantization": layout.quantization,
