@@ -16,10 +16,11 @@ models that do not fit into the memory which the rows give them, tokens faster t
 tensor parallelism that do not divide the model's heads (several workers told as one). Exits with 1 if a
 bar is missed.
 
-    dense TPOT MAPE <= 12 %, MoE TPOT MAPE <= 18 %, mean TTFT of dense models under vLLM median error <= 20 %; a vLLM
-    server's log replayed: mean TTFT within 10 %, median error of an answer <= 5 %, gauges correlate
-    >= 0.95 (the scale from the first 100 of 300 requests, the errors on the others); a service's
-    saturation at the measured concurrency, and not without the KV limit.
+    dense TPOT MAPE <= 12 %, MoE TPOT MAPE <= 18 %, mean TTFT of dense models under vLLM median error
+    <= 20 % (TensorRT-LLM's stream interval differs from run to run, and no row tells it); a vLLM server's
+    log replayed: mean TTFT within 10 %, median error of an answer <= 5 %, gauges correlate >= 0.95 (the
+    scale from the first 100 of 300 requests, the errors on the others); a service's saturation at the
+    measured concurrency, and not without the KV limit.
 """
 
 from __future__ import annotations

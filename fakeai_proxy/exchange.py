@@ -144,7 +144,8 @@ class Workload:
     `output_limit` is what the client allows each of them (0: no limit of its own). Of requests that
     wait, a lower `priority` goes first. Requests of one `session` go to one worker while it serves.
     `finishes` says why each sample ends ("stop" or "length"); where it says nothing, `output_limit`
-    tells."""
+    tells. A request with several prompts has them as `parts`, which a back end works on side by side;
+    everything else then counts them all."""
 
     model: str
     prompt: Sequence[int]
@@ -157,6 +158,21 @@ class Workload:
     output_limit: int = 0
     session: str = ""
     finishes: Sequence[Finish] = ()
+    parts: Sequence[Workload] = ()
+
+    @classmethod
+    def of(cls, parts: Sequence[Workload]) -> Workload:
+        """The workload of a request with so many prompts."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            parts[0].model,
+            [token for part in parts for token in part.prompt],
+            sum([part.output_tokens for part in parts]),
+            priority=parts[0].priority,
+            samples=sum([part.samples for part in parts]),
+            parts=parts,
+        )
 
     @property
     def prompt_tokens(self) -> int:

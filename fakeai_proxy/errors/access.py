@@ -70,8 +70,15 @@ def model_not_deletable(name: str) -> ApiError:
     )
 
 
+#: Where models of a kind are asked.
+_ROUTES = {
+    "chat": "v1/chat/completions", "completion": "v1/completions", "embedding": "v1/embeddings",
+    "rerank": "v1/rerank",
+}  # fmt: skip
+
+
 def wrong_kind_of_model(name: str, kind: str) -> ApiError:
-    route = {"chat": "v1/chat/completions", "embedding": "v1/embeddings"}[kind]
+    route = _ROUTES[kind]
     return ApiError(
         404,
         f"This is {'an' if kind[0] in 'aeiou' else 'a'} {kind} model and not supported in this "

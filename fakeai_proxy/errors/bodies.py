@@ -16,13 +16,7 @@ SHOWN_MAX = 200
 
 
 def unparsable_json() -> ApiError:
-    return ApiError(
-        400,
-        "We could not parse the JSON body of your request. (HINT: This likely means you aren't "
-        "using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was "
-        "sent was not valid JSON. If you have trouble figuring out how to fix this, please "
-        "contact us through our help center at help.openai.com.)",
-    )
+    return of_kind("bad_json")
 
 
 def too_deep(levels: int) -> ApiError:
@@ -246,3 +240,15 @@ def tool_calls_without_answers(index: int, ids: Sequence[str]) -> ApiError:
 def invalid_schema(what: str, reason: str, param: str, code: str) -> ApiError:
     """`what` names the schema: "response_format 'x'", "function 'x'"."""
     return ApiError(400, f"Invalid schema for {what}: {reason}", param=param, code=code)
+
+
+def no_room_for_completion(most: int, tokens: int, answer_tokens: int) -> ApiError:
+    """A prompt, or what it asks for, that is too long for completions, whose wording is older."""
+    message = (
+        f"This model's maximum context length is {most} tokens, however you requested "
+        f"{tokens + answer_tokens} tokens ({tokens} in your prompt; {answer_tokens} for the "
+        "completion). Please reduce your prompt; or completion length."
+    )
+    # Other vendors have words for prompts that are too long, not for answers.
+    facts = {"limit_tokens": most, "tokens": tokens} if tokens >= most else None
+    return ApiError(400, message, kind="context_length", facts=facts)

@@ -30,6 +30,13 @@ _WAIT = {"retry-after": "{retry_after_s}"}
 
 KINDS: dict[str, Kind] = {
     "bad_request": Kind(400, "The request could not be understood."),
+    "bad_json": Kind(
+        400,
+        "We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
+        "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was "
+        "not valid JSON. If you have trouble figuring out how to fix this, please contact us through "
+        "our help center at help.openai.com.)",
+    ),
     "context_length": Kind(
         400,
         "This model's maximum context length is {limit_tokens} tokens. However, your messages "

@@ -377,3 +377,11 @@ _IMPLIED = (
         "number",
     ),
 )
+
+
+def written(value: object) -> str:
+    """A value as compact JSON. Raises SchemaError where it cannot be written."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        raise SchemaError((), "its values are nested too deeply or out of range.") from None

@@ -7,6 +7,7 @@ generator that is passed in and on the subject; this file knows nothing of reque
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
@@ -27,8 +28,12 @@ _SUBJECT_CHARS_MAX = 48
 #: Where in a prompt its subject is looked for, in characters from the end.
 _READ_CHARS = 600
 
-#: Between paragraphs, in JSON.
+#: Between paragraphs, in JSON, and the most tokens that it adds.
 _BREAK = rb"\n\n"
+_BREAK_TOKENS = 2
+
+#: What follows a sentence, by the sign at its end.
+_ENDS = {".": " ", "!": " ", "?": "\n\n", ":": "\n\n", '"': " ", ")": " ", "。": "", "\u201d": " "}
 
 _WORD = re.compile(r"[^\W\d_]+|[.,;:!?\n]")
 #: Words that say how something is asked, not what about.
@@ -116,12 +121,23 @@ class Prose:
         return [_Sentence(self._tokens, line) for line in _lines(name)]
 
     def write(
-        self, rng: Random, subject: str, tokens_max: int, tokens_min: int = 0, preface: str = ""
+        self,
+        rng: Random,
+        subject: str,
+        tokens_max: int,
+        tokens_min: int = 0,
+        preface: str = "",
+        endless: bool = False,
+        length: float = 1.0,
     ) -> tuple[Passage, bool]:
-        """An answer of a natural length, at least `tokens_min` long, and whether it came to its end
-        within `tokens_max`. It opens with the sentences of `preface`."""
-        wanted = rng.lognormvariate(0.0, LENGTH_SIGMA) * LENGTH_P50_TOKENS
-        wanted = max(wanted, tokens_min)
+        """An answer of a natural length times `length`, at least `tokens_min` long, and whether it
+        came to its end within `tokens_max`; `endless` ones never do. It opens with the text of
+        `preface`."""
+        wanted = rng.lognormvariate(0.0, LENGTH_SIGMA) * LENGTH_P50_TOKENS * length
+        # A break between paragraphs, which is taken off the end, is a token or two.
+        wanted = (
+            math.inf if endless else max(wanted, tokens_min + _BREAK_TOKENS if tokens_min else 0)
+        )
         spans: list[Span] = []
         count = 0
         if preface:
@@ -130,7 +146,7 @@ class Prose:
         for sentence, tokens in self._sentences(rng, subject, bool(preface)):
             spans += sentence
             count += tokens
-            if count >= wanted or count > tokens_max:
+            if count >= wanted or count > tokens_max + _BREAK_TOKENS:
                 break
         passage = _without_break(Passage(spans, count), self._tokens)
         if passage.tokens > tokens_max:
@@ -206,6 +222,17 @@ def sentence(rng: Random, subject: str = "") -> str:
         lines = _lines("openings")
         return lines[rng.randrange(len(lines))].replace("{}", subject)
     lines = _lines(TOPICS[rng.randrange(len(TOPICS))])
+    return lines[rng.randrange(len(lines))]
+
+
+def continuation(rng: Random, text: str, subject: str = "") -> str:
+    """How a text goes on: what ends its last sentence, or the next one."""
+    last = text[-_READ_CHARS:].rstrip()
+    if not last or text[-1].isspace():
+        return sentence(rng, subject)
+    if last[-1] in _ENDS:
+        return f"{_ENDS[last[-1]]}{sentence(rng, subject)}"
+    lines = _lines("continuations")
     return lines[rng.randrange(len(lines))]
 
 

@@ -25,6 +25,9 @@ _PIECES_MAX = 1 << 16
 
 VOCABULARIES = ("o200k_base", "cl100k_base", "o200k_harmony", "llama3", "qwen3")
 
+#: What a server of one's own puts before a text, for models that were trained with it.
+BEGINNINGS = {"llama3": 128000}
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -147,6 +150,13 @@ class Tokens:
         """Raises KeyError where an id is not in the vocabulary."""
         return bytes(self._bpe.decode_bytes(list(ids))).decode("utf-8", "replace")
 
+    def knows(self, token: int) -> bool:
+        try:
+            self._bpe.decode_single_token_bytes(token)
+        except (KeyError, TypeError):  # not there, or no 32-bit number
+            return False
+        return True
+
     def bytes_of(self, token: int) -> bytes:
         return bytes(self._bpe.decode_single_token_bytes(token))
 
@@ -155,6 +165,16 @@ class Tokens:
 
     def passage(self, text: str) -> Passage:
         return Passage.of((self.span(text),))
+
+    def until(self, passage: Passage, ends: Sequence[str], tokens_min: int = 0) -> Passage | None:
+        """What comes before the first of `ends`, which are looked for after so many tokens; None
+        where there is none."""
+        if not ends:
+            return None
+        text = passage.text
+        skip = len("".join(passage.pieces[:tokens_min])) if tokens_min else 0
+        places = [place for place in [text.find(end, skip) for end in ends] if place >= 0]
+        return self.passage(text[: min(places)]) if places else None
 
     def span_of(self, ids: Sequence[int]) -> Span:
         """The span of these tokens; an unfinished character at the end is left out of the text."""

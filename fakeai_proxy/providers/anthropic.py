@@ -47,6 +47,7 @@ ANTHROPIC = Provider(
     ("api.anthropic.com",),
     _envelope,
     {
+        "bad_json": Wording(message="The request body is not valid JSON", headers=_NO_RETRY),
         "missing_key": Wording(message="x-api-key header is required", headers=_NO_RETRY),
         "authentication": Wording(message="invalid x-api-key", headers=_NO_RETRY),
         "permission": Wording(

@@ -2,13 +2,29 @@
 
 from fakeai_proxy.generate.text import prose
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.services import chat, embeddings, models
+from fakeai_proxy.services import (
+    chat,
+    completions,
+    embeddings,
+    messages,
+    models,
+    ranking,
+    responses,
+    serving,
+    text_generation,
+)
 from fakeai_proxy.services.operation import Operation
 
 ROOMS: dict[str, tuple[Operation, ...]] = {
     "chat": chat.OPERATIONS,
+    "completions": completions.OPERATIONS,
     "embeddings": embeddings.OPERATIONS,
+    "messages": messages.OPERATIONS,
     "models": models.OPERATIONS,
+    "ranking": ranking.OPERATIONS,
+    "responses": responses.OPERATIONS,
+    "serving": serving.OPERATIONS,
+    "text_generation": text_generation.OPERATIONS,
 }
 
 

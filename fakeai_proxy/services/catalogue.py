@@ -14,7 +14,8 @@ from fakeai_proxy import errors
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.profiles import FleetProfile, shipped
 
-Kind = Literal["chat", "embedding"]
+#: `chat` models that are not OpenAI's own continue text, too.
+Kind = Literal["chat", "completion", "embedding", "rerank"]
 
 #: Who owns OpenAI's models in its own list.
 _OPENAI = frozenset(("openai", "openai-internal", "system"))
@@ -58,6 +59,12 @@ class ModelCard(BaseModel):
     def is_openai(self) -> bool:
         """Whether OpenAI itself serves it, in its own ways of counting."""
         return self.owned_by in _OPENAI
+
+    def can(self, kind: Kind) -> bool:
+        """Whether it serves calls that need that kind."""
+        if kind == "completion" and self.kind == "chat":
+            return not self.is_openai
+        return kind == self.kind
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -115,8 +122,8 @@ class Catalogue:
         """The card, for a call that needs that kind. Raises 404 as the vendor does."""
         card = self.find(name)
         if card is None:
-            raise errors.model_not_found(name, self._nearest(name), self._fleet, self._of_fleet())
-        if card.kind != kind:
+            raise errors.model_not_found(name, self.nearest(name), self._fleet, self._of_fleet())
+        if not card.can(kind):
             raise errors.wrong_kind_of_model(name, card.kind)
         return card
 
@@ -126,7 +133,7 @@ class Catalogue:
         if deployment is not None:
             known = self.find(deployment) or (self.find(name) if name else None)
             if known is None:
-                raise errors.deployment_not_found(deployment, self._nearest(deployment))
+                raise errors.deployment_not_found(deployment, self.nearest(deployment))
             return self.require(known.id, kind)
         if name is None:
             raise errors.missing_parameter("model")
@@ -155,12 +162,15 @@ class Catalogue:
                 id=name, kind="embedding", context_tokens=8192, output_tokens_max=0,
                 vocabulary="cl100k_base", dimensions=1536, shortens=True,
             )  # fmt: skip
+        if "rerank" in name.lower():
+            return ModelCard(id=name, kind="rerank", context_tokens=8192, output_tokens_max=0)
         return ModelCard(id=name)
 
     def _of_fleet(self) -> list[str]:
         return [card.id for card in self._cards.values() if card.max_model_len]
 
-    def _nearest(self, name: str) -> list[str]:
+    def nearest(self, name: str) -> list[str]:
+        """Names like it."""
         return difflib.get_close_matches(name[:100], self._cards, 3, 0.4)
 
 

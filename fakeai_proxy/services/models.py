@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply
+from fakeai_proxy.services import claude
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import json_reply
@@ -20,6 +21,8 @@ def _shape(card: ModelCard) -> dict[str, object]:
 
 
 def list_models(call: Call) -> Reply:
+    if call.vendor == "anthropic":
+        return json_reply(claude.page(claude.listed(call.catalogue), call.query))
     return json_reply({"object": "list", "data": [_shape(card) for card in call.catalogue]})
 
 
@@ -28,7 +31,7 @@ def retrieve_model(call: Call) -> Reply:
     card = call.catalogue.find(name)
     if card is None:
         raise errors.model_unknown(name)
-    return json_reply(_shape(card))
+    return json_reply(claude.shape(card) if call.vendor == "anthropic" else _shape(card))
 
 
 def delete_model(call: Call) -> Reply:

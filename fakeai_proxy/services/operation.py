@@ -2,7 +2,7 @@
 
 A room is a tuple of operations. Paths are written without their version prefix; `{name}` matches one
 segment and `{name:path}` the rest. The dialects (`/v1/...`, Azure's `/openai/...`) are taken off
-before matching.
+before matching; a path `at_root` has none.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.validation import request_error
 
 
 class Plan(Protocol):
@@ -31,7 +34,7 @@ class Plan(Protocol):
 @dataclass(slots=True)
 class Call:
     """What a handler is given. `dice_key` and `id_key` key the dice: equal requests share the
-    first, never the second. `created` is the wall time in whole seconds."""
+    first, never the second. `created` is the wall time in whole seconds, `wall` tells it later."""
 
     operation: Operation
     params: Mapping[str, str]
@@ -42,33 +45,50 @@ class Call:
     dice_key: bytes
     id_key: bytes
     created: int
+    records: Records
+    wall: Callable[[], float]
     strict: bool = False
+    #: The vendor in whose words it is answered.
+    vendor: str = "openai"
+    #: The value of a header, whose name is given in lower case; "" when absent.
+    header: Callable[[bytes], str] = lambda name: ""
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
 
 
 Handler = Callable[[Call], Reply]
+Complain = Callable[[ValidationError, object, type[BaseModel]], ApiError]
 
 
 @dataclass(frozen=True)
 class Operation:
     """`body` is the pydantic shape of the request, None where there is none. A `threaded` handler
-    computes for longer than the event loop can wait. `plan` is a pure function of the request and
-    the dice, without `id_key` and `created`; what it made is kept for equal requests."""
+    computes for longer than the event loop can wait; a function tells it by the raw body. `plan` is a
+    pure function of the request, the dice and records that never change under their id, without
+    `id_key` and `created`; what it made is kept for equal requests. `keyless` ones answer whoever
+    asks. `enter` looks at the headers before anybody looks at the body, and `complain` words what is
+    wrong with the body's shape."""
 
     name: str
     method: str
     path: str
     handler: Handler
     body: type[BaseModel] | None = None
-    threaded: bool = False
+    threaded: bool | Callable[[bytes], bool] = False
     plan: Callable[[Call], Plan] | None = None
+    at_root: bool = False
+    keyless: bool = False
+    enter: Callable[[Call], None] | None = None
+    complain: Complain = request_error
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         source = re.sub(r"\\{(\w+):path\\}", r"(?P<\1>.+)", re.escape(self.path))
         source = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", source)
         object.__setattr__(self, "pattern", re.compile(source))
+
+    def is_heavy(self, body: bytes) -> bool:
+        return self.threaded if isinstance(self.threaded, bool) else self.threaded(body)
 
 
 _DIALECTS = (
@@ -84,15 +104,28 @@ class Router:
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         self._plain: dict[str, dict[str, Operation]] = {}
+        self._at_root: dict[str, dict[str, Operation]] = {}
         self._patterned: list[Operation] = []
         for operation in operations:
-            if "{" in operation.path:
+            if operation.at_root:
+                self._at_root.setdefault(operation.path, {})[operation.method] = operation
+            elif "{" in operation.path:
                 self._patterned.append(operation)
             else:
                 self._plain.setdefault(operation.path, {})[operation.method] = operation
 
+    def is_keyless(self, path: str) -> bool:
+        """Whether nobody needs a key there."""
+        found = self._at_root.get(path) or self._plain.get(path.removeprefix("/v1")) or {}
+        return any(operation.keyless for operation in found.values())
+
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
         """The operation and the parameters in its path. Raises 404 and 405."""
+        at_root = self._at_root.get(path)
+        if at_root is not None:
+            if method not in at_root:
+                raise errors.method_not_allowed(method, path, ", ".join(sorted(at_root)))
+            return at_root[method], {}
         params: dict[str, str] = {}
         rest = path
         for dialect in _DIALECTS:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from hashlib import blake2b
 from typing import cast
 
 import orjson
@@ -10,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError
 from pydantic_core.core_schema import no_info_before_validator_function
 
-from fakeai_proxy.exchange import Chunk, Reply, Workload
+from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
 
 JSON_HEADERS = ((b"content-type", b"application/json"),)
 SSE_HEADERS = (
@@ -18,6 +20,8 @@ SSE_HEADERS = (
     (b"cache-control", b"no-cache"),
 )
 DONE = b"data: [DONE]\n\n"
+#: Bytes that may tell what the back end did.
+Late = bytes | Callable[[Admission], bytes]
 
 
 #: Members of an object in a request whose shape sets no limit of its own.
@@ -67,6 +71,13 @@ class Shape(BaseModel):
         return schema
 
 
+def json_kind(value: object) -> str:
+    """Which of the two forms that many parameters have; tags the branches of a union."""
+    if isinstance(value, list | tuple):
+        return "array"
+    return "object" if isinstance(value, dict | Shape) else "string"
+
+
 def json_reply(body: object, workload: Workload | None = None, status: int = 200) -> Reply:
     """A whole JSON answer: one chunk worth all of the workload's output tokens."""
     data = orjson.dumps(body)
@@ -77,3 +88,27 @@ def json_reply(body: object, workload: Workload | None = None, status: int = 200
 
 def sse_reply(chunks: Sequence[Chunk], workload: Workload) -> Reply:
     return Reply(200, SSE_HEADERS, chunks, workload=workload)
+
+
+@lru_cache(maxsize=1024)
+def model_fingerprint(model: str) -> tuple[bytes, bytes]:
+    """The model's name in JSON, and what stands for its configuration."""
+    digest = blake2b(model.encode("utf-8", "replace"), digest_size=5).hexdigest()
+    return orjson.dumps(model), b"fp_" + digest.encode()
+
+
+def counted(chunks: Sequence[Chunk], prompt_tokens: int) -> list[Chunk]:
+    """The frames of one choice with the tokens of it so far, as vLLM counts them, in the place of
+    their null."""
+    made = 0
+    frames = []
+    for chunk in chunks:
+        made += chunk.tokens
+        assert isinstance(chunk.data, bytes)
+        usage = b'"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}' % (
+            prompt_tokens, made, prompt_tokens + made,
+        )  # fmt: skip
+        # The last of them in a frame is ours: quotation marks within texts are escaped.
+        before, _, after = chunk.data.rpartition(b'"usage":null')
+        frames.append(Chunk(before + usage + after, chunk.tokens))
+    return frames

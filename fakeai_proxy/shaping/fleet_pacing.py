@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator, Sequence
 from fakeai_proxy.errors import ApiError, StreamCut
 from fakeai_proxy.exchange import Chunk, Client, Exchange, Reply, Workload
 from fakeai_proxy.fleet.driver import FleetDriver
-from fakeai_proxy.fleet.job import Job
 from fakeai_proxy.fleet.refusals import Refusal
 from fakeai_proxy.profiles.serving import Server
+from fakeai_proxy.shaping.fleet_jobs import FleetJobs, Progress
 from fakeai_proxy.shaping.fleet_stream import FleetStream, note_admission
 from fakeai_proxy.shaping.frames import tokens_of
 from fakeai_proxy.shaping.scheduler import Scheduler
@@ -33,43 +33,49 @@ class FleetPacing:
         self._workload = workload
         self._driver = driver
         self._scheduler = scheduler
-        self._job: Job | None = None
+        self._jobs: FleetJobs | None = None
         self._tokens = 0
         self._waiter: _TokenWaiter | None = None
 
     async def __aenter__(self) -> FleetPacing:
         try:
-            job = await self._driver.prepare(self._workload, self._exchange.arrived_at)
-            self._driver.submit(job)
+            self._jobs = await FleetJobs.submit(
+                self._driver, self._workload, self._exchange.arrived_at
+            )
         except Refusal as refusal:
             if isinstance(self._reply.chunks, AsyncGenerator):
                 await self._reply.chunks.aclose()
             raise _api_error(refusal, self._driver.cluster.profile.server) from None
-        self._job = job
         return self
 
     async def __aexit__(self, *failure: object) -> None:
-        if self._job is not None:
-            self._driver.cancel(self._job)
+        if self._jobs is not None:
+            self._jobs.cancel()
 
     async def play(self, chunks: Sequence[Chunk], client: Client) -> None:
-        assert self._job is not None
+        assert self._jobs is not None
         stream = FleetStream(
-            self._job, self._exchange, self._reply, chunks, client, self._scheduler
+            self._jobs.progress,
+            self._workload.output_tokens,
+            self._exchange,
+            self._reply,
+            chunks,
+            client,
+            self._scheduler,
         )
         self._reply.chunks = ()  # the frames say it all
         del chunks
-        self._driver.follow(self._job, stream)
+        self._jobs.follow(stream)
         try:
             await stream.done
         finally:
             stream.done.cancel()
 
     async def due(self, chunk: Chunk) -> None:
-        assert self._job is not None
+        assert self._jobs is not None
         if self._waiter is None:
-            self._waiter = _TokenWaiter(self._job, self._exchange)
-            self._driver.follow(self._job, self._waiter)
+            self._waiter = _TokenWaiter(self._jobs.progress, self._exchange)
+            self._jobs.follow(self._waiter)
         self._tokens += tokens_of(self._reply, chunk)
         await self._waiter.until(self._tokens)
 
@@ -77,7 +83,7 @@ class FleetPacing:
 class _TokenWaiter:
     """Wakes the task that passes a live reply on."""
 
-    def __init__(self, job: Job, exchange: Exchange) -> None:
+    def __init__(self, job: Progress, exchange: Exchange) -> None:
         self._job = job
         self._exchange = exchange
         self._need = 0

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from fakeai_proxy.errors import StreamCut, backend_died
 from fakeai_proxy.exchange import Chunk, Client, Exchange, Reply
-from fakeai_proxy.fleet.job import Job
+from fakeai_proxy.shaping.fleet_jobs import Progress
 from fakeai_proxy.shaping.frames import data_of, measure, tail_of
 from fakeai_proxy.shaping.scheduler import SLOW_READER_BYTES, SLOW_READER_RETRY_S, Scheduler
 
@@ -23,7 +23,8 @@ class FleetStream:
 
     def __init__(
         self,
-        job: Job,
+        job: Progress,
+        output_tokens: int,
         exchange: Exchange,
         reply: Reply,
         chunks: Sequence[Chunk],
@@ -43,7 +44,7 @@ class FleetStream:
             late = not isinstance(chunk.data, bytes)
             self._frames.append(chunk if late else self._framed(chunk))
         self._totals = [max(total, 1) for total in accumulate(chunk.tokens for chunk in chunks)]
-        if not job.workload.output_tokens:
+        if not output_tokens:
             self._totals = [_LAST] * len(chunks)
         self._next = 0
         self._need = self._totals[0] if chunks else 1
@@ -144,7 +145,7 @@ class FleetStream:
         return self._client.frame(data)
 
 
-def note_admission(exchange: Exchange, job: Job) -> None:
+def note_admission(exchange: Exchange, job: Progress) -> None:
     """What the back end did, known from the first token on."""
     admission = exchange.admission
     admission.worker = "" if job.worker is None else job.worker.name

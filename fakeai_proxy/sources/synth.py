@@ -19,6 +19,7 @@ from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
 from fakeai_proxy.providers import Told, credential, provider_of
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.operation import Call, Operation, Router
+from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.sources.plans import Plans
 
@@ -64,6 +65,7 @@ class Synth:
         self._clock = clock
         self._dice = dice
         self._plans = Plans()
+        self._records = Records()
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -86,10 +88,12 @@ class Synth:
 
     async def _answered(self, exchange: Exchange) -> Reply:
         request = exchange.request
-        check_key(request)
+        path = unquote(request.path)
+        if not self._router.is_keyless(path):
+            check_key(request)
         # A HEAD is a GET whose body stays here.
         method = "GET" if request.method == "HEAD" else request.method
-        operation, params = self._router.find(method, unquote(request.path))
+        operation, params = self._router.find(method, path)
         body = await request.body.read(JSON_BYTES_MAX)
         exchange.dice_key = request.fingerprint(body)
         call = Call(
@@ -102,14 +106,20 @@ class Synth:
             dice_key=exchange.dice_key,
             id_key=exchange.dice_key + self._dice.occurrence(exchange.dice_key).to_bytes(8, "big"),
             created=int(self._clock.wall()),
+            records=self._records,
+            wall=self._clock.wall,
             strict=self._settings.strict_parameters,
+            vendor=provider_of(request).name,
+            header=request.text_header,
         )
+        if operation.enter is not None:
+            operation.enter(call)
         if operation.body is not None:
             _check_content_type(request)
         if request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
-            if not operation.threaded and self._at_hand(call, request, body):
+            if not operation.is_heavy(body) and self._at_hand(call, request, body):
                 reply = _answer(call, request, body)
                 if call.plan is not None:
                     self._plans.keep(call.dice_key, call.plan)
@@ -121,7 +131,7 @@ class Synth:
         """Whether the answer takes no vocabulary that has to be read first: half a second's work."""
         if call.plan is not None or call.operation.body is None:
             return True
-        call.body = _parse(call.operation.body, request, raw)
+        call.body = _parse(call.operation, call.operation.body, request, raw)
         name = call.params.get("deployment") or getattr(call.body, "model", None)
         return self._catalogue.is_at_hand(name)
 
@@ -142,7 +152,7 @@ def _answer(call: Call, request: Request, raw: bytes) -> Reply:
     operation = call.operation
     if call.plan is None:
         if operation.body is not None and call.body is None:
-            call.body = _parse(operation.body, request, raw)
+            call.body = _parse(operation, operation.body, request, raw)
         if operation.plan is not None:
             call.plan = operation.plan(call)
     return operation.handler(call)
@@ -154,11 +164,12 @@ def _check_content_type(request: Request) -> None:
         raise errors.unsupported_content_type(content_type)
 
 
-def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
+def _parse(operation: Operation, shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     value = request.body.parsed
     if value is None:
         data = decoded(request.text_header(b"content-encoding"), raw)
-        if not data.strip() and "model" in shape.model_fields:
+        ours = operation.complain is request_error
+        if not data.strip() and ours and "model" in shape.model_fields:
             raise errors.missing_model()
         value = _strict_json(data)
     elif _depth_exceeds(value, JSON_DEPTH_MAX):
@@ -166,7 +177,7 @@ def _parse(shape: type[BaseModel], request: Request, raw: bytes) -> BaseModel:
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        raise request_error(error, value, shape) from None
+        raise operation.complain(error, value, shape) from None
 
 
 def _strict_json(data: bytes) -> dict[str, Any]:

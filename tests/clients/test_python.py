@@ -25,12 +25,11 @@ def test_the_openai_sdk_lists_models_and_embeds(proxied: dict[str, str]) -> None
     assert said["length"] == pytest.approx(1, abs=1e-5)
 
 
-def test_the_anthropic_sdk_gets_its_own_vendors_404(proxied: dict[str, str]) -> None:
+def test_the_anthropic_sdk_blocking_and_streaming(proxied: dict[str, str]) -> None:
     said = python_client("anthropic_sdk", proxied, QUESTION)
-    assert said["error"] == "NotFoundError"
-    assert said["body"]["type"] == "error"
-    assert said["body"]["error"]["type"] == "not_found_error"
-    assert said["request_id"] == said["body"]["request_id"]
+    assert said["text"]
+    assert said["text"] == said["stream"]
+    assert said["id"].startswith("msg_01")
 
 
 def test_requests(proxied: dict[str, str]) -> None:

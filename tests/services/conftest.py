@@ -26,9 +26,22 @@ async def client(app: App) -> AsyncIterator[AsyncOpenAI]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def ask_raw() -> Iterator[Callable[[bytes], httpx.Response]]:
-    """Posts bytes to the chat room of a server on a thread of its own."""
+Ask = Callable[[bytes], httpx.Response]
+
+
+def _asking(path: str) -> Iterator[Ask]:
     headers = {"authorization": "Bearer sk-test", "content-type": "application/json"}
     with threaded_app() as url, httpx.Client(timeout=30) as http:
-        yield lambda body: http.post(url + "/v1/chat/completions", content=body, headers=headers)
+        yield lambda body: http.post(url + path, content=body, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def ask_raw() -> Iterator[Ask]:
+    """Posts bytes to the chat room of a server on a thread of its own."""
+    yield from _asking("/v1/chat/completions")
+
+
+@pytest.fixture(scope="module")
+def respond_raw() -> Iterator[Ask]:
+    """Posts bytes to the Responses room of a server on a thread of its own."""
+    yield from _asking("/v1/responses")

@@ -1,74 +1,31 @@
-"""What is answered to a chat request: which tools are called with what, or which words are said, how
-many tokens that is and why it ends. Pure; `speech.py` turns a plan into bytes.
+"""What is answered to a chat request: its task, and the answers to it. Pure; `speech.py` turns a plan
+into bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
+from functools import partial
 from typing import Any
 
-import orjson
-
 from fakeai_proxy import errors
-from fakeai_proxy.generate.logprobs import LogProbs
-from fakeai_proxy.generate.pattern import Pattern
+from fakeai_proxy.generate.answer import report as result_told
 from fakeai_proxy.generate.plausible import Hints
-from fakeai_proxy.generate.strict_schema import SchemaError
-from fakeai_proxy.generate.structured import Schema
-from fakeai_proxy.generate.text import prose, sentence, usual_words
-from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
+from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.answer.planner import Planner
+from fakeai_proxy.services.answer.prompt import Prompt
+from fakeai_proxy.services.answer.reasoning import effort_of
+from fakeai_proxy.services.answer.task import Answer, Form, Task
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import rules, wire
-from fakeai_proxy.services.chat.prompt import Prompt
-from fakeai_proxy.services.chat.tool_choice import Calls, choose
+from fakeai_proxy.services.chat.prompt import prompt_of
+from fakeai_proxy.services.chat.tool_choice import choose
+from fakeai_proxy.services.extras import guided_text
 from fakeai_proxy.services.operation import Call
 
 #: Tokens of all choices together.
 OUTPUT_TOKENS_MAX = 262_144
-#: Hidden tokens by effort: the median; they come in steps of 64, as the API reports them.
-_REASONING_P50_TOKENS = {
-    "none": 0, "minimal": 0, "low": 128, "medium": 384, "high": 1024, "xhigh": 2048, "max": 4096,
-}  # fmt: skip
-_REASONING_STEP_TOKENS = 64
-_QUOTED_CHARS = 160
-_ANY_OBJECT = {
-    "type": "object",
-    "properties": {
-        "title": {"type": "string"},
-        "summary": {"type": "string"},
-        "details": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 4},
-    },
-    "required": ["title", "summary", "details"],
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """`head_tokens` are those of the name, which goes out before the first argument."""
-
-    name: str
-    arguments: Passage
-    head_tokens: int
-    custom: bool = False
-
-
-@dataclass(slots=True)
-class Choice:
-    content: Passage | None
-    finish_reason: str
-    calls: Sequence[ToolCall] = ()
-    reasoning_tokens: int = 0
-    logprobs: list[dict[str, Any]] | None = None
-
-    @property
-    def tokens(self) -> int:
-        said = self.content.tokens if self.content is not None else 0
-        return (
-            self.reasoning_tokens + said
-            + sum([call.head_tokens + call.arguments.tokens for call in self.calls])
-        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -76,7 +33,7 @@ class Plan:
     request: wire.ChatRequest
     card: ModelCard
     prompt: Prompt
-    choices: list[Choice]
+    choices: list[Answer]
     completion_tokens: int
 
     @property
@@ -97,15 +54,7 @@ class Plan:
         else there: several choices to pick from, or thoughts, which templates leave out."""
         if len(self.choices) != 1 or self.reasoning_tokens:
             return ()
-        choice = self.choices[0]
-        ids: list[int] = []
-        if choice.content is not None:
-            ids += choice.content.ids
-        encode = Tokens.load(self.card.vocabulary).encode
-        for call in choice.calls:
-            ids += encode(call.name)
-            ids += call.arguments.ids
-        return ids
+        return self.choices[0].ids(Tokens.load(self.card.vocabulary))
 
 
 def plan(call: Call) -> Plan:
@@ -117,16 +66,17 @@ def plan(call: Call) -> Plan:
     card = call.catalogue.asked_for(deployment, request.model, "chat")
     rules.check(request, card.id, card.output_tokens_max, call.strict)
     tokens = Tokens.load(card.vocabulary)
-    prompt = Prompt(tokens, request)
+    prompt = prompt_of(tokens, request)
     room = card.context_tokens - len(prompt.ids)
     if room <= 0:
         raise errors.context_length_exceeded(card.context_tokens, len(prompt.ids))
     asked = request.max_completion_tokens or request.max_tokens or card.output_tokens_max
-    planner = _Planner(call, request, card, tokens, min(asked, card.output_tokens_max, room))
-    choices: list[Choice] = []
+    task = _task(request, card.id, min(asked, card.output_tokens_max, room))
+    planner = Planner(call.dice, call.dice_key, tokens, task)
+    choices: list[Answer] = []
     spent = 0
     for k in range(request.n or 1):
-        choices.append(planner.choice(k))
+        choices.append(planner.answer(k))
         spent += choices[-1].tokens
         if spent > OUTPUT_TOKENS_MAX:
             raise errors.bad_parameter(
@@ -138,127 +88,46 @@ def plan(call: Call) -> Plan:
     return Plan(request, card, prompt, choices, spent)
 
 
-class _Planner:
-    def __init__(
-        self, call: Call, request: wire.ChatRequest, card: ModelCard, tokens: Tokens, limit: int
-    ) -> None:
-        self.call = call
-        self.request = request
-        self.card = card
-        self.tokens = tokens
-        self.limit = limit
-        self.hints = Hints(_question(request.messages))
-        self.calls = choose(request, self.hints)
-
-    def choice(self, k: int) -> Choice:
-        rng = self.call.dice.roll(self.call.dice_key, "answer", k)
-        thought = self._thought(rng)
-        if thought >= self.limit:
-            return Choice(EMPTY, "length", reasoning_tokens=self.limit)
-        if self.calls.tools:
-            choice = self._called(rng, self.calls, self.limit - thought, k)
-        elif isinstance(self.request.response_format, wire.SchemaResponse | wire.ObjectResponse):
-            choice = self._structured(rng, self.limit - thought)
-        else:
-            choice = self._said(rng, self.limit - thought)
-        choice.reasoning_tokens = thought
-        if self.request.logprobs and choice.content is not None:
-            temperature = 1.0 if self.request.temperature is None else self.request.temperature
-            draws = LogProbs(rng, self.tokens, usual_words(self.tokens), temperature)
-            choice.logprobs = draws.of(choice.content, self.request.top_logprobs or 0)
-        return choice
-
-    def _thought(self, rng: Random) -> int:
-        if not rules.reasons(self.card.id):
-            return 0
-        median = _REASONING_P50_TOKENS[self.request.reasoning_effort or "medium"]
-        steps = round(median * rng.lognormvariate(0.0, 0.5) / _REASONING_STEP_TOKENS)
-        return max(steps, 1 if median else 0) * _REASONING_STEP_TOKENS
-
-    def _said(self, rng: Random, limit: int) -> Choice:
-        request = self.request
-        nvext = request.nvext
-        least = request.min_tokens or (nvext.min_tokens if nvext else None) or 0
-        least = min(least, limit)
-        if request.ignore_eos or (nvext is not None and nvext.ignore_eos):
-            least = limit + 1
-        preface = _report(request.messages)
-        passage, ended = prose(self.tokens).write(rng, self.hints.subject, limit, least, preface)
-        return self._stopped(passage, ended, limit)
-
-    def _structured(self, rng: Random, limit: int) -> Choice:
-        form = self.request.response_format
-        if isinstance(form, wire.SchemaResponse):
-            declared = form.json_schema
-            schema = declared.schema_ if declared.schema_ is not None else {"type": "object"}
-            strict = bool(declared.strict)
-            what, param = f"response_format '{declared.name}'", "response_format"
-        else:
-            schema, strict, what, param = _ANY_OBJECT, True, "response_format", "response_format"
-        try:
-            text = written(Schema.load(schema).instance(rng, self.hints, strict))
-        except SchemaError as error:
-            raise errors.invalid_schema(what, str(error), param, "invalid_json_schema") from None
-        passage = self.tokens.passage(text)
-        return self._stopped(passage.first(limit), passage.tokens <= limit, limit)
-
-    def _stopped(self, passage: Passage, ended: bool, limit: int) -> Choice:
-        """Ends the passage before the first stop string, which is looked for after `min_tokens`."""
-        stop = self.request.stop
-        if not stop:
-            return Choice(passage, "stop" if ended else "length")
-        text = passage.text
-        skip = len("".join(passage.pieces[: self.request.min_tokens or 0]))
-        found = [text.find(end, skip) for end in ([stop] if isinstance(stop, str) else stop)]
-        places = [place for place in found if place >= 0]
-        if not places:
-            return Choice(passage, "stop" if ended else "length")
-        shorter = self.tokens.passage(text[: min(places)])
-        return Choice(shorter.first(limit), "stop")
-
-    def _called(self, rng: Random, calls: Calls, limit: int, k: int) -> Choice:
-        made: list[ToolCall] = []
-        for tool in calls.tools:
-            name = rules.name_of(tool)
-            head = self.tokens.count(name)
-            if head >= limit:
-                return Choice(None if made else EMPTY, "length", made)
-            passage = self.tokens.passage(self._argument(rng, tool))
-            arguments = passage.first(limit - head)
-            made.append(ToolCall(name, arguments, head, isinstance(tool, wire.CustomTool)))
-            limit -= head + arguments.tokens
-            if arguments is not passage:
-                return Choice(None, "length", made)
-        return Choice(None, calls.finish_reason, made)
-
-    def _argument(self, rng: Random, tool: wire.Tool) -> str:
-        if isinstance(tool, wire.CustomTool):
-            form = tool.custom.format
-            if isinstance(form, wire.GrammarFormat):
-                try:
-                    return Pattern.load(f"^(?:{form.grammar.definition})$").sample(rng)
-                except SchemaError as error:
-                    raise errors.bad_parameter(
-                        "tools", "invalid_value", f"Invalid grammar: {error}"
-                    ) from None
-            return sentence(rng, self.hints.subject)
-        function = tool.function
-        try:
-            schema = Schema.load(rules.parameters_of(function))
-            value = schema.instance(rng, self.hints, bool(function.strict))
-        except SchemaError as error:
-            raise errors.invalid_schema(
-                f"function '{function.name}'", str(error), "tools", "invalid_function_parameters"
-            ) from None
-        return written(value)
+def _task(request: wire.ChatRequest, model: str, limit: int) -> Task:
+    hints = Hints(_question(request.messages))
+    calls = choose(request, hints)
+    nvext = request.nvext
+    guide = _guide(request)
+    stop = request.stop or ()
+    return Task(
+        hints,
+        limit,
+        calls.tools,
+        calls.finish_reason,
+        _form(request),
+        None if guide is None else partial(guided_text, guide, hints=hints),
+        _report(request.messages),
+        effort_of(model, request.reasoning_effort),
+        request.min_tokens or (nvext.min_tokens if nvext else None) or 0,
+        bool(request.ignore_eos or (nvext is not None and nvext.ignore_eos)),
+        [stop] if isinstance(stop, str) else stop,
+        request.min_tokens or 0,
+        (request.top_logprobs or 0) if request.logprobs else None,
+        1.0 if request.temperature is None else request.temperature,
+    )
 
 
-def written(value: object) -> str:
-    """A value as compact JSON. Raises SchemaError where it cannot be written."""
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        raise SchemaError((), "its values are nested too deeply or out of range.") from None
+def _guide(request: wire.ChatRequest) -> dict[str, Any] | None:
+    """What guides the text, as vLLM names it."""
+    guide = request.guide()
+    if not guide and isinstance(request.response_format, wire.ObjectResponse):
+        guide = {"json_object": True}
+    return guide or None
+
+
+def _form(request: wire.ChatRequest) -> Form | None:
+    form = request.response_format
+    if isinstance(form, wire.SchemaResponse):
+        declared = form.json_schema
+        schema = declared.schema_ if declared.schema_ is not None else {"type": "object"}
+        what = f"response_format '{declared.name}'"
+        return Form(schema, bool(declared.strict), what, "response_format")
+    return None
 
 
 def _question(messages: Sequence[wire.Message]) -> str:
@@ -272,10 +141,4 @@ def _question(messages: Sequence[wire.Message]) -> str:
 def _report(messages: Sequence[wire.Message]) -> str:
     """A sentence about the tool result that the answer follows."""
     last = messages[-1]
-    if last.role not in ("tool", "function"):
-        return ""
-    result = " ".join(wire.text_of(last.content).split())
-    if not result:
-        return ""
-    quoted = result if len(result) <= _QUOTED_CHARS else result[:_QUOTED_CHARS].rstrip() + "..."
-    return f'The result is "{quoted}".'
+    return result_told(wire.text_of(last.content)) if last.role in ("tool", "function") else ""

@@ -1,89 +1,56 @@
-"""What a conversation costs: its messages, tools and media as token ids.
-
-Counted as OpenAI documents: 3 tokens a message besides its role and content, 1 for a name, and 3 that
-prime the reply. Tools and response schemas count by their text, images by their detail.
+"""A chat request as the token ids of its conversation. Tools and response schemas count by their
+text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
-from zlib import crc32
 
 import orjson
 
 from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.answer.prompt import Prompt
 from fakeai_proxy.services.chat import wire
 
-#: The marks around a message; their ids are o200k's.
-_START, _END, _SEPARATOR = 200264, 200265, 200266
-#: Of an image at low detail, and at 1024 x 1024 otherwise (OpenAI's guide to vision).
-_IMAGE_LOW_TOKENS, _IMAGE_TOKENS = 85, 765
-#: Ten tokens a second of 24 kHz 16-bit sound.
-_AUDIO_BYTES_PER_TOKEN = 4800
-_FILE_BYTES_PER_TOKEN, _FILE_TOKENS, _FILE_TOKENS_MAX = 40, 256, 50_000
+
+def prompt_of(tokens: Tokens, request: wire.ChatRequest, answered: bool = False) -> Prompt:
+    """An `answered` one ends with its last message, without the beginning of an answer."""
+    prompt = Prompt(tokens)
+    rendered = _rendered(request)
+    if rendered:
+        prompt.text(rendered)
+    for message in request.messages:
+        _message(prompt, message)
+    if not answered:
+        prompt.open("assistant")
+    return prompt
 
 
-class Prompt:
-    """The ids of a conversation, and how many of them stand for sound."""
-
-    def __init__(self, tokens: Tokens, request: wire.ChatRequest) -> None:
-        self.ids: list[int] = []
-        self.audio_tokens = 0
-        self._tokens = tokens
-        rendered = _rendered(request)
-        if rendered:
-            self.ids += tokens.encode(rendered)
-        for message in request.messages:
-            self._message(message)
-        self.ids += (_START, *_role(tokens, "assistant"), _SEPARATOR)
-
-    def _message(self, message: wire.Message) -> None:
-        ids, encode = self.ids, self._tokens.encode
-        ids.append(_START)
-        ids += _role(self._tokens, message.role)
-        name = getattr(message, "name", None)
-        if name:
-            ids.append(_SEPARATOR)
-            ids += encode(name)
-        ids.append(_SEPARATOR)
-        content = message.content
-        if isinstance(content, str):
-            ids += encode(content)
-        elif content is not None:
-            for part in content:
-                self._part(part)
-        if isinstance(message, wire.AssistantMessage):
-            for text in _spoken(message):
-                ids += encode(text)
-        ids.append(_END)
-
-    def _part(self, part: wire.Part) -> None:
-        if isinstance(part, wire.TextPart):
-            self.ids += self._tokens.encode(part.text)
-        elif isinstance(part, wire.RefusalPart):
-            self.ids += self._tokens.encode(part.refusal)
-        elif isinstance(part, wire.ImagePart):
-            low = part.image_url.detail == "low"
-            self._stand_in(part.image_url.url, _IMAGE_LOW_TOKENS if low else _IMAGE_TOKENS)
-        elif isinstance(part, wire.AudioPart):
-            count = 1 + len(part.input_audio.data) * 3 // 4 // _AUDIO_BYTES_PER_TOKEN
-            self.audio_tokens += count
-            self._stand_in(part.input_audio.data, count)
-        else:
-            data = part.file.file_data or ""
-            count = len(data) * 3 // 4 // _FILE_BYTES_PER_TOKEN or _FILE_TOKENS
-            self._stand_in(data or part.file.file_id or "", min(count, _FILE_TOKENS_MAX))
-
-    def _stand_in(self, medium: str, count: int) -> None:
-        """Ids for something that is not text: the same for the same, so that prefixes match."""
-        first = crc32(medium.encode("utf-8", "replace"))
-        self.ids += [(first + k * 2_654_435_761) & 0x7FFFFFFF for k in range(count)]
+def _message(prompt: Prompt, message: wire.Message) -> None:
+    prompt.open(message.role, getattr(message, "name", None) or "")
+    content = message.content
+    if isinstance(content, str):
+        prompt.text(content)
+    elif content is not None:
+        for part in content:
+            _part(prompt, part)
+    if isinstance(message, wire.AssistantMessage):
+        for text in _spoken(message):
+            prompt.text(text)
+    prompt.close()
 
 
-@lru_cache(maxsize=64)
-def _role(tokens: Tokens, role: str) -> tuple[int, ...]:
-    return tuple(tokens.encode(role))
+def _part(prompt: Prompt, part: wire.Part) -> None:
+    if isinstance(part, wire.TextPart):
+        prompt.text(part.text)
+    elif isinstance(part, wire.RefusalPart):
+        prompt.text(part.refusal)
+    elif isinstance(part, wire.ImagePart):
+        prompt.image(part.image_url.url, part.image_url.detail == "low")
+    elif isinstance(part, wire.AudioPart):
+        prompt.audio(part.input_audio.data)
+    else:
+        prompt.file(part.file.file_data or "", part.file.file_id or "")
 
 
 def _spoken(message: wire.AssistantMessage) -> Iterable[str]:

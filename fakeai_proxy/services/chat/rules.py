@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 
 from fakeai_proxy import errors
 from fakeai_proxy.generate.strict_schema import SchemaError, schema_check
 from fakeai_proxy.generate.structured import Schema
+from fakeai_proxy.services.answer.reasoning import reasons
+from fakeai_proxy.services.answer.tool import NO_PARAMETERS
 from fakeai_proxy.services.chat import wire
+from fakeai_proxy.services.extras import unknown_arguments
 
-#: Models that think before they answer.
-_REASONING = re.compile(r"(?:[\w-]+/)?(?:o\d|gpt-5(?!-chat)|gpt-oss)")
 _VISIBLE_MAX = 8
-
-
-@lru_cache(maxsize=1024)
-def reasons(model: str) -> bool:
-    return _REASONING.match(model) is not None
 
 
 def check(request: wire.ChatRequest, model: str, output_tokens_max: int, strict: bool) -> None:
     """Raises ApiError. `strict` refuses what only vLLM and NIM know."""
-    _arguments(request, strict)
+    unknown_arguments(request, strict, wire.EXTRAS, wire.HONOURED_EXTRAS)
     _token_limits(request, model, output_tokens_max)
     if request.stream_options is not None and not request.stream:
         raise errors.only_allowed_when("stream_options", "'stream' is enabled")
@@ -38,17 +33,6 @@ def check(request: wire.ChatRequest, model: str, output_tokens_max: int, strict:
     _tools(request)
     _wiring(request.messages)
     _response_format(request)
-
-
-def _arguments(request: wire.ChatRequest, strict: bool) -> None:
-    unknown = [name for name in request.model_extra or () if name not in wire.EXTRAS or strict]
-    if strict:
-        unknown += sorted(request.model_fields_set & wire.HONOURED_EXTRAS)
-        options = request.stream_options
-        if options is not None and options.continuous_usage_stats is not None:
-            unknown.append("stream_options.continuous_usage_stats")
-    if unknown:
-        raise errors.unrecognized_arguments([name[:100] for name in unknown[:_VISIBLE_MAX]])
 
 
 def _token_limits(request: wire.ChatRequest, model: str, most: int) -> None:
@@ -93,19 +77,9 @@ def _tools(request: wire.ChatRequest) -> None:
 
 def _function(function: wire.Function, param: str) -> None:
     _schema(
-        function.parameters or _NO_PARAMETERS, bool(function.strict),
+        function.parameters or NO_PARAMETERS, bool(function.strict),
         f"function '{function.name}'", param, "invalid_function_parameters",
     )  # fmt: skip
-
-
-#: A function that declares none takes none.
-_NO_PARAMETERS: dict[str, Any] = {
-    "type": "object", "properties": {}, "required": [], "additionalProperties": False,
-}  # fmt: skip
-
-
-def parameters_of(function: wire.Function) -> dict[str, Any]:
-    return function.parameters or _NO_PARAMETERS
 
 
 def name_of(tool: wire.Tool) -> str:
@@ -184,7 +158,7 @@ def _speaks_of_json(messages: list[wire.Message]) -> bool:
     return any("json" in wire.text_of(message.content).lower() for message in messages)
 
 
-def _schema(schema: dict[str, Any], strict: bool, what: str, param: str, code: str) -> None:
+def _schema(schema: Mapping[str, Any], strict: bool, what: str, param: str, code: str) -> None:
     try:
         if strict:
             schema_check(schema)

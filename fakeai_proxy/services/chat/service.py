@@ -5,6 +5,12 @@ from __future__ import annotations
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.chat.plan import plan
 from fakeai_proxy.services.chat.speech import speak
+from fakeai_proxy.services.chat.tokenize import (
+    DetokenizeRequest,
+    TokenizeRequest,
+    detokenize,
+    tokenize,
+)
 from fakeai_proxy.services.chat.wire import ChatRequest
 from fakeai_proxy.services.operation import Call, Operation
 
@@ -22,4 +28,6 @@ OPERATIONS = (
         ChatRequest,
         plan=plan,
     ),
+    Operation("tokenize", "POST", "/tokenize", tokenize, TokenizeRequest, at_root=True),
+    Operation("detokenize", "POST", "/detokenize", detokenize, DetokenizeRequest, at_root=True),
 )

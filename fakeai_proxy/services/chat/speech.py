@@ -2,34 +2,34 @@
 
 The constant part of a stream's frames is built once; a token costs one concatenation. What depends on
 the back end (cached tokens) is a function of the admission, and only where a prompt is long enough to be
-cached. OpenAI counts hits from 1,024 tokens on, in steps of 128 (its guide to prompt caching); a server
-of one's own, as vLLM, reports whole blocks.
+cached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from hashlib import blake2b
+from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
 import orjson
 
 from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
-from fakeai_proxy.services.chat.plan import Choice, Plan, ToolCall
+from fakeai_proxy.services.answer.cached import cached_tokens, may_be_cached
+from fakeai_proxy.services.answer.task import Answer, ToolCall
+from fakeai_proxy.services.chat.plan import Plan
 from fakeai_proxy.services.operation import Call
-from fakeai_proxy.services.wire import DONE, JSON_HEADERS, sse_reply
+from fakeai_proxy.services.wire import (
+    DONE,
+    JSON_HEADERS,
+    Late,
+    counted,
+    model_fingerprint,
+    sse_reply,
+)
 
-#: OpenAI's: shorter prompts are never cached, others in steps.
-CACHED_PROMPT_TOKENS_MIN, CACHED_STEP_TOKENS = 1024, 128
-#: No engine has smaller blocks than this, and a prompt's last token is always computed.
-_BLOCK_TOKENS_MIN = 8
 _OBFUSCATED_CHARS = 16
 
 _TIERS = {"flex": b"flex", "priority": b"priority", "scale": b"scale"}
-
-Late = bytes | Callable[[Admission], bytes]
 
 
 def speak(call: Call, plan: Plan) -> Reply:
@@ -62,19 +62,12 @@ def _workload(plan: Plan) -> Workload:
 def _identity(call: Call, plan: Plan) -> tuple[bytes, bytes, bytes]:
     """`"id":...` up to the object's name, what follows the name, and the end of the object."""
     request_id = call.dice.text_id(call.id_key, "chatcmpl", length=29)
-    model, fingerprint = _fingerprint(plan.model)
+    model, fingerprint = model_fingerprint(plan.model)
     before = b'{"id":"chatcmpl-%b","object":"chat.completion' % request_id.encode()
     after = b'","created":%d,"model":%b,' % (call.created, model)
     tier = _TIERS.get(plan.request.service_tier or "", b"default")
     closing = b'"service_tier":"%b","system_fingerprint":"%b"' % (tier, fingerprint)
     return before, after, closing
-
-
-@lru_cache(maxsize=1024)
-def _fingerprint(model: str) -> tuple[bytes, bytes]:
-    """The model's name in JSON, and what stands for its configuration."""
-    digest = blake2b(model.encode("utf-8", "replace"), digest_size=5).hexdigest()
-    return orjson.dumps(model), b"fp_" + digest.encode()
 
 
 # --- the whole body ---------------------------------------------------------------------------
@@ -101,8 +94,9 @@ def _whole(
     return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
 
 
-def _choice(call: Call, index: int, choice: Choice, in_functions: bool) -> bytes:
+def _choice(call: Call, index: int, choice: Answer, in_functions: bool) -> bytes:
     content = b"null" if choice.content is None else b'"%b"' % choice.content.json
+    refusal = b"null" if choice.refusal is None else b'"%b"' % choice.refusal.json
     calls = b""
     if choice.calls and in_functions:
         calls = b',"function_call":' + _function(choice.calls[0])
@@ -114,10 +108,11 @@ def _choice(call: Call, index: int, choice: Choice, in_functions: bool) -> bytes
             ]
         )
     return (
-        b'{"index":%d,"message":{"role":"assistant","content":%b,"refusal":null,"annotations":[]%b},'
+        b'{"index":%d,"message":{"role":"assistant","content":%b,"refusal":%b,"annotations":[]%b},'
         b'"logprobs":%b,"finish_reason":"%b"}'
-        % (index, content, calls, _logprobs(choice.logprobs), choice.finish_reason.encode())
-    )
+        % (index, content, refusal, calls, _logprobs(choice.logprobs, _field(choice)),
+           choice.finish_reason.encode())
+    )  # fmt: skip
 
 
 def _function(call: ToolCall) -> bytes:
@@ -136,10 +131,18 @@ def _tool_call(call_id: bytes, call: ToolCall) -> bytes:
     return b'{"id":"%b","type":"function","function":%b}' % (call_id, _function(call))
 
 
-def _logprobs(entries: list[dict[str, Any]] | None) -> bytes:
+def _field(choice: Answer) -> bytes:
+    """Where the words of a message are."""
+    return b"content" if choice.refusal is None else b"refusal"
+
+
+def _logprobs(entries: list[dict[str, Any]] | None, field: bytes) -> bytes:
     if entries is None:
         return b"null"
-    return b'{"content":%b,"refusal":null}' % orjson.dumps(entries)
+    said = orjson.dumps(entries)
+    if field == b"refusal":
+        return b'{"content":null,"refusal":%b}' % said
+    return b'{"content":%b,"refusal":null}' % said
 
 
 def _in_functions(plan: Plan) -> bool:
@@ -149,14 +152,9 @@ def _in_functions(plan: Plan) -> bool:
 
 def _usage(plan: Plan) -> Late:
     prompt, completion = len(plan.prompt.ids), plan.completion_tokens
-    hosted = plan.card.is_openai
 
     def usage(admission: Admission) -> bytes:
-        cached = min(admission.cached_tokens, prompt)
-        if hosted:
-            cached = (
-                0 if cached < CACHED_PROMPT_TOKENS_MIN else cached - cached % CACHED_STEP_TOKENS
-            )
+        cached = cached_tokens(plan.card, admission, prompt)
         return (
             b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":'
             b'{"cached_tokens":%d,"audio_tokens":%d},"completion_tokens_details":{"reasoning_tokens":%d,'
@@ -165,8 +163,7 @@ def _usage(plan: Plan) -> Late:
                plan.reasoning_tokens)
         )  # fmt: skip
 
-    least = CACHED_PROMPT_TOKENS_MIN if hosted else _BLOCK_TOKENS_MIN
-    return usage if prompt > least else usage(Admission())
+    return usage if may_be_cached(plan.card, prompt) else usage(Admission())
 
 
 # --- the stream ---------------------------------------------------------------------------------
@@ -191,8 +188,9 @@ class _Stream:
         heads = [self._role(k, choice) for k, choice in enumerate(choices)]
         bodies = [self._body(k, choice) for k, choice in enumerate(choices)]
         if self.counted:
+            prompt = len(self.plan.prompt.ids)
             streams = [
-                self._counted([head, *body]) for head, body in zip(heads, bodies, strict=True)
+                counted([head, *body], prompt) for head, body in zip(heads, bodies, strict=True)
             ]
             heads, bodies = [each[0] for each in streams], [each[1:] for each in streams]
         if len(bodies) == 1:
@@ -206,49 +204,33 @@ class _Stream:
         chunks.append(Chunk(DONE))
         return chunks
 
-    def _counted(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """The frames of one choice with the tokens of it so far, as vLLM counts them."""
-        prompt, made = len(self.plan.prompt.ids), 0
-        counted = []
-        for chunk in chunks:
-            made += chunk.tokens
-            assert isinstance(chunk.data, bytes)
-            usage = b'"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}' % (
-                prompt, made, prompt + made,
-            )  # fmt: skip
-            # The last of them in a frame is ours: quotation marks within texts are escaped.
-            before, _, after = chunk.data.rpartition(b'"usage":null')
-            counted.append(Chunk(before + usage + after, chunk.tokens))
-        return counted
-
-    def _role(self, index: int, choice: Choice) -> Chunk:
+    def _role(self, index: int, choice: Answer) -> Chunk:
         """Leaves with the first token, after those that are only thought."""
         content = b"null" if choice.content is None else b'""'
         delta = b'"role":"assistant","content":%b,"refusal":null' % content
         return Chunk(self._frame(index, delta), choice.reasoning_tokens)
 
-    def _body(self, index: int, choice: Choice) -> list[Chunk]:
+    def _body(self, index: int, choice: Answer) -> list[Chunk]:
         chunks: list[Chunk] = []
-        if choice.content is not None:
-            chunks += self._content(index, choice)
+        chunks += self._content(index, choice)
         for place, call in enumerate(choice.calls):
             chunks += self._call(index, place, call)
         chunks.append(Chunk(self._frame(index, b"", finish=choice.finish_reason.encode())))
         return chunks
 
-    def _content(self, index: int, choice: Choice) -> list[Chunk]:
-        assert choice.content is not None
-        before, after = self._around(index, b'"content":"')
+    def _content(self, index: int, choice: Answer) -> list[Chunk]:
+        before, after = self._around(index, b'"%b":"' % _field(choice))
         if choice.logprobs is None and not self.obfuscated:
             tail = b'"%b' % after
-            return [Chunk(before + piece + tail, 1) for piece in choice.content.escaped]
+            return [Chunk(before + piece + tail, 1) for piece in choice.said.escaped]
         return list(self._adorned(index, choice))
 
-    def _adorned(self, index: int, choice: Choice) -> Iterator[Chunk]:
-        assert choice.content is not None
-        for k, piece in enumerate(choice.content.escaped):
+    def _adorned(self, index: int, choice: Answer) -> Iterator[Chunk]:
+        field = _field(choice)
+        for k, piece in enumerate(choice.said.escaped):
             entry = None if choice.logprobs is None else [choice.logprobs[k]]
-            yield Chunk(self._frame(index, b'"content":"%b"' % piece, _logprobs(entry), seed=k), 1)
+            delta = b'"%b":"%b"' % (field, piece)
+            yield Chunk(self._frame(index, delta, _logprobs(entry, field), seed=k), 1)
 
     def _call(self, index: int, place: int, call: ToolCall) -> list[Chunk]:
         if self.in_functions:

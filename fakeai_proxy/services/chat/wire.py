@@ -7,34 +7,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from fakeai_proxy.services.wire import Shape
+from fakeai_proxy.services import extras
+from fakeai_proxy.services.wire import Shape, json_kind
 
 _Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 _INT64_MAX = 2**63 - 1
 
 #: Parameters of the vLLM and NIM family that mean nothing to a synthesized answer: accepted, except
 #: where parameters are strict.
-EXTRAS = frozenset(
-    (
-        "add_generation_prompt", "add_special_tokens", "allowed_token_ids", "bad_words", "best_of",
-        "chat_template", "chat_template_kwargs", "continue_final_message", "data_parallel_rank",
-        "documents", "echo", "guided_choice", "guided_decoding_backend", "guided_grammar", "guided_json",
-        "guided_regex", "include_stop_str_in_output", "kv_transfer_params", "length_penalty", "lora_path",
-        "min_p", "mm_processor_kwargs", "no_repeat_ngram_size", "prompt_logprobs",
-        "repetition_penalty", "request_id", "return_token_ids", "return_tokens_as_token_ids",
-        "separate_reasoning", "skip_special_tokens", "spaces_between_special_tokens", "stop_token_ids",
-        "structured_outputs", "top_k", "truncate_prompt_tokens", "typical_p", "use_beam_search", "vllm_xargs",
-    )
-)  # fmt: skip
+EXTRAS = extras.ACCEPTED | {
+    "add_generation_prompt", "add_special_tokens", "best_of", "chat_template", "chat_template_kwargs",
+    "continue_final_message", "documents", "echo", "mm_processor_kwargs", "prompt_logprobs",
+    "return_token_ids", "separate_reasoning", "truncate_prompt_tokens",
+}  # fmt: skip
 #: The same family's parameters that an answer, or the engine behind it, honours.
-HONOURED_EXTRAS = frozenset(("cache_salt", "ignore_eos", "min_tokens", "nvext", "priority"))
-
-
-def _kind(value: object) -> str:
-    """Which of the two forms that many parameters have."""
-    if isinstance(value, list | tuple):
-        return "array"
-    return "object" if isinstance(value, dict | Shape) else "string"
+HONOURED_EXTRAS = extras.GUIDING | {"cache_salt", "ignore_eos", "min_tokens", "nvext", "priority"}
 
 
 class TextPart(Shape):
@@ -85,7 +72,7 @@ _Content = Annotated[
     | Annotated[
         list[Annotated[Part, Field(discriminator="type")]], Tag("array"), Field(min_length=1)
     ],
-    Discriminator(_kind),
+    Discriminator(json_kind),
 ]
 
 
@@ -240,11 +227,11 @@ _ToolChoice = Annotated[
         Annotated[NamedFunction | NamedCustom | AllowedChoice, Field(discriminator="type")],
         Tag("object"),
     ],
-    Discriminator(_kind),
+    Discriminator(json_kind),
 ]
 _FunctionChoice = Annotated[
     Annotated[Literal["none", "auto"], Tag("string")] | Annotated[Named, Tag("object")],
-    Discriminator(_kind),
+    Discriminator(json_kind),
 ]
 
 
@@ -268,13 +255,6 @@ class SchemaResponse(Shape):
     json_schema: JsonSchema
 
 
-class StreamOptions(Shape):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-    #: vLLM's: with include_usage, every chunk counts the tokens so far.
-    continuous_usage_stats: bool | None = None
-
-
 class Prediction(Shape):
     type: Literal["content"]
     content: _Content
@@ -290,13 +270,13 @@ class Nvext(Shape):
 _Stop = Annotated[
     Annotated[str, Tag("string"), Field(min_length=1)]
     | Annotated[list[Annotated[str, Field(min_length=1)]], Tag("array"), Field(max_length=4)],
-    Discriminator(_kind),
+    Discriminator(json_kind),
 ]
 _Tokens = Annotated[int, Field(ge=1)]
 _Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
-class ChatRequest(Shape):
+class ChatRequest(extras.Guided):
     messages: Annotated[list[Annotated[Message, Field(discriminator="role")]], Field(min_length=1)]
     model: str | None = None
     cache_salt: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
@@ -340,7 +320,7 @@ class ChatRequest(Shape):
     stop: _Stop | None = None
     store: bool | None = None
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: extras.StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     tool_choice: _ToolChoice | None = None
     tools: (

@@ -1,0 +1,119 @@
+"""From a task to an answer: which tools are called with what, or which words are said, how many tokens
+that is and why it ends. Pure, but for the dice that are passed in.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from fakeai_proxy import errors
+from fakeai_proxy.dice import Dice
+from fakeai_proxy.generate.answer import stopped, thought_tokens, written
+from fakeai_proxy.generate.logprobs import LogProbs
+from fakeai_proxy.generate.pattern import Pattern
+from fakeai_proxy.generate.strict_schema import SchemaError
+from fakeai_proxy.generate.structured import Schema
+from fakeai_proxy.generate.text import prose, sentence, usual_words
+from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
+from fakeai_proxy.services.answer.refusal import REFUSAL, refuses
+from fakeai_proxy.services.answer.task import Answer, Form, Task, ToolCall
+from fakeai_proxy.services.answer.tool import Tool
+
+
+class Planner:
+    """`key` keys the dice: equal tasks under one key have equal answers."""
+
+    def __init__(self, dice: Dice, key: bytes, tokens: Tokens, task: Task) -> None:
+        self._dice = dice
+        self._key = key
+        self._tokens = tokens
+        self._task = task
+
+    def answer(self, k: int = 0) -> Answer:
+        """The k-th answer. Raises ApiError."""
+        task = self._task
+        rng = self._dice.roll(self._key, "answer", k)
+        thought = 0 if task.effort is None else thought_tokens(rng, task.effort)
+        if thought >= task.limit:
+            return Answer(EMPTY, "length", reasoning_tokens=task.limit)
+        limit = task.limit - thought
+        if task.calls:
+            answer = self._called(rng, limit)
+        elif refuses(task.hints.prompt):
+            answer = self._refused(limit)
+        elif task.guide is not None:
+            passage = self._tokens.passage(task.guide(rng))
+            answer = self._stopped(passage.first(limit), passage.tokens <= limit, limit)
+        elif task.form is not None:
+            answer = self._structured(rng, task.form, limit)
+        else:
+            answer = self._said(rng, limit)
+        answer.reasoning_tokens = thought
+        if task.top_logprobs is not None and not answer.calls:
+            draws = LogProbs(rng, self._tokens, usual_words(self._tokens), task.temperature)
+            answer.logprobs = draws.of(answer.said, task.top_logprobs)
+        return answer
+
+    def _said(self, rng: Random, limit: int) -> Answer:
+        task = self._task
+        passage, ended = prose(self._tokens).write(
+            rng, task.hints.subject, limit, min(task.min_tokens, limit), task.report, task.endless,
+            task.length,
+        )  # fmt: skip
+        return self._stopped(passage, ended, limit)
+
+    def _refused(self, limit: int) -> Answer:
+        whole = self._tokens.passage(REFUSAL)
+        passage = whole.first(limit)
+        finish_reason = "stop" if passage is whole else "length"
+        if self._task.form is not None:
+            return Answer(None, finish_reason, refusal=passage)
+        return Answer(passage, finish_reason)
+
+    def _structured(self, rng: Random, form: Form, limit: int) -> Answer:
+        try:
+            text = written(Schema.load(form.schema).instance(rng, self._task.hints, form.strict))
+        except SchemaError as error:
+            raise errors.invalid_schema(
+                form.what, str(error), form.param, "invalid_json_schema"
+            ) from None
+        passage = self._tokens.passage(text)
+        return self._stopped(passage.first(limit), passage.tokens <= limit, limit)
+
+    def _stopped(self, passage: Passage, ended: bool, limit: int) -> Answer:
+        task = self._task
+        cut = stopped(self._tokens, passage, task.stops, limit, task.stops_after_tokens)
+        return Answer(cut.passage, "stop" if ended or cut.end else "length")
+
+    def _called(self, rng: Random, limit: int) -> Answer:
+        made: list[ToolCall] = []
+        for tool in self._task.calls:
+            head = self._tokens.count(tool.name)
+            if head >= limit:
+                return Answer(None if made else EMPTY, "length", made)
+            passage = self._tokens.passage(self.argument(rng, tool))
+            arguments = passage.first(limit - head)
+            made.append(ToolCall(tool.name, arguments, head, tool.custom, tool))
+            limit -= head + arguments.tokens
+            if arguments is not passage:
+                return Answer(None, "length", made)
+        return Answer(None, self._task.finish_reason, made)
+
+    def argument(self, rng: Random, tool: Tool) -> str:
+        """What the tool is called with. Raises ApiError."""
+        hints = self._task.hints
+        if tool.custom and tool.grammar:
+            try:
+                return Pattern.load(f"^(?:{tool.grammar})$").sample(rng)
+            except SchemaError as error:
+                raise errors.bad_parameter(
+                    "tools", "invalid_value", f"Invalid grammar: {error}"
+                ) from None
+        if tool.custom:
+            return sentence(rng, hints.subject)
+        try:
+            return written(Schema.load(tool.parameters).instance(rng, hints, tool.strict))
+        except SchemaError as error:
+            raise errors.invalid_schema(
+                f"function '{tool.name}'", str(error), "tools", "invalid_function_parameters"
+            ) from None

@@ -1,0 +1,40 @@
+"""A tool that is offered to a model, and which of several it would call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fakeai_proxy.generate import wanted_tools
+from fakeai_proxy.generate.plausible import Hints
+from fakeai_proxy.generate.wanted_tools import CALLS_MAX, Offer
+
+#: A function that declares no parameters takes none.
+NO_PARAMETERS: Mapping[str, Any] = {
+    "type": "object", "properties": {}, "required": [], "additionalProperties": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """`parameters` is a JSON Schema; a `custom` tool is given text instead, by the regular
+    expression `grammar` if it has one."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=lambda: NO_PARAMETERS)
+    strict: bool = False
+    custom: bool = False
+    grammar: str = ""
+
+
+def wanted(
+    offered: Sequence[Tool], hints: Hints, most: int = CALLS_MAX, *, required: bool = False
+) -> list[Tool]:
+    """Those that the prompt speaks of, best first; the best of all where one is `required`."""
+    offers = [Offer(tool.name, tool.description) for tool in offered]
+    places = wanted_tools.wanted(offers, hints, most)
+    if required and not places:
+        places = [wanted_tools.best(offers, hints)]
+    return [offered[place] for place in places]

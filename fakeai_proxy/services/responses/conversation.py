@@ -1,0 +1,214 @@
+"""Items as JSON has them: what was said so far, as turns of token ids, and what it comes down to."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fakeai_proxy import errors
+from fakeai_proxy.generate.answer import report as result_told
+from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.answer.prompt import Prompt
+from fakeai_proxy.services.records import Records
+
+#: An item as it goes over the wire.
+Item = dict[str, Any]
+ITEM = "response item"
+#: Calls that the client answers, and their answers.
+_CALLS = {"function_call": "function", "custom_tool_call": "custom tool"}
+_OUTPUTS = {"function_call_output": "function", "custom_tool_call_output": "custom tool"}
+#: Sealed content counts as text of so many characters to a token.
+_SEALED_CHARS_PER_TOKEN = 16
+#: What the model did itself, with the fields that it is shown again.
+_SHOWN = {
+    "web_search_call": ("action",),
+    "file_search_call": ("queries", "results"),
+    "code_interpreter_call": ("code", "outputs"),
+    "mcp_list_tools": ("tools",),
+    "mcp_call": ("name", "arguments", "output"),
+    "image_generation_call": ("revised_prompt",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """`turns` are the items in the tokens of `vocabulary`."""
+
+    items: tuple[Item, ...] = ()
+    turns: tuple[array[int], ...] = ()
+    vocabulary: str = ""
+
+    def turns_in(self, tokens: Tokens) -> tuple[array[int], ...]:
+        return self.turns if tokens.name == self.vocabulary else turns_of(tokens, self.items)
+
+    def and_then(self, tokens: Tokens, items: Sequence[Item]) -> Conversation:
+        turns = self.turns_in(tokens) + turns_of(tokens, items)
+        return Conversation((*self.items, *items), turns, tokens.name)
+
+
+def given(records: Records, sent: Any) -> list[Item]:
+    """The items that a request brings, references followed. Raises 404."""
+    if sent is None:
+        return []
+    if isinstance(sent, str):
+        return [user_message(sent)]
+    items: list[Item] = []
+    for shape in sent:
+        item = shape.model_dump(exclude_unset=True, by_alias=True)
+        if item["type"] == "item_reference":
+            item = records.find(ITEM, item["id"])
+            if item is None:
+                raise errors.item_not_found(shape.id)
+        items.append(item)
+    return items
+
+
+def user_message(text: str) -> Item:
+    return {
+        "type": "message", "role": "user", "content": [{"type": "input_text", "text": text}],
+    }  # fmt: skip
+
+
+def check_calls(items: Sequence[Item]) -> None:
+    """Every output answers a call, and every call is answered. Raises 400."""
+    open_calls: dict[str, str] = {}
+    known: set[str] = set()
+    for item in items:
+        kind = item["type"]
+        if kind in _CALLS:
+            known.add(item["call_id"])
+            open_calls[item["call_id"]] = _CALLS[kind]
+        elif kind in _OUTPUTS:
+            if item["call_id"] not in known:
+                raise errors.output_without_call(_OUTPUTS[kind], item["call_id"])
+            open_calls.pop(item["call_id"], None)
+    for call_id, kind in open_calls.items():
+        raise errors.call_without_output(kind, call_id)
+
+
+# --- token ids ----------------------------------------------------------------------------------
+
+
+def turns_of(tokens: Tokens, items: Iterable[Item]) -> tuple[array[int], ...]:
+    """What the model said and called in a row is one turn, as when it was made."""
+    turns: list[array[int]] = []
+    prompt: Prompt | None = None
+    for item in items:
+        role = _role(item)
+        if role is None:
+            continue
+        if prompt is None or role != "assistant":
+            if prompt is not None:
+                turns.append(_closed(prompt))
+            prompt = Prompt(tokens)
+            prompt.open(role)
+        _write(prompt, item)
+        if role != "assistant":
+            turns.append(_closed(prompt))
+            prompt = None
+    if prompt is not None:
+        turns.append(_closed(prompt))
+    return tuple(turns)
+
+
+def _closed(prompt: Prompt) -> array[int]:
+    prompt.close()
+    return array("I", prompt.ids)
+
+
+def _role(item: Item) -> str | None:
+    """Whose turn it is; None for what a template leaves out."""
+    kind = item["type"]
+    if kind == "message":
+        return str(item["role"])
+    if kind in _CALLS:
+        return "assistant"
+    return None if kind == "reasoning" else "tool"
+
+
+def _write(prompt: Prompt, item: Item) -> None:
+    kind = item["type"]
+    if kind == "message":
+        _content(prompt, item["content"])
+    elif kind in _CALLS:
+        prompt.text(item["name"])
+        prompt.text(item["arguments"] if kind == "function_call" else item["input"])
+    elif kind in _OUTPUTS:
+        _content(prompt, item["output"])
+    elif kind == "compaction":
+        sealed = item["encrypted_content"]
+        prompt.medium(sealed, 1 + len(sealed) // _SEALED_CHARS_PER_TOKEN)
+    else:
+        for text in _shown(item):
+            prompt.text(text)
+
+
+def _shown(item: Item) -> Iterator[str]:
+    for name in _SHOWN.get(item["type"], ()):
+        if item.get(name):
+            yield str(item[name])
+
+
+def _content(prompt: Prompt, content: str | list[Item]) -> None:
+    if isinstance(content, str):
+        prompt.text(content)
+        return
+    for part in content:
+        kind = part["type"]
+        if kind == "input_image":
+            source = part.get("image_url") or part.get("file_id") or ""
+            prompt.image(source, part.get("detail") == "low")
+        elif kind == "input_file":
+            name = part.get("file_id") or part.get("file_url") or part.get("filename") or ""
+            prompt.file(part.get("file_data") or "", name)
+        elif kind == "input_audio":
+            prompt.audio(part["input_audio"]["data"])
+        else:
+            prompt.text(part["refusal"] if kind == "refusal" else part["text"])
+
+
+# --- what it comes down to ----------------------------------------------------------------------
+
+
+def text_of(content: str | list[Item]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join([part["text"] for part in content if "text" in part])
+
+
+def question_of(items: Sequence[Item]) -> str:
+    """The text of the last user message; of the last message where no user speaks."""
+    last = ""
+    for item in reversed(items):
+        if item["type"] == "message":
+            if item["role"] == "user":
+                return text_of(item["content"])
+            last = last or text_of(item["content"])
+    return last
+
+
+def report(items: Sequence[Item]) -> str:
+    """A sentence about the tool result that the answer follows."""
+    if not items or items[-1]["type"] not in _OUTPUTS:
+        return ""
+    return result_told(text_of(items[-1]["output"]))
+
+
+def answered(items: Sequence[Item]) -> bool:
+    """Whether a tool has answered since the user last spoke: then it is the model's turn to speak."""
+    for item in reversed(items):
+        if item["type"] == "message" and item["role"] == "user":
+            return False
+        if item["type"] in _OUTPUTS or item["type"] == "mcp_approval_response":
+            return True
+    return False
+
+
+def says_json(items: Sequence[Item], instructions: str | None) -> bool:
+    if "json" in (instructions or "").lower():
+        return True
+    return any(
+        "json" in text_of(item["content"]).lower() for item in items if item["type"] == "message"
+    )

@@ -1,0 +1,174 @@
+"""The operations of the room."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+from fakeai_proxy import errors
+from fakeai_proxy.exchange import Reply, Workload
+from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.operation import Call, Operation
+from fakeai_proxy.services.responses import rules, wire
+from fakeai_proxy.services.responses.conversation import Item, text_of, user_message
+from fakeai_proxy.services.responses.plan import RESPONSE, Plan, conversation_of, plan, prompt_of
+from fakeai_proxy.services.responses.record import Record, forget, record, usage_of
+from fakeai_proxy.services.responses.speech import speak, stream
+from fakeai_proxy.services.wire import SSE_HEADERS, json_reply
+
+_PAGE, _PAGE_MAX = 20, 100
+#: What a count is of where no model is named.
+_COUNTED_MODEL = "gpt-4o"
+#: A summary's share of what it stands for.
+_COMPACTION = 16
+
+
+def create_response(call: Call) -> Reply:
+    planned: Plan = call.plan
+    before = planned.request.previous_response_id
+    if before is not None and call.records.find(RESPONSE, before) is None:
+        raise errors.previous_response_not_found(before)  # deleted since an equal request
+    made = record(call, planned)
+    if planned.request.background and not planned.request.stream:
+        return json_reply(made.shown("queued"))
+    return speak(call, made)
+
+
+def _found(call: Call) -> Record:
+    name = call.params["response_id"]
+    made: Record | None = call.records.find(RESPONSE, name)
+    if made is None:
+        raise errors.response_not_found(name)
+    return made
+
+
+def get_response(call: Call) -> Reply:
+    made = _found(call)
+    if call.query.get("stream", "").lower() not in ("true", "1"):
+        return json_reply(made.shown(made.status_at(call.wall())))
+    after = call.query.get("starting_after", "-1")
+    try:
+        first = int(after) + 1
+    except ValueError:
+        raise errors.invalid_type("starting_after", "an integer", after) from None
+    return Reply(200, SSE_HEADERS, stream(call, made)[max(first, 0) :])
+
+
+def delete_response(call: Call) -> Reply:
+    made = _found(call)
+    forget(call, made)
+    return json_reply({"id": made.id, "object": "response", "deleted": True})
+
+
+def cancel_response(call: Call) -> Reply:
+    made = _found(call)
+    if not made.plan.request.background:
+        raise errors.not_cancellable()
+    status = made.status_at(call.wall())
+    if status in ("queued", "in_progress"):
+        made.cancelled = True
+        status = "cancelled"
+    return json_reply(made.shown(status))
+
+
+def list_input_items(call: Call) -> Reply:
+    made = _found(call)
+    limit, order, after = _paging(call)
+    items = made.items if order == "asc" else made.items[::-1]
+    if after:
+        places = [k for k, item in enumerate(items) if item["id"] == after]
+        if not places:
+            raise errors.item_not_found(after)
+        items = items[places[0] + 1 :]
+    page = items[:limit]
+    return json_reply(
+        {
+            "object": "list",
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+            "has_more": len(items) > limit,
+        }
+    )
+
+
+def _paging(call: Call) -> tuple[int, str, str]:
+    order = call.query.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise errors.invalid_value("order", order, ("asc", "desc"))
+    said = call.query.get("limit", str(_PAGE))
+    if not said.lstrip("-").isdecimal() or len(said) > 9:
+        raise errors.invalid_type("limit", "an integer", said)
+    limit = int(said)
+    if not 1 <= limit <= _PAGE_MAX:
+        sign, bound = ("<=", _PAGE_MAX) if limit > _PAGE_MAX else (">=", 1)
+        raise errors.out_of_range("limit", "integer", sign, bound, limit)
+    return limit, order, call.query.get("after", "")
+
+
+def count_input_tokens(call: Call) -> Reply:
+    request: wire.CountRequest = call.body
+    rules.check_shape(request, call.strict)
+    card = call.catalogue.asked_for(
+        call.params.get("deployment"), request.model or _COUNTED_MODEL, "chat"
+    )
+    rules.check_tools(request)
+    conversation, _ = conversation_of(call, request, card)
+    tokens = Tokens.load(card.vocabulary)
+    prompt = prompt_of(tokens, request, conversation.turns_in(tokens), card)
+    return json_reply({"object": "response.input_tokens", "input_tokens": len(prompt)})
+
+
+def compact(call: Call) -> Reply:
+    """The user's messages, and the rest sealed into one item that later requests may send."""
+    request: wire.CompactRequest = call.body
+    rules.check_shape(request, call.strict)
+    card = call.catalogue.asked_for(call.params.get("deployment"), request.model, "chat")
+    conversation, _ = conversation_of(call, request, card)
+    tokens = Tokens.load(card.vocabulary)
+    prompt = prompt_of(tokens, request, conversation.turns_in(tokens), card)
+    kept: list[Item] = []
+    for k, item in enumerate(conversation.items):
+        if item["type"] == "message" and item["role"] == "user":
+            message = user_message(text_of(item["content"]))
+            kept.append({"id": _id(call, "msg", k), "status": "completed", **message})
+    written = max(len(prompt) // _COMPACTION, 1)
+    noise = call.dice.text_id(call.dice_key, "compaction", length=min(written * 12, 8192))
+    sealed: Item = {
+        "id": _id(call, "cmp"),
+        "type": "compaction",
+        "encrypted_content": "gAAAAAB" + b64encode(noise.encode()).decode(),
+    }
+    body: dict[str, Any] = {
+        "id": _id(call, "resp"),
+        "object": "response.compaction",
+        "created_at": call.created,
+        "output": [*kept, sealed],
+        "usage": usage_of(len(prompt), written, 0, 0),
+    }
+    workload = Workload(card.id, prompt, written, lora=card.id if card.parent else "")
+    return json_reply(body, workload)
+
+
+def _id(call: Call, prefix: str, *key: int) -> str:
+    return f"{prefix}_{call.dice.text_id(call.id_key, prefix, *key, length=48)}"
+
+
+_ONE = "/responses/{response_id}"
+OPERATIONS = (
+    Operation(
+        "createResponse", "POST", "/responses", create_response, wire.ResponseRequest, plan=plan
+    ),
+    Operation(
+        "countInputTokens", "POST", "/responses/input_tokens", count_input_tokens,
+        wire.CountRequest, threaded=True,
+    ),
+    Operation(
+        "compactResponse", "POST", "/responses/compact", compact, wire.CompactRequest,
+        threaded=True,
+    ),
+    Operation("getResponse", "GET", _ONE, get_response),
+    Operation("deleteResponse", "DELETE", _ONE, delete_response),
+    Operation("cancelResponse", "POST", f"{_ONE}/cancel", cancel_response),
+    Operation("listInputItems", "GET", f"{_ONE}/input_items", list_input_items),
+)  # fmt: skip

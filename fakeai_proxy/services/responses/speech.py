@@ -1,0 +1,195 @@
+"""A response as bytes: one JSON body, or the events of a stream with one token each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
+from fakeai_proxy.services.operation import Call
+from fakeai_proxy.services.responses.conversation import Item
+from fakeai_proxy.services.responses.events import Events
+from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work
+from fakeai_proxy.services.responses.plan import Plan
+from fakeai_proxy.services.responses.record import Record
+from fakeai_proxy.services.wire import JSON_HEADERS, sse_reply
+
+_NOISE_CHARS = 256
+
+
+def speak(call: Call, made: Record) -> Reply:
+    workload = _workload(made.plan)
+    if made.plan.request.stream:
+        return sse_reply(stream(call, made), workload)
+
+    def body(admission: Admission) -> bytes:
+        now = call.wall()
+        made.finished(admission, now)
+        return orjson.dumps(made.shown(made.status_at(now)))
+
+    return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
+
+
+def _workload(plan: Plan) -> Workload:
+    request, card = plan.request, plan.card
+    return Workload(
+        card.id,
+        plan.prompt,
+        plan.output_tokens,
+        priority=request.priority or 0,
+        output=plan.said,
+        lora=card.id if card.parent else "",
+        cache_salt=request.cache_salt or "",
+        # A pool that stands in for another model has another context: limits are the model's own.
+        output_limit=(request.max_output_tokens or 0) if card.max_model_len else 0,
+        session=request.prompt_cache_key or "",
+        finishes=["stop" if plan.ended else "length"],
+    )
+
+
+def stream(call: Call, made: Record) -> list[Chunk]:
+    """All events of the response; one chunk each."""
+    plan = made.plan
+    options = plan.request.stream_options
+    hidden = options is None or options.include_obfuscation is not False
+    noise = call.dice.text_id(made.id, "obfuscation", length=_NOISE_CHARS) if hidden else ""
+    events = Events(noise)
+    begun = made.shown("in_progress")
+    if plan.request.background:
+        queued = made.shown("queued")
+        events.add("response.created", response=queued)
+        events.add("response.queued", response=queued)
+    else:
+        events.add("response.created", response=begun)
+    events.add("response.in_progress", response=begun)
+    for k, part in enumerate(plan.outputs):
+        _item(events, k, part, made.output[k])
+    status = "completed" if plan.ended else "incomplete"
+
+    def ending(admission: Admission) -> dict[str, Any]:
+        if not made.completed_at:  # a stream that is read again tells what the first one told
+            made.finished(admission, call.wall())
+        return {"response": made.shown(status)}
+
+    events.add_late(f"response.{status}", ending)
+    return events.chunks
+
+
+def _item(events: Events, index: int, part: Output, item: Item) -> None:
+    place = {"item_id": item["id"], "output_index": index}
+    opening = part.item(item["id"], "in_progress")
+    head = part.call.head_tokens if isinstance(part, Called) else 0
+    events.add("response.output_item.added", head, output_index=index, item=opening)
+    left = 0
+    if isinstance(part, Thought):
+        left = _thought(events, place, part)
+    elif isinstance(part, Said):
+        _said(events, place, part)
+    elif isinstance(part, Called):
+        _called(events, place, part)
+    elif part.kind in _WORK:
+        _WORK[part.kind](events, place, part)
+    else:
+        left = part.tokens
+    events.add("response.output_item.done", left, output_index=index, item=item)
+
+
+def _thought(events: Events, place: dict[str, Any], part: Thought) -> int:
+    """The hidden tokens pass while the summary is told; returns those that are left."""
+    shown = sum([passage.tokens for passage in part.summary])
+    share = part.tokens // shown if shown else 0
+    for k, passage in enumerate(part.summary):
+        where = {**place, "summary_index": k}
+        name, empty = "response.reasoning_summary", {"type": "summary_text", "text": ""}
+        events.add(f"{name}_part.added", **where, part=empty)
+        events.deltas(f"{name}_text.delta", passage, [share] * passage.tokens, **where)
+        events.add(f"{name}_text.done", **where, text=passage.text)
+        events.add(f"{name}_part.done", **where, part={**empty, "text": passage.text})
+    return part.tokens - share * shown
+
+
+def _said(events: Events, place: dict[str, Any], part: Said) -> None:
+    where = {**place, "content_index": 0}
+    whole = part.part()
+    if part.refusal:
+        events.add("response.content_part.added", **where, part={**whole, "refusal": ""})
+        events.deltas("response.refusal.delta", part.content, **where)
+        events.add("response.refusal.done", **where, refusal=whole["refusal"])
+        events.add("response.content_part.done", **where, part=whole)
+        return
+    empty = {**whole, "annotations": [], "logprobs": [], "text": ""}
+    events.add("response.content_part.added", **where, part=empty)
+    events.deltas("response.output_text.delta", part.content, logprobs=part.logprobs or (), **where)
+    for k, annotation in enumerate(part.annotations):
+        events.add(
+            "response.output_text.annotation.added", **where, annotation_index=k,
+            annotation=annotation,
+        )  # fmt: skip
+    events.add("response.output_text.done", **where, text=whole["text"], logprobs=whole["logprobs"])
+    events.add("response.content_part.done", **where, part=whole)
+
+
+def _called(events: Events, place: dict[str, Any], part: Called) -> None:
+    text = part.call.arguments.text
+    if part.call.custom:
+        events.deltas("response.custom_tool_call_input.delta", part.call.arguments, **place)
+        events.add("response.custom_tool_call_input.done", **place, input=text)
+        return
+    name = "response.function_call_arguments"
+    events.deltas(f"{name}.delta", part.call.arguments, **place)
+    events.add(f"{name}.done", **place, name=part.call.name, arguments=text)
+
+
+# --- the vendor's own tools ---------------------------------------------------------------------
+
+
+def _searched(events: Events, place: dict[str, Any], part: Work) -> None:
+    name = f"response.{part.kind}"
+    events.add(f"{name}.in_progress", part.tokens, **place)
+    events.add(f"{name}.searching", **place)
+    events.add(f"{name}.completed", **place)
+
+
+def _listed(events: Events, place: dict[str, Any], part: Work) -> None:
+    events.add("response.mcp_list_tools.in_progress", **place)
+    events.add("response.mcp_list_tools.completed", **place)
+
+
+def _interpreted(events: Events, place: dict[str, Any], part: Work) -> None:
+    name = "response.code_interpreter_call"
+    events.add(f"{name}.in_progress", **place)
+    events.deltas(f"{name}_code.delta", part.given, **place)
+    events.add(f"{name}_code.done", **place, code=part.given.text)
+    events.add(f"{name}.interpreting", **place)
+    events.add(f"{name}.completed", **place)
+
+
+def _drawn(events: Events, place: dict[str, Any], part: Work) -> None:
+    name = "response.image_generation_call"
+    events.add(f"{name}.in_progress", part.tokens, **place)
+    events.add(f"{name}.generating", **place)
+    for k, picture in enumerate(part.partial_images):
+        events.add(
+            f"{name}.partial_image", **place, partial_image_index=k, partial_image_b64=picture
+        )
+    events.add(f"{name}.completed", **place)
+
+
+def _mcp_called(events: Events, place: dict[str, Any], part: Work) -> None:
+    name = "response.mcp_call"
+    events.add(f"{name}.in_progress", **place)
+    events.deltas(f"{name}_arguments.delta", part.given, **place)
+    events.add(f"{name}_arguments.done", **place, arguments=part.given.text)
+    events.add(f"{name}.completed", **place)
+
+
+_WORK: dict[str, Callable[[Events, dict[str, Any], Work], None]] = {
+    "web_search_call": _searched,
+    "file_search_call": _searched,
+    "code_interpreter_call": _interpreted,
+    "image_generation_call": _drawn,
+    "mcp_list_tools": _listed,
+    "mcp_call": _mcp_called,
+}
