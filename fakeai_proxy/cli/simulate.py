@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -183,11 +184,14 @@ def _progress(load: Load) -> Iterator[Callable[[str], Callable[[int], None]]]:
         yield tell
 
 
-def _title(scene: Scene) -> str:
+def _title(scene: Scene, without: str = "") -> str:
+    """`without` is the parameter that is swept."""
     load = scene.load
-    parameters = ", ".join(f"{name} {value:g}" for name, value in load.parameters.items())
+    parameters = ", ".join(
+        f"{name} {value:g}" for name, value in load.parameters.items() if name != without and value
+    )
     what = load.trace.name if load.trace else f"{load.kind} {parameters}"
-    return f"{scene.model} on {scene.profile.name} ({scene.gpus} GPUs), {what}"
+    return f"{scene.model} on {scene.profile.name} ({scene.gpus} GPUs), {what.strip()}"
 
 
 def _as_json(
@@ -207,7 +211,7 @@ def _print_json(value: object) -> None:
 
 def _print_outcome(scene: Scene, outcome: Outcome, objectives: tuple[Objective, ...]) -> None:
     console = Console()
-    table = Table(title=_title(scene), title_justify="left")
+    table = Table(title=_title(scene), title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
     table.add_column("ms")
     for stat in ("mean", "p50", "p90", "p95", "p99", "max"):
         table.add_column(stat, justify="right")
@@ -237,7 +241,8 @@ def _print_trials(
     if options["plot"] is not None:
         from fakeai_proxy.simulate.plot import plot_trials
 
-        plot_trials(trials, objectives, _title(scene), options["plot"])
+        title = _title(scene, without=trials[0].name)
+        plot_trials(trials, objectives, title, options["plot"])
     if options["as_json"]:
         rows = [
             {trial.name: trial.value, **_as_json(trial.scene, trial.outcome, objectives)}
@@ -247,15 +252,16 @@ def _print_trials(
         _print_json({"trials": rows, **found})
         return
     console = Console()
-    table = Table(title=_title(scene), title_justify="left")
+    title = f"{_title(scene, without=trials[0].name)}; times in ms"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
     names = (trials[0].name, "GPUs", "TTFT p50", "TTFT p99", "ITL p50", "ITL p99", "req/s", "tok/s")
     for name in (*names, *(("SLO",) if objectives else ())):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for trial in trials:
         spreads, figures = trial.outcome.spreads, trial.outcome.figures()
         row = [
             f"{trial.value:g}", str(trial.scene.gpus),
-            *(f"{value:,.1f} ms" for value in (
+            *(f"{value:,.1f}" for value in (
                 spreads["ttft"].p50, spreads["ttft"].p99, spreads["itl"].p50, spreads["itl"].p99,
             )),
             f"{figures['requests_per_s']:,.2f}", f"{figures['output_tokens_per_s']:,.0f}",

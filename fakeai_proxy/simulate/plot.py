@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: Values that far apart are told by their ratio.
+_WIDE = 16
 _BLUE, _ORANGE, _GREEN, _GREY = "#2b6cb0", "#dd6b20", "#2f855a", "#718096"
 
 
@@ -89,4 +91,8 @@ def plot_trials(
     axes[2].plot(values, speeds, marker="o", markersize=3, color=_GREEN)
     axes[2].set_ylabel("tokens/s")
     axes[2].set_xlabel(trials[0].name if trials else "")
+    if values and max(values) >= _WIDE * min(values):
+        for panel in axes:
+            panel.set_xscale("log", base=2)
+            panel.set_xticks(values, [f"{value:g}" for value in values])
     figure.savefig(file, dpi=130)
