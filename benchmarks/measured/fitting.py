@@ -149,13 +149,13 @@ def _tells(each: Observation) -> bool:
     )
 
 
-def _sampled(each: Observation) -> bool:
+def sampled(each: Observation, every: int = 2) -> bool:
     """Whether a loop, with all that was measured of it, is among those that are fitted: they have many
     likenesses, and each is simulated several times."""
     work = each.work
     assert not isinstance(work, Step)
     name = f"{each.configuration} {work.concurrency} {work.prompt_tokens} {work.output_tokens}"
-    return hashlib.sha256(name.encode()).digest()[0] % 2 == 0
+    return hashlib.sha256(name.encode()).digest()[0] % every == 0
 
 
 def fit_streams(profiles: Profiles, loops: Sequence[Observation]) -> Profiles:
@@ -182,7 +182,7 @@ def fit_all(
     told: Callable[[str], Callable[[int, int], None]],
     rounds: int = 2,
 ) -> Profiles:
-    loops = [each for each in observations if not isinstance(each.work, Step) and _sampled(each)]
+    loops = [each for each in observations if not isinstance(each.work, Step) and sampled(each)]
     told("fitting steps")
     begin = fit_steps(start(observations), observations)
     told("fitting loops")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from measured.fitting import LOOPED, fit_loops, fit_steps, start
+from measured.fitting import LOOPED, fit_loops, fit_steps, sampled, start
 from measured.loops import predicted_s, with_surrogates
 
 from fakeai_proxy.fleet.calibration import (
@@ -39,8 +39,11 @@ def leave_each_out(
     loops = [
         each
         for each in observations
-        if not isinstance(each.work, Step) and not each.drafted and each.gpu in LOOPED
-    ][::_EVERY]
+        if not isinstance(each.work, Step)
+        and not each.drafted
+        and each.gpu in LOOPED
+        and sampled(each, _EVERY)
+    ]
     shipped = Profiles.of(observations)
     said_s = predicted_s(None, loops, told("simulating what is left out"))
     rows = with_surrogates(shipped, loops, said_s)
