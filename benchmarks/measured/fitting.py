@@ -5,6 +5,7 @@ number formats, and may move a GPU's constants only against resistance.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -22,14 +23,24 @@ _MEMORY = ("weights", "kv")
 _COMMON = ("compute", "attention", "link", "layer_us", "link_latency_us", "half_tokens")
 _FP8 = ("weights_fp8", "compute_fp8", "half_tokens_narrow")
 _FP4 = ("weights_fp4", "compute_fp4")
-_ENGINE = ("host_ms", "sequence_us", "collective_us", "time_share", "prefill_share", "layer_share")
+_ENGINE = (
+    "host_ms",
+    "sequence_us",
+    "collective_us",
+    "time_share",
+    "prefill_share",
+    "layer_share",
+    "launch_us",
+    "link_share",
+)
+_FIRM_SHARES = {"time_share", "prefill_share", "layer_share", "link_share"}
 _EXPERTS = ("weights_share", "compute_share", "layer_us")
 
 #: Where a fit begins; loops say the rest.
 _START = {
     "host_ms": 0.4, "sequence_us": 5.0, "collective_us": 1.0, "time_share": 1.0,
     "prefill_share": 1.0, "layer_share": 1.0, "front_end_ms": 20.0, "front_end_us_per_token": 2.0,
-    "first_chunk_tokens": 1.0,
+    "launch_us": 500.0, "link_share": 1.0, "stream_interval": 1.0,
 }  # fmt: skip
 _START_HOPPER = {
     "compute_fp8": 0.7,
@@ -38,7 +49,9 @@ _START_HOPPER = {
     "half_tokens_narrow": 60.0,
 }
 _START_EXPERTS = {"weights_share": 1.0, "compute_share": 0.5, "layer_us": 5.0}
-_STEP_WEIGHT, _TTFT_WEIGHT = 0.05, 0.1
+#: As InferenceX starts them (--stream-interval); those of TensorRT-LLM differ from run to run.
+_INTERVALS = {"sglang": 30.0}
+_STEP_WEIGHT, _TTFT_WEIGHT = 0.05, 0.3
 _GPU_STIFFNESS, _ENGINE_STIFFNESS, _LOOSE = 20.0, 2.0, 1.0
 
 
@@ -51,6 +64,7 @@ def start(observations: Sequence[Observation]) -> Profiles:
     values: dict[Constant, float] = {}
     for name in profiles.serving:
         values |= {Constant("serving", (name,), field): at for field, at in _START.items()}
+        values[Constant("serving", (name,), "stream_interval")] = _INTERVALS.get(name, 1.0)
     for name, model in profiles.models.items():
         if model.experts is not None:
             fields = _START_EXPERTS.items()
@@ -108,7 +122,7 @@ def fit_loops(
     stiffness = (
         dict.fromkeys(loose, _LOOSE)
         | dict.fromkeys(firm, _GPU_STIFFNESS)
-        | {each: _ENGINE_STIFFNESS for each in engines if each.field.endswith("share")}
+        | {each: _ENGINE_STIFFNESS for each in engines if each.field in _FIRM_SHARES}
     )
     rows = [each for each in loops if _tells(each)]
     rows = [
@@ -135,6 +149,15 @@ def _tells(each: Observation) -> bool:
     )
 
 
+def sampled(each: Observation, every: int = 2) -> bool:
+    """Whether a loop, with all that was measured of it, is among those that are fitted: they have many
+    likenesses, and each is simulated several times."""
+    work = each.work
+    assert not isinstance(work, Step)
+    name = f"{each.configuration} {work.concurrency} {work.prompt_tokens} {work.output_tokens}"
+    return hashlib.sha256(name.encode()).digest()[0] % every == 0
+
+
 def fit_streams(profiles: Profiles, loops: Sequence[Observation]) -> Profiles:
     """What stands between engine and client, from times to the first token."""
     constants = [
@@ -142,8 +165,9 @@ def fit_streams(profiles: Profiles, loops: Sequence[Observation]) -> Profiles:
         for name in profiles.serving
         for field in (
             "front_end_ms",
-            "front_end_us_per_token" if name.startswith("vllm") else "first_chunk_tokens",
+            "front_end_us_per_token" if name.startswith("vllm") else "stream_interval",
         )
+        if not (field == "stream_interval" and name in _INTERVALS)
     ]
     rows = [
         each
@@ -158,7 +182,7 @@ def fit_all(
     told: Callable[[str], Callable[[int, int], None]],
     rounds: int = 2,
 ) -> Profiles:
-    loops = [each for each in observations if not isinstance(each.work, Step)]
+    loops = [each for each in observations if not isinstance(each.work, Step) and sampled(each)]
     told("fitting steps")
     begin = fit_steps(start(observations), observations)
     told("fitting loops")

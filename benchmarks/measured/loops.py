@@ -1,4 +1,6 @@
-"""Closed loops of clients against the engine, as InferenceX and others measured them."""
+"""Closed loops of clients, as InferenceX and others measured them, against a fleet's profile: the path
+of `fakeai-proxy simulate`.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +8,22 @@ import math
 import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.fleet.calibration import ClosedLoop, Observation, Profiles, predict_s
-from fakeai_proxy.fleet.closed_loop import Demand, closed_loop
-from fakeai_proxy.fleet.engine import Engine
-from fakeai_proxy.profiles.engine import EngineLimits
+from fakeai_proxy.fleet.cluster import Cluster
+from fakeai_proxy.fleet.step_model import step_model
+from fakeai_proxy.profiles.fleet import FleetProfile
+from fakeai_proxy.simulate.arrivals import Lengths
+from fakeai_proxy.simulate.load import Load
+from fakeai_proxy.simulate.run import Run
 
 #: The harness asks ten times per client. The first round comes all at once, the last one has ever
 #: fewer beside it; those between are like each other.
-_ROUNDS, _ROUNDS_RUN = 10, 4
-_BLOCK_TOKENS = 16
+_ROUNDS, _ROUNDS_RUN = 10, 3
+_UNLIMITED_BLOCKS = 1 << 24
 
 
 class Times(NamedTuple):
@@ -26,36 +31,71 @@ class Times(NamedTuple):
     tpot_s: float
 
 
-def simulate(profiles: Profiles, each: Observation, kv_limit: bool = True) -> Times:
-    """Means over clients and rounds; nan where the model does not fit."""
-    assert isinstance(each.work, ClosedLoop)
-    worker, serving = profiles.roofline(each), profiles.serving[each.serving]
-    clients, rng = each.work.concurrency, Dice(7).roll("lengths")
-    drawn = each.work.prompt_tokens != int(each.work.prompt_tokens) or each.work.prompt_tokens % 100
-    spread = 0.1 / 0.9 if drawn else 0.0
+def fleet(each: Observation, **said: Any) -> dict[str, Any]:
+    """What a profile's file would say of it; `said` of the pool besides."""
+    work, layout = each.work, each.layout
+    assert isinstance(work, ClosedLoop)
+    engine = {
+        "max_num_seqs": min(max(work.concurrency, 256), 1024),
+        "enable_prefix_caching": False,
+        **said.pop("engine", {}),
+    }
+    if not work.spread:  # is not of InferenceX, which had servers send tokens in groups
+        engine["stream_interval"] = 1
+    pool = {
+        "model": each.model, "gpu": each.gpu, "serving": each.serving, "tp": layout.tp,
+        "attention_dp": layout.attention_dp, "ep": layout.ep, "quantization": layout.quantization,
+        "kv_cache_dtype": "bf16" if layout.kv_bytes_per_value == 2 else "fp8", "engine": engine,
+        **said,
+    }  # fmt: skip
+    return {
+        "name": "measured",
+        "description": each.configuration or "measured",
+        "source": "a measured configuration",
+        "kv_event_blocks": 0,
+        "router": {"policy": "round_robin"},
+        "pool": [pool],
+    }
 
-    def draw(mean: float) -> int:
-        return max(1, round(rng.uniform(mean * (1 - spread), mean * (1 + spread))))
 
-    demands = [
-        Demand(draw(each.work.prompt_tokens), draw(each.work.output_tokens))
-        for _ in range(clients * _ROUNDS_RUN)
-    ]
-    limits = EngineLimits(
-        max_num_seqs=min(max(clients, 256), 1024),
-        admission=serving.admission,
-        mixed=serving.mixed,
-        enable_prefix_caching=False,
-    )
+def simulate(profiles: Profiles | None, each: Observation, kv_limit: bool = True) -> Times:
+    """Means over clients and rounds, with constants that are not in the shipped profiles if
+    `profiles` are given; nan where the model does not fit."""
+    said: dict[str, Any] = {} if kv_limit else {"num_gpu_blocks": _UNLIMITED_BLOCKS}
     try:
-        tokens = worker.kv_capacity_tokens if kv_limit else 1 << 30
+        if profiles is None:
+            profile = FleetProfile.model_validate(fleet(each, **said))
+            cluster = Cluster(profile, Dice(7), model=step_model)
+        else:
+            serving, worker = profiles.serving[each.serving], profiles.roofline(each)
+            frontend = {
+                "latency_ms": serving.front_end_ms,
+                "latency_us_per_token": serving.front_end_us_per_token,
+            }
+            given = fleet(each, engine=serving.habits, **said)
+            profile = FleetProfile.model_validate({**given, "frontend": frontend})
+            cluster = Cluster(profile, Dice(7), model=lambda pool, server: worker)
     except ConfigError:
         return Times(math.nan, math.nan)
-    engine = Engine(limits, worker, tokens // _BLOCK_TOKENS)
-    answers = sorted(closed_loop(engine, serving, demands, clients), key=lambda a: a.arrived_at)
-    ttft_s = _over_rounds([a.ttft_s for a in answers], clients)
-    tpot_s = _over_rounds([a.tpot_s for a in answers], clients)
-    return Times(ttft_s + (serving.first_chunk_tokens - 1) * tpot_s, tpot_s)
+    assert isinstance(each.work, ClosedLoop)
+    return play(cluster, each.model, each.work)
+
+
+def play(cluster: Cluster, model: str, work: ClosedLoop) -> Times:
+    clients, most = work.concurrency, 1 + work.spread
+    lengths = Lengths(
+        round(work.prompt_tokens * most), round(work.output_tokens * most), (1 - work.spread) / most
+    )
+    load = Load("closed", {"concurrency": clients, "think": 0.0}, lengths,
+                requests=clients * _ROUNDS_RUN)  # fmt: skip
+    outcome = Run(cluster, load, model, 7).run()
+    if outcome.refused or outcome.failed:
+        return Times(math.nan, math.nan)
+    answers = sorted(outcome.requests, key=lambda a: a.arrived_at)
+    return Times(
+        _over_rounds([a.first_token_at - a.arrived_at for a in answers], clients),
+        _over_rounds([a.tpot_s for a in answers], clients),
+    )
 
 
 def _over_rounds(values: list[float], clients: int) -> float:
@@ -66,7 +106,7 @@ def _over_rounds(values: list[float], clients: int) -> float:
 
 
 def predicted_s(
-    profiles: Profiles,
+    profiles: Profiles | None,
     observations: Sequence[Observation],
     told: Callable[[int, int], None],
     kv_limit: bool = True,
@@ -113,10 +153,10 @@ def _key(each: Observation) -> Observation:
 
 
 #: In a worker process: what it simulates with.
-_HELD: list[tuple[Profiles, bool]] = []
+_HELD: list[tuple[Profiles | None, bool]] = []
 
 
-def _bring(profiles: Profiles, kv_limit: bool) -> None:
+def _bring(profiles: Profiles | None, kv_limit: bool) -> None:
     _HELD[:] = [(profiles, kv_limit)]
 
 

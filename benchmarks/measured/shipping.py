@@ -23,11 +23,8 @@ _ALIKE_EXPERTS = {
 }  # fmt: skip
 _SERVING = (
     "host_ms", "sequence_us", "layer_share", "time_share", "prefill_share", "collective_us",
-    "front_end_ms", "front_end_us_per_token",
+    "link_share", "launch_us", "front_end_ms", "front_end_us_per_token", "stream_interval",
 )  # fmt: skip
-#: What an idle server takes before the engine: fitted with the harness's own stream intervals, an
-#: offset of those engines means nothing.
-_FRONT_END_MS = 10.0
 
 
 def ship(profiles: Profiles, scale: float, folder: Path) -> None:
@@ -59,8 +56,8 @@ def ship(profiles: Profiles, scale: float, folder: Path) -> None:
         text = path.read_text("utf-8")
         for field in _SERVING:
             value = getattr(serving, field)
-            if field == "front_end_ms" and not name.startswith("vllm"):
-                value = _FRONT_END_MS
+            if field == "stream_interval":
+                value = round(value)
             text = re.sub(rf"(?m)^{field} = [\d.]+$", f"{field} = {value:.3g}", text)
         path.write_text(text, "utf-8")
 

@@ -55,7 +55,7 @@ def pool_figures(profile: FleetProfile, pool: Pool) -> PoolFigures:
     def ttft_ms(prompt: int) -> float:
         starts = range(0, prompt, most)
         steps = [model.cost([Chunk(min(most, prompt - at), at)], 0, 0).seconds for at in starts]
-        return profile.frontend.latency_ms + sum(steps) * 1000
+        return (profile.frontend.latency_s(prompt) + sum(steps)) * 1000
 
     return PoolFigures(
         pool=pool,

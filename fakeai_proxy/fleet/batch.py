@@ -12,18 +12,19 @@ from fakeai_proxy.fleet.sequence import EngineSequence, State
 
 
 class DecodeBatch:
-    def __init__(self, block_tokens: int) -> None:
+    def __init__(self, block_tokens: int, stream_interval: int = 1) -> None:
         self.size = 0
         #: Tokens whose KV is read in a tick.
         self.context = 0
         self.ticked_at = 0.0
         #: How many there have been.
         self.ticks = 0
-        self._block_tokens = block_tokens
-        #: By tick: who needs a block before it, and who ends with it. An entry of somebody who left
-        #: in between is told by what it should be.
+        self._block_tokens, self._interval = block_tokens, stream_interval
+        #: By tick: who needs a block before it, who ends with it, and whose first tokens leave for
+        #: the client with it. An entry of somebody who left in between is told by what it should be.
         self._growing: defaultdict[int, list[EngineSequence]] = defaultdict(list)
         self._ending: defaultdict[int, list[EngineSequence]] = defaultdict(list)
+        self._showing: defaultdict[int, list[EngineSequence]] = defaultdict(list)
         #: Who joined since the last tick.
         self._joined: dict[EngineSequence, None] = {}
 
@@ -35,6 +36,9 @@ class DecodeBatch:
         self._growing[self._full_at(sequence)].append(sequence)
         last = self.ticks + sequence.output_tokens - sequence.emitted - 1
         self._ending[last].append(sequence)
+        if sequence.shown_at is None and self._interval > 1:
+            shown = self.ticks + max(self._interval - sequence.emitted, 1) - 1
+            self._showing[shown].append(sequence)
         self._joined[sequence] = None
 
     def leave(self, sequence: EngineSequence) -> None:
@@ -100,6 +104,12 @@ class DecodeBatch:
             for sequence in dict.fromkeys(due)
             if sequence.state is State.DECODE and self.emitted(sequence) == sequence.output_tokens
         ]
+
+    def show(self, at: float) -> None:
+        """Note whose first tokens left for the client with the last tick."""
+        for sequence in self._showing.pop(self.ticks - 1, ()):
+            if sequence.state is State.DECODE and self.emitted(sequence) >= self._interval:
+                sequence.shown_at = sequence.shown_at or at
 
     def _full_at(self, sequence: EngineSequence) -> int:
         """The tick before which its blocks are full."""

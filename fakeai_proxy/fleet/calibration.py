@@ -38,13 +38,15 @@ class Step:
 
 @dataclass(frozen=True)
 class ClosedLoop:
-    """So many clients that ask again as soon as they are answered; mean lengths. What is measured
-    is the mean time to the first token, or per token after it."""
+    """So many clients that ask again as soon as they are answered; mean lengths, and what share of
+    these they lie above and below. What is measured is the mean time to the first token, or per
+    token after it."""
 
     concurrency: int
     prompt_tokens: float
     output_tokens: float
     measures: Literal["ttft", "tpot"] = "tpot"
+    spread: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,11 @@ BOUNDS: dict[tuple[str, str], tuple[float, float]] = {
     ("serving", "prefill_share"): (0.5, 3.0),
     ("serving", "layer_share"): (0.1, 5.0),
     ("serving", "collective_us"): (0.1, 200.0),
+    ("serving", "link_share"): (0.2, 2.0),
+    ("serving", "launch_us"): (10.0, 5000.0),
     ("serving", "front_end_ms"): (1.0, 500.0),
     ("serving", "front_end_us_per_token"): (0.1, 200.0),
-    ("serving", "first_chunk_tokens"): (1.0, 100.0),
+    ("serving", "stream_interval"): (1.0, 100.0),
     ("gpus", "calibration_scale"): (0.3, 3.0),
 }
 
@@ -191,7 +195,7 @@ def _loop_s(roofline: Roofline, work: ClosedLoop) -> float:
         return token_s
     busy = min(others * prompt_s / (work.output_tokens * token_s), 0.9)
     wait_s = decode_s / 2 + prompt_s * (busy / (1 - busy) / 2 + others / 2 / _ROUNDS)
-    chunk_s = (serving.first_chunk_tokens - 1) * token_s
+    chunk_s = (serving.stream_interval - 1) * token_s
     return serving.front_end_s(int(work.prompt_tokens)) + wait_s + prompt_s + chunk_s
 
 

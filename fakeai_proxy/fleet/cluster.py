@@ -23,7 +23,8 @@ from fakeai_proxy.fleet.sequence import EngineSequence, State
 from fakeai_proxy.fleet.step import Step
 from fakeai_proxy.fleet.step_model import step_model
 from fakeai_proxy.fleet.worker import End, Worker
-from fakeai_proxy.profiles.fleet import FleetProfile, Pool, Server
+from fakeai_proxy.profiles.fleet import FleetProfile, Pool
+from fakeai_proxy.profiles.serving import Server
 
 
 class Cluster:
@@ -135,6 +136,7 @@ class Cluster:
         if generated:
             before = job.sequences[k]
             sequence.first_token_at = before.first_token_at
+            sequence.shown_at = before.shown_at
             sequence.last_token_at = before.last_token_at
         return sequence
 

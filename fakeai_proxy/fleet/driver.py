@@ -31,7 +31,7 @@ class Follower(Protocol):
     `now` when this is told."""
 
     def reached(self, given: int, at: float, now: float) -> None:
-        """The job may have more tokens: it has `given`."""
+        """The job may have more tokens: `given` have left the server."""
 
     def ended(self, at: float, now: float) -> None:
         """It has its last token."""
@@ -147,7 +147,7 @@ class FleetDriver:
             return
         at, now = step.ended_at / self._speed, self._now
         get, decodes = followers.get, State.DECODE
-        ticks = worker.engine.decoding.ticks
+        ticks, interval = worker.engine.decoding.ticks, worker.engine.limits.stream_interval
         # Tens of thousands of tokens a second pass here, so a job of one sample is not asked.
         for sequence in worker.engine.running:
             if sequence.state is not decodes:
@@ -157,14 +157,15 @@ class FleetDriver:
             if follower is None:
                 continue
             if len(job.sequences) == 1:
-                follower.reached(sequence.emitted + ticks - sequence.joined_tick, at, now)
+                given = sequence.emitted + ticks - sequence.joined_tick
+                follower.reached(given if interval == 1 else given - given % interval, at, now)
             else:
-                follower.reached(job.generated, at, now)
+                follower.reached(job.shown, at, now)
         for sequence in step.finished:  # which may go on elsewhere
             job = sequence.owner
             follower = get(job)
             if follower is not None:
-                follower.reached(job.generated, at, now)
+                follower.reached(job.shown, at, now)
 
     def finished(self, job: Job, at: float) -> None:
         self._unended.discard(job)

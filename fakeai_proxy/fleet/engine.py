@@ -43,7 +43,7 @@ class Engine:
         #: Running sequences in the order of their admission; the decoding ones are told by state.
         self.running: dict[EngineSequence, None] = {}
         self.waiting: list[EngineSequence] = []
-        self.decoding = DecodeBatch(limits.block_size)
+        self.decoding = DecodeBatch(limits.block_size, limits.stream_interval)
         self.steps = 0
         self.preemptions = 0
         self.prefix_queries = 0
@@ -179,6 +179,7 @@ class Engine:
         decodes = self.decoding.size if decoded else 0
         if decoded:
             gaps = self.decoding.tick(at)
+            self.decoding.show(at)
             finished = self.decoding.ended()
         prompt_tokens = 0
         for sequence, tokens in chunks:
@@ -210,6 +211,7 @@ class Engine:
             sequence.emitted += 1
         if sequence.first_token_at is None:
             sequence.first_token_at = at
+            sequence.shown_at = at if self.limits.stream_interval == 1 else None
             first.append(sequence)
         sequence.last_token_at = at
         if sequence.emitted >= sequence.output_tokens:
@@ -380,6 +382,7 @@ class Engine:
         state, sequence.state = sequence.state, State.DONE
         self._leave(sequence, state, sequence.holds)
         sequence.finished_at = sequence.last_token_at = at
+        sequence.shown_at = sequence.shown_at or (None if sequence.holds else at)
         sequence.hashes = ()
 
     def _leave(self, sequence: EngineSequence, state: State, holds: bool = False) -> None:

@@ -46,6 +46,18 @@ class Job:
         )
 
     @property
+    def shown(self) -> int:
+        """Of these, how many have left for the client."""
+        return sum(
+            [
+                _shown(worker, sequence, share)
+                for worker, sequence, share in zip(
+                    self.workers, self.sequences, self.shares, strict=True
+                )
+            ]
+        )
+
+    @property
     def complete(self) -> bool:
         """Whether each sample has its last token."""
         return all(
@@ -66,3 +78,8 @@ class Job:
         """From its arrival to the first step that worked on it."""
         scheduled = [leg.scheduled_at for leg in self.legs if leg.scheduled_at is not None]
         return max(0.0, min(scheduled) - self.arrived_at) if scheduled else 0.0
+
+
+def _shown(worker: Worker, sequence: EngineSequence, share: int) -> int:
+    given, interval = worker.engine.generated(sequence), worker.engine.limits.stream_interval
+    return given if interval == 1 or given >= share else given - given % interval

@@ -37,7 +37,7 @@ _SYNCHRONOUS_VLLM = 13
 
 #: Benchmarks that draw lengths uniformly between 0.8 and 1 of what they say.
 _DRAWN_SOURCES = {"inferencex"}
-_DRAWN_MEAN = 0.9
+DRAWN_MEAN, DRAWN_SPREAD = 0.9, 0.1 / 0.9
 
 
 class Request(NamedTuple):
@@ -127,11 +127,14 @@ def _published(name: str, model: Architecture) -> Quantization:
 
 def _loop(row: _Row) -> Iterator[Observation]:
     model = load_model(row["model"])
-    layout, clients_of = _layout(row, model)
+    layout, clients_of = read_layout(row, model)
     drawn = row.get("source") in _DRAWN_SOURCES
-    share = _DRAWN_MEAN if drawn else 1.0
+    share = DRAWN_MEAN if drawn else 1.0
     work = ClosedLoop(
-        int(row["concurrency"]) * clients_of, int(row["isl"]) * share, int(row["osl"]) * share
+        int(row["concurrency"]) * clients_of,
+        int(row["isl"]) * share,
+        int(row["osl"]) * share,
+        spread=DRAWN_SPREAD if drawn else 0.0,
     )
     yield _observation(row, model, layout, work, float(row["tpot_ms"]))
     if drawn and "ttft_ms" in row:
@@ -151,7 +154,7 @@ def _service(row: _Row) -> Iterator[Observation]:
             yield _observation(row, model, layout, measured, float(row[column]))
 
 
-def _layout(row: _Row, model: Architecture) -> tuple[Layout, int]:
+def read_layout(row: _Row, model: Architecture) -> tuple[Layout, int]:
     """And by what the clients have to be multiplied.
 
     Some rows give a worker of n GPUs with expert parallelism as tp = n * n and moe_tp = moe_ep = n;
@@ -186,14 +189,14 @@ def _observation(
     if not ms > 0:
         raise ValueError("a time has to be positive")
     gpu = gpu_name(row.get("system") or row["gpu"])
-    serving = _serving(row)
+    serving = serving_name(row)
     where = f"{gpu} {model.name} {serving} {layout}"
     return Observation(
         gpu, model.name, serving, layout, work, ms / 1000, where, drafted=_drafted(row, serving)
     )
 
 
-def _serving(row: _Row) -> str:
+def serving_name(row: _Row) -> str:
     """The profile of an engine; vLLM's has one for the releases that waited for each step before they
     scheduled the next. Rows without a version are of 2025, and so are those."""
     backend = row.get("backend", "vllm")

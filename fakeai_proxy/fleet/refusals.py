@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from fakeai_proxy.errors import FakeAIError
-from fakeai_proxy.profiles.fleet import Server
+from fakeai_proxy.profiles.serving import Server
 
 
 class Refusal(FakeAIError):  # noqa: N818 - an answer, not a fault

@@ -25,6 +25,17 @@ _CONTEXT_GIB, _ACTIVATIONS_GIB = 1.0, 2.4
 #: Activations and everything between kernels are 16 bits wide.
 _ACTIVATION_BYTES = 2.0
 
+#: GPUs whose switches take part in an all-reduce (NVLink SHARP).
+_SWITCHES_THAT_ADD = {"hopper", "blackwell"}
+
+#: The largest step that engines have recorded as a CUDA graph (vLLM's cudagraph_capture_sizes end
+#: at 512); kernels of larger ones are launched one by one, which the host may be slower at than the
+#: GPU is at their work.
+_GRAPH_TOKENS = 512
+
+#: Sizes of a decode batch whose costs are kept.
+_REMEMBERED = 4096
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -83,6 +94,10 @@ class Roofline:
         if model.experts is not None:
             self._fixed_s += model.moe_layers * model.experts.layer_us * 1e-6
         self._host_s, self._sequence_s = serving.host_ms * 1e-3, serving.sequence_us * 1e-6
+        self._launch_s = model.layers * serving.launch_us * 1e-6
+        self._scaled_kv_s = self._kv_s * self._scale
+        #: By the number of sequences that decode: such a step without their caches.
+        self._alone: dict[int, Cost] = {}
 
     # -- coefficients, once -------------------------------------------------------------------
 
@@ -170,17 +185,45 @@ class Roofline:
         tp, gpus, layers = layout.tp, layout.gpus, model.layers
         per_token = model.hidden * _ACTIVATION_BYTES * 2 * layers
         # One all-reduce of a group's own tokens after attention, one of all tokens after the rest.
-        self._link_group = per_token * (tp - 1) / tp
-        self._link_all = per_token * (gpus - 1) / gpus
+        self._link_group = per_token * self._reduced_share(tp)
+        self._link_all = per_token * self._reduced_share(gpus)
         link = gpu.link_gb_s * 1e9 * gpu.efficiency.link
-        self._link_s_per_byte = 1 / link
+        self._link_s_per_byte = self.serving.link_share / link
         count = layers * ((tp > 1) + (gpus > 1))
         latency_us = gpu.efficiency.link_latency_us + self.serving.collective_us
         self._collectives_s = count * latency_us * 1e-6
 
+    def _reduced_share(self, gpus: int) -> float:
+        """Half of what an all-reduce over so many GPUs sends from each, as a share of its vector: a
+        ring's two rounds, or less where the switch itself adds up (NVLink from Hopper on)."""
+        ring = 2 * (gpus - 1) / gpus
+        if self.gpu.nvlink_gb_s and self.gpu.architecture in _SWITCHES_THAT_ADD:
+            ring = min(ring, 1 + 1 / gpus)
+        return ring / 2
+
     # -- per step -----------------------------------------------------------------------------
 
     def cost(self, chunks: Sequence[Chunk], decodes: int, kv_tokens: int) -> Cost:
+        if chunks:
+            return self._whole(chunks, decodes, kv_tokens)
+        known = self._alone.get(decodes)
+        if known is None:
+            if len(self._alone) >= _REMEMBERED:
+                self._alone.clear()
+            known = self._alone[decodes] = self._whole((), decodes, 0)
+        seconds, busy_s, flops, traffic, link_bytes = known
+        kv = self._cached(kv_tokens, decodes) if self._sliding else kv_tokens
+        kv /= self.layout.attention_dp
+        read_s = self._scaled_kv_s * kv
+        return Cost(
+            seconds + read_s,
+            busy_s + read_s,
+            flops + self._pair_flops * kv,
+            traffic + self._kv_bytes * kv,
+            link_bytes,
+        )
+
+    def _whole(self, chunks: Sequence[Chunk], decodes: int, kv_tokens: int) -> Cost:
         groups = self.layout.attention_dp
         own = float(decodes)
         prompt = pairs = context = 0.0
@@ -215,8 +258,11 @@ class Roofline:
         busy_s += self._kv_s * read + self._pair_s * pairs + self._state_s * decodes / groups
         link_bytes = self._link_group * group_tokens + self._link_all * tokens
         busy_s = (busy_s + link_bytes * self._link_s_per_byte) * self._scale
+        seconds = busy_s
+        if chunks and tokens > _GRAPH_TOKENS:
+            seconds = _smooth_max(busy_s, self._launch_s)
         return Cost(
-            busy_s + self._host_s + self._sequence_s * decodes,
+            seconds + self._host_s + self._sequence_s * decodes,
             busy_s,
             flops + self._pair_flops * (pairs + kv),
             traffic + self._kv_bytes * read + self._state_bytes * decodes / groups,

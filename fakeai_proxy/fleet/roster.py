@@ -14,7 +14,8 @@ from fakeai_proxy.fleet.cost import StepModel
 from fakeai_proxy.fleet.kv_events import KvFeed, KvLog
 from fakeai_proxy.fleet.routing import Router
 from fakeai_proxy.fleet.worker import Worker, kv_blocks
-from fakeai_proxy.profiles.fleet import FleetProfile, Pool, Server
+from fakeai_proxy.profiles.fleet import FleetProfile, Pool
+from fakeai_proxy.profiles.serving import Server
 
 
 class Roster:

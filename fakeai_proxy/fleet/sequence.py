@@ -32,7 +32,7 @@ class EngineSequence:
         "arrived_at", "blocks", "cached_tokens", "computed", "emitted", "finished_at",
         "first_token_at", "hashes", "hit_tokens", "holds", "joined_tick", "last_token_at", "lora",
         "named", "output_limit", "output_tokens", "owner", "preemptions", "prefilled", "priority",
-        "prompt_tokens", "queued_at", "rank", "scheduled_at", "shared", "state", "target",
+        "prompt_tokens", "queued_at", "rank", "scheduled_at", "shared", "shown_at", "state", "target",
         "transfer_latency_s", "transfer_s", "transferred_tokens",
     )  # fmt: skip
 
@@ -79,6 +79,8 @@ class EngineSequence:
         self.queued_at = 0.0
         self.scheduled_at: float | None = None
         self.first_token_at: float | None = None
+        #: When its first tokens left for the client.
+        self.shown_at: float | None = None
         self.last_token_at = 0.0
         self.finished_at: float | None = None
 

@@ -7,12 +7,10 @@ from pathlib import Path
 from fakeai_proxy.fleet.cost import StepModel
 from fakeai_proxy.fleet.roofline import Layout, Memory, Roofline
 from fakeai_proxy.profiles.architecture import load_model
-from fakeai_proxy.profiles.fleet import Pool, Server
+from fakeai_proxy.profiles.fleet import Pool
 from fakeai_proxy.profiles.gpu import load_gpu
-from fakeai_proxy.profiles.serving import load_serving
+from fakeai_proxy.profiles.serving import Server, serving_of
 
-#: Dynamo is a front end; its workers run vLLM unless said otherwise.
-_ENGINES: dict[Server, str] = {"dynamo": "vllm"}
 _KV_BYTES = {"bf16": 2.0, "fp8": 1.0}
 
 
@@ -38,7 +36,7 @@ def _form(pool: Pool, server: Server) -> Roofline:
             quantization=pool.quantization or model.quantization,
             kv_bytes_per_value=_KV_BYTES[pool.kv_cache_dtype],
         ),
-        load_serving(_ENGINES.get(server, server)),
+        serving_of(server, pool.serving),
         Memory(
             utilization=pool.gpu_memory_utilization,
             step_tokens=pool.engine.max_num_batched_tokens,

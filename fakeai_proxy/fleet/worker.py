@@ -104,7 +104,7 @@ class Worker:
             service_s = frontend.service_ms / 1e3
             service_s += frontend.service_us_per_token * prompt_tokens / 1e6
             at = self.frontend_free_at = max(at, self.frontend_free_at) + service_s
-        return at + frontend.latency_ms / 1e3
+        return at + frontend.latency_s(prompt_tokens)
 
     def has_adapter_at(self, lora: str, at: float) -> float:
         """When a request for it that comes at `at` can be queued."""

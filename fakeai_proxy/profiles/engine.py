@@ -27,6 +27,12 @@ class EngineLimits(BaseModel):
     mixed: bool = Field(
         True, description="Whether one step may prefill and decode; SGLang's do one or the other."
     )
+    stream_interval: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Tokens that leave for the client together, the first ones too.",
+    )
     enable_prefix_caching: bool = True
     max_loras: int = Field(0, ge=0, le=4096, description="Adapters in one batch; 0 is no limit.")
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fakeai_proxy.profiles import reading
 from fakeai_proxy.profiles.engine import EngineLimits
 from fakeai_proxy.profiles.quantization import Quantization
+from fakeai_proxy.profiles.serving import Server, serving_of
 
 Policy = Literal[
     "kv", "cache_aware", "scorers", "round_robin", "random", "least_loaded", "power_of_two"
 ]
-Server = Literal["vllm", "sglang", "trtllm", "dynamo"]
 
 
 class _Numbers(BaseModel):
@@ -22,14 +23,23 @@ class _Numbers(BaseModel):
 
 
 class Frontend(_Numbers):
-    """What happens to a request before an engine sees it: HTTP, templates, tokens. One request after
-    the other in each replica's server."""
+    """What happens to a request before an engine sees it: HTTP, templates, tokens. A fleet that says
+    nothing of it has that of its serving engine."""
 
     latency_ms: float = Field(5.0, ge=0, le=60_000, description="For each request, side by side.")
-    service_ms: float = Field(0.0, ge=0, le=60_000, description="For each request, one by one.")
+    latency_us_per_token: float = Field(
+        0.0, ge=0, le=10_000, description="The same, per prompt token."
+    )
+    service_ms: float = Field(
+        0.0, ge=0, le=60_000, description="For each request of a replica, one by one."
+    )
     service_us_per_token: float = Field(
         0.0, ge=0, le=10_000, description="The same, per prompt token."
     )
+
+    def latency_s(self, prompt_tokens: int) -> float:
+        """Without what stands in line before it."""
+        return (self.latency_ms + self.latency_us_per_token * prompt_tokens / 1e3) / 1e3
 
 
 class Router(_Numbers):
@@ -76,6 +86,8 @@ class Pool(_Numbers):
     serves: tuple[str, ...] = Field(
         ("*",), description="Patterns of the names it answers to, besides the model's own."
     )
+    serving: str | None = Field(None, description="A profile of profiles/serving, or a file, "
+                                "instead of the server's.")  # fmt: skip
     role: Literal["both", "prefill", "decode"] = "both"
     replicas: int = Field(1, ge=1, le=4096)
     tp: int = Field(1, ge=1, le=64, description="GPUs of one replica: tensor parallelism.")
@@ -140,6 +152,11 @@ class FleetProfile(_Numbers):
     transfer: Transfer = Transfer()
     pool: tuple[Pool, ...] = Field(min_length=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _habits_are_the_engines(cls, given: Any) -> Any:
+        return _settled(given) if isinstance(given, Mapping) else given
+
     @model_validator(mode="after")
     def _pools_make_a_whole(self) -> Self:
         names = [pool.name for pool in self.pool]
@@ -169,6 +186,35 @@ class FleetProfile(_Numbers):
         """Models and adapters, as clients may name them."""
         own = [name for pool in self.pool for name in (pool.model, *pool.lora)]
         return list(dict.fromkeys(own))
+
+
+def _settled(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a fleet leaves unsaid is as its serving engines have it: the habits of each pool's
+    engine, and the front end as a whole. What is not well-formed is left for validation."""
+    server, pools = given.get("server", "vllm"), given.get("pool")
+    if server not in get_args(Server) or not isinstance(pools, Sequence) or not pools:
+        return given
+    settled: list[Any] = []
+    frontend: dict[str, Any] = {}
+    for pool in pools:
+        said = _said(pool)
+        limits = _said(said.get("engine", {})) if said is not None else None
+        if said is None or limits is None:
+            return given
+        serving = serving_of(server, said.get("serving"))
+        settled.append({**said, "engine": {**serving.habits, **limits}})
+        frontend = frontend or {
+            "latency_ms": serving.front_end_ms,
+            "latency_us_per_token": serving.front_end_us_per_token,
+        }
+    return {"frontend": frontend, **given, "pool": settled}
+
+
+def _said(given: Any) -> dict[str, Any] | None:
+    """The fields that were set, where it has any."""
+    if isinstance(given, BaseModel):
+        return {name: getattr(given, name) for name in given.model_fields_set}
+    return dict(given) if isinstance(given, Mapping) else None
 
 
 def fleet_names() -> list[str]:

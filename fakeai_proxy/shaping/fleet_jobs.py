@@ -19,7 +19,7 @@ class Progress(Protocol):
     """What is known of a job while it runs."""
 
     @property
-    def generated(self) -> int: ...
+    def shown(self) -> int: ...
 
     @property
     def worker(self) -> Worker | None: ...
@@ -73,7 +73,7 @@ class _Together:
     """Several jobs as one. They are counted once for each instant, however many of them tell of it."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        self.generated = 0
+        self.shown = 0
         self.left = len(jobs)
         self._jobs = jobs
         self._seen = [0] * len(jobs)
@@ -93,13 +93,13 @@ class _Together:
 
     def count(self, k: int, at: float) -> bool:
         """Whether there are more tokens than there were."""
-        before, seen = self.generated, self._seen
+        before, seen = self.shown, self._seen
         for place in range(len(seen)) if at != self._counted_at else (k,):
-            generated = self._jobs[place].generated
-            self.generated += generated - seen[place]
-            seen[place] = generated
+            shown = self._jobs[place].shown
+            self.shown += shown - seen[place]
+            seen[place] = shown
         self._counted_at = at
-        return self.generated > before
+        return self.shown > before
 
 
 class _Part:
@@ -112,7 +112,7 @@ class _Part:
 
     def reached(self, given: int, at: float, now: float) -> None:
         if self._together.count(self._k, at):
-            self._follower.reached(self._together.generated, at, now)
+            self._follower.reached(self._together.shown, at, now)
 
     def ended(self, at: float, now: float) -> None:
         self.reached(0, at, now)

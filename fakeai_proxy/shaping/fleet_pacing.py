@@ -10,7 +10,7 @@ from fakeai_proxy.errors import ApiError, StreamCut
 from fakeai_proxy.exchange import Chunk, Client, Exchange, Reply, Workload
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.refusals import Refusal
-from fakeai_proxy.profiles.fleet import Server
+from fakeai_proxy.profiles.serving import Server
 from fakeai_proxy.shaping.fleet_jobs import FleetJobs, Progress
 from fakeai_proxy.shaping.fleet_stream import FleetStream, note_admission
 from fakeai_proxy.shaping.frames import tokens_of
@@ -95,7 +95,7 @@ class _TokenWaiter:
     async def until(self, tokens: int) -> None:
         """Until the job has so many, or all of them. Raises StreamCut where it breaks off."""
         self._need = max(tokens, 1)
-        if not self._is_over and self._job.generated < self._need:
+        if not self._is_over and self._job.shown < self._need:
             self._woken = asyncio.get_running_loop().create_future()
             await self._woken
         if self._over:

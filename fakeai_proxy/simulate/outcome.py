@@ -22,7 +22,8 @@ METRICS = {
 
 
 class Request(NamedTuple):
-    """One that was answered; instants in seconds."""
+    """One that was answered; instants in seconds. `first_token_at` is when its client had the first
+    ones, `made_at` when the engine had made one: servers that send tokens in groups make them wait."""
 
     arrived_at: float
     first_token_at: float
@@ -31,11 +32,12 @@ class Request(NamedTuple):
     output_tokens: int
     cached_tokens: int
     queue_s: float
+    made_at: float
 
     @property
     def tpot_s(self) -> float:
-        """0 for an answer of one token, which has no gaps."""
-        return (self.finished_at - self.first_token_at) / max(self.output_tokens - 1, 1)
+        """The engine's; 0 for an answer of one token, which has no gaps."""
+        return (self.finished_at - self.made_at) / max(self.output_tokens - 1, 1)
 
 
 class Moment(NamedTuple):

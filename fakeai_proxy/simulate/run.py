@@ -79,11 +79,12 @@ class Run:
 
     def finished(self, job: Job, at: float) -> None:
         firsts = [s.first_token_at for s in job.sequences if s.first_token_at is not None]
+        shown = [s.shown_at for s in job.sequences if s.shown_at is not None]
         self._tokens += len(firsts)
         self._requests.append(
             Request(
-                job.arrived_at, min(firsts), at, job.workload.prompt_tokens,
-                job.workload.output_tokens, job.cached_tokens, job.queue_s,
+                job.arrived_at, min(shown), at, job.workload.prompt_tokens,
+                job.workload.output_tokens, job.cached_tokens, job.queue_s, min(firsts),
             )
         )  # fmt: skip
         self._next_of_closed(at)

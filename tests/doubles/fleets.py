@@ -11,7 +11,8 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.cost import Chunk, Cost
 from fakeai_proxy.fleet.driver import FleetDriver
-from fakeai_proxy.profiles.fleet import FleetProfile, Pool, Server
+from fakeai_proxy.profiles.fleet import FleetProfile, Frontend, Pool
+from fakeai_proxy.profiles.serving import Server
 
 #: What a step of `Metronome` takes: always, and for each prompt token.
 STEP_S, PROMPT_S = 0.010, 0.0001
@@ -38,6 +39,7 @@ def profile(**pool: Any) -> FleetProfile:
         name="test",
         description="For tests",
         source="A test's own invention",
+        frontend=Frontend(),
         pool=(Pool(model="llama-3.1-8b", gpu="h100", **{**steady, **pool}),),
     )
 
@@ -52,10 +54,11 @@ def fleet(clock: VirtualClock, speed: float = 1.0, **pool: Any) -> FleetDriver:
 def toml(folder: Path, top: str = "", **pool: object) -> str:
     """A profile file of a real model and GPU, without chance. `top` goes before the pool."""
     rows = {"model": '"llama-3.1-8b"', "gpu": '"h100"', "jitter_sigma": 0.0, "stall_p": 0.0, **pool}
+    front = "" if "[frontend]" in top else f"[frontend]\nlatency_ms = {FRONT_S * 1e3}\n"
     file = folder / "fleet.toml"
     file.write_text(
         'description = "For tests"\nsource = "A test\'s own invention"\n'
-        + f"{top}\n[[pool]]\n"
+        + f"{top}\n{front}[[pool]]\n"
         + "".join(f"{key} = {value}\n" for key, value in rows.items())
     )
     return str(file)

@@ -173,3 +173,29 @@ def test_a_scale_multiplies_what_the_gpu_takes() -> None:
     )
     quick = roofline()
     assert slow.cost((), 4, 400).busy_s == pytest.approx(1.5 * quick.cost((), 4, 400).busy_s)
+
+
+def test_a_step_outside_of_cuda_graphs_waits_for_its_launches() -> None:
+    serving = load_serving("vllm").model_copy(update={"launch_us": 100_000.0})
+    shape = load_model("llama-3.1-8b")
+    slow = Roofline(load_gpu("h100"), shape, Layout(), serving)
+    usual = roofline()
+    assert slow.cost([Chunk(512, 0)], 0, 0) == usual.cost([Chunk(512, 0)], 0, 0)
+    long = slow.cost([Chunk(513, 0)], 0, 0)
+    assert long.seconds >= shape.layers * 0.1
+    assert long.busy_s == usual.cost([Chunk(513, 0)], 0, 0).busy_s
+    assert slow.cost((), 600, 600) == usual.cost((), 600, 600)
+
+
+def test_switches_that_add_send_less_than_a_ring() -> None:
+    per_token = 4 * 2 * 32 * 4096  # two all-reduces in each of 32 layers, of 16 bits
+    ring = 2 * 7 / 8
+    assert roofline("h100", tp=8).cost((), 1, 0).link_bytes == per_token / 2 * (1 + 1 / 8)
+    assert roofline("a100", tp=8).cost((), 1, 0).link_bytes == per_token / 2 * ring
+
+
+def test_a_decode_steps_cost_does_not_depend_on_what_was_asked_before() -> None:
+    asked = roofline(model="gpt-oss-120b")
+    for decodes, kv_tokens in ((4, 100), (4, 900_000), (9, 0), (4, 100)):
+        again = roofline(model="gpt-oss-120b").cost((), decodes, kv_tokens)
+        assert asked.cost((), decodes, kv_tokens) == pytest.approx(again)

@@ -130,6 +130,23 @@ async def test_another_salt_shares_nothing(serve: Serve, one: str) -> None:
     assert found[2] > 0
 
 
+async def test_a_server_that_groups_tokens_sends_them_in_groups(
+    serve: Serve, tmp_path: Path
+) -> None:
+    one = toml(tmp_path, engine="{ stream_interval = 8 }")
+    clock = VirtualClock()
+    app = await serve(clock=clock, profile=one)
+    grouped, _ = await stream(app, clock, max_tokens=24, ignore_eos=True)
+    (tmp_path / "each").mkdir()
+    other = VirtualClock()
+    app = await serve(clock=other, profile=toml(tmp_path / "each"))
+    single, _ = await stream(app, other, max_tokens=24, ignore_eos=True)
+    assert len({round(at, 6) for at in grouped}) == 3
+    assert len({round(at, 6) for at in single}) == 24
+    assert any(grouped[0] == pytest.approx(at) for at in single[6:9])
+    assert grouped[-1] == pytest.approx(single[-1])
+
+
 async def test_a_whole_answer_waits_for_its_last_token(serve: Serve, one: str) -> None:
     clock = VirtualClock()
     app = await serve(clock=clock, profile=one)
