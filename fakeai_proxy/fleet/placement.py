@@ -14,16 +14,24 @@ from fakeai_proxy.fleet.routing import Ask
 from fakeai_proxy.fleet.worker import Worker
 from fakeai_proxy.profiles.fleet import FleetProfile, Pool
 
+#: Model names whose pools are remembered.
+NAMES_MAX = 1024
+
 
 class Placement:
     def __init__(self, profile: FleetProfile, roster: Roster) -> None:
         self._profile = profile
         self._roster = roster
+        self._pools: dict[str, list[Pool]] = {}
 
     def pools(self, workload: Workload) -> list[Pool]:
-        pools = self._profile.pools_for(workload.model)
-        if not pools:
-            raise NoSuchModel(workload.model)
+        pools = self._pools.get(workload.model)
+        if pools is None:
+            pools = self._profile.pools_for(workload.model)
+            if not pools:
+                raise NoSuchModel(workload.model)
+            if len(self._pools) < NAMES_MAX:  # clients may make names up
+                self._pools[workload.model] = pools
         return pools
 
     def fitting(self, job: Job, pools: Sequence[Pool]) -> list[Pool]:
@@ -62,7 +70,6 @@ class Placement:
         router = self._roster.router(pools[0])
         if again:
             return router.pick(workers, ask)
-        retry_s = min(worker.retry_after_s for worker in workers)
         # A router asks the next worker where one has refused.
         roomy = [
             worker
@@ -71,10 +78,10 @@ class Placement:
         ]
         if not roomy:
             shortest = min(workers, key=lambda worker: worker.waiting)
-            raise QueueFull(shortest.waiting, shortest.pool.max_queue, retry_s)
+            raise QueueFull(shortest.waiting, shortest.pool.max_queue, _retry_s(workers))
         free = router.free_of(roomy)
         if not free:
-            raise Busy("every worker is busy", retry_s)
+            raise Busy("every worker is busy", _retry_s(workers))
         return router.pick(free, ask)
 
     def must_decode_somewhere(self, pools: Sequence[Pool], at: float) -> None:
@@ -91,6 +98,10 @@ class Placement:
             if worker.life == "starting"
         ]
         return max(0.0, min(starting, default=pools[0].cold_start_s))
+
+
+def _retry_s(workers: Sequence[Worker]) -> float:
+    return min(worker.retry_after_s for worker in workers)
 
 
 def adapter(workload: Workload, pools: Sequence[Pool]) -> str:

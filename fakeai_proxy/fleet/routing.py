@@ -203,20 +203,26 @@ def _kv(router: Router, views: list[View], ask: Ask) -> View:
     """Dynamo (lib/kv-router/src/scheduling/selector.rs): blocks to prefill, less those cached, and
     blocks that decode."""
     settings, size = router.settings, router.block_tokens
-    among = sum(view.bit for view in views)
-    cached = {} if ask.decode else router.cached.depths(ask.blocks, among)
-    in_use = router.active.depths(ask.blocks, among)
+    among = sum([view.bit for view in views]) if ask.blocks else 0
+    cached = router.cached.depths(ask.blocks, among) if among and not ask.decode else {}
+    in_use = router.active.depths(ask.blocks, among) if among else {}
     blocks = -(-ask.tokens // size)
-    least = min(view.prefill_tokens for view in views)
+    least = min([view.prefill_tokens for view in views]) if cached else 0
+    count, overlap_weight = router.active.count, settings.overlap_weight
+    request_weight, decode, tokens = settings.request_weight, ask.decode, ask.tokens
     costs = []
     for view in views:
-        cost: float = view.unnamed_blocks + router.active.count(view.bit) + blocks
-        cost += settings.request_weight * view.requests - in_use.get(view.bit, 0)
-        if not ask.decode:
-            excess = (view.prefill_tokens - least) / size / max(blocks, 1)
-            credit = settings.overlap_credit / (1 + settings.overlap_credit_decay * excess)
-            prefill = (view.prefill_tokens + ask.tokens) / size - credit * cached.get(view.bit, 0)
-            cost += settings.overlap_weight * max(0.0, prefill)
+        bit = view.bit
+        cost: float = view.unnamed_blocks + count(bit) + blocks + request_weight * view.requests
+        if in_use:
+            cost -= in_use.get(bit, 0)
+        if not decode:
+            prefill = (view.prefill_tokens + tokens) / size
+            if cached:
+                excess = (view.prefill_tokens - least) / size / max(blocks, 1)
+                credit = settings.overlap_credit / (1 + settings.overlap_credit_decay * excess)
+                prefill = max(0.0, prefill - credit * cached.get(bit, 0))
+            cost += overlap_weight * prefill
         costs.append(cost)
     low, high = min(costs), max(costs)
     if not settings.temperature or low == high:
