@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from fakeai_proxy import errors
+from fakeai_proxy.exchange import Workload
 from fakeai_proxy.generate.answer import report as result_told
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.tokens import Tokens
@@ -35,6 +36,9 @@ class Plan:
     prompt: Prompt
     choices: list[Answer]
     completion_tokens: int
+    #: What an equal request need not make again; the speech puts it there.
+    workload: Workload | None = None
+    rendered: bytes | None = None
 
     @property
     def model(self) -> str:

@@ -33,7 +33,9 @@ _TIERS = {"flex": b"flex", "priority": b"priority", "scale": b"scale"}
 
 
 def speak(call: Call, plan: Plan) -> Reply:
-    workload = _workload(plan)
+    workload = plan.workload
+    if workload is None:
+        workload = plan.workload = _workload(plan)
     identity = _identity(call, plan)
     if plan.request.stream:
         return sse_reply(_Stream(call, plan, identity).chunks(), workload)
@@ -78,9 +80,13 @@ def _whole(
 ) -> Reply:
     before, after, closing = identity
     in_functions = _in_functions(plan)
-    choices = b",".join(
-        [_choice(call, k, choice, in_functions) for k, choice in enumerate(plan.choices)]
-    )
+    choices = plan.rendered
+    if choices is None:
+        choices = b",".join(
+            [_choice(call, k, choice, in_functions) for k, choice in enumerate(plan.choices)]
+        )
+        if not any(choice.calls for choice in plan.choices):  # whose ids are each request's own
+            plan.rendered = choices
     start = b'%b%b"choices":[%b],"usage":' % (before, after, choices)
     usage = _usage(plan)
     if isinstance(usage, bytes):
