@@ -161,7 +161,7 @@ class App:
             self.fleet.close()
 
     def _open_fleet(self) -> FleetDriver | None:
-        if not isinstance(self.back_end, FleetProfile):
+        if not isinstance(self.back_end, FleetProfile) or not self.config.has_back_end:
             return None
         return FleetDriver(Cluster(self.back_end, self.dice), self.clock, self.config.speed)
 
@@ -189,8 +189,7 @@ class App:
             log.warning("%s", error)
 
     def _pacer(self) -> Pacer:
-        hosted = self.back_end if self.fleet is None else None
-        assert not isinstance(hosted, FleetProfile)
+        hosted = None if isinstance(self.back_end, FleetProfile) else self.back_end
         return Pacer(self.config, hosted, self.scheduler, self.clock, self.dice, self.fleet)
 
     def _stage(self, pacer: Pacer) -> Runner:
@@ -292,8 +291,8 @@ class App:
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),
-            *self.metric_pages.routes(),
-            # Elsewhere it is the upstream that is asked for its health.
+            # Elsewhere it is the upstream that is asked for its metrics and its health.
+            *(self.metric_pages.routes() if config.has_back_end else ()),
             *(health_routes(self.site, self.clock) if config.mode == "synth" else ()),
             *FleetControl(self.site, self._grown).routes(),
             *limits_routes(self.limiter),

@@ -129,6 +129,11 @@ class Config(
         return "synth" in (self.mode, self.miss)
 
     @property
+    def has_back_end(self) -> bool:
+        """Whether anything follows the profile's pace."""
+        return self.synthesizes or self.timing == "profile"
+
+    @property
     def records(self) -> bool:
         return "record" in (self.mode, self.miss)
 

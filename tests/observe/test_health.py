@@ -35,3 +35,11 @@ async def test_an_upstreams_health_is_asked_of_the_upstream(serve: Serve) -> Non
     """Which is not there: a 502 of ours, no page."""
     app = await serve(mode="pass", upstream="http://127.0.0.1:9")
     assert (await ask(app, "/health")).status == 502
+
+
+async def test_an_upstreams_metrics_are_its_own(serve: Serve) -> None:
+    """As its health; where answers follow a profile, the metrics are the profile's."""
+    app = await serve(mode="pass", upstream="http://127.0.0.1:9")
+    assert (await ask(app, "/metrics")).status == 502
+    paced = await serve(mode="pass", upstream="http://127.0.0.1:9", timing="profile")
+    assert (await ask(paced, "/metrics")).status == 200
