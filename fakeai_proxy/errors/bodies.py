@@ -252,3 +252,11 @@ def no_room_for_completion(most: int, tokens: int, answer_tokens: int) -> ApiErr
     # Other vendors have words for prompts that are too long, not for answers.
     facts = {"limit_tokens": most, "tokens": tokens} if tokens >= most else None
     return ApiError(400, message, kind="context_length", facts=facts)
+
+
+def too_many_choice_tokens(most: int) -> ApiError:
+    return bad_parameter(
+        "n",
+        "invalid_value",
+        f"The choices together have more than {most} tokens: ask for fewer or for shorter ones.",
+    )

@@ -1,5 +1,5 @@
 """The pieces that answers are planned of, whatever the dialect they are given in: how long a thought
-is, where a stop string ends a text, what is said about a tool's result, values as JSON.
+is, where a stop string ends a text, what is said about a tool's result.
 """
 
 from __future__ import annotations
@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
-import orjson
-
-from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.generate.tokens import Passage, Tokens
 
 #: Hidden tokens by effort: the median; they come in steps of 64, as the API reports them.
@@ -58,11 +55,3 @@ def report(result: str) -> str:
         return ""
     quoted = result if len(result) <= _QUOTED_CHARS else result[:_QUOTED_CHARS].rstrip() + "..."
     return f'The result is "{quoted}".'
-
-
-def written(value: object) -> str:
-    """A value as compact JSON. Raises SchemaError where it cannot be written."""
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        raise SchemaError((), "its values are nested too deeply or out of range.") from None

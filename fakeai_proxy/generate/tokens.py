@@ -166,16 +166,6 @@ class Tokens:
     def passage(self, text: str) -> Passage:
         return Passage.of((self.span(text),))
 
-    def until(self, passage: Passage, ends: Sequence[str], tokens_min: int = 0) -> Passage | None:
-        """What comes before the first of `ends`, which are looked for after so many tokens; None
-        where there is none."""
-        if not ends:
-            return None
-        text = passage.text
-        skip = len("".join(passage.pieces[:tokens_min])) if tokens_min else 0
-        places = [place for place in [text.find(end, skip) for end in ends] if place >= 0]
-        return self.passage(text[: min(places)]) if places else None
-
     def span_of(self, ids: Sequence[int]) -> Span:
         """The span of these tokens; an unfinished character at the end is left out of the text."""
         known = [self._piece(token) for token in ids]

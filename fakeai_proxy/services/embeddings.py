@@ -14,7 +14,7 @@ from fakeai_proxy.exchange import Reply, Workload
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.operation import Call, Operation
-from fakeai_proxy.services.wire import Shape, json_reply
+from fakeai_proxy.services.wire import Shape, inputs_of, json_reply, text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,22 +92,15 @@ def _check_parameters(asked: EmbeddingRequest, card: ModelCard, strict: bool) ->
 
 def _inputs(asked: EmbeddingRequest, card: ModelCard) -> tuple[list[str], list[int]]:
     """The texts, and the token ids of them all. Raises 400."""
-    given = asked.input
-    several = isinstance(given, list) and not (given and type(given[0]) is int)
-    inputs: list[Any] = given if several else [given]
-    if isinstance(given, list) and not given:
-        raise errors.wrong_length("input", "array", ">=", 1, 0)
-    if len(inputs) > INPUTS_MAX:
-        raise errors.wrong_length("input", "array", "<=", INPUTS_MAX, len(inputs))
     words = Tokens.load(card.vocabulary)
     texts: list[str] = []
     prompt: list[int] = []
-    kind = type(inputs[0])
-    for index, one in enumerate(inputs):
-        path = f"input[{index}]" if several else "input"
-        if type(one) is not kind or kind not in (str, list):
-            raise _no_input(path, one, kind if several else None)
-        text, ids = _text(one, path, words) if kind is str else _decoded(one, path, words)
+    for path, one in inputs_of(asked.input, "input", INPUTS_MAX):
+        ids: Sequence[int] = one
+        if isinstance(one, str):
+            text, ids = _text(one, path, words)
+        else:
+            text = text_of(one, path, words)
         if len(ids) > card.context_tokens:
             text, ids = _truncated(asked, card, ids, path, words)
         texts.append(text)
@@ -117,43 +110,10 @@ def _inputs(asked: EmbeddingRequest, card: ModelCard) -> tuple[list[str], list[i
     return texts, prompt
 
 
-def _no_input(path: str, value: object, kind: type | None) -> errors.ApiError:
-    wanted = "one of a string, array of strings, array of integers, or array of arrays"
-    if kind is str:
-        wanted = "a string"
-    elif kind is list:
-        wanted = "an array of integers"
-    return errors.invalid_type(path, wanted, value)
-
-
 def _text(text: str, path: str, words: Tokens) -> tuple[str, Sequence[int]]:
     if not text:
         raise errors.wrong_length(path, "string", ">=", 1, 0)
     return text, words.encode(text)
-
-
-def _decoded(ids: list[Any], path: str, words: Tokens) -> tuple[str, list[int]]:
-    """The text of a list of token ids."""
-    if not ids:
-        raise errors.wrong_length(path, "array", ">=", 1, 0)
-    for index, token in enumerate(ids):
-        if type(token) is not int:
-            raise errors.invalid_type(f"{path}[{index}]", "an integer", token)
-        if not 0 <= token < 1 << 31:
-            raise errors.no_such_token(f"{path}[{index}]", token)
-    try:
-        return words.decode(ids), ids
-    except KeyError:
-        unknown = next(index for index, token in enumerate(ids) if not _known(token, words))
-        raise errors.no_such_token(f"{path}[{unknown}]", ids[unknown]) from None
-
-
-def _known(token: int, words: Tokens) -> bool:
-    try:
-        words.decode((token,))
-    except KeyError:
-        return False
-    return True
 
 
 def _truncated(

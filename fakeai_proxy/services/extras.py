@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from random import Random
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from pydantic import Field
@@ -16,6 +16,7 @@ from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.generate.structured import Schema, written
+from fakeai_proxy.services.answer.task import ANY_OBJECT
 from fakeai_proxy.services.wire import Shape
 
 #: Those that mean nothing to a synthesized answer: accepted, except where parameters are strict.
@@ -34,15 +35,6 @@ GUIDING = frozenset(("guided_choice", "guided_json", "guided_regex", "structured
 #: Names of refused parameters that are repeated in the answer, and characters of each.
 _NAMES_MAX, _NAME_CHARS_MAX = 8, 100
 _CHOICES_MAX = 1024
-_ANY_OBJECT = {
-    "type": "object",
-    "properties": {
-        "title": {"type": "string"},
-        "summary": {"type": "string"},
-        "details": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 4},
-    },
-    "required": ["title", "summary", "details"],
-}
 
 
 class StreamOptions(Shape):
@@ -50,6 +42,13 @@ class StreamOptions(Shape):
     include_obfuscation: bool | None = None
     #: vLLM's: with include_usage, every chunk counts the tokens so far.
     continuous_usage_stats: bool | None = None
+
+
+class Nvext(Shape):
+    """NVIDIA's extension object; what else it holds is accepted."""
+
+    ignore_eos: bool | None = None
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
 
 
 class StructuredOutputs(Shape):
@@ -104,6 +103,16 @@ def unknown_arguments(
         )
 
 
+def least_tokens(min_tokens: int | None, nvext: Nvext | None) -> int:
+    """Tokens before an answer may end."""
+    return min_tokens or (nvext.min_tokens if nvext else None) or 0
+
+
+def is_endless(ignore_eos: bool | None, nvext: Nvext | None) -> bool:
+    """Whether an answer goes on until its limit."""
+    return bool(ignore_eos or (nvext is not None and nvext.ignore_eos))
+
+
 def guided_text(guide: dict[str, Any], rng: Random, hints: Hints) -> str:
     """A text of that form. Raises 400 where the form makes no sense."""
     ((name, form),) = guide.items()
@@ -112,7 +121,7 @@ def guided_text(guide: dict[str, Any], rng: Random, hints: Hints) -> str:
     try:
         if name == "regex":
             return Pattern.load(f"^(?:{form})$").sample(rng)
-        schema = _ANY_OBJECT if name == "json_object" else _schema(form)
+        schema = ANY_OBJECT if name == "json_object" else _schema(form)
         return written(Schema.load(schema).instance(rng, hints, False))
     except SchemaError as error:
         what = "regex" if name == "regex" else "JSON schema"

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply, Workload
+from fakeai_proxy.generate.answer import stopped
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.text import prose
 from fakeai_proxy.generate.tokens import Tokens
@@ -40,9 +41,8 @@ def create_text(call: Call) -> Reply:
     limit = min(asked.max_output_tokens, card.output_tokens_max, room)
     rng = call.dice.roll(call.dice_key, "answer")
     passage, ended = prose(words).write(rng, Hints(asked.input).subject, limit)
-    shorter = words.until(passage, asked.stop or ())
-    if shorter is not None:
-        passage, ended = shorter.first(limit), True
+    cut = stopped(words, passage, asked.stop or (), limit)
+    passage, ended = cut.passage, ended or bool(cut.end)
     body = {
         "id": f"txtgen-{call.dice.text_id(call.id_key, 'txtgen', length=_ID_CHARS)}",
         "created": call.created,

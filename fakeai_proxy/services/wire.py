@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import cast
+from itertools import zip_longest
+from typing import Any, cast
 
 import orjson
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError
 from pydantic_core.core_schema import no_info_before_validator_function
 
+from fakeai_proxy import errors
 from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
+from fakeai_proxy.generate.tokens import Tokens
 
 JSON_HEADERS = ((b"content-type", b"application/json"),)
 SSE_HEADERS = (
@@ -26,6 +29,7 @@ Late = bytes | Callable[[Admission], bytes]
 
 #: Members of an object in a request whose shape sets no limit of its own.
 MEMBERS_MAX = 4096
+_TOKEN_MAX = 1 << 31
 
 
 def _stop_early(schema: object) -> None:
@@ -112,3 +116,52 @@ def counted(chunks: Sequence[Chunk], prompt_tokens: int) -> list[Chunk]:
         before, _, after = chunk.data.rpartition(b'"usage":null')
         frames.append(Chunk(before + usage + after, chunk.tokens))
     return frames
+
+
+def side_by_side(bodies: Sequence[list[Chunk]]) -> list[Chunk]:
+    """Choices as they are made: one token of each in turn."""
+    if len(bodies) == 1:
+        return bodies[0]
+    return [chunk for turn in zip_longest(*bodies) for chunk in turn if chunk is not None]
+
+
+def inputs_of(given: Any, param: str, most: int) -> Iterator[tuple[str, Any]]:
+    """A text, texts, token ids or lists of these, one by one: each a string or a list, with its path.
+    Raises 400 where an input's turn comes."""
+    several = isinstance(given, list) and not (given and type(given[0]) is int)
+    inputs: list[Any] = given if several else [given]
+    if isinstance(given, list) and not given:
+        raise errors.wrong_length(param, "array", ">=", 1, 0)
+    if len(inputs) > most:
+        raise errors.wrong_length(param, "array", "<=", most, len(inputs))
+    kind = type(inputs[0])
+    for index, one in enumerate(inputs):
+        path = f"{param}[{index}]" if several else param
+        if type(one) is not kind or kind not in (str, list):
+            raise _no_input(path, one, kind if several else None)
+        yield path, one
+
+
+def _no_input(path: str, value: object, kind: type | None) -> errors.ApiError:
+    wanted = "one of a string, array of strings, array of integers, or array of arrays"
+    if kind is str:
+        wanted = "a string"
+    elif kind is list:
+        wanted = "an array of integers"
+    return errors.invalid_type(path, wanted, value)
+
+
+def text_of(ids: list[Any], path: str, tokens: Tokens) -> str:
+    """Of a list of token ids as it came. Raises 400 that names the first that is none."""
+    if not ids:
+        raise errors.wrong_length(path, "array", ">=", 1, 0)
+    for index, token in enumerate(ids):
+        if type(token) is not int:
+            raise errors.invalid_type(f"{path}[{index}]", "an integer", token)
+        if not 0 <= token < _TOKEN_MAX:
+            raise errors.no_such_token(f"{path}[{index}]", token)
+    try:
+        return tokens.decode(ids)
+    except KeyError:
+        unknown = next(index for index, token in enumerate(ids) if not tokens.knows(token))
+        raise errors.no_such_token(f"{path}[{unknown}]", ids[unknown]) from None

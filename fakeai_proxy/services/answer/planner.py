@@ -8,11 +8,11 @@ from random import Random
 
 from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.generate.answer import stopped, thought_tokens, written
+from fakeai_proxy.generate.answer import stopped, thought_tokens
 from fakeai_proxy.generate.logprobs import LogProbs
 from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.strict_schema import SchemaError
-from fakeai_proxy.generate.structured import Schema
+from fakeai_proxy.generate.structured import Schema, written
 from fakeai_proxy.generate.text import prose, sentence, usual_words
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.answer.refusal import REFUSAL, refuses

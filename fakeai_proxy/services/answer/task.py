@@ -11,6 +11,8 @@ from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.answer.tool import Tool
 
+#: Tokens of all answers to one request together.
+OUTPUT_TOKENS_MAX = 262_144
 #: What OpenAI's JSON mode gives.
 ANY_OBJECT: Mapping[str, Any] = {
     "type": "object",

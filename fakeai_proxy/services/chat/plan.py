@@ -17,16 +17,13 @@ from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.planner import Planner
 from fakeai_proxy.services.answer.prompt import Prompt
 from fakeai_proxy.services.answer.reasoning import effort_of
-from fakeai_proxy.services.answer.task import Answer, Form, Task
+from fakeai_proxy.services.answer.task import OUTPUT_TOKENS_MAX, Answer, Form, Task
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import rules, wire
 from fakeai_proxy.services.chat.prompt import prompt_of
 from fakeai_proxy.services.chat.tool_choice import choose
-from fakeai_proxy.services.extras import guided_text
+from fakeai_proxy.services.extras import guided_text, is_endless, least_tokens
 from fakeai_proxy.services.operation import Call
-
-#: Tokens of all choices together.
-OUTPUT_TOKENS_MAX = 262_144
 
 
 @dataclass(slots=True)
@@ -83,19 +80,13 @@ def plan(call: Call) -> Plan:
         choices.append(planner.answer(k))
         spent += choices[-1].tokens
         if spent > OUTPUT_TOKENS_MAX:
-            raise errors.bad_parameter(
-                "n",
-                "invalid_value",
-                f"The choices together have more than {OUTPUT_TOKENS_MAX} tokens: ask for fewer or "
-                "for shorter ones.",
-            )
+            raise errors.too_many_choice_tokens(OUTPUT_TOKENS_MAX)
     return Plan(request, card, prompt, choices, spent)
 
 
 def _task(request: wire.ChatRequest, model: str, limit: int) -> Task:
     hints = Hints(_question(request.messages))
     calls = choose(request, hints)
-    nvext = request.nvext
     guide = _guide(request)
     stop = request.stop or ()
     return Task(
@@ -107,8 +98,8 @@ def _task(request: wire.ChatRequest, model: str, limit: int) -> Task:
         None if guide is None else partial(guided_text, guide, hints=hints),
         _report(request.messages),
         effort_of(model, request.reasoning_effort),
-        request.min_tokens or (nvext.min_tokens if nvext else None) or 0,
-        bool(request.ignore_eos or (nvext is not None and nvext.ignore_eos)),
+        least_tokens(request.min_tokens, request.nvext),
+        is_endless(request.ignore_eos, request.nvext),
         [stop] if isinstance(stop, str) else stop,
         request.min_tokens or 0,
         (request.top_logprobs or 0) if request.logprobs else None,

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from fakeai_proxy import errors
-from fakeai_proxy.generate.strict_schema import SchemaError, schema_check
-from fakeai_proxy.generate.structured import Schema
 from fakeai_proxy.services.answer.reasoning import reasons
+from fakeai_proxy.services.answer.schema import check_schema
 from fakeai_proxy.services.answer.tool import NO_PARAMETERS
 from fakeai_proxy.services.chat import wire
 from fakeai_proxy.services.extras import unknown_arguments
@@ -76,7 +72,7 @@ def _tools(request: wire.ChatRequest) -> None:
 
 
 def _function(function: wire.Function, param: str) -> None:
-    _schema(
+    check_schema(
         function.parameters or NO_PARAMETERS, bool(function.strict),
         f"function '{function.name}'", param, "invalid_function_parameters",
     )  # fmt: skip
@@ -140,7 +136,7 @@ def _response_format(request: wire.ChatRequest) -> None:
     form = request.response_format
     if isinstance(form, wire.SchemaResponse):
         declared = form.json_schema
-        _schema(
+        check_schema(
             declared.schema_ if declared.schema_ is not None else {"type": "object"},
             bool(declared.strict) and declared.schema_ is not None,
             f"response_format '{declared.name}'", "response_format", "invalid_json_schema",
@@ -156,12 +152,3 @@ def _response_format(request: wire.ChatRequest) -> None:
 
 def _speaks_of_json(messages: list[wire.Message]) -> bool:
     return any("json" in wire.text_of(message.content).lower() for message in messages)
-
-
-def _schema(schema: Mapping[str, Any], strict: bool, what: str, param: str, code: str) -> None:
-    try:
-        if strict:
-            schema_check(schema)
-        Schema.load(schema)
-    except SchemaError as error:
-        raise errors.invalid_schema(what, str(error), param, code) from None

@@ -8,7 +8,6 @@ cached.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import zip_longest
 from typing import Any
 
 import orjson
@@ -24,6 +23,7 @@ from fakeai_proxy.services.wire import (
     Late,
     counted,
     model_fingerprint,
+    side_by_side,
     sse_reply,
 )
 
@@ -199,12 +199,7 @@ class _Stream:
                 counted([head, *body], prompt) for head, body in zip(heads, bodies, strict=True)
             ]
             heads, bodies = [each[0] for each in streams], [each[1:] for each in streams]
-        if len(bodies) == 1:
-            chunks = heads + bodies[0]
-        else:
-            # Choices are made side by side: one token of each in turn.
-            turns = zip_longest(*bodies)
-            chunks = heads + [chunk for turn in turns for chunk in turn if chunk is not None]
+        chunks = heads + side_by_side(bodies)
         if self.with_usage:
             chunks.append(Chunk(self._usage()))
         chunks.append(Chunk(DONE))

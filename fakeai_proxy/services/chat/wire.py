@@ -260,13 +260,6 @@ class Prediction(Shape):
     content: _Content
 
 
-class Nvext(Shape):
-    """NVIDIA's extension object; what else it holds is accepted."""
-
-    ignore_eos: bool | None = None
-    min_tokens: Annotated[int, Field(ge=0)] | None = None
-
-
 _Stop = Annotated[
     Annotated[str, Tag("string"), Field(min_length=1)]
     | Annotated[list[Annotated[str, Field(min_length=1)]], Tag("array"), Field(max_length=4)],
@@ -299,7 +292,7 @@ class ChatRequest(extras.Guided):
     modalities: list[Literal["text"]] | None = None
     moderation: dict[str, Any] | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
-    nvext: Nvext | None = None
+    nvext: extras.Nvext | None = None
     parallel_tool_calls: bool | None = None
     prediction: Prediction | None = None
     presence_penalty: _Penalty | None = None

@@ -10,19 +10,19 @@ from random import Random
 from typing import Any
 
 from fakeai_proxy import errors
+from fakeai_proxy.generate.answer import stopped
 from fakeai_proxy.generate.logprobs import LogProbs
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.text import continuation, prose, usual_words
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
+from fakeai_proxy.services.answer.task import OUTPUT_TOKENS_MAX
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.completions import rules
 from fakeai_proxy.services.completions.prompts import Prompt, prompts_of
 from fakeai_proxy.services.completions.wire import CompletionRequest
-from fakeai_proxy.services.extras import guided_text
+from fakeai_proxy.services.extras import guided_text, is_endless, least_tokens
 from fakeai_proxy.services.operation import Call
 
-#: Tokens of all answers together.
-OUTPUT_TOKENS_MAX = 262_144
 #: platform.openai.com/docs/api-reference/completions/create
 MAX_TOKENS_DEFAULT = 16
 
@@ -89,12 +89,7 @@ def plan(call: Call) -> Plan:
         answers.append(writer.answers(prompt, len(answers)))
         spent += answers[-1].tokens
         if spent > OUTPUT_TOKENS_MAX:
-            raise errors.bad_parameter(
-                "n",
-                "invalid_value",
-                f"The choices together have more than {OUTPUT_TOKENS_MAX} tokens: ask for fewer or "
-                "for shorter ones.",
-            )
+            raise errors.too_many_choice_tokens(OUTPUT_TOKENS_MAX)
     return Plan(request, card, answers)
 
 
@@ -105,9 +100,8 @@ class _Writer:
         self.tokens = tokens
         self.limit = limit
         self.guide = request.guide()
-        nvext = request.nvext
-        self.least = min(request.min_tokens or (nvext and nvext.min_tokens) or 0, limit)
-        self.endless = bool(request.ignore_eos or (nvext is not None and nvext.ignore_eos))
+        self.least = min(least_tokens(request.min_tokens, request.nvext), limit)
+        self.endless = is_endless(request.ignore_eos, request.nvext)
         self.stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
 
     def answers(self, prompt: Prompt, place: int) -> Answers:
@@ -144,10 +138,8 @@ class _Writer:
                 rng, hints.subject, limit, self.least,
                 continuation(rng, prompt.text, hints.subject), self.endless,
             )  # fmt: skip
-        shorter = self.tokens.until(passage, self.stop, self.request.min_tokens or 0)
-        if shorter is not None:
-            return Choice(shorter.first(limit), "stop")
-        return Choice(passage, "stop" if ended else "length")
+        cut = stopped(self.tokens, passage, self.stop, limit, self.request.min_tokens or 0)
+        return Choice(cut.passage, "stop" if ended or cut.end else "length")
 
     def _entries(self, rng: Random, passage: Passage, top: int) -> Entries:
         given = self.request.temperature

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fakeai_proxy import errors
 from fakeai_proxy.generate.tokens import BEGINNINGS, Tokens
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.completions.wire import CompletionRequest
+from fakeai_proxy.services.wire import inputs_of, text_of
 
 #: platform.openai.com/docs/api-reference/completions/create has no limit; Azure's is this one.
 PROMPTS_MAX = 2048
@@ -18,7 +18,6 @@ _SEPARATORS = {
     "cl100k_base": 100257, "o200k_base": 199999, "o200k_harmony": 199999, "llama3": 128001,
     "qwen3": 151643,
 }  # fmt: skip
-_TOKEN_MAX = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +32,13 @@ class Prompt:
 
 def prompts_of(asked: CompletionRequest, card: ModelCard, tokens: Tokens) -> list[Prompt]:
     """Raises 400."""
-    given: Any = "" if asked.prompt is None else asked.prompt
-    several = isinstance(given, list) and not (given and type(given[0]) is int)
-    inputs: list[Any] = given if several else [given]
-    if isinstance(given, list) and not given:
-        raise errors.wrong_length("prompt", "array", ">=", 1, 0)
-    if len(inputs) > PROMPTS_MAX:
-        raise errors.wrong_length("prompt", "array", "<=", PROMPTS_MAX, len(inputs))
     reader = _Reader(asked, card, tokens)
-    kind = type(inputs[0])
-    prompts = []
-    for index, one in enumerate(inputs):
-        path = f"prompt[{index}]" if several else "prompt"
-        if type(one) is not kind or kind not in (str, list):
-            raise _no_prompt(path, one, kind if several else None)
-        prompts.append(reader.text(one) if isinstance(one, str) else reader.tokens_of(one, path))
-    return prompts
-
-
-def _no_prompt(path: str, value: object, kind: type | None) -> errors.ApiError:
-    wanted = "one of a string, array of strings, array of integers, or array of arrays"
-    if kind is str:
-        wanted = "a string"
-    elif kind is list:
-        wanted = "an array of integers"
-    return errors.invalid_type(path, wanted, value)
+    return [
+        reader.text(one) if isinstance(one, str) else reader.tokens_of(one, path)
+        for path, one in inputs_of(
+            "" if asked.prompt is None else asked.prompt, "prompt", PROMPTS_MAX
+        )
+    ]
 
 
 class _Reader:
@@ -77,18 +58,7 @@ class _Reader:
         return self._prompt(text, self._tokens.encode(text), self._before)
 
     def tokens_of(self, ids: list[Any], path: str) -> Prompt:
-        if not ids:
-            raise errors.wrong_length(path, "array", ">=", 1, 0)
-        for index, token in enumerate(ids):
-            if type(token) is not int:
-                raise errors.invalid_type(f"{path}[{index}]", "an integer", token)
-            if not 0 <= token < _TOKEN_MAX:
-                raise errors.no_such_token(f"{path}[{index}]", token)
-        try:
-            return self._prompt(self._tokens.decode(ids), ids, [])
-        except KeyError:
-            unknown = next(k for k, token in enumerate(ids) if not self._tokens.knows(token))
-            raise errors.no_such_token(f"{path}[{unknown}]", ids[unknown]) from None
+        return self._prompt(text_of(ids, path, self._tokens), ids, [])
 
     def _prompt(self, text: str, ids: Sequence[int], before: list[int]) -> Prompt:
         if self._most and len(before) + len(ids) > self._most:

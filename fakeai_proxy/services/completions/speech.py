@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ from fakeai_proxy.services.wire import (
     Late,
     counted,
     model_fingerprint,
+    side_by_side,
     sse_reply,
 )
 
@@ -203,12 +203,7 @@ class _Stream:
                     echo, body = counted(echo, prompt), counted(body, prompt)
                 echoes += echo
                 bodies.append(body)
-        if len(bodies) == 1:
-            chunks = echoes + bodies[0]
-        else:
-            # Choices are made side by side: one token of each in turn.
-            turns = zip_longest(*bodies)
-            chunks = echoes + [chunk for turn in turns for chunk in turn if chunk is not None]
+        chunks = echoes + side_by_side(bodies)
         if self.with_usage:
             chunks.append(Chunk(self._usage()))
         chunks.append(Chunk(DONE))

@@ -36,13 +36,6 @@ _Penalty = Annotated[float, Field(ge=-2, le=2)]
 _Count = Annotated[int, Field(ge=0)]
 
 
-class Nvext(Shape):
-    """NVIDIA's extension object; what else it holds is accepted."""
-
-    ignore_eos: bool | None = None
-    min_tokens: _Count | None = None
-
-
 class TextResponse(Shape):
     type: Literal["text", "json_object"]
 
@@ -72,7 +65,7 @@ class CompletionRequest(extras.Guided):
     max_tokens: _Count | None = None
     min_tokens: _Count | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
-    nvext: Nvext | None = None
+    nvext: extras.Nvext | None = None
     presence_penalty: _Penalty | None = None
     priority: Annotated[int, Field(ge=-_INT64_MAX - 1, le=_INT64_MAX)] | None = None
     prompt_logprobs: Annotated[int, Field(ge=0, le=LOGPROBS_MAX)] | None = None

@@ -12,10 +12,10 @@ from random import Random
 from typing import Any, Literal
 
 from fakeai_proxy import errors
-from fakeai_proxy.generate.answer import report, stopped, thought_tokens, written
+from fakeai_proxy.generate.answer import report, stopped, thought_tokens
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.strict_schema import SchemaError
-from fakeai_proxy.generate.structured import Schema
+from fakeai_proxy.generate.structured import Schema, written
 from fakeai_proxy.generate.text import prose
 from fakeai_proxy.generate.tokens import Passage, Tokens
 from fakeai_proxy.services.catalogue import ModelCard

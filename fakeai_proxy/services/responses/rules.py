@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fakeai_proxy import errors
 from fakeai_proxy.generate.strict_schema import SchemaError, schema_check
-from fakeai_proxy.generate.structured import Schema
 from fakeai_proxy.services.answer.reasoning import reasons
+from fakeai_proxy.services.answer.schema import check_schema
 from fakeai_proxy.services.answer.tool import NO_PARAMETERS
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.responses import tools, wire
@@ -89,7 +89,7 @@ def check_tools(request: wire.Prompted) -> None:
     offered = request.tools or []
     for k, tool in enumerate(offered):
         if isinstance(tool, tools.FunctionTool):
-            _schema(
+            check_schema(
                 tool.parameters or NO_PARAMETERS, bool(tool.strict), f"function '{tool.name}'",
                 f"tools[{k}].parameters", "invalid_function_parameters",
             )  # fmt: skip
@@ -128,7 +128,7 @@ def is_strict(tool: tools.FunctionTool) -> bool:
 def _format(request: wire.ResponseRequest) -> None:
     form = request.text.format if request.text else None
     if isinstance(form, wire.SchemaFormat):
-        _schema(
+        check_schema(
             form.schema_, bool(form.strict), f"response_format '{form.name}'",
             "text.format.schema", "invalid_json_schema",
         )  # fmt: skip
@@ -143,12 +143,3 @@ def check_json_mode(request: wire.ResponseRequest, items: Sequence[Item]) -> Non
             "Response input messages must contain the word 'json' in some form to use 'text.format' "
             "of type 'json_object'.",
         )
-
-
-def _schema(schema: Mapping[str, Any], strict: bool, what: str, param: str, code: str) -> None:
-    try:
-        if strict:
-            schema_check(schema)
-        Schema.load(schema)
-    except SchemaError as error:
-        raise errors.invalid_schema(what, str(error), param, code) from None
