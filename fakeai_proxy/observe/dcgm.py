@@ -16,7 +16,6 @@ from fakeai_proxy.fleet.sample import (
     Sample,
     percentile,
 )
-from fakeai_proxy.fleet.telemetry import Telemetry
 from fakeai_proxy.observe.dcgm_fields import (
     FIELDS,
     DcgmField,
@@ -64,21 +63,6 @@ class DcgmSettings(BaseModel):
     )
 
 
-def dcgm_page(
-    workers: Iterable[Telemetry],
-    now: float,
-    settings: DcgmSettings | None = None,
-    hostname: str | None = None,
-) -> str:
-    """Of all nodes, or of one; as it is at `now`, not held."""
-    return exposition(samples(workers, now), settings or DcgmSettings(), hostname)
-
-
-def samples(workers: Iterable[Telemetry], now: float) -> list[Sample]:
-    """In the order of nodes and slots."""
-    return sorted((sample for worker in workers for sample in worker.sample(now)), key=position)
-
-
 def exposition(
     collected: Iterable[Sample], settings: DcgmSettings, hostname: str | None = None
 ) -> str:
@@ -92,10 +76,6 @@ def exposition(
         if field.default or settings.dcgm_fields == "all":
             lines += _family(field, rows)
     return "\n".join(lines) + "\n" if lines else ""
-
-
-def dcgm_json(workers: Iterable[Telemetry], now: float) -> dict[str, dict[str, object]]:
-    return json_view(samples(workers, now))
 
 
 def json_view(collected: Iterable[Sample]) -> dict[str, dict[str, object]]:

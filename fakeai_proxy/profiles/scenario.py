@@ -149,8 +149,3 @@ def scenario_names() -> list[str]:
 def load_scenario(name: str) -> Scenario:
     """By the name it is shipped under, or a file. Raises ConfigError."""
     return reading.load(Scenario, KIND, name, noun="scenario")
-
-
-def scenario_text(name: str) -> str:
-    """Its TOML. Raises ConfigError."""
-    return reading.text(KIND, name, noun="scenario")

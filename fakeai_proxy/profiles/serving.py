@@ -63,10 +63,6 @@ def serving_of(server: str, serving: str | None = None) -> ServingEngine:
     return load_serving(serving or _ENGINES.get(server, server))
 
 
-def serving_names() -> list[str]:
-    return reading.names("serving")
-
-
 def load_serving(name: str) -> ServingEngine:
     """By the name it is shipped under, or a file. Raises ConfigError."""
     return reading.load(ServingEngine, "serving", name)

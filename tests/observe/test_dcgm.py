@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from fakeai_proxy.fleet.faults import Ecc, PowerCap, Thermal, Xid
+from fakeai_proxy.fleet.sample import Sample
 from fakeai_proxy.fleet.telemetry import Telemetry
 from fakeai_proxy.observe.collecting import Collector
-from fakeai_proxy.observe.dcgm import DcgmSettings, dcgm_json, dcgm_page
+from fakeai_proxy.observe.dcgm import DcgmSettings, exposition, json_view, position
 from tests.fleet.boards import B200, H100, L4, MI300X, step, work, worker
 
 DECODE = step(0.02, busy=0.95, dram=0.7, tensor=0.03, link_bytes=4e6)
@@ -34,6 +36,24 @@ PROF_SM_ACTIVE""")
 #: And the public Grafana dashboard 12239.
 DASHBOARD = words("""DEV_GPU_TEMP DEV_POWER_USAGE DEV_SM_CLOCK DEV_GPU_UTIL PROF_GR_ENGINE_ACTIVE
 PROF_PIPE_TENSOR_ACTIVE DEV_FB_USED""")
+
+
+def samples(workers: Iterable[Telemetry], now: float) -> list[Sample]:
+    """As they are at `now`, not held; in the order of nodes and slots."""
+    return sorted((sample for worker in workers for sample in worker.sample(now)), key=position)
+
+
+def dcgm_page(
+    workers: Iterable[Telemetry],
+    now: float,
+    settings: DcgmSettings | None = None,
+    hostname: str | None = None,
+) -> str:
+    return exposition(samples(workers, now), settings or DcgmSettings(), hostname)
+
+
+def dcgm_json(workers: Iterable[Telemetry], now: float) -> dict[str, dict[str, object]]:
+    return json_view(samples(workers, now))
 
 
 def families(page: str) -> dict[str, Metric]:
