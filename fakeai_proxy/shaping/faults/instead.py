@@ -7,11 +7,11 @@ import math
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from fakeai_proxy.errors import KINDS, StreamCut, of_kind, of_status
 from fakeai_proxy.exchange import FAULT, Chunk, Reply
-from fakeai_proxy.shaping.faults.kinds import Case, Fault, Params
+from fakeai_proxy.shaping.faults.kinds import Case, Fault, Kind, Params
 from fakeai_proxy.shaping.faults.rule import model_of
 
 
@@ -49,21 +49,14 @@ async def _status(params: Status, case: Case) -> Reply | None:
     raise of_status(params.code, params.message, headers=params.headers(), **params.facts(case))
 
 
-class Kind(Waiting):
-    kind: str = Field("overloaded", description="Which one: " + ", ".join(KINDS) + ".")
+class OfKind(Waiting):
+    kind: Kind = Field("overloaded", description="Which one: " + ", ".join(KINDS) + ".")
     message: str | None = Field(
         None, description="The error's message; the vendor's own otherwise."
     )
 
-    @field_validator("kind")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in KINDS:
-            raise ValueError("it is one of " + ", ".join(KINDS))
-        return value
 
-
-async def _error(params: Kind, case: Case) -> Reply | None:
+async def _error(params: OfKind, case: Case) -> Reply | None:
     raise of_kind(params.kind, params.message, headers=params.headers(), **params.facts(case))
 
 
@@ -135,7 +128,7 @@ FAULTS = (
     Fault("status", "Answers with an error status, in the vendor's envelope; a bare number is short for it",
           Status, "status:code=503,retry_after_s=2,first=2", before=_status),
     Fault("error", "Answers with an error by its kind, with the status and the words that the vendor has "
-          "for it", Kind, "error:kind=quota,key=sk-broke*", before=_error),
+          "for it", OfKind, "error:kind=quota,key=sk-broke*", before=_error),
     Fault("html", "Answers with the HTML error page of a gateway, where JSON is expected",
           Page, "html:code=502,every=10", before=_page),
     Fault("empty", "Answers with a success and no body at all", Empty, "empty:p=0.01", before=_empty),

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
 from random import Random
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from fakeai_proxy.errors import KINDS
 from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply, header
 from fakeai_proxy.providers import Provider, provider_of
 
@@ -34,6 +35,16 @@ class Params(BaseModel):
 
 
 P = TypeVar("P", bound=Params)
+
+
+def _known(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError("it is one of " + ", ".join(KINDS))
+    return kind
+
+
+#: One of the errors of `errors/catalogue.py`.
+Kind = Annotated[str, AfterValidator(_known)]
 
 
 class Where(Params):
