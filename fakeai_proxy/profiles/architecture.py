@@ -5,18 +5,13 @@ from __future__ import annotations
 from functools import cache, cached_property
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.profiles import reading
 from fakeai_proxy.profiles.quantization import FORMATS, Quantization
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Experts(_Shape):
+class Experts(reading.Data):
     """A mixture of experts: each token is computed by `per_token` of `count`, and by `shared`."""
 
     count: int = Field(gt=0, le=100_000)
@@ -33,7 +28,7 @@ class Experts(_Shape):
     layer_us: float = Field(0.0, ge=0, le=1000, description="Routing, per layer and step.")
 
 
-class LatentAttention(_Shape):
+class LatentAttention(reading.Data):
     """Keys and values come from one latent vector per token (MLA), which all heads share."""
 
     query_rank: int = Field(ge=0, le=100_000, description="0: queries are not compressed.")
@@ -43,7 +38,7 @@ class LatentAttention(_Shape):
     value_dim: int = Field(gt=0, le=10_000)
 
 
-class LinearAttention(_Shape):
+class LinearAttention(reading.Data):
     """Layers that keep a state of fixed size per sequence in place of a KV cache."""
 
     layers: int = Field(gt=0, le=10_000)
@@ -52,7 +47,7 @@ class LinearAttention(_Shape):
     head_dim: int = Field(gt=0, le=10_000)
 
 
-class Architecture(_Shape):
+class Architecture(reading.Data):
     """`profiles/models/*.toml`: what a model's configuration file says. Parameters are counted
     without norms and biases, which are less than a thousandth."""
 
@@ -215,14 +210,6 @@ def model_names() -> list[str]:
 def load_model(name: str) -> Architecture:
     """By the name it is shipped under, one of its aliases, or a file. Raises ConfigError."""
     return reading.load(Architecture, "models", _aliases().get(name.lower(), name))
-
-
-def find_model(name: str) -> Architecture | None:
-    """As `load_model`, or None where nothing is known by that name."""
-    try:
-        return load_model(name)
-    except ConfigError:
-        return None
 
 
 @cache

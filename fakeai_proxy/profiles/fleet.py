@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from fakeai_proxy.profiles import reading
 from fakeai_proxy.profiles.engine import EngineLimits
@@ -18,11 +18,7 @@ Policy = Literal[
 ]
 
 
-class _Numbers(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Frontend(_Numbers):
+class Frontend(reading.Data):
     """What happens to a request before an engine sees it: HTTP, templates, tokens. A fleet that says
     nothing of it has that of its serving engine."""
 
@@ -42,7 +38,7 @@ class Frontend(_Numbers):
         return (self.latency_ms + self.latency_us_per_token * prompt_tokens / 1e3) / 1e3
 
 
-class Router(_Numbers):
+class Router(reading.Data):
     """How a worker is picked. Weights and thresholds belong to the policy named with them."""
 
     policy: Policy = "kv"
@@ -70,14 +66,14 @@ class Router(_Numbers):
     )  # fmt: skip
 
 
-class Transfer(_Numbers):
+class Transfer(reading.Data):
     """KV blocks on their way from a prefill worker to a decode worker."""
 
     gb_s: float = Field(64.0, gt=0, le=10_000)
     latency_ms: float = Field(1.0, ge=0, le=60_000)
 
 
-class Pool(_Numbers):
+class Pool(reading.Data):
     """Equal workers: replicas of one model, each on `tp` GPUs."""
 
     name: str = Field("pool", min_length=1, pattern=r"[\w.-]+")
@@ -129,7 +125,7 @@ class Pool(_Numbers):
         return own or any(fnmatch.fnmatchcase(name, pattern) for pattern in self.serves)
 
 
-class FleetProfile(_Numbers):
+class FleetProfile(reading.Data):
     """`profiles/fleets/*.toml`."""
 
     name: str = Field(min_length=1)

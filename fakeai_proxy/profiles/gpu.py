@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from fakeai_proxy.profiles import reading
 from fakeai_proxy.profiles.quantization import FORMATS, Precision, Quantization
 
 
-class _Numbers(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Efficiency(_Numbers):
+class Efficiency(reading.Data):
     """The shares of the sheet's figures that an engine reaches, and what a layer costs besides."""
 
     weights: float = Field(gt=0, le=1.2, description="Of bandwidth, reading weights.")
@@ -51,7 +47,7 @@ class Efficiency(_Numbers):
         return self.block_scales if quantization == "fp8_block" else 1.0
 
 
-class Power(_Numbers):
+class Power(reading.Data):
     """Shares of the span from idle to TDP: of being busy, of memory traffic, of tensor cores at
     work at all, and of how much."""
 
@@ -61,7 +57,7 @@ class Power(_Numbers):
     tensor: float = Field(ge=0, le=1)
 
 
-class Gpu(_Numbers):
+class Gpu(reading.Data):
     """`profiles/gpus/*.toml`. `sources` says for each field or table where its numbers are from."""
 
     name: str = Field(min_length=1)

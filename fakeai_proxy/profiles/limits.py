@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.profiles import reading
@@ -21,11 +21,7 @@ _AMOUNT_MAX = 10**12
 Amount = Field(None, gt=0, le=_AMOUNT_MAX)
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Limit(_Data):
+class Limit(reading.Data):
     """One row of a tier. The models that fit `model` share the amounts, unless `each` gives every
     model its own. For each scope and amount the first row that fits and names it counts."""
 
@@ -69,13 +65,13 @@ AMOUNTS = ("rpm", "rpd", "tpm", "tpd", "itpm", "otpm", "ipm", "concurrent", "bat
            "usd_per_month")  # fmt: skip
 
 
-class Tier(_Data):
+class Tier(reading.Data):
     name: str = Field(min_length=1)
     source: str = ""
     limit: tuple[Limit, ...] = Field(min_length=1)
 
 
-class Price(_Data):
+class Price(reading.Data):
     """US dollars per million tokens."""
 
     model: str = Field(min_length=1)
@@ -94,7 +90,7 @@ class Price(_Data):
         ) / 1e6
 
 
-class LimitsProfile(_Data):
+class LimitsProfile(reading.Data):
     """`profiles/limits/*.toml`. `limit` rows outside the tiers belong to all of them."""
 
     name: str = Field(min_length=1)

@@ -8,11 +8,17 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fakeai_proxy.errors import ConfigError
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
+
+
+class Data(BaseModel):
+    """A table of a profile: no key that is not known, no number that is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def shipped(folder: str) -> Traversable:
