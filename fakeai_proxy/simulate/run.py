@@ -30,6 +30,7 @@ class Run:
         self._cluster = cluster
         self._load = load
         self._model = model
+        self._block_tokens = cluster.profile.pools_for(model)[0].engine.block_size
         self._rng = Dice(seed).roll("arrivals")
         self._arrivals: list[tuple[float, int, Arrival]] = []
         self._serial = itertools.count()
@@ -117,8 +118,7 @@ class Run:
     def _submit(self, arrival: Arrival) -> None:
         workload = Workload(self._model, range(arrival.prompt_tokens), arrival.output_tokens)
         job = Job(workload, arrival.at)
-        block_tokens = self._cluster.profile.pools_for(self._model)[0].engine.block_size
-        job.hashes = arrival.hashes(block_tokens)
+        job.hashes = arrival.hashes(self._block_tokens)
         try:
             self._cluster.submit(job)
         except Refusal:
