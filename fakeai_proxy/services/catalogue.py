@@ -15,10 +15,14 @@ from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.profiles import FleetProfile, shipped
 
 #: `chat` models that are not OpenAI's own continue text, too.
-Kind = Literal["chat", "completion", "embedding", "rerank"]
+Kind = Literal["chat", "completion", "embedding", "rerank", "speech", "transcription"]
 
 #: Who owns OpenAI's models in its own list.
 _OPENAI = frozenset(("openai", "openai-internal", "system"))
+#: What a name has in it of whose model nothing else is known.
+_KINDS_BY_NAME: dict[str, Kind] = {
+    "tts": "speech", "whisper": "transcription", "transcribe": "transcription",
+}  # fmt: skip
 #: How the names of fine-tuned models begin.
 FINE_TUNED = "ft:"
 
@@ -164,6 +168,9 @@ class Catalogue:
             )  # fmt: skip
         if "rerank" in name.lower():
             return ModelCard(id=name, kind="rerank", context_tokens=8192, output_tokens_max=0)
+        for part, kind in _KINDS_BY_NAME.items():
+            if part in name.lower():
+                return ModelCard(id=name, kind=kind)
         return ModelCard(id=name)
 
     def _of_fleet(self) -> list[str]:
