@@ -30,6 +30,8 @@ from fakeai_proxy.services.wire import json_reply, sse_reply
 
 #: platform.openai.com/docs/guides/realtime-costs: a token is 100 ms of the sound that a model hears.
 _TOKENS_PER_S = 10
+#: Above the ids of every vocabulary; twice of it leaves room below 32 bits.
+_FIRST_TOKEN = 1 << 30
 
 
 def create_transcription(call: Call) -> Reply:
@@ -81,8 +83,8 @@ class _Transcription:
         self._passage = self._tokens.passage(heard.text)
         audio = max(math.ceil(heard.duration_s * _TOKENS_PER_S), 1)
         read = self._tokens.encode(prompt) if prompt else []
-        # The same sound has the same tokens, and no other has them.
-        first = int.from_bytes(heard.key[:6], "big")
+        # The same sound has the same tokens, and no other sound or text has them.
+        first = _FIRST_TOKEN + int.from_bytes(heard.key[:4], "big") % _FIRST_TOKEN
         tokens = len(self._passage.ids)
         self.workload = Workload(card.id, [*read, *range(first, first + audio)], tokens)
         if hearing_of(card).by_duration:

@@ -6,6 +6,7 @@ import io
 import struct
 import wave
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakeai_proxy.generate.speech import Timeline, Undecodable, encode, listen
+from fakeai_proxy.generate.speech.encoding import wav
 from fakeai_proxy.generate.speech.reading import read_wav
 from fakeai_proxy.generate.speech.timeline import pieces_of
 from tests.generate.speech.sounds import file_of, silence, tone
@@ -65,13 +67,20 @@ def test_floats_that_are_no_numbers_are_silence() -> None:
 def test_sound_of_others_has_its_duration_and_no_text(container: str) -> None:
     sound = listen(encode(np.concatenate([tone(1.5), silence(1.0)]), container))
     assert sound.duration_s == pytest.approx(2.5, abs=0.15)
-    assert not sound.text
+    assert sound.text is None
     assert Timeline(sound).speech_s == pytest.approx(1.5, abs=0.15)
+
+
+def test_the_comments_of_others_are_not_what_they_say() -> None:
+    sound = listen(wav(tone(1.0).tobytes(), "Recorded in a shed"))
+    assert sound.text is None
 
 
 @pytest.mark.parametrize(
     "data",
     [b"", b"RIFF", b"no sound at all", b"\0" * 5000, b"ID3" + b"\xff" * 400, b"OggS" + b"\0" * 90,
+     b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nother.mp3\n#EXT-X-ENDLIST\n",
+     b"ffconcat version 1.0\nfile other.mp3\n",
      b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + b"\0" * 16 + b"data\0\0\0\0"],
 )  # fmt: skip
 def test_what_is_no_sound_is_told_so(data: bytes) -> None:
@@ -89,6 +98,18 @@ def test_no_bytes_break_it(data: bytes, head: bytes) -> None:
     except Undecodable:
         return
     assert sound.duration_s > 0
+
+
+@pytest.mark.parametrize("kind", ["concat", "hls"])
+def test_a_list_of_files_opens_none_of_them(kind: str, tmp_path: Path) -> None:
+    place = tmp_path / "other.mp3"
+    place.write_bytes(encode(tone(2.0), "mp3"))
+    lists = {
+        "concat": f"ffconcat version 1.0\nfile 'file:{place}'\n",
+        "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:{place}\n#EXT-X-ENDLIST\n",
+    }
+    with pytest.raises(Undecodable):
+        listen(lists[kind].encode())
 
 
 def test_a_cut_file_holds_what_is_left_of_it() -> None:

@@ -19,7 +19,7 @@ from fakeai_proxy.generate.speech import (
     speak,
 )
 from fakeai_proxy.generate.speech.shelf import Shelf
-from tests.generate.speech.conftest import forget
+from tests.doubles.plain_install import forget
 from tests.generate.speech.sounds import (
     SECOND_OPINION,
     centroid_hz,
