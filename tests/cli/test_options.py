@@ -41,6 +41,15 @@ source = "A test's own invention"
 [[limit]]
 tpd = 1000
 """
+MODELS = """
+[[model]]
+id = "house-blend"
+like = "gpt-4o"
+context_tokens = 12345
+output_tokens_max = 345
+price.output = 7
+source = "A test's own invention"
+"""
 #: A first token that no test waits for.
 NEVER_MS = 600_000.0
 
@@ -220,6 +229,14 @@ def _model(program: Program, start: Start) -> None:
     assert program.ask("/v1/models/of-nobody")[0] == 404
 
 
+def _models(program: Program, start: Start) -> None:
+    status, card = program.ask("/v1/models/house-blend/capabilities")
+    assert (status, card["context_window"]) == (200, 12_345)
+    assert card["pricing"]["output_per_million"] == 7
+    body = {**CHAT, "model": "house-blend"}
+    assert program.ask("/v1/chat/completions", body)[0] == 200
+
+
 def _any_model(program: Program, start: Start) -> None:
     assert program.ask("/v1/models/of-nobody")[0] == 200
 
@@ -393,6 +410,7 @@ EFFECTS: dict[str, Effect] = {
     "timing": Effect("none", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "speed": Effect("1e12", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "model": Effect("mine,yours", _model),
+    "models": Effect("TMP/models.toml", _models, {"profile": "none"}),
     "dialect": Effect("dynamo", _dialect),
     "any_model": Effect("true", _any_model),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
@@ -457,6 +475,7 @@ def folder(tmp_path: Path) -> Path:
         'description = "x"\nsource = "made up for a test"\nillustrative = true\n'
         '[[phase]]\nname = "outage"\nfaults = ["418"]\n'
     )
+    (tmp_path / "models.toml").write_text(MODELS)
     (tmp_path / "slow.toml").write_text(PROFILE.format(ttft_ms=300.0))
     (tmp_path / "tokens.toml").write_text(LIMITS)
     (tmp_path / "never.toml").write_text(PROFILE.format(ttft_ms=NEVER_MS))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import openai
 import pytest
 import quicktok
 
 from fakeai_proxy.errors import ApiError, ConfigError
+from fakeai_proxy.profiles.model_files import cards_in
 from fakeai_proxy.services.catalogue import Catalogue, CatalogueSettings, ModelCard, shipped_cards
 from tests.conftest import Serve
 
@@ -63,19 +66,20 @@ async def test_only_fine_tuned_models_can_be_deleted(serve: Serve) -> None:
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 def test_a_row_of_the_catalogue_is_plausible(card: ModelCard) -> None:
     assert card.output_tokens_max <= card.context_tokens
-    assert 2_000 <= card.context_tokens <= 2_000_000
+    assert card.source
+    assert card.vendor
     # Between the first of these models and the day after tomorrow, so to speak.
     assert 1_650_000_000 < card.created < 1_800_000_000
     assert card.owned_by
     assert quicktok.get_encoding(card.vocabulary).n_vocab > 50_000
-    if card.kind == "rerank":
-        assert (card.output_tokens_max, card.dimensions) == (0, 0)
-    elif card.kind == "embedding":
+    if card.kind == "embedding":
         assert card.output_tokens_max == 0
         assert 256 <= card.dimensions <= 4096
-    else:
-        assert card.dimensions == 0
-        assert card.output_tokens_max >= 4096
+    elif card.kind in ("chat", "completion"):
+        assert 2_000 <= card.context_tokens <= 11_000_000
+        assert card.output_tokens_max >= 4028
+    if card.kind == "rerank":
+        assert card.output_tokens_max == 0
 
 
 def test_no_model_is_in_the_catalogue_twice() -> None:
@@ -132,13 +136,8 @@ def test_a_call_means_its_deployment_or_its_model(
     assert answer == found
 
 
-def test_a_broken_row_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    from pathlib import Path
-
-    from fakeai_proxy.services import catalogue
-
-    folder = Path(str(tmp_path))
-    (folder / "catalogue.toml").write_text('[[model]]\nid = "x"\ncontext_tokens = -1\n', "utf-8")
-    monkeypatch.setattr(catalogue, "shipped", lambda _: folder)
-    with pytest.raises(ConfigError, match=r"catalogue\.toml: x: context_tokens"):
-        shipped_cards()
+def test_a_broken_row_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[[model]]\nid = "x"\ncontext_tokens = -1\n', "utf-8")
+    with pytest.raises(ConfigError, match=r"mine\.toml: model x: context_tokens"):
+        cards_in([file])
