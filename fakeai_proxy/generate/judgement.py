@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -38,10 +38,21 @@ class Category(Data):
     omni_only: bool = False
 
 
+class PictureRule(Data):
+    """A share of the pixels of a colour, and what it tells; evidence grows from one share to the other."""
+
+    colour: Literal["skin", "blood"]
+    category: str
+    from_share: _Score
+    to_share: _Score
+    score: _Score
+
+
 class _Categories(Data):
     name: str
     source: str = Field(min_length=1)
     category: dict[str, Category]
+    picture: list[PictureRule]
 
 
 class _Term(Data):
@@ -68,16 +79,40 @@ class _Language(Data):
     context: list[_Context] = Field([])
 
 
-@cache
 def categories() -> Mapping[str, Category]:
     """By name, in the order of the API. Raises ConfigError."""
-    return load(_Categories, "moderation", "categories").category
+    return _table().category
+
+
+def picture_rules() -> Sequence[PictureRule]:
+    return _table().picture
+
+
+@cache
+def _table() -> _Categories:
+    return load(_Categories, "moderation", "categories")
 
 
 def judge(text: str) -> dict[str, float]:
     """Scores by category. Pure: the same text has the same scores, whatever was judged before."""
+    return _judged(text, _evidence(text))
+
+
+def judge_picture(words: str, scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores of the categories that pictures are judged by, from the text that one carries and the
+    `scores` that it has for what it shows."""
     known = categories()
-    evidence = _evidence(text)
+    evidence = _evidence(words) if words else {}
+    for name, score in scores.items():
+        if score > known[name].resting:
+            shown = _logit(score) - _logit(known[name].resting)
+            evidence[name] = max(evidence.get(name, 0.0), shown)
+    judged = _judged(words, evidence)
+    return {name: score for name, score in judged.items() if known[name].images}
+
+
+def _judged(text: str, evidence: dict[str, float]) -> dict[str, float]:
+    known = categories()
     for name, category in known.items():
         for other, share in category.also.items():
             implied = share * evidence.get(name, 0.0)

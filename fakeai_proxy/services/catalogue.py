@@ -15,7 +15,7 @@ from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.profiles import FleetProfile, shipped
 
 #: `chat` models that are not OpenAI's own continue text, too.
-Kind = Literal["chat", "completion", "embedding", "rerank"]
+Kind = Literal["chat", "completion", "embedding", "rerank", "moderation"]
 
 #: Who owns OpenAI's models in its own list.
 _OPENAI = frozenset(("openai", "openai-internal", "system"))
@@ -162,6 +162,8 @@ class Catalogue:
                 id=name, kind="embedding", context_tokens=8192, output_tokens_max=0,
                 vocabulary="cl100k_base", dimensions=1536, shortens=True,
             )  # fmt: skip
+        if "moderation" in name.lower():
+            return ModelCard(id=name, kind="moderation", context_tokens=32_768, output_tokens_max=0)
         if "rerank" in name.lower():
             return ModelCard(id=name, kind="rerank", context_tokens=8192, output_tokens_max=0)
         return ModelCard(id=name)
