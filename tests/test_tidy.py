@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "body": {"errors"},
     "exchange": {"errors", "body"},
     "fleet": LEAVES | {"exchange"},
-    "generate": {"dice", "errors"},
+    "generate": {"dice", "errors", "profiles"},
     "providers": {"exchange", "errors"},
     "cassette": {"exchange", "body", "errors", "providers"},
     "services": {"exchange", "errors", "clock", "dice", "profiles", "generate", "store"},

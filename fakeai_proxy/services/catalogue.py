@@ -124,6 +124,8 @@ class Catalogue:
                 id=name, kind="embedding", context_tokens=8192, output_tokens_max=0,
                 vocabulary="cl100k_base", dimensions=1536, shortens=True,
             )  # fmt: skip
+        if "moderation" in name.lower():
+            return ModelCard(id=name, kind="moderation", context_tokens=32_768, output_tokens_max=0)
         if "rerank" in name.lower():
             return ModelCard(id=name, kind="rerank", context_tokens=8192, output_tokens_max=0)
         return ModelCard(id=name)
