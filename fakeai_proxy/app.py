@@ -42,6 +42,7 @@ from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
 from fakeai_proxy.services import ROOMS, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer
@@ -261,6 +262,7 @@ class App:
             catalogue,
             self.clock,
             self.dice,
+            Dialects(self.config),
         )
 
     def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:

@@ -237,6 +237,15 @@ def _models(program: Program, start: Start) -> None:
     assert program.ask("/v1/chat/completions", body)[0] == 200
 
 
+def _azure_content_filter(program: Program, start: Start) -> None:
+    path = "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21"
+    asked = [{"role": "user", "content": "I want to kill my neighbour with a knife."}]
+    status, answer = program.ask(path, {"messages": asked})
+    assert status == 200
+    found = answer["prompt_filter_results"][0]["content_filter_results"]
+    assert found["violence"] == {"filtered": False, "severity": "high"}
+
+
 def _any_model(program: Program, start: Start) -> None:
     assert program.ask("/v1/models/of-nobody")[0] == 200
 
@@ -410,6 +419,7 @@ EFFECTS: dict[str, Effect] = {
     "timing": Effect("none", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "speed": Effect("1e12", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "model": Effect("mine,yours", _model),
+    "azure_content_filter": Effect("off", _azure_content_filter, {"profile": "none"}, "chat"),
     "models": Effect("TMP/models.toml", _models, {"profile": "none"}),
     "dialect": Effect("dynamo", _dialect),
     "any_model": Effect("true", _any_model),
