@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "providers": {"exchange", "errors"},
     "cassette": {"exchange", "body", "errors", "providers"},
     "services": {"exchange", "errors", "clock", "dice", "profiles", "generate", "store"},
-    "sources": LEAVES | {"exchange", "body", "providers", "services", "cassette"},
+    "sources": LEAVES | {"exchange", "body", "providers", "generate", "services", "cassette"},
     "resilience": LEAVES | {"exchange"},
     "simulate": LEAVES | {"exchange", "fleet"},
     "shaping": LEAVES | {"exchange", "body", "providers", "fleet"},

@@ -50,7 +50,7 @@ def create_embeddings(call: Call) -> Reply:
     card = call.catalogue.asked_for(call.params.get("deployment"), asked.model, "embedding")
     _check_parameters(asked, card, call.strict)
     texts, prompt = _inputs(asked, card)
-    vectors = Embedder(card.id, card.dimensions).embed(texts, asked.dimensions)
+    vectors = Embedder(card.id, card.dimensions, call.embedder).embed(texts, asked.dimensions)
     render = _as_base64 if asked.encoding_format == "base64" else _as_floats
     body = {
         "object": "list",
