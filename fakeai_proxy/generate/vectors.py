@@ -74,8 +74,11 @@ class Embedder:
         self._kind = kind
         self._salt = blake2b(salt.encode(), digest_size=32).digest()
 
-    def embed(self, texts: Sequence[str], dimensions: int | None = None) -> NDArray[np.float32]:
-        """One row a text. Fewer `dimensions` are a prefix, brought back to unit length."""
+    def embed(
+        self, texts: Sequence[str], dimensions: int | None = None, role: str = ""
+    ) -> NDArray[np.float32]:
+        """One row a text. Fewer `dimensions` are a prefix, brought back to unit length. Texts in
+        another `role` (query, passage) have vectors a little beside these."""
         import numpy
 
         rows = numpy.empty((len(texts), dimensions or self.dimensions), numpy.float32)
@@ -91,7 +94,7 @@ class Embedder:
                 # Each by itself: a product of matrices adds in an order that depends on their size.
                 meaning = _unit(meant[row] @ _projection(self._salt, self.dimensions))
                 said = math.sqrt(1 - _MEANING_SHARE) * said + math.sqrt(_MEANING_SHARE) * meaning
-            own = self._noise(text.encode("utf-8", "surrogatepass"))
+            own = self._noise((role + text).encode("utf-8", "surrogatepass"))
             vector = said + _COMMON_SHARE * common + _OWN_SHARE * own
             rows[row] = numpy.round(_unit(vector[: rows.shape[1]]), 8)
         return rows
