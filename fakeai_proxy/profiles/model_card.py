@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fakeai_proxy.profiles.price import Price, Usage, bill
 
-#: What it is for. `chat` models that are not OpenAI's own continue text, too.
+#: What it is for. `chat` models that are not OpenAI's own continue text and converse, too.
 Kind = Literal[
     "chat", "completion", "embedding", "rerank", "speech", "transcription", "realtime", "image",
     "video", "moderation",
@@ -96,7 +96,7 @@ class ModelCard(BaseModel):
     def can(self, what: Kind | Ability) -> bool:
         """Whether it serves calls that need that kind, or that ability."""
         if what in _KINDS:
-            if what == "completion" and self.kind == "chat":
+            if what in ("completion", "realtime") and self.kind == "chat":
                 return not self.is_openai
             return what == self.kind
         if what in self.lacks:

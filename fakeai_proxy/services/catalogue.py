@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +19,25 @@ __all__ = ["FINE_TUNED", "Catalogue", "CatalogueSettings", "Kind", "ModelCard", 
 
 #: How the names of fine-tuned models begin.
 FINE_TUNED = "ft:"
+
+
+#: What a model is whose name has that word in it, where nothing else is known of it. The first counts.
+_BY_NAME: tuple[tuple[str, Mapping[str, object]], ...] = (
+    ("rerank", {"kind": "rerank", "context_tokens": 8192, "output_tokens_max": 0}),
+    (
+        "embed",
+        {"kind": "embedding", "context_tokens": 8192, "output_tokens_max": 0, "dimensions": 1536,
+         "vocabulary": "cl100k_base", "shortens": True},
+    ),
+    ("moderation", {"kind": "moderation", "context_tokens": 32_768, "output_tokens_max": 0}),
+    ("realtime", {"kind": "realtime", "context_tokens": 32_000, "output_tokens_max": 4096}),
+    ("whisper", {"kind": "transcription"}),
+    ("transcribe", {"kind": "transcription"}),
+    ("tts", {"kind": "speech"}),
+    *((word, {"kind": "image", "output_tokens_max": 0})
+      for word in ("gpt-image", "dall-e", "stable-diffusion", "flux.1", "imagen")),
+    ("sora", {"kind": "video", "output_tokens_max": 0}),
+)  # fmt: skip
 
 
 class CatalogueSettings(BaseModel):
@@ -119,16 +138,9 @@ class Catalogue:
             return self._cards[known].tuned(name)
         if known:
             return self._cards[known].model_copy(update={"id": name, "snapshot": ""})
-        if "embed" in name.lower():
-            return ModelCard(
-                id=name, kind="embedding", context_tokens=8192, output_tokens_max=0,
-                vocabulary="cl100k_base", dimensions=1536, shortens=True,
-            )  # fmt: skip
-        if "moderation" in name.lower():
-            return ModelCard(id=name, kind="moderation", context_tokens=32_768, output_tokens_max=0)
-        if "rerank" in name.lower():
-            return ModelCard(id=name, kind="rerank", context_tokens=8192, output_tokens_max=0)
-        return ModelCard(id=name)
+        said = name.lower()
+        values = next((values for word, values in _BY_NAME if word in said), {})
+        return ModelCard.model_validate({"id": name, **values})
 
     def _of_fleet(self) -> list[str]:
         return [card.id for card in self._cards.values() if card.max_model_len]

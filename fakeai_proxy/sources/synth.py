@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
 import orjson
@@ -16,6 +16,7 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
+from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.providers import Told, credential, provider_of
 from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
@@ -52,6 +53,12 @@ class SynthSettings(BaseModel):
         description="Refuse the parameters that only vLLM and NIM know (top_k, ignore_eos, ...), "
         "as OpenAI does.",
     )
+    embedder: Literal["auto", "hashed", "semantic"] = Field(
+        "auto",
+        description="What makes the vectors of embeddings and rankings: semantic knows what words "
+        "mean (extra `semantic`), hashed compares words and a table of synonyms; auto is the best "
+        "that is installed. Each has vectors of its own.",
+    )
 
 
 class Synth:
@@ -66,6 +73,7 @@ class Synth:
     ) -> None:
         self._settings = settings
         self._dialects = dialects
+        self._embedder = embedder_kind(settings.embedder)
         self._router = Router(rooms)
         self._catalogue = catalogue
         self._clock = clock
@@ -169,6 +177,7 @@ class Synth:
             records=self._records,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
+            embedder=self._embedder,
             vendor=provider_of(request).name,
             header=request.text_header,
         )

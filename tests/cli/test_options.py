@@ -254,6 +254,17 @@ def _strict_parameters(program: Program, start: Start) -> None:
     assert program.ask("/v1/chat/completions", {**CHAT, "top_k": 3})[0] == 400
 
 
+def _embedder(program: Program, start: Start) -> None:
+    def vector(one: Program) -> object:
+        body = {"model": "text-embedding-3-small", "input": "a bicycle", "dimensions": 8}
+        return one.ask("/v1/embeddings", body)[1]["data"][0]["embedding"]
+
+    other = start("--embedder", "semantic", "--profile", "none")
+    assert program.ask("/health")[1]["embedder"] == "hashed"
+    assert other.ask("/health")[1]["embedder"] == "semantic"
+    assert vector(program) != vector(other)
+
+
 def _dialect(program: Program, start: Start) -> None:
     status, body = program.ask("/v1/models/of-nobody")
     assert (status, body) == (404, {"message": "Model not found", "type": "Not Found", "code": 404})
@@ -423,6 +434,7 @@ EFFECTS: dict[str, Effect] = {
     "models": Effect("TMP/models.toml", _models, {"profile": "none"}),
     "dialect": Effect("dynamo", _dialect),
     "any_model": Effect("true", _any_model),
+    "embedder": Effect("hashed", _embedder, {"profile": "none"}, "embeddings"),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),

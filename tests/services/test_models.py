@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -98,6 +99,17 @@ def test_a_name_of_the_users_own_is_like_the_model_it_continues() -> None:
     assert catalogue.require("my-embedder", "embedding").dimensions == 1536
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("my-reranker-embed", "rerank"), ("our-tts-2", "speech"), ("whisper-9", "transcription"),
+     ("flux.1-dev", "image"), ("sora-9", "video"), ("x-realtime", "realtime"), ("x", "chat")],
+)  # fmt: skip
+def test_a_name_tells_what_it_is_for(name: str, kind: str) -> None:
+    found = Catalogue.shipped(CatalogueSettings(any_model=True)).find(name)
+    assert found is not None
+    assert found.kind == kind
+
+
 def test_any_model_serves_what_is_asked_for() -> None:
     catalogue = Catalogue.shipped(CatalogueSettings(any_model=True))
     assert catalogue.require("never-heard-of-it", "chat").id == "never-heard-of-it"
@@ -141,3 +153,48 @@ def test_a_broken_row_is_named(tmp_path: Path) -> None:
     file.write_text('[[model]]\nid = "x"\ncontext_tokens = -1\n', "utf-8")
     with pytest.raises(ConfigError, match=r"mine\.toml: model x: context_tokens"):
         cards_in([file])
+
+
+async def test_a_model_tells_its_capabilities(serve: Serve) -> None:
+    client = await connect(serve)
+    for name in ("gpt-4o", "meta-llama/Llama-3.1-8B-Instruct", "whisper-1"):
+        shown = await client.get(f"/models/{name}/capabilities", cast_to=dict[str, Any])
+        card = next(card for card in CARDS if card.id == name)
+        assert (shown["id"], shown["object"]) == (name, "model.capabilities")
+        assert shown["context_window"] == card.context_tokens
+        assert shown["supports_vision"] == card.takes("image")
+        assert (shown["pricing"] is None) == (card.price is None)
+    with pytest.raises(openai.NotFoundError):
+        await client.get("/models/gpt-99/capabilities", cast_to=dict[str, Any])
+
+
+async def test_a_server_of_ones_own_tells_more_of_its_models(serve: Serve) -> None:
+    client = await connect(serve, dialect="vllm")
+    model = (await client.models.retrieve("Qwen/Qwen3-8B")).model_dump()
+    assert (model["root"], model["parent"], model["max_model_len"]) == (
+        "Qwen/Qwen3-8B",
+        None,
+        40960,
+    )
+    assert model["permission"][0]["object"] == "model_permission"
+
+
+async def test_a_model_of_another_kind_is_refused_with_the_place_to_ask_it(serve: Serve) -> None:
+    client = await connect(serve)
+    kinds = {card.kind: card.id for card in CARDS if card.kind != "chat"}
+    assert len(kinds) == 9
+    for name in kinds.values():
+        with pytest.raises(openai.NotFoundError, match="Did you mean to use v1/"):
+            await client.chat.completions.create(
+                model=name, messages=[{"role": "user", "content": "hi"}]
+            )
+
+
+async def test_models_of_a_file_are_served_before_shipped_ones_of_that_name(
+    serve: Serve, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[[model]]\nid = "gpt-4o"\nlike = "gpt-4"\ncontext_tokens = 9000\n', "utf-8")
+    client = await connect(serve, models=(file,), profile="none")
+    shown = await client.get("/models/gpt-4o/capabilities", cast_to=dict[str, Any])
+    assert (shown["context_window"], shown["supports_vision"]) == (9000, False)
