@@ -16,6 +16,7 @@ from fakeai_proxy.exchange import Observer, Origin, Request, Source
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.site import Site
+from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.faults import fault_routes
@@ -42,6 +43,7 @@ from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
 from fakeai_proxy.services import ROOMS, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer
@@ -261,6 +263,7 @@ class App:
             catalogue,
             self.clock,
             self.dice,
+            Dialects(self.config),
         )
 
     def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:
@@ -293,11 +296,16 @@ class App:
             *journal_routes(self.journal),
             # Elsewhere it is the upstream that is asked for its metrics and its health.
             *(self.metric_pages.routes() if config.has_back_end else ()),
-            *(health_routes(self.site, self.clock) if config.mode == "synth" else ()),
+            *(self._health() if config.mode == "synth" else ()),
             *FleetControl(self.site, self._grown).routes(),
             *limits_routes(self.limiter),
             *fault_routes(self.faults),
             *scenario_routes(self.scenario, self.clock),
+        )
+
+    def _health(self) -> tuple[Route, ...]:
+        return health_routes(
+            self.site, self.clock, {"embedder": embedder_kind(self.config.embedder)}
         )
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:

@@ -32,6 +32,7 @@ ROOMS = _rooms(
     embeddings="embeddings",
     messages="messages",
     models="models",
+    moderations="moderations",
     ranking="ranking rerank retrieval score v2",
     responses="responses",
     serving="health metadata ping version",
