@@ -33,6 +33,7 @@ ROOMS = _rooms(
     messages="messages",
     models="models",
     moderations="moderations",
+    rag="rag",
     ranking="ranking rerank retrieval score v2",
     responses="responses",
     serving="health metadata ping version",
