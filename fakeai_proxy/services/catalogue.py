@@ -15,8 +15,10 @@ from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.profiles import FleetProfile, shipped
 
 #: `chat` models that are not OpenAI's own continue text, too.
-Kind = Literal["chat", "completion", "embedding", "rerank"]
+Kind = Literal["chat", "completion", "embedding", "rerank", "image", "video"]
 
+#: Words in the names of models that make pictures and films.
+_MEDIA: dict[str, Kind] = {"image": "image", "dall-e": "image", "sora": "video", "video": "video"}
 #: Who owns OpenAI's models in its own list.
 _OPENAI = frozenset(("openai", "openai-internal", "system"))
 #: How the names of fine-tuned models begin.
@@ -164,6 +166,9 @@ class Catalogue:
             )  # fmt: skip
         if "rerank" in name.lower():
             return ModelCard(id=name, kind="rerank", context_tokens=8192, output_tokens_max=0)
+        for word, kind in _MEDIA.items():
+            if word in name.lower():
+                return ModelCard(id=name, kind=kind, output_tokens_max=0)
         return ModelCard(id=name)
 
     def _of_fleet(self) -> list[str]:

@@ -61,14 +61,18 @@ class Synth:
         catalogue: Catalogue,
         clock: Clock,
         dice: Dice,
+        records: Records | None = None,
+        pace: float = 1.0,
     ) -> None:
+        """`pace` is how many seconds of a back end's work pass in one."""
         self._settings = settings
         self._router = Router(rooms)
         self._catalogue = catalogue
         self._clock = clock
         self._dice = dice
         self._plans = Plans()
-        self._records = Records()
+        self._records = records or Records()
+        self._pace = pace
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -159,6 +163,8 @@ class Synth:
             strict=self._settings.strict_parameters,
             vendor=provider_of(request).name,
             header=request.text_header,
+            origin=_origin(request),
+            pace=self._pace,
         )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
@@ -180,6 +186,14 @@ def check_key(request: Request) -> None:
         raise errors.missing_key()
     if "invalid" in key:
         raise errors.wrong_key(key)
+
+
+def _origin(request: Request) -> str:
+    """Where the client reaches us, as it sees it."""
+    if request.origin is not None:
+        return request.origin.url
+    scheme = request.text_header(b"x-forwarded-proto").strip().lower()
+    return f"{scheme if scheme == 'https' else 'http'}://{request.text_header(b'host')}"
 
 
 async def _whole(reply: Reply | Awaitable[Reply]) -> Reply:

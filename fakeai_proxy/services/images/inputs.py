@@ -1,0 +1,117 @@
+"""The pictures that are sent along: what may come in, and how it is read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from fakeai_proxy import errors
+from fakeai_proxy.generate.pictures.formats import CONTENT_TYPES, PictureError, opened
+from fakeai_proxy.services.form import Upload
+from fakeai_proxy.services.images.families import Family
+from fakeai_proxy.services.images.wire import EditRequest, Reference
+from fakeai_proxy.services.media import Media, name_in
+from fakeai_proxy.services.operation import Call
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+#: The API's reference for edits: what GPT image models take, and DALL-E 2.
+GPT_BYTES_MAX, DALL_E_BYTES_MAX, MASK_BYTES_MAX = 50 << 20, 4 << 20, 4 << 20
+_TYPES = frozenset((*CONTENT_TYPES.values(), "image/jpg"))
+
+
+def uploads(given: Upload | list[Upload], family: Family) -> list[Image]:
+    """Raises 400."""
+    several = given if isinstance(given, list) else [given]
+    if not family.is_gpt:
+        if len(several) > 1:
+            raise errors.wrong_length("image", "array", "<=", 1, len(several))
+        return [small_square_png(several[0])]
+    return [_upload(one, k) for k, one in enumerate(several)]
+
+
+def _upload(upload: Upload, index: int) -> Image:
+    kind = upload.content_type.partition(";")[0].strip().lower()
+    if kind not in _TYPES:
+        raise errors.unsupported_image_type("image", kind or "application/octet-stream")
+    if upload.size >= GPT_BYTES_MAX:
+        raise errors.image_too_large("image", upload.size, GPT_BYTES_MAX)
+    return _picture(upload.read(), "image", index)
+
+
+def _picture(data: bytes, param: str, index: int) -> Image:
+    try:
+        return opened(data)
+    except PictureError:
+        raise errors.invalid_image(param, index) from None
+
+
+def small_square_png(upload: Upload) -> Image:
+    """What DALL-E 2 takes. Raises 400."""
+    if upload.size >= DALL_E_BYTES_MAX:
+        raise errors.not_a_small_png()
+    try:
+        picture = opened(upload.read(), ("PNG",))
+    except PictureError:
+        raise errors.not_a_small_png() from None
+    if picture.width != picture.height:
+        raise errors.image_not_square()
+    return picture
+
+
+def mask_of(data: bytes, picture: Image) -> Image:
+    """Raises 400."""
+    if len(data) >= MASK_BYTES_MAX:
+        raise errors.image_too_large("mask", len(data), MASK_BYTES_MAX)
+    try:
+        mask = opened(data, ("PNG",))
+    except PictureError:
+        raise errors.invalid_mask("mask image must be a valid PNG") from None
+    if mask.mode != "RGBA":
+        raise errors.invalid_mask("mask image missing alpha channel")
+    if mask.size != picture.size:
+        raise errors.invalid_mask("mask size does not match image size")
+    return mask
+
+
+def referred(call: Call, asked: EditRequest) -> tuple[list[Image], Image | None]:
+    """The pictures and the mask of a JSON request. Raises 400 and 404."""
+    pictures = [
+        _picture(_bytes_of(call, one, f"images[{k}]"), f"images[{k}]", k)
+        for k, one in enumerate(asked.images)
+    ]
+    mask = None
+    if asked.mask is not None:
+        mask = mask_of(_bytes_of(call, asked.mask, "mask"), pictures[0])
+    return pictures, mask
+
+
+def _bytes_of(call: Call, reference: Reference, path: str) -> bytes:
+    for name in reference.model_extra or ():
+        raise errors.unknown_parameter(f"{path}.{name[:100]}")
+    url, file_id = reference.image_url, reference.file_id
+    if (url is None) == (file_id is None):
+        raise errors.one_image_reference(path)
+    if url is None:
+        raise errors.no_such_file(file_id or "", f"{path}.file_id")
+    if url.lower().startswith("data:"):
+        return _data_url(url, f"{path}.image_url")
+    media: Media | None = call.records.find(Media.KIND, name_in(urlsplit(url).path))
+    if media is None or media.expires_at <= call.wall():
+        raise errors.image_not_fetched(f"{path}.image_url", url)
+    return media.make()
+
+
+def _data_url(url: str, path: str) -> bytes:
+    head, comma, data = url.partition(",")
+    if not comma:
+        raise errors.image_not_fetched(path, url)
+    if not head.lower().endswith(";base64"):
+        return unquote_to_bytes(data)
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise errors.image_not_fetched(path, url) from None
