@@ -42,7 +42,7 @@ from fakeai_proxy.proxy.listening import is_loopback, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
-from fakeai_proxy.services import ROOMS, warm_up
+from fakeai_proxy.services import ROOMS, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.shaping.faults.faults import Faults
@@ -269,6 +269,10 @@ class App:
             self.config.speed if self._is_timed else math.inf,
         )
 
+    def _media(self, name: str) -> media.Media | None:
+        found: media.Media | None = self._records.find(media.Media.KIND, name)
+        return found
+
     def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:
         return Connection(
             self._server,
@@ -301,7 +305,7 @@ class App:
             *(self.metric_pages.routes() if config.has_back_end else ()),
             *(health_routes(self.site, self.clock) if config.mode == "synth" else ()),
             *FleetControl(self.site, self._grown).routes(),
-            *(media_routes(self._records, self.clock) if config.synthesizes else ()),
+            *(media_routes(media.PATH, self._media, self.clock) if config.synthesizes else ()),
             *limits_routes(self.limiter),
             *fault_routes(self.faults),
             *scenario_routes(self.scenario, self.clock),

@@ -121,3 +121,52 @@ def media_unknown() -> ApiError:
 
 def media_expired() -> ApiError:
     return ApiError(403, "This URL has expired: it was valid for 60 minutes.")
+
+
+def video_not_found(video_id: str) -> ApiError:
+    return ApiError(404, f"Video with id '{video_id[:100]}' not found.", param="video_id")
+
+
+def video_not_ready(video_id: str) -> ApiError:
+    return ApiError(
+        404, f"Video is not ready yet, use GET /v1/videos/{video_id} to check status.",
+        code="video_not_ready",
+    )  # fmt: skip
+
+
+def video_failed(video_id: str) -> ApiError:
+    return ApiError(
+        404, f"Video '{video_id}' has failed, so it has no content.", code="video_failed"
+    )
+
+
+def video_expired(video_id: str) -> ApiError:
+    return ApiError(404, f"The content of video '{video_id}' has expired.", code="video_expired")
+
+
+def video_unfinished(video_id: str, verb: str) -> ApiError:
+    return ApiError(
+        400, f"Cannot {verb} video '{video_id}' before it is completed.", param="video_id",
+        code="video_not_completed",
+    )  # fmt: skip
+
+
+def reference_size(width: int, height: int) -> ApiError:
+    return bad_parameter(
+        "input_reference", "invalid_value",
+        f"Inpaint image must match the requested width and height ({width}x{height}).",
+    )  # fmt: skip
+
+
+def video_unreadable() -> ApiError:
+    return ApiError(
+        400, "Invalid file 'video': it is no video that can be read.", param="video",
+        code="invalid_video_file",
+        hint="MP4 takes the extra: pip install 'fakeai-proxy[audio]'; without it, animated WebP and GIF.",
+    )  # fmt: skip
+
+
+def character_not_found(character_id: str) -> ApiError:
+    return ApiError(
+        404, f"Character with id '{character_id[:100]}' not found.", param="character_id"
+    )

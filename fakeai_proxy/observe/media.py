@@ -4,21 +4,37 @@ vendor's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.observe.pages import Answer, Call, Route
-from fakeai_proxy.services.media import PATH, Media
-from fakeai_proxy.services.records import Records
 
 
-def media_routes(records: Records, clock: Clock) -> tuple[Route, ...]:
+class File(Protocol):
+    """`make` gives the bytes, in a thread; `expires_at` is a wall time."""
+
+    @property
+    def content_type(self) -> str: ...
+
+    @property
+    def expires_at(self) -> float: ...
+
+    @property
+    def make(self) -> Callable[[], bytes]: ...
+
+
+def media_routes(path: str, find: Callable[[str], File | None], clock: Clock) -> tuple[Route, ...]:
+    """`find` takes the name that follows `path`."""
+
     def file(call: Call) -> Answer:
-        media: Media | None = records.find(Media.KIND, call.params["name"])
-        if media is None:
+        found = find(call.params["name"])
+        if found is None:
             raise errors.media_unknown()
-        if media.expires_at <= clock.wall():
+        if found.expires_at <= clock.wall():
             raise errors.media_expired()
-        return Answer(media.make, content_type=media.content_type)
+        return Answer(found.make, content_type=found.content_type)
 
     summary = "A picture that was handed out by URL; valid for an hour."
-    return (Route("GET", PATH + "{name}", file, summary),)
+    return (Route("GET", path + "{name}", file, summary),)

@@ -1,11 +1,15 @@
-"""Files that rooms hand out by URL: where they are found, and until when."""
+"""Files that rooms hand out by URL, and files that requests refer to."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
+from urllib.parse import unquote_to_bytes, urlsplit
 
+from fakeai_proxy import errors
 from fakeai_proxy.services.operation import Call
 
 #: Below our own pages, so that no limit and no fault of the API touches it, on any host of the vendor's.
@@ -37,6 +41,31 @@ def hand_out(
     return f"{call.origin}{PATH}{name}"
 
 
-def name_in(path: str) -> str:
-    """The name that a path of ours ends with; "" for any other path."""
-    return path.removeprefix(PATH) if path.startswith(PATH) else ""
+def referred_file(call: Call, url: str | None, file_id: str | None, path: str) -> bytes:
+    """What a request means by a URL (a data URL, or one of ours) or by a file's id; `path` leads to the
+    reference. Raises 400 and 404."""
+    if (url is None) == (file_id is None):
+        raise errors.one_image_reference(path)
+    if url is None:
+        raise errors.no_such_file(file_id or "", f"{path}.file_id")
+    if url.lower().startswith("data:"):
+        return _data_url(url, f"{path}.image_url")
+    place = urlsplit(url).path
+    media: Media | None = None
+    if place.startswith(PATH):
+        media = call.records.find(Media.KIND, place.removeprefix(PATH))
+    if media is None or media.expires_at <= call.wall():
+        raise errors.image_not_fetched(f"{path}.image_url", url)
+    return media.make()
+
+
+def _data_url(url: str, path: str) -> bytes:
+    head, comma, data = url.partition(",")
+    if not comma:
+        raise errors.image_not_fetched(path, url)
+    if not head.lower().endswith(";base64"):
+        return unquote_to_bytes(data)
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise errors.image_not_fetched(path, url) from None

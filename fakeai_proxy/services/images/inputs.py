@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes, urlsplit
 
 from fakeai_proxy import errors
 from fakeai_proxy.generate.pictures.formats import CONTENT_TYPES, PictureError, opened
 from fakeai_proxy.services.form import Upload
 from fakeai_proxy.services.images.families import Family
 from fakeai_proxy.services.images.wire import EditRequest, Reference
-from fakeai_proxy.services.media import Media, name_in
+from fakeai_proxy.services.media import referred_file
 from fakeai_proxy.services.operation import Call
 
 if TYPE_CHECKING:
@@ -92,26 +89,4 @@ def referred(call: Call, asked: EditRequest) -> tuple[list[Image], Image | None]
 def _bytes_of(call: Call, reference: Reference, path: str) -> bytes:
     for name in reference.model_extra or ():
         raise errors.unknown_parameter(f"{path}.{name[:100]}")
-    url, file_id = reference.image_url, reference.file_id
-    if (url is None) == (file_id is None):
-        raise errors.one_image_reference(path)
-    if url is None:
-        raise errors.no_such_file(file_id or "", f"{path}.file_id")
-    if url.lower().startswith("data:"):
-        return _data_url(url, f"{path}.image_url")
-    media: Media | None = call.records.find(Media.KIND, name_in(urlsplit(url).path))
-    if media is None or media.expires_at <= call.wall():
-        raise errors.image_not_fetched(f"{path}.image_url", url)
-    return media.make()
-
-
-def _data_url(url: str, path: str) -> bytes:
-    head, comma, data = url.partition(",")
-    if not comma:
-        raise errors.image_not_fetched(path, url)
-    if not head.lower().endswith(";base64"):
-        return unquote_to_bytes(data)
-    try:
-        return base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError):
-        raise errors.image_not_fetched(path, url) from None
+    return referred_file(call, reference.image_url, reference.file_id, path)

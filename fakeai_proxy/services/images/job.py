@@ -14,10 +14,10 @@ from fakeai_proxy.generate.pictures.painter import Brief
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.images.families import Family, Quality, Size, family_of
-from fakeai_proxy.services.images.safety import violation
 from fakeai_proxy.services.images.tokens import PARTIAL_TOKENS, output_tokens
 from fakeai_proxy.services.images.wire import Painted
 from fakeai_proxy.services.operation import Call
+from fakeai_proxy.services.prompt_safety import violation
 from fakeai_proxy.services.wire import Shape
 
 #: How much is drawn, by quality.

@@ -1,4 +1,4 @@
-"""Which prompts for pictures are declined."""
+"""Which prompts for pictures and films are declined."""
 
 from __future__ import annotations
 
