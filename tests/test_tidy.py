@@ -148,7 +148,9 @@ def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
     shared = {
         "answer",
         "form",
+        "media",
         "operation",
+        "prompt_safety",
         "records",
         "router",
         "wire",

@@ -98,8 +98,9 @@ class Scene:
 
     @property
     def colours(self) -> tuple[Colour, ...]:
-        """For shapes."""
-        return (*self.named, *self.others)
+        """For shapes, those that are named first."""
+        worn = [colour for _, colour in self.lands if colour is not None]
+        return (*worn, *self.named, *self.others)
 
     @property
     def is_abstract(self) -> bool:

@@ -8,7 +8,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.generate.pictures.formats import CONTENT_TYPES, PictureError, opened
 from fakeai_proxy.services.form import Upload
 from fakeai_proxy.services.images.families import Family
-from fakeai_proxy.services.images.wire import EditRequest, Reference
+from fakeai_proxy.services.images.wire import INPUTS_MAX, EditRequest, Reference
 from fakeai_proxy.services.media import referred_file
 from fakeai_proxy.services.operation import Call
 
@@ -23,9 +23,10 @@ _TYPES = frozenset((*CONTENT_TYPES.values(), "image/jpg"))
 def uploads(given: Upload | list[Upload], family: Family) -> list[Image]:
     """Raises 400."""
     several = given if isinstance(given, list) else [given]
+    most = INPUTS_MAX if family.is_gpt else 1
+    if len(several) > most:
+        raise errors.wrong_length("image", "array", "<=", most, len(several))
     if not family.is_gpt:
-        if len(several) > 1:
-            raise errors.wrong_length("image", "array", "<=", 1, len(several))
         return [small_square_png(several[0])]
     return [_upload(one, k) for k, one in enumerate(several)]
 

@@ -59,7 +59,7 @@ class EditRequest(_Painted):
 
 
 class EditForm(_Painted, FormShape):
-    image: Upload | Annotated[list[Upload], Field(min_length=1, max_length=INPUTS_MAX)]
+    image: Upload | list[Upload]
     mask: Upload | None = None
 
 
