@@ -92,7 +92,7 @@ async def test_how_often_to_ask_is_told(
     _, _, client = later
     answer = await client.videos.with_raw_response.create(prompt="nude people")
     assert answer.headers["openai-poll-after-ms"] == "2000"
-    assert (await answer.parse()).status == "queued"  # what is wrong with it comes out later
+    assert answer.parse().status == "queued"  # what is wrong with it comes out later
 
 
 def test_at_once_without_a_profile(app_url: str) -> None:

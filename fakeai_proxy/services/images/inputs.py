@@ -8,6 +8,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.generate.pictures.formats import CONTENT_TYPES, PictureError, opened
 from fakeai_proxy.services.form import Upload
 from fakeai_proxy.services.images.families import Family
+from fakeai_proxy.services.images.tokens import READ_PX
 from fakeai_proxy.services.images.wire import INPUTS_MAX, EditRequest, Reference
 from fakeai_proxy.services.media import referred_file
 from fakeai_proxy.services.operation import Call
@@ -41,10 +42,16 @@ def _upload(upload: Upload, index: int) -> Image:
 
 
 def _picture(data: bytes, param: str, index: int) -> Image:
+    """Those after the first are only set in small: they are kept no larger than their tokens tell."""
     try:
-        return opened(data)
+        picture = opened(data)
     except PictureError:
         raise errors.invalid_image(param, index) from None
+    shorter = min(picture.size)
+    if index and shorter > READ_PX:
+        scale = READ_PX / shorter
+        return picture.resize((round(picture.width * scale), round(picture.height * scale)))
+    return picture
 
 
 def small_square_png(upload: Upload) -> Image:

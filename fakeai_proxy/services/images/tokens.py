@@ -16,8 +16,9 @@ _DALL_E_PATCH = {"standard": "medium", "hd": "high"}
 #: The guide: what each partial image costs.
 PARTIAL_TOKENS = 100
 
-#: The guide to vision: an input picture's shorter side becomes 512 pixels; a base and a price for each tile.
-_TILE_PX, _BASE_TOKENS, _TILE_TOKENS = 512, 65, 129
+#: The guide to vision: what an input picture's shorter side becomes, which is also a tile's, and what a
+#: picture and each of its tiles cost.
+READ_PX, _BASE_TOKENS, _TILE_TOKENS = 512, 65, 129
 #: With high fidelity, by whether it is square.
 _FIDELITY_TOKENS = {True: 4160, False: 6240}
 
@@ -29,8 +30,8 @@ def output_tokens(width: int, height: int, quality: str) -> int:
 
 
 def input_tokens(width: int, height: int, fidelity: str) -> int:
-    scale = min(1.0, _TILE_PX / min(width, height))
-    tiles = math.ceil(width * scale / _TILE_PX) * math.ceil(height * scale / _TILE_PX)
+    scale = min(1.0, READ_PX / min(width, height))
+    tiles = math.ceil(width * scale / READ_PX) * math.ceil(height * scale / READ_PX)
     # A picture is square when it is closer to that than to 2:3.
     is_square = max(width, height) / min(width, height) < 1.25
     extra = _FIDELITY_TOKENS[is_square] if fidelity == "high" else 0
