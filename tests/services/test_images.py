@@ -204,7 +204,12 @@ async def test_azures_deployments_make_pictures(app: App) -> None:
     ) as client:
         answer = await client.images.generate(model="dall-e-3", prompt=PROMPT)
         assert answer.data is not None
-        assert answer.data[0].revised_prompt
+        image = answer.data[0].model_dump()
+        assert image["revised_prompt"]
+        assert image["content_filter_results"]["violence"] == {
+            "filtered": False, "severity": "safe",
+        }  # fmt: skip
+        assert image["prompt_filter_results"]["profanity"]["detected"] is False
 
 
 def test_the_sync_client_gets_pictures_too(app_url: str) -> None:

@@ -31,6 +31,14 @@ _FINISHES = {
     "natural": ("muted, true-to-life colors", "a calm and unadorned composition"),
 }
 
+#: learn.microsoft.com/azure/ai-services/openai/how-to/dall-e: what Azure's filters found in a picture and
+#: in its prompt.
+_SAFE = {
+    name: {"filtered": False, "severity": "safe"}
+    for name in ("hate", "self_harm", "sexual", "violence")
+}
+_SAFE_PROMPT = {**_SAFE, "profanity": {"detected": False, "filtered": False}}
+
 
 @dataclass(frozen=True, slots=True)
 class Print:
@@ -52,8 +60,8 @@ def whole(call: Call, job: Job, prints: Sequence[Print]) -> Reply:
     return json_reply(body, job.workload())
 
 
-def _image(call: Call, job: Job, one: Print, index: int) -> dict[str, str]:
-    image = (
+def _image(call: Call, job: Job, one: Print, index: int) -> dict[str, Any]:
+    image: dict[str, Any] = (
         {"url": url_of(call, one, job.form, index)}
         if job.as_url
         else {"b64_json": b64encode(one.make()).decode()}
@@ -61,6 +69,8 @@ def _image(call: Call, job: Job, one: Print, index: int) -> dict[str, str]:
     if job.family.name == "dall-e-3":
         rng = call.dice.roll(call.dice_key, "revised prompt")
         image["revised_prompt"] = revised(job.prompt, job.style, rng)
+        if call.vendor == "azure":
+            image |= {"content_filter_results": _SAFE, "prompt_filter_results": _SAFE_PROMPT}
     return image
 
 
