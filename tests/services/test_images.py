@@ -6,6 +6,7 @@ import asyncio
 import io
 import ssl
 import threading
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -259,6 +260,21 @@ async def test_a_picture_takes_the_time_of_its_tokens(serve: Serve) -> None:
             await client.images.generate(model=GPT, prompt=PROMPT, quality=quality)  # type: ignore[call-overload]  # listed
             spent.append(clock.now() - start)
     assert 1 < spent[0] < spent[1] / 4
+
+
+async def test_what_is_seen_before_comes_before(serve: Serve) -> None:
+    clock = VirtualClock()
+    app = await serve(clock=clock, mode="synth", profile="openai")
+    instants = [clock.now()]
+    async with AsyncOpenAI(base_url=app.url + "/v1", api_key="k", max_retries=0) as client:
+        stream = await client.images.generate(
+            model=GPT, prompt=PROMPT, stream=True, partial_images=3, quality="medium"
+        )
+        async for _ in stream:
+            instants.append(clock.now())
+    waits = [after - before for before, after in pairwise(instants)]
+    assert len(waits) == 4
+    assert min(waits) > sum(waits) / 8
 
 
 async def test_a_url_is_valid_for_an_hour(serve: Serve) -> None:
