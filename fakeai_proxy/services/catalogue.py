@@ -18,7 +18,10 @@ from fakeai_proxy.profiles import FleetProfile, shipped
 Kind = Literal["chat", "completion", "embedding", "rerank", "image", "video"]
 
 #: Words in the names of models that make pictures and films.
-_MEDIA: dict[str, Kind] = {"image": "image", "dall-e": "image", "sora": "video", "video": "video"}
+_MEDIA: dict[str, Kind] = {
+    **dict.fromkeys(("gpt-image", "dall-e", "stable-diffusion", "flux.1", "imagen"), "image"),
+    "sora": "video",
+}
 #: Who owns OpenAI's models in its own list.
 _OPENAI = frozenset(("openai", "openai-internal", "system"))
 #: How the names of fine-tuned models begin.

@@ -262,6 +262,18 @@ async def test_a_picture_takes_the_time_of_its_tokens(serve: Serve) -> None:
     assert 1 < spent[0] < spent[1] / 4
 
 
+async def test_any_model_may_paint_and_film_that_sounds_like_it(serve: Serve) -> None:
+    app = await serve(mode="synth", any_model=True)
+    async with AsyncOpenAI(base_url=app.url + "/v1", api_key="k", max_retries=0) as client:
+        answer = await client.images.generate(
+            model="black-forest-labs/FLUX.1-dev", prompt=PROMPT, size="512x512", quality="low"
+        )
+        assert answer.data is not None
+        assert picture_in(answer.data[0].b64_json).size == (512, 512)
+        with pytest.raises(openai.NotFoundError):
+            await client.images.generate(model="some/chat", prompt=PROMPT)
+
+
 async def test_what_is_seen_before_comes_before(serve: Serve) -> None:
     clock = VirtualClock()
     app = await serve(clock=clock, mode="synth", profile="openai")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from fakeai_proxy.generate.pictures.changes import edited, unfinished, varied
 from fakeai_proxy.generate.pictures.formats import encoded
 from fakeai_proxy.generate.pictures.rendering import rendered, rendered_steps
 from fakeai_proxy.services.images import inputs
-from fakeai_proxy.services.images.families import DALL_E_2, GPT_ONLY, Size, family_of
+from fakeai_proxy.services.images.families import DALL_E_2, GPT_ONLY, Family, Size, family_of
 from fakeai_proxy.services.images.job import Job, card_for, check, job_of
 from fakeai_proxy.services.images.speech import Print, stream, url_of, whole
 from fakeai_proxy.services.images.tokens import input_tokens, output_tokens
@@ -34,7 +35,7 @@ _USUAL = {True: "gpt-image-1", False: "dall-e-2"}
 _USUAL_EDITOR = "gpt-image-1.5"
 #: All of what DALL-E 2 and the GPT image models may be sent in a form.
 _FORM_BYTES_MAX = inputs.GPT_BYTES_MAX * 4
-#: A record holds a prompt twice: in the brief and in the seed's request.
+#: What a brief holds on to besides its prompt, about.
 _BRIEF_BYTES = 512
 
 
@@ -65,7 +66,7 @@ def edit_image(call: Call) -> Reply:
     family = family_of(card.id)
     if "edit" not in _CAN[family.name] or (isinstance(asked, EditRequest) and not family.is_gpt):
         raise errors.invalid_value("model", card.id, _EDITORS)
-    _check_fidelity(asked)
+    _check_fidelity(asked, family)
     job = job_of(call, asked, card)
     if isinstance(asked, EditRequest):
         pictures, mask = inputs.referred(call, asked)
@@ -92,8 +93,7 @@ _CAN: dict[str, frozenset[str]] = {
 _EDITORS = ("gpt-image-1.5", "gpt-image-1", "gpt-image-1-mini", "gpt-image-2", "dall-e-2")
 
 
-def _check_fidelity(asked: Painted) -> None:
-    family = family_of(asked.model or _USUAL_EDITOR)
+def _check_fidelity(asked: Painted, family: Family) -> None:
     if asked.input_fidelity is None or not family.is_gpt:
         return
     if not family.fidelities:
@@ -137,7 +137,7 @@ def create_variation(call: Call) -> Reply:
     rngs = [call.dice.roll(call.dice_key, "variation", k) for k in range(count)]
     prints = [_variation(picture, size, rng) for rng in rngs]
     data = [
-        {"b64_json": _base64(one.make())}
+        {"b64_json": b64encode(one.make()).decode()}
         if asked.response_format == "b64_json"
         else {"url": url_of(call, one, "png", k)}
         for k, one in enumerate(prints)
@@ -150,12 +150,6 @@ def create_variation(call: Call) -> Reply:
 def _variation(picture: Image, size: Size, rng: Random) -> Print:
     data = encoded(varied(picture, size, rng), "png")
     return Print(lambda: data, len(data))
-
-
-def _base64(data: bytes) -> str:
-    from base64 import b64encode
-
-    return b64encode(data).decode()
 
 
 OPERATIONS = (
