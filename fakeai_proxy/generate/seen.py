@@ -33,7 +33,7 @@ class PictureError(ValueError):
 
 def words_and_evidence(data: bytes) -> tuple[str, dict[str, float]]:
     """The text that a picture carries, and what its colours bring to categories, as scores. Raises
-    PictureError, and ImportError where nothing can open pictures."""
+    PictureError."""
     from PIL import Image
 
     try:

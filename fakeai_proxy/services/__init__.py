@@ -30,6 +30,7 @@ ROOMS = _rooms(
     chat="chat tokenize detokenize",
     completions="completions",
     embeddings="embeddings",
+    images="images",
     messages="messages",
     models="models",
     moderations="moderations",
@@ -38,6 +39,7 @@ ROOMS = _rooms(
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",
+    videos="videos",
 )
 
 

@@ -169,12 +169,6 @@ def _seen(url: str, path: str) -> Mapping[str, float]:
             f"Invalid '{path}': the image could not be read. Supported formats are PNG, JPEG, WebP "
             "and GIF.",
         ) from None  # fmt: skip
-    except ImportError:
-        raise errors.bad_parameter(
-            path, "unsupported_image",
-            "This server cannot open images: install it with the extra 'images' "
-            "(pip install 'fakeai-proxy[images]').",
-        ) from None  # fmt: skip
     return judge_picture(words, scores)
 
 

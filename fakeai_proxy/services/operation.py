@@ -54,6 +54,10 @@ class Call:
     vendor: str = "openai"
     #: The value of a header, whose name is given in lower case; "" when absent.
     header: Callable[[bytes], str] = lambda name: ""
+    #: Where the client reaches us: what a URL of ours begins with.
+    origin: str = ""
+    #: Seconds of a back end's work in one of ours; infinite where answers take no time.
+    pace: float = 1.0
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
 

@@ -70,7 +70,10 @@ class Synth:
         clock: Clock,
         dice: Dice,
         dialects: Dialects,
+        records: Records,
+        pace: float = 1.0,
     ) -> None:
+        """`pace` is how many seconds of a back end's work pass in one."""
         self._settings = settings
         self._dialects = dialects
         self._embedder = embedder_kind(settings.embedder)
@@ -79,7 +82,8 @@ class Synth:
         self._clock = clock
         self._dice = dice
         self._plans = Plans()
-        self._records = Records()
+        self._records = records
+        self._pace = pace
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -180,6 +184,8 @@ class Synth:
             embedder=self._embedder,
             vendor=provider_of(request).name,
             header=request.text_header,
+            origin=_origin(request),
+            pace=self._pace,
         )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
@@ -201,6 +207,14 @@ def check_key(request: Request) -> None:
         raise errors.missing_key()
     if "invalid" in key:
         raise errors.wrong_key(key)
+
+
+def _origin(request: Request) -> str:
+    """Where the client reaches us, as it sees it."""
+    if request.origin is not None:
+        return request.origin.url
+    scheme = request.text_header(b"x-forwarded-proto").strip().lower()
+    return f"{scheme if scheme == 'https' else 'http'}://{request.text_header(b'host')}"
 
 
 async def _whole(reply: Reply | Awaitable[Reply]) -> Reply:
