@@ -57,7 +57,8 @@ class Sound:
 def remember(text: str, samples: NDArray[np.int16], data: bytes) -> None:
     """That these samples, and this file, say `text`."""
     weight = len(text) + 100
-    _TEXTS.keep(_fingerprint(samples), text, weight)
+    if samples.any():  # every silence is like every other
+        _TEXTS.keep(_fingerprint(samples), text, weight)
     _TEXTS.keep(_hash(data), text, weight)
 
 
