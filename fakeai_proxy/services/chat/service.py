@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fakeai_proxy.exchange import Reply
+from fakeai_proxy.services.chat.media import is_heavy
 from fakeai_proxy.services.chat.plan import plan
 from fakeai_proxy.services.chat.speech import speak
 from fakeai_proxy.services.chat.tokenize import (
@@ -27,6 +28,7 @@ OPERATIONS = (
         create_chat_completion,
         ChatRequest,
         plan=plan,
+        threaded=is_heavy,
     ),
     Operation("tokenize", "POST", "/tokenize", tokenize, TokenizeRequest, at_root=True),
     Operation("detokenize", "POST", "/detokenize", detokenize, DetokenizeRequest, at_root=True),

@@ -61,8 +61,13 @@ def tool_of(tool: wire.Tool) -> Tool:
     if isinstance(tool, wire.FunctionTool):
         return _function(tool.function)
     form = tool.custom.format
-    grammar = form.grammar.definition if isinstance(form, wire.GrammarFormat) else ""
-    return Tool(tool.custom.name, tool.custom.description or "", custom=True, grammar=grammar)
+    name, description = tool.custom.name, tool.custom.description or ""
+    if not isinstance(form, wire.GrammarFormat):
+        return Tool(name, description, custom=True)
+    grammar = form.grammar
+    return Tool(
+        name, description, custom=True, grammar=grammar.definition, syntax=grammar.syntax
+    )
 
 
 def _function(function: wire.Function) -> Tool:
