@@ -62,3 +62,7 @@ def no_such_audio(path: str, audio_id: str) -> ApiError:
     return bad_parameter(
         path, "invalid_value", f"Invalid '{path}': no audio with id '{audio_id[:100]}' is known."
     )
+
+
+def completion_not_found(name: str) -> ApiError:
+    return ApiError(404, f"Chat completion with id '{name[:100]}' not found.", param="completion_id")

@@ -20,6 +20,7 @@ from fakeai_proxy.services.answer.prompt import Prompt
 from fakeai_proxy.services.answer.reasoning import effort_aloud, effort_of, thinks_aloud
 from fakeai_proxy.services.answer.senses import searches
 from fakeai_proxy.services.answer.task import OUTPUT_TOKENS_MAX, Answer, Form, Task
+from fakeai_proxy.services.answer.voice import Sound, spoken, within
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import rules, wire
 from fakeai_proxy.services.chat.media import Media, media_of
@@ -41,6 +42,8 @@ class Plan:
     #: Generated ones, as an engine makes them.
     completion_tokens: int
     media: Media
+    #: What each choice sounds like; empty where nothing is said aloud.
+    sounds: Sequence[Sound | None] = ()
     #: What an equal request need not make again; the speech puts it there.
     workload: Workload | None = None
     rendered: bytes | None = None
@@ -53,6 +56,16 @@ class Plan:
     def match(self) -> Match | None:
         """How a prediction fared."""
         return self.choices[0].match if self.choices else None
+
+    @property
+    def strides(self) -> Sequence[int]:
+        """Tokens by step, where a prediction lets several through."""
+        match = self.match
+        return () if match is None or not match.accepted or self.reasoning_tokens else match.strides
+
+    @property
+    def audio_tokens(self) -> int:
+        return sum([sound.tokens for sound in self.sounds if sound is not None])
 
     @property
     def reasoning_tokens(self) -> int:
@@ -97,7 +110,26 @@ def plan(call: Call) -> Plan:
         spent += choices[-1].tokens
         if spent > OUTPUT_TOKENS_MAX:
             raise errors.too_many_choice_tokens(OUTPUT_TOKENS_MAX)
-    return Plan(request, card, prompt, choices, spent, media)
+    made = Plan(request, card, prompt, choices, spent, media)
+    if request.audio is not None:
+        made.sounds = [_sound(choice, request.audio, task.limit) for choice in choices]
+        made.completion_tokens = sum([choice.tokens for choice in choices]) + made.audio_tokens
+    return made
+
+
+def _sound(choice: Answer, audio: wire.AudioOutput, limit: int) -> Sound | None:
+    """The choice as it is said aloud, which makes it shorter where both have no room."""
+    if choice.calls or not choice.said.tokens:
+        return None
+    voice = audio.voice if isinstance(audio.voice, str) else audio.voice.id
+    said = choice.said
+    sound = spoken(said, voice, audio.format)
+    if said.tokens + sound.tokens > limit:
+        shorter = within(said, sound, limit)
+        choice.content, choice.refusal, choice.finish_reason = shorter, None, "length"
+        sound = spoken(shorter, voice, audio.format)
+        sound = Sound(sound.data, max(1, min(sound.tokens, limit - shorter.tokens)))
+    return sound
 
 
 def _task(request: wire.ChatRequest, card: ModelCard, media: Media, limit: int) -> Task:
