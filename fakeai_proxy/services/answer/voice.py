@@ -12,7 +12,6 @@ from fakeai_proxy.services.answer.hearing import OUTPUT_TOKENS_PER_S
 #: Chat's names of formats that the generator calls otherwise.
 _FORMATS = {"pcm16": "pcm"}
 _SAMPLE_BYTES = 2
-_FEWEST_WORDS_TOKENS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,6 @@ def spoken(passage: Passage, voice: str, form: str) -> Sound:
 
 
 def within(passage: Passage, sound: Sound, limit: int) -> Passage:
-    """As much of the passage as leaves room for its sound."""
+    """As much of the passage as leaves room for its sound; always less than all of it."""
     share = limit / (passage.tokens + sound.tokens)
-    return passage.first(max(_FEWEST_WORDS_TOKENS, int(passage.tokens * share)))
+    return passage.first(max(1, min(int(passage.tokens * share), passage.tokens - 1)))

@@ -4,9 +4,11 @@ into bytes.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 from fakeai_proxy import errors
@@ -102,7 +104,7 @@ def plan(call: Call) -> Plan:
         raise errors.context_length_exceeded(card.context_tokens, len(prompt.ids))
     asked = request.max_completion_tokens or request.max_tokens or card.output_tokens_max
     task = _task(request, card, media, min(asked, card.output_tokens_max, room))
-    planner = Planner(call.dice, call.dice_key, tokens, task)
+    planner = Planner(call.dice, _key(request, card, prompt), tokens, task)
     choices: list[Answer] = []
     spent = 0
     for k in range(request.n or 1):
@@ -117,6 +119,14 @@ def plan(call: Call) -> Plan:
     return made
 
 
+def _key(request: wire.ChatRequest, card: ModelCard, prompt: Prompt) -> bytes:
+    """What an answer depends on: it is the same however it is sent, kept or cut."""
+    sampling = (card.id, request.seed, request.temperature, request.top_p)
+    hashed = blake2b(repr(sampling).encode("utf-8", "replace"), digest_size=16)
+    hashed.update(array("q", prompt.ids).tobytes())
+    return hashed.digest()
+
+
 def _sound(choice: Answer, audio: wire.AudioOutput, limit: int) -> Sound | None:
     """The choice as it is said aloud, which makes it shorter where both have no room."""
     if choice.calls or not choice.said.tokens:
@@ -124,11 +134,10 @@ def _sound(choice: Answer, audio: wire.AudioOutput, limit: int) -> Sound | None:
     voice = audio.voice if isinstance(audio.voice, str) else audio.voice.id
     said = choice.said
     sound = spoken(said, voice, audio.format)
-    if said.tokens + sound.tokens > limit:
-        shorter = within(said, sound, limit)
-        choice.content, choice.refusal, choice.finish_reason = shorter, None, "length"
-        sound = spoken(shorter, voice, audio.format)
-        sound = Sound(sound.data, max(1, min(sound.tokens, limit - shorter.tokens)))
+    while said.tokens > 1 and said.tokens + sound.tokens > limit:
+        said = within(said, sound, limit)
+        choice.content, choice.refusal, choice.finish_reason = said, None, "length"
+        sound = spoken(said, voice, audio.format)
     return sound
 
 
