@@ -65,4 +65,6 @@ def no_such_audio(path: str, audio_id: str) -> ApiError:
 
 
 def completion_not_found(name: str) -> ApiError:
-    return ApiError(404, f"Chat completion with id '{name[:100]}' not found.", param="completion_id")
+    return ApiError(
+        404, f"Chat completion with id '{name[:100]}' not found.", param="completion_id"
+    )

@@ -88,7 +88,6 @@ class EngineSequence:
         self.last_token_at = 0.0
         self.finished_at: float | None = None
 
-
     def after(self, ticks: int) -> int:
         """Tokens given out when it has been in the batch for so many ticks."""
         if not self.leaps:

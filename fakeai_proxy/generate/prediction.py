@@ -83,7 +83,8 @@ def compare(answer: Sequence[int], prediction: Sequence[int]) -> Match:
 
 def _strides(drafted: Sequence[bool]) -> tuple[int, ...]:
     """A step makes one token itself, and lets through the predicted ones that follow it."""
-    strides, through = [], DRAFT_TOKENS
+    strides: list[int] = []
+    through = DRAFT_TOKENS
     for k, from_draft in enumerate(drafted):
         if k and from_draft and through < DRAFT_TOKENS:
             strides[-1] += 1

@@ -181,14 +181,21 @@ async def test_a_document_costs_its_text_and_a_picture_of_each_page(client: Asyn
     [
         ({}, "messages[0].content[0].file.file_id", "Missing required parameter"),
         ({"file_data": document("x")}, "messages[0].content[0].file.filename", "Missing required"),
-        ({"file_data": "AAAA", "filename": "a"}, "messages[0].content[0].file.file_data", "'data:'"),
+        (
+            {"file_data": "AAAA", "filename": "a"},
+            "messages[0].content[0].file.file_data",
+            "'data:'",
+        ),
         (
             {"file_data": "data:text/plain;base64,AAAA", "filename": "a"},
             "messages[0].content[0].file.file_data",
             "unsupported MIME type 'text/plain'",
         ),
         (
-            {"file_data": "data:application/pdf;base64," + b64encode(b"no").decode(), "filename": "a"},
+            {
+                "file_data": "data:application/pdf;base64," + b64encode(b"no").decode(),
+                "filename": "a",
+            },
             "messages[0].content[0].file.file_data",
             "no PDF",
         ),

@@ -21,7 +21,7 @@ CODE = """class User {
 export default User;
 """
 ASK = question(
-    "Replace the \"username\" property with an \"email\" property. Respond only with code.\n\n" + CODE
+    'Replace the "username" property with an "email" property. Respond only with code.\n\n' + CODE
 )
 PREDICTED: Any = {"type": "content", "content": CODE}
 

@@ -80,7 +80,10 @@ async def test_the_messages_of_a_stored_completion(app: App, client: AsyncOpenAI
 
 async def test_a_streamed_answer_and_its_calls_are_stored(client: AsyncOpenAI) -> None:
     async with client.chat.completions.stream(
-        model="gpt-4o", messages=RAIN, tools=[WEATHER], store=True  # type: ignore[list-item]  # a dict
+        model="gpt-4o",
+        messages=RAIN,
+        tools=[WEATHER],
+        store=True,  # type: ignore[list-item]  # a dict
     ) as stream:
         final = await stream.get_final_completion()
     kept = await client.chat.completions.retrieve(final.id)

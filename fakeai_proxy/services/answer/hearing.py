@@ -28,7 +28,9 @@ def seconds_of(data: str, form: str, path: str) -> float:
     seconds = wav_seconds(raw) if form == "wav" else mp3_seconds(raw)
     if seconds is None:
         raise errors.bad_parameter(
-            path, "invalid_value", f"The data provided for 'input_audio' is not of valid {form} format."
+            path,
+            "invalid_value",
+            f"The data provided for 'input_audio' is not of valid {form} format.",
         )
     return seconds
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 from fakeai_proxy import errors
 from fakeai_proxy.generate.tokens import Passage
@@ -12,6 +13,8 @@ from fakeai_proxy.services.answer.hearing import OUTPUT_TOKENS_PER_S
 #: Chat's names of formats that the generator calls otherwise.
 _FORMATS = {"pcm16": "pcm"}
 _SAMPLE_BYTES = 2
+#: Makes speech: `speak(text, voice, format) -> Spoken(data, duration_s)`.
+_GENERATOR = "fakeai_proxy.generate.speech"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,17 @@ class Sound:
 
 
 def spoken(passage: Passage, voice: str, form: str) -> Sound:
-    """Raises 501 where the extra is missing that encodes the format."""
-    # With what it computes with: most servers never speak.
-    from fakeai_proxy.generate.speech import MissingAudioExtra, speak
-
+    """Raises 501 where nothing is installed that speaks, or encodes the format."""
     try:
-        made = speak(passage.text, voice, _FORMATS.get(form, form))
-    except MissingAudioExtra as error:
+        # With what it computes with: most servers never speak.
+        generator = import_module(_GENERATOR)
+    except ModuleNotFoundError:
+        raise errors.extra_missing(
+            "This build has no voice: audio output is not available."
+        ) from None
+    try:
+        made = generator.speak(passage.text, voice, _FORMATS.get(form, form))
+    except generator.MissingAudioExtra as error:
         raise errors.extra_missing(str(error)) from None
     return Sound(made.data, max(1, round(made.duration_s * OUTPUT_TOKENS_PER_S)))
 

@@ -39,7 +39,7 @@ def choice(call: Call, plan: Plan, index: int) -> bytes:
     return (
         b'{"index":%d,"message":{"role":"assistant","content":%b,"refusal":%b,"annotations":%b%b},'
         b'"logprobs":%b,"finish_reason":"%b"}'
-        % (index, content, refusal, annotations(made.citations), rest,
+        % (index, content, refusal, cited(made.citations), rest,
            logprobs(made.logprobs, words_field(made)), made.finish_reason.encode())
     )  # fmt: skip
 
@@ -57,7 +57,7 @@ def audio_id(call: Call, index: int, made: Answer) -> bytes:
     return name.encode()
 
 
-def annotations(citations: Sequence[Citation]) -> bytes:
+def cited(citations: Sequence[Citation]) -> bytes:
     return orjson.dumps(
         [
             {

@@ -75,11 +75,13 @@ class Stream:
         if choice.thought is not None:
             chunks += self._pieces(index, b"reasoning_content", choice.thought)
         sound = self.plan.sounds[index] if self.plan.sounds else None
-        chunks += self._content(index, choice) if sound is None else self._said(index, choice, sound)
+        chunks += (
+            self._content(index, choice) if sound is None else self._said(index, choice, sound)
+        )
         for place, call in enumerate(choice.calls):
             chunks += self._call(index, place, call)
         if choice.citations:
-            cited = message.annotations(choice.citations)
+            cited = message.cited(choice.citations)
             chunks.append(Chunk(self._frame(index, b'"annotations":' + cited)))
         chunks.append(Chunk(self._frame(index, b"", finish=choice.finish_reason.encode())))
         return chunks

@@ -68,9 +68,7 @@ def tool_of(tool: wire.Tool) -> Tool:
     if not isinstance(form, wire.GrammarFormat):
         return Tool(name, description, custom=True)
     grammar = form.grammar
-    return Tool(
-        name, description, custom=True, grammar=grammar.definition, syntax=grammar.syntax
-    )
+    return Tool(name, description, custom=True, grammar=grammar.definition, syntax=grammar.syntax)
 
 
 def _function(function: wire.Function) -> Tool:
