@@ -35,7 +35,7 @@ def unsupported_image(formats: Sequence[str]) -> ApiError:
     )
 
 
-def image_too_large(path: str, most_bytes: int) -> ApiError:
+def prompt_image_too_large(path: str, most_bytes: int) -> ApiError:
     return bad_parameter(
         path, "image_too_large", f"Invalid '{path}': images may have {most_bytes >> 20} MB at most."
     )

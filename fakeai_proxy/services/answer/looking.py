@@ -66,7 +66,7 @@ def look(url: str, path: str) -> Picture:
 
 def _picture(data: bytes, path: str) -> Picture:
     if len(data) > BYTES_MAX:
-        raise errors.image_too_large(path, BYTES_MAX)
+        raise errors.prompt_image_too_large(path, BYTES_MAX)
     from PIL import Image  # 20 ms that a start should not wait for
 
     try:

@@ -10,6 +10,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.generate import bias, citations
 from fakeai_proxy.generate.answer import stopped, thought_tokens
+from fakeai_proxy.generate.compose import compose
 from fakeai_proxy.generate.logprobs import LogProbs
 from fakeai_proxy.generate.prediction import Match, compare, follow
 from fakeai_proxy.generate.strict_schema import SchemaError
@@ -86,9 +87,9 @@ class Planner:
         only_these = bias.forced(task.bias)
         if only_these:
             return self._stopped(bias.only(rng, self._tokens, only_these, limit), False, limit)
-        passage, ended = prose(self._tokens).write(
-            rng, task.hints.subject, limit, min(task.min_tokens, limit), task.report, task.endless,
-            task.length,
+        passage, ended = compose(
+            self._tokens, rng, task.hints.prompt, limit, min(task.min_tokens, limit), task.report,
+            task.endless, task.length,
         )  # fmt: skip
         if task.bias:
             passage = bias.without(rng, self._tokens, passage, task.bias)

@@ -5,8 +5,8 @@ error. Models that OpenAI does not serve are taken at their word.
 from __future__ import annotations
 
 from fakeai_proxy import errors
-from fakeai_proxy.services.answer.reasoning import ORDER, efforts_of, reasons
-from fakeai_proxy.services.answer.senses import hears, searches, takes_prediction
+from fakeai_proxy.services.answer.reasoning import default_effort
+from fakeai_proxy.services.answer.senses import searches, speaks, takes_prediction
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import wire
 
@@ -21,12 +21,11 @@ def check(request: wire.ChatRequest, card: ModelCard) -> None:
     _prediction(request, card)
     if not card.is_openai:
         return
-    if reasons(card.id):
+    if card.reasoning:
         _reasoning(request, card)
     elif request.reasoning_effort not in (None, "none"):
         raise errors.unrecognized_arguments(["reasoning_effort"])
-    speaks_as_asked = card.id.startswith("gpt-5") and "chat" not in card.id
-    if request.verbosity not in (None, "medium") and not speaks_as_asked:
+    if request.verbosity not in (None, "medium") and not card.can("verbosity"):
         raise errors.not_this_value("verbosity", request.verbosity, card.id, ("medium",))
     if request.web_search_options is not None and not searches(card):
         raise errors.bad_parameter(
@@ -37,12 +36,12 @@ def check(request: wire.ChatRequest, card: ModelCard) -> None:
 
 
 def _reasoning(request: wire.ChatRequest, card: ModelCard) -> None:
-    efforts = efforts_of(card.id)
     asked = request.reasoning_effort
-    if asked is not None and efforts and asked not in efforts:
-        in_order = [effort for effort in ORDER if effort in efforts]
-        raise errors.not_this_value("reasoning_effort", asked, card.id, in_order)
-    if (asked or (efforts or ("medium",))[0]) == "none":
+    if asked is not None and not card.efforts:
+        raise errors.not_with_this_model("reasoning_effort")
+    if asked is not None and asked not in card.efforts:
+        raise errors.not_this_value("reasoning_effort", asked, card.id, card.efforts)
+    if (asked or default_effort(card)) == "none":
         return
     if request.temperature not in (None, 1):
         raise errors.unsupported_value("temperature", request.temperature, 1)
@@ -57,12 +56,12 @@ def _reasoning(request: wire.ChatRequest, card: ModelCard) -> None:
 
 def _sound(request: wire.ChatRequest, card: ModelCard) -> None:
     wanted = "audio" in (request.modalities or ())
-    if wanted and not hears(card):
+    if wanted and not speaks(card):
         raise errors.bad_parameter(
             "modalities",
             "invalid_value",
             "This model does not support the requested modalities: 'audio'. Supported modalities are: "
-            "'text'.",
+            f"{errors.listed(card.every_output)}.",
         )
     if wanted and request.audio is None:
         raise errors.missing_parameter("audio")

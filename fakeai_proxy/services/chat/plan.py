@@ -19,7 +19,7 @@ from fakeai_proxy.generate.prediction import Match
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.planner import Planner
 from fakeai_proxy.services.answer.prompt import Prompt
-from fakeai_proxy.services.answer.reasoning import effort_aloud, effort_of, thinks_aloud
+from fakeai_proxy.services.answer.reasoning import effort_for, thinks_aloud
 from fakeai_proxy.services.answer.senses import searches
 from fakeai_proxy.services.answer.task import OUTPUT_TOKENS_MAX, Answer, Form, Task
 from fakeai_proxy.services.answer.voice import Sound, spoken, within
@@ -147,9 +147,7 @@ def _task(request: wire.ChatRequest, card: ModelCard, media: Media, limit: int) 
     guide = _guide(request)
     stop = request.stop or ()
     aloud = thinks_aloud(card)
-    effort = effort_of(card.id, request.reasoning_effort)
-    if aloud:
-        effort = effort_aloud(card, request.reasoning_effort, _enables_thinking(request))
+    effort = effort_for(card, request.reasoning_effort, _enables_thinking(request))
     prediction = request.prediction
     return Task(
         hints,

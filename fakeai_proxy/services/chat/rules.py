@@ -5,7 +5,6 @@ from __future__ import annotations
 from fakeai_proxy import errors
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.grammars import check_grammar
-from fakeai_proxy.services.answer.reasoning import reasons
 from fakeai_proxy.services.answer.schema import check_schema
 from fakeai_proxy.services.answer.tool import NO_PARAMETERS
 from fakeai_proxy.services.catalogue import ModelCard
@@ -47,7 +46,7 @@ def _token_limits(request: wire.ChatRequest, card: ModelCard) -> None:
     if request.max_tokens is not None:
         if request.max_completion_tokens is not None:
             raise errors.both_token_limits()
-        if reasons(card.id) and card.is_openai:
+        if card.is_openai and card.reasoning:
             raise errors.unsupported_parameter("max_tokens", "max_completion_tokens")
     for param in ("max_tokens", "max_completion_tokens"):
         asked = getattr(request, param)
