@@ -5,6 +5,7 @@ from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services import (
     chat,
     completions,
+    conversations,
     embeddings,
     messages,
     models,
@@ -18,6 +19,7 @@ from fakeai_proxy.services.operation import Operation
 ROOMS: dict[str, tuple[Operation, ...]] = {
     "chat": chat.OPERATIONS,
     "completions": completions.OPERATIONS,
+    "conversations": conversations.OPERATIONS,
     "embeddings": embeddings.OPERATIONS,
     "messages": messages.OPERATIONS,
     "models": models.OPERATIONS,

@@ -96,10 +96,12 @@ class Synth:
         operation, params = self._router.find(method, path)
         body = await request.body.read(JSON_BYTES_MAX)
         exchange.dice_key = request.fingerprint(body)
+        pairs = parse_qsl(request.query, keep_blank_values=True) if request.query else []
         call = Call(
             operation=operation,
             params=params,
-            query=dict(parse_qsl(request.query, keep_blank_values=True)) if request.query else {},
+            query=dict(pairs),
+            pairs=pairs,
             body=None,
             catalogue=self._catalogue,
             dice=self._dice,

@@ -19,7 +19,7 @@ NO_PARAMETERS: Mapping[str, Any] = {
 @dataclass(frozen=True, slots=True)
 class Tool:
     """`parameters` is a JSON Schema; a `custom` tool is given text instead, by the regular
-    expression `grammar` if it has one."""
+    expression `grammar` if it has one. `namespace` is the group that it belongs to, if any."""
 
     name: str
     description: str = ""
@@ -27,6 +27,7 @@ class Tool:
     strict: bool = False
     custom: bool = False
     grammar: str = ""
+    namespace: str = ""
 
 
 def wanted(

@@ -13,8 +13,8 @@ import orjson
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.text import sentence
 from fakeai_proxy.generate.tokens import EMPTY, Tokens
-from fakeai_proxy.services.responses import tools, wire
-from fakeai_proxy.services.responses.conversation import Item
+from fakeai_proxy.services.items.history import Item
+from fakeai_proxy.services.responses import errands, tools, wire
 from fakeai_proxy.services.responses.output import Work
 from fakeai_proxy.services.responses.picture import picture
 from fakeai_proxy.services.responses.tool_choice import mcp_tools, needs_approval
@@ -42,8 +42,20 @@ class Workshop:
         works = self._lists(items)
         works += self._approved(items)
         for tool in used:
-            works.append(_DO[type(tool)](self, tool))
+            if isinstance(tool, tools.Shell):
+                works += errands.shell(tool, self.tokens, self.rng, self.hints)
+            elif isinstance(tool, tools.OnClient):
+                works.append(self._errand(tool, items))
+            else:
+                works.append(_DO[type(tool)](self, tool))
         return works
+
+    def _errand(self, tool: tools.OnClient, items: Sequence[Item]) -> Work:
+        if isinstance(tool, tools.LocalShell):
+            return errands.local_shell(self.tokens, self.rng)
+        if isinstance(tool, tools.ApplyPatch):
+            return errands.apply_patch(self.tokens, self.rng, self.hints)
+        return errands.computer(tool, self.tokens, self.rng, items)
 
     def _lists(self, items: Sequence[Item]) -> list[Work]:
         """A server's tools are asked for once in a conversation."""
@@ -174,7 +186,9 @@ class Workshop:
             return self._mcp_call(tool.server_label, name, arguments, None)
         fields = {"server_label": tool.server_label, "name": name, "arguments": arguments}
         passage = self.tokens.passage(arguments)
-        return Work("mcp_approval_request", "mcpr", passage, fields, fields, has_status=False)
+        return Work(
+            "mcp_approval_request", "mcpr", passage, fields, fields, has_status=False, waits=True
+        )
 
     def _mcp_call(self, label: str, name: str, arguments: str, approval: str | None) -> Work:
         fields = {
