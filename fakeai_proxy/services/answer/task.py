@@ -85,6 +85,8 @@ class Answer:
     reasoning_tokens: int = 0
     logprobs: list[dict[str, Any]] | None = None
     refusal: Passage | None = None
+    #: The stop string that ended it, "" where none did.
+    stopped_by: str = ""
 
     @property
     def said(self) -> Passage:
