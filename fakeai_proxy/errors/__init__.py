@@ -12,6 +12,7 @@ from fakeai_proxy.errors.catalogue import *
 from fakeai_proxy.errors.control import *
 from fakeai_proxy.errors.kinds import *
 from fakeai_proxy.errors.limits import *
+from fakeai_proxy.errors.message_batches import *
 from fakeai_proxy.errors.proxying import *
 from fakeai_proxy.errors.responses import *
 from fakeai_proxy.errors.serving import *

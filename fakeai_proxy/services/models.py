@@ -22,7 +22,7 @@ def _shape(card: ModelCard) -> dict[str, object]:
 
 def list_models(call: Call) -> Reply:
     if call.vendor == "anthropic":
-        return json_reply(claude.page(claude.listed(call.catalogue), call.query))
+        return json_reply(claude.models_page(claude.listed(call.catalogue), call.query))
     return json_reply({"object": "list", "data": [_shape(card) for card in call.catalogue]})
 
 

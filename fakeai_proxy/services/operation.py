@@ -53,6 +53,8 @@ class Call:
     vendor: str = "openai"
     #: The value of a header, whose name is given in lower case; "" when absent.
     header: Callable[[bytes], str] = lambda name: ""
+    #: Where the client reaches us: what a URL of ours begins with.
+    origin: str = ""
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
 

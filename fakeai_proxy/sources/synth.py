@@ -161,6 +161,7 @@ class Synth:
             strict=self._settings.strict_parameters,
             vendor=provider_of(request).name,
             header=request.text_header,
+            origin=_origin(request),
         )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
@@ -182,6 +183,14 @@ def check_key(request: Request) -> None:
         raise errors.missing_key()
     if "invalid" in key:
         raise errors.wrong_key(key)
+
+
+def _origin(request: Request) -> str:
+    """Where the client reaches us, as it sees it."""
+    if request.origin is not None:
+        return request.origin.url
+    scheme = request.text_header(b"x-forwarded-proto").strip().lower()
+    return f"{scheme if scheme == 'https' else 'http'}://{request.text_header(b'host')}"
 
 
 async def _whole(reply: Reply | Awaitable[Reply]) -> Reply:

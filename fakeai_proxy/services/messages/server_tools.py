@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.generate.plausible import Hints
+from fakeai_proxy.generate.sums import computed
 from fakeai_proxy.generate.text import sentence
 from fakeai_proxy.generate.tokens import EMPTY, Tokens
 from fakeai_proxy.services.messages import wire
@@ -18,8 +19,7 @@ from fakeai_proxy.services.messages.block import Block
 #: Reserved for examples (RFC 2606): nobody owns what is found there.
 _SITES = ("example.com", "example.org", "example.net")
 _URL = re.compile(r"https?://[^\s\"'<>)\]]+")
-_NUMBERS = re.compile(r"(?<![\w.])\d{1,9}(?:\.\d{1,4})?(?![\w.])")
-_READ_CHARS, _NUMBERS_MAX = 2000, 12
+_READ_CHARS = 2000
 #: Characters of what cannot be read.
 _SEALED_BITS = 1024
 
@@ -75,13 +75,8 @@ def _web_fetch(tool: wire.VendorTool, tokens: Tokens, rng: Random, hints: Hints)
 def _code_execution(
     tool: wire.VendorTool, tokens: Tokens, rng: Random, hints: Hints
 ) -> list[Block]:
-    numbers = _NUMBERS.findall(hints.prompt[-_READ_CHARS:])[:_NUMBERS_MAX] or ["1", "2", "3"]
-    values = [float(number) if "." in number else int(number) for number in numbers]
-    code = f"values = [{', '.join(numbers)}]\nprint(sum(values), sum(values) / len(values))"
-    ran = {
-        "stdout": f"{sum(values)} {sum(values) / len(values)}\n", "stderr": "", "return_code": 0,
-        "content": [],
-    }  # fmt: skip
+    code, stdout = computed(hints.prompt)
+    ran = {"stdout": stdout, "stderr": "", "return_code": 0, "content": []}
     if tool.type.endswith("20250522"):
         return [
             _used(tokens, "code_execution", {"code": code}),

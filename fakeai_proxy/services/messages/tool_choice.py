@@ -29,7 +29,7 @@ _VENDORS: dict[str, tuple[str, dict[str, Any]]] = {
 #: The tools that the vendor runs, and words that speak of them.
 _RUN_BY_VENDOR = {
     "web_search": "web internet search online news latest today weather",
-    "web_fetch": "web page url fetch http https website link",
+    "web_fetch": "page url http https website link www com org net html",
     "code_execution": "python calculate compute run code plot chart csv sum average statistics",
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.generate.plausible import Hints
+from fakeai_proxy.generate.sums import computed
 from fakeai_proxy.generate.text import sentence
 from fakeai_proxy.generate.tokens import EMPTY, Tokens
 from fakeai_proxy.services.items.history import Item
@@ -20,7 +21,6 @@ from fakeai_proxy.services.responses.picture import picture
 from fakeai_proxy.services.responses.tool_choice import mcp_tools, needs_approval
 
 _SITES = ("example.com", "example.org", "example.net")
-_NUMBERS = re.compile(r"(?<![\w.])\d{1,9}(?:\.\d{1,4})?(?![\w.])")
 _FILE_RESULTS = 3
 _QUERY_SCHEMA = {
     "type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"],
@@ -139,10 +139,7 @@ class Workshop:
 
     def _code_interpreter(self, tool: tools.Tool) -> Work:
         assert isinstance(tool, tools.CodeInterpreter)
-        numbers = _NUMBERS.findall(self.hints.prompt[-2000:])[:12] or ["1", "2", "3"]
-        code = f"values = [{', '.join(numbers)}]\nprint(sum(values), sum(values) / len(values))\n"
-        values = [float(number) if "." in number else int(number) for number in numbers]
-        logs = f"{sum(values)} {sum(values) / len(values)}\n"
+        code, logs = computed(self.hints.prompt)
         container = tool.container
         named = (
             container if isinstance(container, str) else f"cntr_{self.rng.getrandbits(160):040x}"
