@@ -31,12 +31,16 @@ ROOMS = _rooms(
     completions="completions",
     conversations="conversations",
     embeddings="embeddings",
+    images="images",
     messages="messages",
     models="models",
+    moderations="moderations",
+    rag="rag",
     ranking="ranking rerank retrieval score v2",
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",
+    videos="videos",
 )
 
 

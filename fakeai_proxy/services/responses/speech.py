@@ -17,6 +17,8 @@ from fakeai_proxy.services.responses.record import Record, join
 from fakeai_proxy.services.wire import JSON_HEADERS, sse_reply
 
 _NOISE_CHARS = 256
+#: Of a response in the background, before there is anything of it.
+_QUEUED_EVENTS = 3
 
 
 def speak(call: Call, made: Record) -> Reply:
@@ -68,6 +70,10 @@ def stream(call: Call, made: Record) -> list[Chunk]:
     for k, part in enumerate(plan.outputs):
         _item(events, k, part, made.output[k])
     status = "completed" if plan.ended else "incomplete"
+    if made.cancelled:
+        del events.chunks[_QUEUED_EVENTS:]
+        events.add("response.incomplete", response=made.shown("cancelled"))
+        return events.chunks
 
     def ending(admission: Admission) -> dict[str, Any]:
         if not made.completed_at:  # a stream that is read again tells what the first one told
