@@ -17,7 +17,7 @@ from fakeai_proxy.generate.tokens import EMPTY, Tokens
 from fakeai_proxy.services.items.history import Item
 from fakeai_proxy.services.responses import errands, tools, wire
 from fakeai_proxy.services.responses.output import Work
-from fakeai_proxy.services.responses.picture import pictures
+from fakeai_proxy.services.responses.picture import Wish, pictures
 from fakeai_proxy.services.responses.tool_choice import mcp_tools, needs_approval
 
 _SITES = ("example.com", "example.org", "example.net")
@@ -157,13 +157,17 @@ class Workshop:
         prompt = " ".join(self.hints.prompt.split())[-400:] or "A picture."
         size = tool.size if tool.size not in (None, "auto") else "1024x1024"
         width, _, height = str(size).partition("x")
+        form = tool.output_format or "png"
         drawn = pictures(
-            prompt, (int(width), int(height)), self.rng.getrandbits(32),
-            tool.background == "transparent", tool.partial_images or 0,
+            Wish(
+                prompt, int(width), int(height), self.rng.getrandbits(32),
+                tool.background == "transparent", tool.partial_images or 0, form,
+                100 if tool.output_compression is None else tool.output_compression,
+            )
         )  # fmt: skip
         fields = {
             "result": drawn.done, "revised_prompt": prompt,
-            "size": size, "output_format": "png", "action": "generate",
+            "size": size, "output_format": form, "action": "generate",
             "quality": tool.quality if tool.quality not in (None, "auto") else "high",
             "background": tool.background if tool.background not in (None, "auto") else "opaque",
         }  # fmt: skip

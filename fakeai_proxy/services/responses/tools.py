@@ -72,8 +72,8 @@ class ImageGeneration(Shape):
     type: Literal["image_generation"]
     background: Literal["transparent", "opaque", "auto"] | None = None
     model: str | None = None
-    #: The one format that pictures are made in.
-    output_format: Literal["png"] | None = None
+    output_compression: Annotated[int, Field(ge=0, le=100)] | None = None
+    output_format: Literal["png", "webp", "jpeg"] | None = None
     partial_images: Annotated[int, Field(ge=0, le=3)] | None = None
     quality: Literal["low", "medium", "high", "auto"] | None = None
     size: Literal["1024x1024", "1024x1536", "1536x1024", "auto"] | None = None
