@@ -30,6 +30,7 @@ ROOMS = _rooms(
     audio="audio",
     chat="chat tokenize detokenize",
     completions="completions",
+    conversations="conversations",
     embeddings="embeddings",
     images="images",
     messages="messages",

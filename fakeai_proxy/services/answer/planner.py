@@ -131,7 +131,8 @@ class Planner:
     def _stopped(self, passage: Passage, ended: bool, limit: int) -> Answer:
         task = self._task
         cut = stopped(self._tokens, passage, task.stops, limit, task.stops_after_tokens)
-        return Answer(cut.passage, "stop" if ended or cut.end else "length")
+        finish_reason = "stop" if ended or cut.end else "length"
+        return Answer(cut.passage, finish_reason, stopped_by=cut.end)
 
     def _called(self, rng: Random, limit: int) -> Answer:
         made: list[ToolCall] = []

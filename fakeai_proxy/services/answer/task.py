@@ -108,6 +108,8 @@ class Answer:
     thought: Passage | None = None
     citations: Sequence[Citation] = ()
     match: Match | None = None
+    #: The stop string that ended it, "" where none did.
+    stopped_by: str = ""
 
     @property
     def said(self) -> Passage:

@@ -19,7 +19,8 @@ NO_PARAMETERS: Mapping[str, Any] = {
 @dataclass(frozen=True, slots=True)
 class Tool:
     """`parameters` is a JSON Schema; a `custom` tool is given text instead, by its `grammar` if it has
-    one: a regular expression, or one in Lark's form where its `syntax` is that."""
+    one: a regular expression, or one in Lark's form where its `syntax` is that. `namespace` is the group
+    that it belongs to, if any."""
 
     name: str
     description: str = ""
@@ -28,6 +29,7 @@ class Tool:
     custom: bool = False
     grammar: str = ""
     syntax: str = "regex"
+    namespace: str = ""
 
 
 def wanted(
