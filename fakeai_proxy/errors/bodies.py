@@ -54,6 +54,16 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, message)
 
 
+def websocket_required(path: str) -> ApiError:
+    return ApiError(
+        426,
+        f"Upgrade required: {path} speaks WebSocket, which begins with `Connection: Upgrade` and "
+        "`Upgrade: websocket`.",
+        headers={"upgrade": "websocket"},
+        fixed=True,
+    )
+
+
 def bad_parameter(path: str, code: str | None, message: str) -> ApiError:
     return ApiError(400, message, param=path or None, code=code)
 

@@ -112,6 +112,8 @@ class Synth:
             vendor=provider_of(request).name,
             header=request.text_header,
         )
+        if operation.socket and request.text_header(b"upgrade").lower() != "websocket":
+            raise errors.websocket_required(path)
         if operation.enter is not None:
             operation.enter(call)
         if operation.body is not None:
