@@ -257,7 +257,7 @@ class App:
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
         return Synth(
             self.config,
-            [operation for room in ROOMS.values() for operation in room],
+            ROOMS.values(),
             catalogue,
             self.clock,
             self.dice,

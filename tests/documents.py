@@ -55,9 +55,9 @@ def endpoints() -> str:
     return _table(
         ("service", "method", "path"),
         *(
-            (room, operation.method, f"`{operation.path}`")
-            for room, operations in ROOMS.items()
-            for operation in operations
+            (name, operation.method, f"`{operation.path}`")
+            for name, room in ROOMS.items()
+            for operation in room.operations
         ),
     )
 

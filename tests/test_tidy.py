@@ -147,8 +147,10 @@ def test_the_import_table_has_no_circle() -> None:
 def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
     shared = {
         "answer",
+        "form",
         "operation",
         "records",
+        "router",
         "wire",
         "validation",
         "complaint",
@@ -164,6 +166,12 @@ def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
         if entry.name != "__pycache__"
     } - shared
     assert on_disk == set(ROOMS), "add the room to ROOMS in services/__init__.py"
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_lies_under_the_segments_that_its_line_says(name: str) -> None:
+    segments = {operation.path.split("/")[1] for operation in ROOMS[name].operations}
+    assert segments == set(ROOMS[name].under)
 
 
 def test_no_test_sleeps_or_reads_a_real_clock() -> None:

@@ -41,6 +41,11 @@ def unsupported_content_type(content_type: str, supported: str = "application/js
     )
 
 
+def bad_form(why: str) -> ApiError:
+    """`why` completes a sentence."""
+    return ApiError(400, f"We could not parse the multipart body of your request: {why}")
+
+
 def body_too_large(limit_bytes: int, read_bytes: int) -> ApiError:
     return of_kind("request_too_large", limit_bytes=limit_bytes, bytes=read_bytes)
 

@@ -1,33 +1,49 @@
-"""The rooms: one file a service. ROOMS is the table of contents of the whole API."""
+"""The rooms: one module a service. ROOMS is the table of contents of the whole API."""
 
-from fakeai_proxy.generate.text import prose
-from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.services import (
-    chat,
-    completions,
-    embeddings,
-    messages,
-    models,
-    ranking,
-    responses,
-    serving,
-    text_generation,
-)
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
 from fakeai_proxy.services.operation import Operation
 
-ROOMS: dict[str, tuple[Operation, ...]] = {
-    "chat": chat.OPERATIONS,
-    "completions": completions.OPERATIONS,
-    "embeddings": embeddings.OPERATIONS,
-    "messages": messages.OPERATIONS,
-    "models": models.OPERATIONS,
-    "ranking": ranking.OPERATIONS,
-    "responses": responses.OPERATIONS,
-    "serving": serving.OPERATIONS,
-    "text_generation": text_generation.OPERATIONS,
-}
+
+@dataclass(frozen=True)
+class Room:
+    """A module of this package, imported when somebody first asks for it. `under` are the first
+    segments of its operations' paths, without the version prefix."""
+
+    module: str
+    under: tuple[str, ...]
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        found: tuple[Operation, ...] = import_module(f"{__name__}.{self.module}").OPERATIONS
+        return found
+
+
+def _rooms(**under: str) -> dict[str, Room]:
+    return {name: Room(name, tuple(segments.split())) for name, segments in under.items()}
+
+
+ROOMS = _rooms(
+    chat="chat tokenize detokenize",
+    completions="completions",
+    embeddings="embeddings",
+    messages="messages",
+    models="models",
+    ranking="ranking rerank retrieval score v2",
+    realtime="realtime",
+    responses="responses",
+    serving="health metadata ping version",
+    text_generation="text",
+)
 
 
 def warm_up(vocabulary: str) -> None:
     """Load what the first answer would otherwise wait for; half a second, in any thread."""
+    from fakeai_proxy.generate.text import prose
+    from fakeai_proxy.generate.tokens import Tokens
+
     prose(Tokens.load(vocabulary))
+    _ = ROOMS["chat"].operations

@@ -8,13 +8,12 @@ before matching; a path `at_root` has none.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Reply
@@ -56,14 +55,19 @@ class Call:
     plan: Any = None
 
 
-Handler = Callable[[Call], Reply]
+Handler = Callable[[Call], Reply | Awaitable[Reply]]
+#: A form, with all of its files.
+FORM_BYTES_MAX = 64 << 20
+
 Complain = Callable[[ValidationError, object, type[BaseModel]], ApiError]
 
 
 @dataclass(frozen=True)
 class Operation:
-    """`body` is the pydantic shape of the request, None where there is none. A `threaded` handler
-    computes for longer than the event loop can wait; a function tells it by the raw body. `plan` is a
+    """`body` is the pydantic shape of a JSON request, None where there is none; `form` that of a
+    multipart one, whose files are `Upload`s (an operation may take either). A `threaded` handler
+    computes for longer than the event loop can wait; a function tells it by the raw body. One that
+    waits for something is a coroutine, on the event loop. `plan` is a
     pure function of the request, the dice and records that never change under their id, without
     `id_key` and `created`; what it made is kept for equal requests. `keyless` ones answer whoever
     asks. `enter` looks at the headers before anybody looks at the body, and `complain` words what is
@@ -75,6 +79,8 @@ class Operation:
     path: str
     handler: Handler
     body: type[BaseModel] | None = None
+    form: type[BaseModel] | None = None
+    form_bytes_max: int = FORM_BYTES_MAX
     threaded: bool | Callable[[bytes], bool] = False
     plan: Callable[[Call], Plan] | None = None
     at_root: bool = False
@@ -91,64 +97,3 @@ class Operation:
 
     def is_heavy(self, body: bytes) -> bool:
         return self.threaded if isinstance(self.threaded, bool) else self.threaded(body)
-
-
-_DIALECTS = (
-    re.compile(r"/openai/deployments/(?P<deployment>[^/]+)(?P<rest>/.*)"),
-    re.compile(r"/openai/v1(?P<rest>/.*)"),
-    re.compile(r"/openai(?P<rest>/.*)"),
-    re.compile(r"/v1(?P<rest>/.*)"),
-)
-
-
-class Router:
-    """Finds the operation of a method and a path."""
-
-    def __init__(self, operations: tuple[Operation, ...]) -> None:
-        self._plain: dict[str, dict[str, Operation]] = {}
-        self._at_root: dict[str, dict[str, Operation]] = {}
-        self._patterned: list[Operation] = []
-        for operation in operations:
-            if operation.at_root:
-                self._at_root.setdefault(operation.path, {})[operation.method] = operation
-            elif "{" in operation.path:
-                self._patterned.append(operation)
-            else:
-                self._plain.setdefault(operation.path, {})[operation.method] = operation
-
-    def is_keyless(self, path: str) -> bool:
-        """Whether nobody needs a key there."""
-        found = self._at_root.get(path) or self._plain.get(path.removeprefix("/v1")) or {}
-        return any(operation.keyless for operation in found.values())
-
-    def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
-        """The operation and the parameters in its path. Raises 404 and 405."""
-        at_root = self._at_root.get(path)
-        if at_root is not None:
-            if method not in at_root:
-                raise errors.method_not_allowed(method, path, ", ".join(sorted(at_root)))
-            return at_root[method], {}
-        params: dict[str, str] = {}
-        rest = path
-        for dialect in _DIALECTS:
-            match = dialect.fullmatch(path)
-            if match:
-                params = match.groupdict()
-                rest = params.pop("rest")
-                break
-        else:
-            raise errors.unknown_url(method, path)
-        rest = rest.rstrip("/")
-        at_path = self._plain.get(rest)
-        if at_path is not None and method in at_path:
-            return at_path[method], params
-        allowed = set(at_path or ())
-        for operation in self._patterned:
-            match = operation.pattern.fullmatch(rest)
-            if match:
-                if operation.method == method:
-                    return operation, {**params, **match.groupdict()}
-                allowed.add(operation.method)
-        if allowed:
-            raise errors.method_not_allowed(method, path, ", ".join(sorted(allowed)))
-        raise errors.unknown_url(method, path)

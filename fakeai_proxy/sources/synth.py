@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -17,9 +17,12 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
 from fakeai_proxy.providers import Told, credential, provider_of
+from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
-from fakeai_proxy.services.operation import Call, Operation, Router
+from fakeai_proxy.services.form import read_form
+from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.router import Router
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.sources.plans import Plans
 
@@ -54,13 +57,13 @@ class Synth:
     def __init__(
         self,
         settings: SynthSettings,
-        operations: Iterable[Operation],
+        rooms: Iterable[Room],
         catalogue: Catalogue,
         clock: Clock,
         dice: Dice,
     ) -> None:
         self._settings = settings
-        self._router = Router(tuple(operations))
+        self._router = Router(rooms)
         self._catalogue = catalogue
         self._clock = clock
         self._dice = dice
@@ -89,29 +92,18 @@ class Synth:
     async def _answered(self, exchange: Exchange) -> Reply:
         request = exchange.request
         path = unquote(request.path)
+        if not self._router.is_open(path):
+            with self._clock.hold():
+                await asyncio.to_thread(self._router.open, path)
         if not self._router.is_keyless(path):
             check_key(request)
         # A HEAD is a GET whose body stays here.
         method = "GET" if request.method == "HEAD" else request.method
         operation, params = self._router.find(method, path)
+        if operation.form is not None and (operation.body is None or _is_form(request)):
+            return await self._answered_form(exchange, operation, operation.form, params)
         body = await request.body.read(JSON_BYTES_MAX)
-        exchange.dice_key = request.fingerprint(body)
-        call = Call(
-            operation=operation,
-            params=params,
-            query=dict(parse_qsl(request.query, keep_blank_values=True)) if request.query else {},
-            body=None,
-            catalogue=self._catalogue,
-            dice=self._dice,
-            dice_key=exchange.dice_key,
-            id_key=exchange.dice_key + self._dice.occurrence(exchange.dice_key).to_bytes(8, "big"),
-            created=int(self._clock.wall()),
-            records=self._records,
-            wall=self._clock.wall,
-            strict=self._settings.strict_parameters,
-            vendor=provider_of(request).name,
-            header=request.text_header,
-        )
+        call = self._call(exchange, operation, params, request.fingerprint(body))
         if operation.socket and request.text_header(b"upgrade").lower() != "websocket":
             raise errors.websocket_required(path)
         if operation.enter is not None:
@@ -122,12 +114,54 @@ class Synth:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
             if not operation.is_heavy(body) and self._at_hand(call, request, body):
-                reply = _answer(call, request, body)
+                reply = await _whole(_answer(call, request, body))
                 if call.plan is not None:
                     self._plans.keep(call.dice_key, call.plan)
                 return reply
         with self._clock.hold():
-            return await asyncio.to_thread(_answer, call, request, body)
+            return await _whole(await asyncio.to_thread(_answer, call, request, body))
+
+    async def _answered_form(
+        self, exchange: Exchange, operation: Operation, shape: type[BaseModel],
+        params: Mapping[str, str],
+    ) -> Reply:  # fmt: skip
+        request = exchange.request
+        content_type = request.text_header(b"content-type")
+        if not _is_form(request):
+            raise errors.unsupported_content_type(content_type, "multipart/form-data")
+        form = await read_form(content_type, _pieces(request), operation.form_bytes_max)
+        try:
+            key = form.fingerprint(f"{request.method} {request.target}")
+            call = self._call(exchange, operation, params, key)
+            if operation.enter is not None:
+                operation.enter(call)
+            call.body = _held_against(shape, operation, form.values)
+            with self._clock.hold():
+                return await _whole(await asyncio.to_thread(_answer, call, request, b""))
+        finally:
+            form.close()
+
+    def _call(
+        self, exchange: Exchange, operation: Operation, params: Mapping[str, str], key: bytes
+    ) -> Call:
+        request = exchange.request
+        exchange.dice_key = key
+        return Call(
+            operation=operation,
+            params=params,
+            query=dict(parse_qsl(request.query, keep_blank_values=True)) if request.query else {},
+            body=None,
+            catalogue=self._catalogue,
+            dice=self._dice,
+            dice_key=key,
+            id_key=key + self._dice.occurrence(key).to_bytes(8, "big"),
+            created=int(self._clock.wall()),
+            records=self._records,
+            wall=self._clock.wall,
+            strict=self._settings.strict_parameters,
+            vendor=provider_of(request).name,
+            header=request.text_header,
+        )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
         """Whether the answer takes no vocabulary that has to be read first: half a second's work."""
@@ -150,7 +184,11 @@ def check_key(request: Request) -> None:
         raise errors.wrong_key(key)
 
 
-def _answer(call: Call, request: Request, raw: bytes) -> Reply:
+async def _whole(reply: Reply | Awaitable[Reply]) -> Reply:
+    return reply if isinstance(reply, Reply) else await reply
+
+
+def _answer(call: Call, request: Request, raw: bytes) -> Reply | Awaitable[Reply]:
     operation = call.operation
     if call.plan is None:
         if operation.body is not None and call.body is None:
@@ -158,6 +196,20 @@ def _answer(call: Call, request: Request, raw: bytes) -> Reply:
         if operation.plan is not None:
             call.plan = operation.plan(call)
     return operation.handler(call)
+
+
+def _is_form(request: Request) -> bool:
+    return request.text_header(b"content-type").lower().startswith("multipart/form-data")
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it arrives; whole where it has to be decoded first."""
+    coding = request.text_header(b"content-encoding")
+    if coding:
+        yield decoded(coding, await request.body.read(JSON_BYTES_MAX))
+        return
+    async for piece in request.body.chunks():
+        yield piece
 
 
 def _check_content_type(request: Request) -> None:
@@ -176,6 +228,10 @@ def _parse(operation: Operation, shape: type[BaseModel], request: Request, raw: 
         value = _strict_json(data)
     elif _depth_exceeds(value, JSON_DEPTH_MAX):
         raise errors.too_deep(JSON_DEPTH_MAX)
+    return _held_against(shape, operation, value)
+
+
+def _held_against(shape: type[BaseModel], operation: Operation, value: dict[str, Any]) -> BaseModel:
     try:
         return shape.model_validate(value)
     except ValidationError as error:

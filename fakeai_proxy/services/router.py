@@ -1,0 +1,103 @@
+"""Finds the operation that a request means. Rooms are imported when somebody first asks for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from fakeai_proxy import errors
+from fakeai_proxy.services import Room
+from fakeai_proxy.services.operation import Operation
+
+_DIALECTS = (
+    re.compile(r"/openai/deployments/(?P<deployment>[^/]+)(?P<rest>/.*)"),
+    re.compile(r"/openai/v1(?P<rest>/.*)"),
+    re.compile(r"/openai(?P<rest>/.*)"),
+    re.compile(r"/v1(?P<rest>/.*)"),
+)
+
+
+class _Door:
+    """The operations below one first segment."""
+
+    def __init__(self, rooms: Iterable[Room]) -> None:
+        self.plain: dict[str, dict[str, Operation]] = {}
+        self.at_root: dict[str, dict[str, Operation]] = {}
+        self.patterned: list[Operation] = []
+        for operation in (one for room in rooms for one in room.operations):
+            if operation.at_root:
+                self.at_root.setdefault(operation.path, {})[operation.method] = operation
+            elif "{" in operation.path:
+                self.patterned.append(operation)
+            else:
+                self.plain.setdefault(operation.path, {})[operation.method] = operation
+
+
+class Router:
+    def __init__(self, rooms: Iterable[Room]) -> None:
+        self._rooms: dict[str, list[Room]] = {}
+        for room in rooms:
+            for segment in room.under:
+                self._rooms.setdefault(segment, []).append(room)
+        self._doors: dict[str, _Door] = {}
+
+    def is_open(self, path: str) -> bool:
+        """Whether `find` can tell at once; otherwise `open` has something to import first."""
+        segment = _segment(_split(path)[0])
+        return segment in self._doors or segment not in self._rooms
+
+    def open(self, path: str) -> None:
+        """A tenth of a second's work where it is needed, in any thread."""
+        segment = _segment(_split(path)[0])
+        if not self.is_open(path):
+            self._doors[segment] = _Door(self._rooms[segment])
+
+    def is_keyless(self, path: str) -> bool:
+        """Whether nobody needs a key there. The path is open."""
+        door = self._doors.get(_segment(_split(path)[0]))
+        if door is None:
+            return False
+        found = door.at_root.get(path) or door.plain.get(path.removeprefix("/v1")) or {}
+        return any(operation.keyless for operation in found.values())
+
+    def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
+        """The operation and the parameters in its path, which is open. Raises 404 and 405."""
+        rest, params = _split(path)
+        door = self._doors.get(_segment(rest))
+        if door is None:
+            raise errors.unknown_url(method, path)
+        at_root = door.at_root.get(path)
+        if at_root is not None:
+            if method not in at_root:
+                raise errors.method_not_allowed(method, path, ", ".join(sorted(at_root)))
+            return at_root[method], {}
+        if params is None:
+            raise errors.unknown_url(method, path)
+        rest = rest.rstrip("/")
+        at_path = door.plain.get(rest)
+        if at_path is not None and method in at_path:
+            return at_path[method], params
+        allowed = set(at_path or ())
+        for operation in door.patterned:
+            match = operation.pattern.fullmatch(rest)
+            if match:
+                if operation.method == method:
+                    return operation, {**params, **match.groupdict()}
+                allowed.add(operation.method)
+        if allowed:
+            raise errors.method_not_allowed(method, path, ", ".join(sorted(allowed)))
+        raise errors.unknown_url(method, path)
+
+
+def _split(path: str) -> tuple[str, dict[str, str] | None]:
+    """The path without its dialect, and what the dialect says; None for a path that has none."""
+    for dialect in _DIALECTS:
+        match = dialect.fullmatch(path)
+        if match:
+            params = match.groupdict()
+            return params.pop("rest"), params
+    return path, None
+
+
+def _segment(path: str) -> str:
+    return path.split("/", 2)[1] if path.startswith("/") else ""
