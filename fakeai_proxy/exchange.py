@@ -249,7 +249,8 @@ class Turn(Protocol):
     def key(self) -> str: ...
 
     @property
-    def dice_key(self) -> bytes: ...
+    def dice_key(self) -> bytes:
+        """Of what is said: known when it is prepared."""
 
     @property
     def demand(self) -> Mapping[str, object]: ...

@@ -73,7 +73,7 @@ def model_not_deletable(name: str) -> ApiError:
 #: Where models of a kind are asked.
 _ROUTES = {
     "chat": "v1/chat/completions", "completion": "v1/completions", "embedding": "v1/embeddings",
-    "rerank": "v1/rerank",
+    "rerank": "v1/rerank", "realtime": "v1/realtime",
 }  # fmt: skip
 
 

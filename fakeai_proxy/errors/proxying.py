@@ -51,6 +51,16 @@ def websocket_unserved(mode: str) -> ApiError:
     )
 
 
+def calls_unserved() -> ApiError:
+    return own_error(
+        404,
+        "Realtime calls over WebRTC and SIP are not served here. Realtime sessions over a WebSocket "
+        "are: connect to /v1/realtime?model=MODEL with an API key or a client secret.",
+        code="webrtc_unserved",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def upstream_unreachable(host: str, reason: str) -> ApiError:
     return own_error(
         502,

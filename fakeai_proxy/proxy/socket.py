@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from aiohttp import WSMsgType, web
 
@@ -31,7 +30,6 @@ from fakeai_proxy.exchange import (
     Say,
     Stop,
     Turn,
-    Workload,
 )
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.proxy.wire import HttpClient
@@ -230,6 +228,7 @@ class _Driver:
     async def reply(self, turn_: Turn, exchange: Exchange) -> Reply:
         with self._clock.hold():
             workload, steps = await asyncio.to_thread(turn_.prepare)
+        exchange.dice_key = turn_.dice_key
         reply = Reply(200, (), (), workload=workload)
         reply.chunks = self.steps(turn_, exchange, reply, steps)
         return reply

@@ -15,7 +15,7 @@ from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.profiles import FleetProfile, shipped
 
 #: `chat` models that are not OpenAI's own continue text, too.
-Kind = Literal["chat", "completion", "embedding", "rerank"]
+Kind = Literal["chat", "completion", "embedding", "rerank", "realtime"]
 
 #: Who owns OpenAI's models in its own list.
 _OPENAI = frozenset(("openai", "openai-internal", "system"))
@@ -62,7 +62,7 @@ class ModelCard(BaseModel):
 
     def can(self, kind: Kind) -> bool:
         """Whether it serves calls that need that kind."""
-        if kind == "completion" and self.kind == "chat":
+        if kind in ("completion", "realtime") and self.kind == "chat":
             return not self.is_openai
         return kind == self.kind
 
@@ -162,6 +162,10 @@ class Catalogue:
                 id=name, kind="embedding", context_tokens=8192, output_tokens_max=0,
                 vocabulary="cl100k_base", dimensions=1536, shortens=True,
             )  # fmt: skip
+        if "realtime" in name.lower():
+            return ModelCard(
+                id=name, kind="realtime", context_tokens=32_000, output_tokens_max=4096
+            )
         if "rerank" in name.lower():
             return ModelCard(id=name, kind="rerank", context_tokens=8192, output_tokens_max=0)
         return ModelCard(id=name)

@@ -17,7 +17,12 @@ _QUIETEST_DB, _LOUDEST_DB = -60.0, -15.0
 _ONSET_MS = 60
 #: How long silence has to be after what sounds finished, and after what does not (OpenAI's guide has the
 #: longer ones: "max timeouts of 8s, 4s, and 2s"; the shorter ones are set by hand).
-_EAGERNESS_MS = {"low": (1200, 8000), "medium": (600, 4000), "auto": (600, 4000), "high": (300, 2000)}
+_EAGERNESS_MS = {
+    "low": (1200, 8000),
+    "medium": (600, 4000),
+    "auto": (600, 4000),
+    "high": (300, 2000),
+}
 #: Who has finished gets quieter: the end of the speech against all of it.
 _TAIL_MS, _FALL = 200, 0.8
 

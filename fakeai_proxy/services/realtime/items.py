@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -29,16 +29,24 @@ ITEMS_MAX = 4096
 
 @dataclass(slots=True)
 class Part:
-    """Of `audio` the transcript is what we know of it: "" for sound that nobody has looked at, and
-    `silenced` where it was taken away with the end of the sound."""
+    """`transcript` is what the client is told of sound, `understood` what the model makes of it; None
+    where nobody has looked at it, and where it was taken away with the end of the sound."""
 
     type: str
     text: str = ""
     audio: bytes = b""
     form: Format = PCM
     transcript: str | None = None
+    understood: str | None = None
     image_url: str = ""
     detail: str | None = None
+    #: Of sound that was dropped for space.
+    dropped_ms: float = 0.0
+    _mark: tuple[int, str] = (-1, "")
+
+    @property
+    def duration_ms(self) -> float:
+        return self.dropped_ms + self.form.duration_ms(len(self.audio))
 
     @property
     def is_audio(self) -> bool:
@@ -56,10 +64,18 @@ class Part:
     @property
     def mark(self) -> str:
         """Tells it from other sound."""
-        return blake2b(self.audio, digest_size=12).hexdigest()
+        if self._mark[0] != len(self.audio) and not self.dropped_ms:
+            self._mark = len(self.audio), blake2b(self.audio, digest_size=12).hexdigest()
+        return self._mark[1]
+
+    def drop(self) -> None:
+        """Forget the sound, but not that there was some."""
+        self._mark = 0, self.mark
+        self.dropped_ms = self.duration_ms
+        self.audio = b""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Item:
     id: str
     type: str
@@ -88,8 +104,15 @@ class Item:
     @property
     def words(self) -> str:
         """What is said in it, as far as it is known."""
-        said = [part.transcript or "" if part.is_audio else part.text for part in self.content]
+        said = [
+            part.transcript or part.understood or "" if part.is_audio else part.text
+            for part in self.content
+        ]
         return " ".join([words for words in said if words])
+
+    def copy(self) -> Item:
+        """What a thread may look at while the conversation goes on."""
+        return replace(self, content=[replace(part) for part in self.content])
 
 
 def item_of(
@@ -125,7 +148,13 @@ def _part(given: wire.Part, role: str, form: Format, path: str) -> Part:
         raise errors.missing_parameter(f"{path}.{needed}")
     sound = b"" if given.audio is None else decoded(given.audio, f"{path}.audio")
     return Part(
-        kind, given.text or "", sound, form, given.transcript, given.image_url or "", given.detail
+        kind,
+        given.text or "",
+        sound,
+        form,
+        given.transcript,
+        image_url=given.image_url or "",
+        detail=given.detail,
     )
 
 
@@ -162,8 +191,8 @@ class Conversation:
 
     def add(self, item: Item, after: str | None = None) -> str | None:
         """Returns the id of the item before it. Raises ApiError."""
-        if len(self._items) >= ITEMS_MAX:
-            raise _wrong("conversation_full", f"A conversation has at most {ITEMS_MAX} items.")
+        if self.is_full:
+            raise conversation_full()
         if self.find(item.id) is not None:
             raise _wrong(
                 "item_create_duplicate_item_id",
@@ -190,6 +219,20 @@ class Conversation:
             )
         self._items.insert(place, item)
         return self._items[place - 1].id if place else None
+
+    def append(self, item: Item) -> str | None:
+        """What the session itself adds, at the end; returns the id of the item before it."""
+        before = self.last_id
+        self._items.append(item)
+        return before
+
+    def before(self, item: Item) -> str | None:
+        place = self._items.index(item) if item in self._items else 0
+        return self._items[place - 1].id if place else None
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._items) >= ITEMS_MAX
 
     def require(self, item_id: str, verb: str) -> Item:
         """Raises ApiError."""
@@ -234,6 +277,10 @@ def truncate(item: Item, index: int, end_ms: int) -> None:
     part.audio = part.audio[: end_ms * part.form.ms_bytes]
     part.transcript = None
     item.truncated = True
+
+
+def conversation_full() -> ApiError:
+    return _wrong("conversation_full", f"A conversation has at most {ITEMS_MAX} items here.")
 
 
 def _wrong(code: str, message: str, param: str | None = None) -> ApiError:

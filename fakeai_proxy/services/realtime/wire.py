@@ -234,6 +234,7 @@ class BetaSession(BetaAsked, BetaInput):
 
 # --- items
 
+
 class Part(Strict):
     type: Literal[
         "input_text", "input_audio", "input_image", "output_text", "output_audio", "text", "audio"
@@ -301,6 +302,7 @@ class BetaResponseParams(BetaAsked):
 
 
 # --- events
+
 
 class Event(Strict):
     type: str
@@ -372,6 +374,7 @@ BETA_EVENTS: dict[str, type[Event]] = {
 
 
 # --- bodies over HTTP
+
 
 class SecretRequest(Strict):
     expires_after: ExpiresAfter | None = None
