@@ -13,5 +13,6 @@ from fakeai_proxy.errors.control import *
 from fakeai_proxy.errors.kinds import *
 from fakeai_proxy.errors.limits import *
 from fakeai_proxy.errors.proxying import *
+from fakeai_proxy.errors.realtime import *
 from fakeai_proxy.errors.responses import *
 from fakeai_proxy.errors.serving import *

@@ -61,11 +61,10 @@ def bad_request(message: str) -> ApiError:
 
 def websocket_required(path: str) -> ApiError:
     return ApiError(
-        426,
-        f"Upgrade required: {path} speaks WebSocket, which begins with `Connection: Upgrade` and "
+        400,
+        f"Bad request: {path} speaks WebSocket, which begins with `Connection: Upgrade` and "
         "`Upgrade: websocket`.",
-        headers={"upgrade": "websocket"},
-        fixed=True,
+        code="websocket_required",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Literal, get_args
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -127,7 +128,7 @@ def _socket_credential(request: Request) -> str:
             return offered.strip()[len(_KEY_SUBPROTOCOL) :]
     for given in request.query.split("&"):
         if given.startswith(_KEY_QUERY):
-            return given[len(_KEY_QUERY) :]
+            return unquote(given[len(_KEY_QUERY) :])
     return ""
 
 

@@ -17,9 +17,17 @@ from fakeai_proxy.services.realtime.session import Opening, Session
 from fakeai_proxy.services.realtime.settings import Settings
 
 CARD = ModelCard(
-    id="gpt-realtime", kind="realtime", owned_by="system", context_tokens=32_000, output_tokens_max=4096
+    id="gpt-realtime",
+    kind="realtime",
+    owned_by="system",
+    context_tokens=32_000,
+    output_tokens_max=4096,
 )
-TEXT = {"type": "realtime", "output_modalities": ["text"], "audio": {"input": {"turn_detection": None}}}
+TEXT = {
+    "type": "realtime",
+    "output_modalities": ["text"],
+    "audio": {"input": {"turn_detection": None}},
+}
 WEATHER = {
     "type": "function",
     "name": "get_weather",

@@ -16,7 +16,14 @@ from fakeai_proxy.services.realtime.protocol import BETA
 from fakeai_proxy.services.realtime.settings import Settings
 from fakeai_proxy.services.realtime.sound import ALAW, PCM, ULAW, encoded, samples
 from tests.services.realtime_driving import (
-    CARD, TEXT, WEATHER, Driven, kinds, only, silence, tone,
+    CARD,
+    TEXT,
+    WEATHER,
+    Driven,
+    kinds,
+    only,
+    silence,
+    tone,
 )  # fmt: skip
 
 
@@ -46,7 +53,9 @@ def test_a_written_answer_has_its_events_in_order() -> None:
         "response.content_part.added", "response.output_text.done", "response.content_part.done",
         "conversation.item.done", "response.output_item.done", "response.done",
     ]  # fmt: skip
-    assert told.index("response.output_text.done") - told.index("response.output_text.delta") == deltas
+    assert (
+        told.index("response.output_text.done") - told.index("response.output_text.delta") == deltas
+    )
 
 
 def test_a_spoken_answer_is_its_deltas_put_together() -> None:
@@ -55,10 +64,14 @@ def test_a_spoken_answer_is_its_deltas_put_together() -> None:
     driven.send("response.create")
     told = driven.finish()
     sound = b"".join(
-        b64decode(event["delta"]) for event in told if event["type"] == "response.output_audio.delta"
+        b64decode(event["delta"])
+        for event in told
+        if event["type"] == "response.output_audio.delta"
     )
     words = "".join(
-        event["delta"] for event in told if event["type"] == "response.output_audio_transcript.delta"
+        event["delta"]
+        for event in told
+        if event["type"] == "response.output_audio_transcript.delta"
     )
     done = only(told, "response.done")["response"]
     item = done["output"][0]
@@ -101,7 +114,9 @@ def test_a_tool_is_called_and_its_result_is_spoken_of() -> None:
     call = only(told, "response.done")["response"]["output"][0]
     assert (call["type"], call["name"]) == ("function_call", "get_weather")
     deltas = [
-        event["delta"] for event in told if event["type"] == "response.function_call_arguments.delta"
+        event["delta"]
+        for event in told
+        if event["type"] == "response.function_call_arguments.delta"
     ]
     assert "".join(deltas) == call["arguments"]
     item = {"type": "function_call_output", "call_id": call["call_id"], "output": "17 degrees"}
@@ -282,7 +297,9 @@ def test_the_size_of_the_pieces_changes_nothing() -> None:
     sound = silence(400) + tone(500) + silence(900) + tone(300) + silence(700)
     told = []
     for size in (len(sound), 960, 1000, 4801):
-        driven = Driven(settings=Settings(model=CARD.id, detection=TurnDetection(create_response=False)))
+        driven = Driven(
+            settings=Settings(model=CARD.id, detection=TurnDetection(create_response=False))
+        )
         for start in range(0, len(sound), size):
             driven.append(sound[start : start + size])
         told.append(
@@ -454,7 +471,11 @@ def _act(driven: Driven, action: tuple[str, Any, Any]) -> None:
         )
     elif name == "respond":
         conversation = "auto" if one else "none"
-        asked = {"conversation": conversation, "output_modalities": [other], "max_output_tokens": 40}
+        asked = {
+            "conversation": conversation,
+            "output_modalities": [other],
+            "max_output_tokens": 40,
+        }
         driven.send("response.create", response=asked)
     elif name == "cancel":
         driven.send("response.cancel")

@@ -53,9 +53,7 @@ def _object(message: str | bytes) -> dict[str, object]:
     try:
         value = orjson.loads(message)
     except orjson.JSONDecodeError:
-        raise ApiError(
-            400, "Invalid JSON: an event is a JSON object in a text message.", code="invalid_json"
-        ) from None
+        raise errors.no_event() from None
     if not isinstance(value, dict):
         raise errors.invalid_type("event", "an object", value)
     return value
@@ -81,9 +79,5 @@ def _sound(shape: wire.Append, buffer: InputBuffer) -> bytes:
     if len(sound) > APPEND_BYTES_MAX:
         raise errors.wrong_length("audio", "string", "<=", APPEND_BYTES_MAX, len(sound))
     if len(buffer) + len(sound) > BUFFER_BYTES_MAX:
-        raise errors.bad_parameter(
-            "audio",
-            "input_audio_buffer_full",
-            f"The input audio buffer holds {BUFFER_BYTES_MAX} bytes at most. Commit or clear it.",
-        )
+        raise errors.audio_buffer_full(BUFFER_BYTES_MAX)
     return sound

@@ -10,7 +10,6 @@ from hashlib import blake2b
 from typing import Any
 
 from fakeai_proxy import errors
-from fakeai_proxy.errors import ApiError
 from fakeai_proxy.services.realtime import wire
 from fakeai_proxy.services.realtime.sound import PCM, Format
 
@@ -23,6 +22,8 @@ _MAY_SAY = {
 _FROM_BETA = {"text": "output_text", "audio": "output_audio"}
 #: The first item of a conversation comes after this.
 ROOT = "root"
+#: Sound that the items of one conversation hold: 45 minutes of PCM.
+SOUND_BYTES_MAX = 128 << 20
 #: Items of one conversation.
 ITEMS_MAX = 4096
 
@@ -163,11 +164,7 @@ def decoded(audio: str, path: str) -> bytes:
     try:
         return b64decode(audio, validate=True)
     except (Base64Error, ValueError):
-        raise errors.bad_parameter(
-            path,
-            "invalid_value",
-            f"Invalid '{path}'. Expected base64-encoded audio bytes, but got an invalid value.",
-        ) from None
+        raise errors.no_base64(path) from None
 
 
 class Conversation:
@@ -192,31 +189,19 @@ class Conversation:
     def add(self, item: Item, after: str | None = None) -> str | None:
         """Returns the id of the item before it. Raises ApiError."""
         if self.is_full:
-            raise conversation_full()
+            raise errors.conversation_full(ITEMS_MAX)
         if self.find(item.id) is not None:
-            raise _wrong(
-                "item_create_duplicate_item_id",
-                f"Error adding item: an item with the id '{item.id}' is already in the conversation.",
-                "item.id",
-            )
+            raise errors.duplicate_item(item.id)
         place = len(self._items)
         if after == ROOT:
             place = 0
         elif after is not None:
             before = self.find(after)
             if before is None:
-                raise _wrong(
-                    "item_create_invalid_previous_item_id",
-                    f"Error adding item: the previous item with id '{after}' does not exist.",
-                    "previous_item_id",
-                )
+                raise errors.no_previous_item(after)
             place = self._items.index(before) + 1
         if item.type == "function_call_output" and not self._has_call(item.call_id):
-            raise _wrong(
-                "invalid_tool_call_id",
-                f"Tool call ID '{item.call_id}' not found in conversation.",
-                "item.call_id",
-            )
+            raise errors.no_tool_call(item.call_id)
         self._items.insert(place, item)
         return self._items[place - 1].id if place else None
 
@@ -231,6 +216,21 @@ class Conversation:
         return self._items[place - 1].id if place else None
 
     @property
+    def has_spoken(self) -> bool:
+        """Whether there is sound of the assistant's."""
+        return any(part.type == "output_audio" for item in self._items for part in item.content)
+
+    def forget_sound(self) -> None:
+        """The oldest, where there is more than may be."""
+        parts = [part for item in self._items for part in item.content if part.audio]
+        held = sum([len(part.audio) for part in parts])
+        for part in parts[:-1]:
+            if held <= SOUND_BYTES_MAX:
+                return
+            held -= len(part.audio)
+            part.drop()
+
+    @property
     def is_full(self) -> bool:
         return len(self._items) >= ITEMS_MAX
 
@@ -238,11 +238,7 @@ class Conversation:
         """Raises ApiError."""
         item = self.find(item_id)
         if item is None:
-            raise _wrong(
-                f"item_{verb}_invalid_item_id",
-                f"Error {verb.removesuffix('e')}ing item: the item with id '{item_id}' does not exist.",
-                "item_id",
-            )
+            raise errors.no_realtime_item(verb, item_id)
         return item
 
     def delete(self, item: Item) -> None:
@@ -255,33 +251,13 @@ class Conversation:
 def truncate(item: Item, index: int, end_ms: int) -> None:
     """Take away the sound after `end_ms`, and the words, which nobody can cut. Raises ApiError."""
     if item.type != "message" or item.role != "assistant":
-        raise _wrong(
-            "item_truncate_invalid_role",
-            "Only model output audio messages can be truncated.",
-            "item_id",
-        )
+        raise errors.only_speech_is_truncated()
     if index >= len(item.content) or not item.content[index].is_audio:
-        raise _wrong(
-            "item_truncate_invalid_content_index",
-            f"Error truncating item: its content at index {index} is no audio.",
-            "content_index",
-        )
+        raise errors.no_audio_at(index)
     part = item.content[index]
     length_ms = int(part.form.duration_ms(len(part.audio)))
     if end_ms > length_ms:
-        raise errors.bad_parameter(
-            "audio_end_ms",
-            "invalid_value",
-            f"Audio content of {length_ms}ms is already shorter than {end_ms}ms",
-        )
+        raise errors.audio_is_shorter(length_ms, end_ms)
     part.audio = part.audio[: end_ms * part.form.ms_bytes]
     part.transcript = None
     item.truncated = True
-
-
-def conversation_full() -> ApiError:
-    return _wrong("conversation_full", f"A conversation has at most {ITEMS_MAX} items here.")
-
-
-def _wrong(code: str, message: str, param: str | None = None) -> ApiError:
-    return ApiError(400, message, param=param, code=code)

@@ -8,35 +8,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
-
 from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Admission, Begin, Close, Effect, Headers, Say, Stop
+from fakeai_proxy.exchange import Admission, Begin, Close, Effect, Headers, Stop
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.realtime import events, wire
 from fakeai_proxy.services.realtime.buffer import InputBuffer, Written
 from fakeai_proxy.services.realtime.detection import Heard
 from fakeai_proxy.services.realtime.events import Bad, Read
 from fakeai_proxy.services.realtime.items import (
+    ITEMS_MAX,
     Conversation,
     Item,
     Part,
-    conversation_full,
     item_of,
     truncate,
 )
 from fakeai_proxy.services.realtime.protocol import Protocol
 from fakeai_proxy.services.realtime.rates import rate_limits
-from fakeai_proxy.services.realtime.response import Response, Told
+from fakeai_proxy.services.realtime.response import Response
 from fakeai_proxy.services.realtime.settings import Settings, changes_in
+from fakeai_proxy.services.realtime.teller import Teller
 from fakeai_proxy.services.realtime.transcript import Transcript
 
 #: A sound of 15 MiB in base64 is the largest thing that a client may say (OpenAI's reference).
 MESSAGE_BYTES_MAX = 21 << 20
-#: Sound that the items of one session hold; the oldest is dropped.
-SOUND_BYTES_MAX = 128 << 20
 #: Responses outside of the conversation at the same time.
 RESPONSES_MAX = 16
 _COMMIT_MS_MIN = 100
@@ -83,22 +80,21 @@ class Session:
         self._opening = opening
         self._state = _State()
         self._buffer = InputBuffer(opening.settings.input_format, opening.settings.detection)
-        self._counts: dict[str, int] = {}
-        self._out: list[Effect] = []
+        self._teller = Teller(opening.protocol, opening.dice, opening.key)
         self._closes_at: float | None = None
-        self.id = self._make_id("sess")
-        self._conversation_id = self._make_id("conv")
+        self.id = self._teller.make_id("sess")
+        self._conversation_id = self._teller.make_id("conv")
 
     # --- a dialogue
 
     def open(self, now: float) -> Sequence[Effect]:
         self._closes_at = now + self._protocol.duration_s
         created = self._protocol.session_event(self._settings, "created")
-        self._say(created, session=self._shown())
+        self._teller.say(created, session=self._shown())
         if self._protocol.beta and self._settings.kind == "realtime":
             about = {"id": self._conversation_id, "object": "realtime.conversation"}
-            self._say("conversation.created", conversation=about)
-        return self._effects()
+            self._teller.say("conversation.created", conversation=about)
+        return self._teller.taken()
 
     def read(self, message: str | bytes) -> Read | Bad:
         return events.read(message, self._protocol, self._buffer)
@@ -106,40 +102,40 @@ class Session:
     def receive(self, event: object, now: float) -> Sequence[Effect]:
         assert isinstance(event, Read | Bad)
         if isinstance(event, Bad):
-            self._complain(event.error, event.event_id)
-            return self._effects()
+            self._teller.complain(event.error, event.event_id)
+            return self._teller.taken()
         try:
             _VERBS[event.shape.type](self, event, now)
         except ApiError as error:
-            self._complain(error, event.shape.event_id)
-        return self._effects()
+            self._teller.complain(error, event.shape.event_id)
+        return self._teller.taken()
 
     def advance(
         self, key: str, place: int, admission: Admission, headers: Headers, now: float
     ) -> Sequence[Effect]:
         transcript = self._state.transcripts.get(key)
         if transcript is not None:
-            self._tell(transcript.advance(place))
+            self._teller.tell(transcript.advance(place))
             if transcript.is_last(place):
                 del self._state.transcripts[key]
-            return self._effects()
+            return self._teller.taken()
         response = self._state.responses.get(key)
         if response is not None:
             if place == 0:
-                self._say("rate_limits.updated", rate_limits=rate_limits(headers))
-            self._tell(response.advance(place, admission))
+                self._teller.say("rate_limits.updated", rate_limits=rate_limits(headers))
+            self._teller.tell(response.advance(place, admission))
             self._settle(response, now)
-        return self._effects()
+        return self._teller.taken()
 
     def fail(self, key: str, error: ApiError, now: float) -> Sequence[Effect]:
         transcript = self._state.transcripts.pop(key, None)
         response = self._state.responses.get(key)
         if transcript is not None:
-            self._tell(transcript.fail(error))
+            self._teller.tell(transcript.fail(error))
         elif response is not None:
-            self._tell(response.fail(error))
+            self._teller.tell(response.fail(error))
             self._settle(response, now)
-        return self._effects()
+        return self._teller.taken()
 
     def due_at(self) -> float | None:
         idle_at = self._state.idle_at
@@ -150,14 +146,13 @@ class Session:
     def wake(self, now: float) -> Sequence[Effect]:
         if self._closes_at is not None and now >= self._closes_at:
             self._closes_at = None
-            minutes = self._protocol.duration_s // 60
-            reason = f"Your session hit the maximum duration of {minutes} minutes."
-            self._complain(ApiError(400, reason, code="session_expired"), None)
-            self._out.append(Close(_GOING_AWAY, reason))
+            error = errors.session_expired(self._protocol.duration_s // 60)
+            self._teller.complain(error, None)
+            self._teller.do(Close(_GOING_AWAY, error.message))
         elif self._state.idle_at is not None and now >= self._state.idle_at:
             self._state.idle_at = None
             self._time_out()
-        return self._effects()
+        return self._teller.taken()
 
     # --- the session
 
@@ -165,40 +160,21 @@ class Session:
         shape = event.shape.session  # type: ignore[attr-defined] # the event's own shape
         kind = getattr(shape, "type", self._settings.kind)
         if kind != self._settings.kind:
-            raise ApiError(
-                400,
-                f"Passing a {kind} session update event to a {self._settings.kind} session is not "
-                "allowed.",
-                param="session.type",
-                code="invalid_value",
-            )
+            raise errors.session_type_fixed(kind, self._settings.kind)
         changes = changes_in(shape)
         voice = changes.get("voice", self._settings.voice)
-        if voice != self._settings.voice and self._has_spoken():
-            raise ApiError(
-                400,
-                "Cannot update a conversation's voice if assistant audio is present.",
-                param="session.audio.output.voice",
-                code="cannot_update_voice",
+        if voice != self._settings.voice and self._state.conversation.has_spoken:
+            raise errors.voice_fixed(
+                "session.voice" if self._protocol.beta else "session.audio.output.voice"
             )
         model = getattr(shape, "model", None)
         if model is not None and model != self._settings.model:
-            raise ApiError(
-                400,
-                f"Cannot update a session's model, which is '{self._settings.model}'.",
-                param="session.model",
-                code="invalid_value",
-            )
+            raise errors.session_model_fixed(self._settings.model)
         self._settings = replace(self._settings, **changes)
         self._buffer.configure(self._settings.input_format, self._settings.detection)
         self._state.idle_at = None
-        self._say(self._protocol.session_event(self._settings, "updated"), session=self._shown())
-
-    def _has_spoken(self) -> bool:
-        return any(
-            part.type == "output_audio"
-            for item in self._state.conversation
-            for part in item.content
+        self._teller.say(
+            self._protocol.session_event(self._settings, "updated"), session=self._shown()
         )
 
     def _shown(self) -> dict[str, Any]:
@@ -218,9 +194,9 @@ class Session:
 
     def _speech_begins(self, heard: Heard, now: float) -> None:
         state, detection = self._state, self._settings.detection
-        state.speech_id, state.speech_ms = self._make_id("item"), heard.ms
+        state.speech_id, state.speech_ms = self._teller.make_id("item"), heard.ms
         state.idle_at = None
-        self._say(
+        self._teller.say(
             "input_audio_buffer.speech_started", audio_start_ms=heard.ms, item_id=state.speech_id
         )
         if detection is not None and detection.interrupt_response and state.active is not None:
@@ -229,7 +205,9 @@ class Session:
     def _speech_ends(self, heard: Heard) -> None:
         state, detection = self._state, self._settings.detection
         item_id, state.speech_id = state.speech_id, ""
-        self._say("input_audio_buffer.speech_stopped", audio_end_ms=heard.ms, item_id=item_id)
+        self._teller.say(
+            "input_audio_buffer.speech_stopped", audio_end_ms=heard.ms, item_id=item_id
+        )
         self._keep(self._buffer.take(state.speech_ms, heard.ms), item_id)
         if detection is not None and detection.create_response:
             self._answer()
@@ -237,50 +215,36 @@ class Session:
     def _commit(self, event: Read, now: float) -> None:
         length_ms = self._buffer.duration_ms
         if length_ms < _COMMIT_MS_MIN:
-            raise ApiError(
-                400,
-                "Error committing input audio buffer: buffer too small. Expected at least "
-                f"{_COMMIT_MS_MIN}ms of audio, but buffer only has {length_ms:.2f}ms of audio.",
-                code="input_audio_buffer_commit_empty",
-            )
+            raise errors.audio_buffer_too_small(_COMMIT_MS_MIN, length_ms)
         item_id, self._state.speech_id = self._state.speech_id, ""
-        self._keep(self._buffer.take(), item_id or self._make_id("item"))
+        self._keep(self._buffer.take(), item_id or self._teller.make_id("item"))
 
     def _clear(self, event: Read, now: float) -> None:
         self._buffer.clear()
         self._state.speech_id = ""
-        self._say("input_audio_buffer.cleared")
+        self._teller.say("input_audio_buffer.cleared")
 
     def _keep(self, sound: bytes, item_id: str) -> None:
         """The sound becomes the user's next message."""
         if self._state.conversation.is_full:
-            raise conversation_full()
+            raise errors.conversation_full(ITEMS_MAX)
         part = Part("input_audio", audio=sound, form=self._settings.input_format)
         item = Item(item_id, "message", "user", content=[part])
         before = self._state.conversation.append(item)
-        self._say("input_audio_buffer.committed", previous_item_id=before, item_id=item_id)
+        self._teller.say("input_audio_buffer.committed", previous_item_id=before, item_id=item_id)
         self._added(item, before)
-        self._forget_sound()
+        self._state.conversation.forget_sound()
         wanted = self._settings.transcription
         if wanted is not None:
             transcript = Transcript(item, wanted, self._opening.dice)
             self._state.transcripts[transcript.key] = transcript
-            self._out.append(Begin(transcript))
-
-    def _forget_sound(self) -> None:
-        parts = [part for item in self._state.conversation for part in item.content if part.audio]
-        held = sum([len(part.audio) for part in parts])
-        for part in parts[:-1]:
-            if held <= SOUND_BYTES_MAX:
-                return
-            held -= len(part.audio)
-            part.drop()
+            self._teller.do(Begin(transcript))
 
     def _time_out(self) -> None:
         """Nobody has spoken for long: the silence is a message, and it is answered."""
         begin_ms, end_ms = int(self._state.idle_ms), int(self._buffer.end_ms)
-        item_id = self._make_id("item")
-        self._say(
+        item_id = self._teller.make_id("item")
+        self._teller.say(
             "input_audio_buffer.timeout_triggered",
             audio_start_ms=begin_ms, audio_end_ms=end_ms, item_id=item_id,
         )  # fmt: skip
@@ -295,29 +259,29 @@ class Session:
         assert isinstance(shape, wire.CreateItem)
         item = item_of(
             shape.item,
-            shape.item.id or self._make_id("item"),
-            self._make_id("call"),
+            shape.item.id or self._teller.make_id("item"),
+            self._teller.make_id("call"),
             self._settings.input_format,
             "item",
         )
         before = self._state.conversation.add(item, shape.previous_item_id)
         self._added(item, before)
-        self._forget_sound()
+        self._state.conversation.forget_sound()
 
     def _added(self, item: Item, before: str | None) -> None:
         for event in ("conversation.item.added", "conversation.item.done"):
-            self._say(event, previous_item_id=before, item=item)
+            self._teller.say(event, previous_item_id=before, item=item)
 
     def _retrieve(self, event: Read, now: float) -> None:
         item = self._of(event, "retrieve")
         shown = self._protocol.item(item.shown(with_audio=True))
-        self._say("conversation.item.retrieved", item=shown)
+        self._teller.say("conversation.item.retrieved", item=shown)
 
     def _truncate(self, event: Read, now: float) -> None:
         shape = event.shape
         assert isinstance(shape, wire.Truncate)
         truncate(self._of(event, "truncate"), shape.content_index, shape.audio_end_ms)
-        self._say(
+        self._teller.say(
             "conversation.item.truncated",
             item_id=shape.item_id,
             content_index=shape.content_index,
@@ -327,7 +291,7 @@ class Session:
     def _delete(self, event: Read, now: float) -> None:
         item = self._of(event, "delete")
         self._state.conversation.delete(item)
-        self._say("conversation.item.deleted", item_id=item.id)
+        self._teller.say("conversation.item.deleted", item_id=item.id)
 
     def _of(self, event: Read, verb: str) -> Item:
         return self._state.conversation.require(event.shape.item_id, verb)  # type: ignore[attr-defined] # the event's own shape
@@ -355,10 +319,10 @@ class Session:
             if isinstance(given, wire.Reference):
                 items.append(self._state.conversation.require(given.id, "retrieve"))
             else:
-                item_id = given.id or self._make_id("item")
+                item_id = given.id or self._teller.make_id("item")
                 form = self._settings.input_format
                 path = f"response.input[{k}]"
-                items.append(item_of(given, item_id, self._make_id("call"), form, path))
+                items.append(item_of(given, item_id, self._teller.make_id("call"), form, path))
         return items
 
     def _answer(self) -> None:
@@ -370,24 +334,16 @@ class Session:
         """Raises ApiError."""
         state = self._state
         if settings.kind == "transcription":
-            raise ApiError(
-                400, "Responses are not made in transcription sessions.", param="type",
-                code="invalid_value",
-            )  # fmt: skip
+            raise errors.no_responses_in_transcription()
         inside = settings.in_conversation
         if inside and state.active is not None:
-            raise ApiError(
-                400,
-                "Conversation already has an active response in progress: "
-                f"{state.active.key}. Wait until the response is finished before creating a new one.",
-                code="conversation_already_has_active_response",
-            )
+            raise errors.response_in_progress(state.active.key)
         if inside and state.conversation.is_full:
-            raise conversation_full()
+            raise errors.conversation_full(ITEMS_MAX)
         if len(state.responses) >= RESPONSES_MAX:
-            raise errors.of_kind("rate_limit", "Too many responses in progress in this session.")
+            raise errors.too_many_responses(RESPONSES_MAX)
         response = Response(
-            self._make_id("resp"),
+            self._teller.make_id("resp"),
             settings,
             self._opening.card,
             [item.copy() for item in (state.conversation if items is None else items)],
@@ -395,13 +351,13 @@ class Session:
             state.conversation if inside else None,
             self._conversation_id if inside else None,
             self._opening.dice,
-            self._make_id,
+            self._teller.make_id,
         )
         state.responses[response.key] = response
         if inside:
             state.active, state.idle_at = response, None
-        self._say("response.created", response=response)
-        self._out.append(Begin(response))
+        self._teller.say("response.created", response=response)
+        self._teller.do(Begin(response))
 
     def _cancel(self, event: Read, now: float) -> None:
         shape = event.shape
@@ -410,16 +366,12 @@ class Session:
         if shape.response_id is not None:
             found = self._state.responses.get(shape.response_id)
         if found is None:
-            raise ApiError(
-                400,
-                "Cancellation failed: no active response found",
-                code="response_cancel_not_active",
-            )
+            raise errors.no_response_to_cancel()
         self._cancel_response(found, "client_cancelled", now)
 
     def _cancel_response(self, response: Response, reason: str, now: float) -> None:
-        self._out.append(Stop(response.key))
-        self._tell(response.cancel(reason))
+        self._teller.do(Stop(response.key))
+        self._teller.tell(response.cancel(reason))
         self._settle(response, now)
 
     def _settle(self, response: Response, now: float) -> None:
@@ -430,47 +382,11 @@ class Session:
         state.responses.pop(response.key, None)
         if state.active is response:
             state.active = None
-            self._forget_sound()
+            self._state.conversation.forget_sound()
             if detection is not None and detection.idle_timeout_ms and not self._buffer.speaking:
                 wait_ms = response.spoken_ms + detection.idle_timeout_ms
                 state.idle_at = now + wait_ms / 1000
                 state.idle_ms = self._buffer.end_ms
-
-    # --- saying
-
-    def _tell(self, told: Iterable[Told]) -> None:
-        for event, fields in told:
-            self._say(event, **fields)
-
-    def _say(self, event: str, **fields: Any) -> None:
-        """Items and responses among the fields are put into the words of the protocol."""
-        name = self._protocol.name(event)
-        if name is None:
-            return
-        for key, value in fields.items():
-            if isinstance(value, Item):
-                fields[key] = self._protocol.item(value.shown())
-            elif isinstance(value, Response):
-                shown = value.shown(usage=value.is_made)
-                fields[key] = self._protocol.response(shown, value.settings)
-        body = {"type": name, "event_id": self._make_id("event"), **fields}
-        self._out.append(Say(orjson.dumps(body)))
-
-    def _complain(self, error: ApiError, event_id: str | None) -> None:
-        told = {
-            "type": error.type, "code": error.code, "message": error.message, "param": error.param,
-            "event_id": event_id,
-        }  # fmt: skip
-        self._say("error", error=told)
-
-    def _effects(self) -> Sequence[Effect]:
-        out, self._out = self._out, []
-        return out
-
-    def _make_id(self, prefix: str) -> str:
-        serial = self._counts[prefix] = self._counts.get(prefix, 0) + 1
-        made = self._opening.dice.text_id(self._opening.key, prefix, serial, length=21)
-        return f"{prefix}_{made}"
 
 
 _VERBS = {
