@@ -30,13 +30,17 @@ ROOMS = _rooms(
     chat="chat tokenize detokenize",
     completions="completions",
     embeddings="embeddings",
+    images="images",
     messages="messages",
     models="models",
+    moderations="moderations",
+    rag="rag",
     ranking="ranking rerank retrieval score v2",
     realtime="realtime",
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",
+    videos="videos",
 )
 
 

@@ -43,9 +43,11 @@ WEATHER = {
 class Driven:
     """A session whose turns get on when they are told to."""
 
-    def __init__(self, protocol: Protocol = GA, settings: Settings | None = None) -> None:
+    def __init__(
+        self, protocol: Protocol = GA, settings: Settings | None = None, card: ModelCard = CARD
+    ) -> None:
         settings = settings or Settings(model=CARD.id)
-        self.session = Session(Opening(protocol, settings, CARD, Dice(1), b"key", 1_750_000_000))
+        self.session = Session(Opening(protocol, settings, card, Dice(1), b"key", 1_750_000_000))
         self.events: list[dict[str, Any]] = []
         self.turns: dict[str, deque[tuple[Turn, int]]] = {}
         self.closed: Close | None = None

@@ -143,12 +143,18 @@ async def test_the_sdk_for_the_protocol_before(app: App) -> None:
 
 
 async def test_the_sdk_for_azure(app: App) -> None:
+    sockets = app.url.replace("http", "ws", 1) + "/openai"
     client = AsyncAzureOpenAI(
-        azure_endpoint=app.url, api_key="key", api_version="2025-08-28",
-        websocket_base_url=app.url.replace("http", "ws", 1) + "/openai",
+        azure_endpoint=app.url, api_key="key", api_version="2025-04-01-preview",
+        websocket_base_url=sockets,
     )  # fmt: skip
-    async with client, client.realtime.connect(model="gpt-realtime") as connection:
+    async with client, client.realtime.connect(model="gpt-4o-realtime-preview") as connection:
         assert (await connection.recv()).type == "session.created"
+        assert (await connection.recv()).type == "conversation.created"
+    target = "/openai/v1/realtime?model=gpt-realtime"
+    async with dial(app, target, additional_headers={"api-key": "key"}) as socket:
+        opened = (await until(socket, "session.created"))[0]["session"]
+        assert opened["audio"]["input"]["format"]["type"] == "audio/pcm"
     target = "/openai/realtime?api-version=2024-10-01-preview&deployment=gpt-4o-realtime-preview"
     async with dial(app, f"{target}&api-key=key", additional_headers={}) as socket:
         events = await until(socket, "conversation.created")

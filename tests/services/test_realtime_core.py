@@ -105,6 +105,19 @@ def test_a_limit_leaves_a_response_incomplete() -> None:
     assert response["output"][0]["status"] == "incomplete"
 
 
+def test_a_model_that_thinks_does_so_before_it_speaks() -> None:
+    def made(effort: str) -> int:
+        card = CARD.model_copy(update={"id": "gpt-realtime-2", "reasoning": True})
+        driven = Driven(settings=Settings(model=card.id, modality="text"), card=card)
+        driven.send("session.update", session={"type": "realtime", "reasoning": {"effort": effort}})
+        driven.say("Tell me about owls.")
+        driven.send("response.create")
+        response = only(driven.finish(), "response.done")["response"]
+        return int(response["usage"]["output_tokens"])
+
+    assert made("high") > made("low") > made("minimal") > 0
+
+
 def test_a_tool_is_called_and_its_result_is_spoken_of() -> None:
     driven = text_session()
     driven.send("session.update", session={"type": "realtime", "tools": [WEATHER]})

@@ -32,6 +32,8 @@ from fakeai_proxy.services.realtime.settings import Settings
 
 #: What is spoken is shorter than what is written: a factor.
 _SPOKEN_LENGTH = 0.4
+#: How hard a model that thinks does so before it speaks, where nobody says.
+_EFFORT = "low"
 #: Sound in one event.
 _DELTA_MS = 200
 
@@ -87,6 +89,8 @@ def plan(
     reading = read(tokens, settings, items, room)
     key = _key(reading, settings)
     task = _task(settings, items, fallback, limit)
+    if card.reasoning:
+        task.effort = (settings.reasoning or {}).get("effort") or _EFFORT
     answer = Planner(dice, key, tokens, task).answer()
     outputs, beats = _told(answer, settings)
     beats, whole = _within(beats, limit)
@@ -144,7 +148,7 @@ def _calls(settings: Settings, hints: Hints, answered: bool) -> list[Tool]:
 
 def _told(answer: Answer, settings: Settings) -> tuple[list[Output], list[Beat]]:
     outputs: list[Output] = []
-    beats: list[Beat] = []
+    beats = [Beat(answer.reasoning_tokens, [])] if answer.reasoning_tokens else []
 
     def add(output: Output, told: Iterator[Beat], head: int = 0) -> None:
         place = len(outputs)

@@ -41,7 +41,8 @@ def _protocol(call: Call) -> Protocol:
     says_beta = (
         "realtime=v1" in call.header(b"openai-beta")
         or "openai-beta.realtime-v1" in call.header(b"sec-websocket-protocol")
-        or "preview" in call.query.get("api-version", "")
+        # Azure has the current protocol below /openai/v1 only, where versions have no date.
+        or call.query.get("api-version", "").endswith("-preview")
     )
     return BETA if says_beta else GA
 
