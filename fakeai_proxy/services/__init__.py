@@ -27,6 +27,7 @@ def _rooms(**under: str) -> dict[str, Room]:
 
 
 ROOMS = _rooms(
+    audio="audio",
     chat="chat tokenize detokenize",
     completions="completions",
     embeddings="embeddings",

@@ -14,6 +14,7 @@ from fakeai_proxy.generate.speech.encoding import (
 )
 from fakeai_proxy.generate.speech.listening import Sound, Undecodable, listen, recall
 from fakeai_proxy.generate.speech.speaking import Spoken, samples_of, speak
+from fakeai_proxy.generate.speech.timeline import Stretch, Timeline
 from fakeai_proxy.generate.speech.voices import VOICES
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "MissingAudioExtra",
     "Sound",
     "Spoken",
+    "Stretch",
+    "Timeline",
     "Undecodable",
     "encode",
     "has_codecs",

@@ -21,6 +21,8 @@ FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 _BITS_PER_SECOND = 64_000
 #: FFmpeg's time-stretcher does no more in one go.
 _TEMPO_MIN = 0.5
+#: How the comment of a file of ours begins; others have comments, too.
+_OURS = "spoken by fakeai-proxy: "
 
 
 class MissingAudioExtra(Exception):  # noqa: N818 - what it says
@@ -45,6 +47,13 @@ _RECIPES = {
 }
 
 
+def text_in(comment: str | None) -> str | None:
+    """What was said, where that is the comment of a file of ours."""
+    if comment is None or not comment.startswith(_OURS):
+        return None
+    return comment.removeprefix(_OURS)
+
+
 @lru_cache(maxsize=1)
 def has_codecs() -> bool:
     """Whether the extra `audio` is installed."""
@@ -53,20 +62,21 @@ def has_codecs() -> bool:
 
 def encode(samples: NDArray[np.int16], format: str, text: str = "") -> bytes:  # noqa: A002 - the API's word
     """Mono samples at `SAMPLE_RATE`. The same every time. Raises MissingAudioExtra."""
+    comment = _OURS + text if text else ""
     if format == "pcm":
         return samples.astype("<i2").tobytes()
     if format == "wav":
-        return wav(samples.astype("<i2").tobytes(), text)
+        return wav(samples.astype("<i2").tobytes(), comment)
     if not has_codecs():
         raise MissingAudioExtra(format)
-    return _encoded(samples, _RECIPES[format], text)
+    return _encoded(samples, _RECIPES[format], comment)
 
 
-def wav(pcm: bytes, text: str = "", sample_rate: int = SAMPLE_RATE) -> bytes:
-    """A RIFF file of 16-bit mono samples, with `text` as its comment (INFO, ICMT)."""
-    comment = text.encode("utf-8", "replace") + b"\0"
-    comment += b"\0" * (len(comment) % 2)
-    info = b"INFOICMT" + struct.pack("<I", len(comment)) + comment if text else b""
+def wav(pcm: bytes, comment: str = "", sample_rate: int = SAMPLE_RATE) -> bytes:
+    """A RIFF file of 16-bit mono samples, with its comment (INFO, ICMT)."""
+    told = comment.encode("utf-8", "replace") + b"\0"
+    told += b"\0" * (len(told) % 2)
+    info = b"INFOICMT" + struct.pack("<I", len(told)) + told if comment else b""
     chunks = [
         (b"fmt ", struct.pack("<HHIIHH", 1, 1, sample_rate, 2 * sample_rate, 2, 16)),
         *([(b"LIST", info)] if info else []),
@@ -76,7 +86,7 @@ def wav(pcm: bytes, text: str = "", sample_rate: int = SAMPLE_RATE) -> bytes:
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body
 
 
-def _encoded(samples: NDArray[np.int16], recipe: _Recipe, text: str) -> bytes:
+def _encoded(samples: NDArray[np.int16], recipe: _Recipe, comment: str) -> bytes:
     import av
     from av.audio.resampler import AudioResampler
 
@@ -84,7 +94,8 @@ def _encoded(samples: NDArray[np.int16], recipe: _Recipe, text: str) -> bytes:
     # Without it Ogg has a serial number by chance.
     options = {"fflags": "+bitexact", **dict(recipe.options)}
     with av.open(out, "w", format=recipe.container, options=options) as container:
-        container.metadata["comment"] = text
+        if comment:
+            container.metadata["comment"] = comment
         stream: Any = container.add_stream(recipe.codec, rate=SAMPLE_RATE)
         stream.layout = "mono"
         if recipe.codec != "flac":

@@ -30,13 +30,6 @@ _WORDS = {
     "sv": "och att det som en på är av för med inte jag den till ett har",
 }
 _COMMON = {language: frozenset(words.split()) for language, words in _WORDS.items()}
-#: ISO 639-1 codes and their names as Whisper gives them.
-NAMES = {
-    "ar": "arabic", "de": "german", "el": "greek", "en": "english", "es": "spanish", "fr": "french",
-    "he": "hebrew", "hi": "hindi", "it": "italian", "ja": "japanese", "ko": "korean", "nl": "dutch",
-    "pl": "polish", "pt": "portuguese", "ru": "russian", "sv": "swedish", "tr": "turkish",
-    "uk": "ukrainian", "zh": "chinese",
-}  # fmt: skip
 
 
 def language_of(text: str) -> str:

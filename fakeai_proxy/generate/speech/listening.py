@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from fakeai_proxy.generate.speech.encoding import SAMPLE_RATE, MissingAudioExtra, has_codecs
+from fakeai_proxy.generate.speech.encoding import (
+    SAMPLE_RATE,
+    MissingAudioExtra,
+    has_codecs,
+    text_in,
+)
 from fakeai_proxy.generate.speech.reading import read_wav
 from fakeai_proxy.generate.speech.shelf import Shelf
 
@@ -24,6 +29,14 @@ _TEXTS: Shelf[str] = Shelf(_TEXTS_BYTES_MAX)
 LEVEL_S = 0.02
 #: A few bytes of a compressed file can be hours of silence: nothing is decoded beyond.
 DURATION_MAX_S = 4 * 3600.0
+#: 4,096 characters at a quarter of the speed, with silence around: our own speech is never longer.
+_OURS_MAX_S = 1300
+#: Sound itself, and never a list of other files or addresses, which FFmpeg would open.
+_OPTIONS = {
+    "format_whitelist": "aac,ac3,aiff,amr,asf,au,avi,caf,flac,flv,matroska,webm,mov,mp4,m4a,mp3,mpeg,"
+    "mpegts,ogg,wav,w64",
+    "protocol_whitelist": "none",
+}
 
 
 class Undecodable(Exception):  # noqa: N818 - what it says
@@ -44,7 +57,8 @@ class Sound:
 def remember(text: str, samples: NDArray[np.int16], data: bytes) -> None:
     """That these samples, and this file, say `text`."""
     weight = len(text) + 100
-    _TEXTS.keep(_fingerprint(samples), text, weight)
+    if samples.any():  # every silence is like every other
+        _TEXTS.keep(_fingerprint(samples), text, weight)
     _TEXTS.keep(_hash(data), text, weight)
 
 
@@ -58,27 +72,25 @@ def listen(data: bytes) -> Sound:
     """Raises Undecodable, and MissingAudioExtra for a format that takes it."""
     import numpy as np
 
-    known = _TEXTS.find(_hash(data))
     wav = read_wav(data)
     if wav is not None:
-        return _heard(iter([wav.samples]), wav.sample_rate, known or wav.comment)
-    if has_codecs():
-        try:
-            return _decoded(data, known)
-        except Undecodable:
-            if known is None:
-                raise
-    elif known is None:
-        raise MissingAudioExtra
+        known = _TEXTS.find(_hash(data)) or text_in(wav.comment)
+        return _heard(iter([wav.samples]), wav.sample_rate, known)
     # pcm has no header, so it is a file of sound only where we know it.
-    return _heard(iter([np.frombuffer(data, "<i2")]), SAMPLE_RATE, known)
+    samples = np.frombuffer(data, "<i2", count=len(data) // 2)
+    known = recall(samples)
+    if known is not None and len(samples):
+        return _heard(iter([samples]), SAMPLE_RATE, known)
+    if not has_codecs():
+        raise MissingAudioExtra
+    return _decoded(data, _TEXTS.find(_hash(data)))
 
 
 def _decoded(data: bytes, known: str | None) -> Sound:
     import av
 
     try:
-        with av.open(io.BytesIO(data), metadata_errors="replace") as container:
+        with av.open(io.BytesIO(data), metadata_errors="replace", options=_OPTIONS) as container:
             if not container.streams.audio:
                 raise Undecodable
             stream = container.streams.audio[0]
@@ -86,7 +98,7 @@ def _decoded(data: bytes, known: str | None) -> Sound:
             tags = {**container.metadata, **stream.metadata}
             comment = next((tags[key] for key in tags if key.lower() == "comment"), None)
             rate = stream.codec_context.sample_rate
-            return _heard(_mono(container, stream, rate), rate, known or comment)
+            return _heard(_mono(container, stream, rate), rate, known or text_in(comment))
     except (av.error.FFmpegError, ValueError) as error:
         raise Undecodable from error
 
@@ -100,7 +112,7 @@ def _mono(container: Any, stream: Any, rate: int) -> Iterator[NDArray[np.int16]]
             yield ready.to_ndarray()[0]
 
 
-def _heard(parts: Iterator[NDArray[np.int16]], rate: int, comment: str | None) -> Sound:
+def _heard(parts: Iterator[NDArray[np.int16]], rate: int, known: str | None) -> Sound:
     import numpy as np
 
     step = max(round(rate * LEVEL_S), 1)
@@ -112,8 +124,7 @@ def _heard(parts: Iterator[NDArray[np.int16]], rate: int, comment: str | None) -
         count += len(part)
         if count > DURATION_MAX_S * rate:
             raise Undecodable
-        # Our own speech is never longer than its longest text, so more need not be kept to compare.
-        if comment is None and rate == SAMPLE_RATE and count <= _OURS_MAX_S * rate:
+        if known is None and rate == SAMPLE_RATE and count <= _OURS_MAX_S * rate:
             kept.append(part)
         rest = np.concatenate([rest, part])
         whole = len(rest) - len(rest) % step
@@ -123,14 +134,10 @@ def _heard(parts: Iterator[NDArray[np.int16]], rate: int, comment: str | None) -
         raise Undecodable
     if len(rest):
         levels.append(_loudness(rest[None, :]))
-    text = comment
+    text = known
     if kept and count <= _OURS_MAX_S * rate:
         text = recall(np.concatenate(kept))
     return Sound(count / rate, rate, np.concatenate(levels), text)
-
-
-#: 4,096 characters at a quarter of the speed, with silence around.
-_OURS_MAX_S = 2400
 
 
 def _loudness(blocks: NDArray[np.int16]) -> NDArray[np.float32]:

@@ -65,14 +65,16 @@ def _samples(data: bytes, coding: int, bits: int, channels: int) -> NDArray[np.i
         top: NDArray[np.uint8] = np.ascontiguousarray(raw.reshape(-1, width)[:, width - 2 :])
         values = top.view("<i2")[:, 0]
         if channels == 1:
-            return np.asarray(values, np.int16)
+            mono: NDArray[np.int16] = values.astype(np.int16)
+            return mono
         wide = values.astype(np.float32)
     elif coding == _FLOAT and width in (4, 8):
         floats = np.nan_to_num(raw.view(f"<f{width}").astype(np.float32), posinf=1.0, neginf=-1.0)
         wide = np.clip(floats * 32767, -32768, 32767)
     else:
         return None
-    return np.round(wide.reshape(-1, channels).mean(axis=1)).astype(np.int16)
+    mixed: NDArray[np.int16] = np.round(wide.reshape(-1, channels).mean(axis=1)).astype(np.int16)
+    return mixed
 
 
 def _comment(info: bytes) -> str | None:
