@@ -115,7 +115,7 @@ class App:
             Pipeline(self.upstream, pacer, self.clock, observers),
             self.policy,
             self.pages,
-            self._relay_websocket,
+            None if config.synthesizes else self._relay_websocket,
             self._is_own,
             self.clock,
             self.dice,

@@ -84,7 +84,8 @@ class Operation:
     pure function of the request, the dice and records that never change under their id, without
     `id_key` and `created`; what it made is kept for equal requests. `keyless` ones answer whoever
     asks. `enter` looks at the headers before anybody looks at the body, and `complain` words what is
-    wrong with the body's shape."""
+    wrong with the body's shape. A `socket` is opened by the handshake of a WebSocket; the reply of its
+    handler has a dialogue."""
 
     name: str
     method: str
@@ -99,6 +100,7 @@ class Operation:
     keyless: bool = False
     enter: Callable[[Call], None] | None = None
     complain: Complain = request_error
+    socket: bool = False
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -119,6 +119,8 @@ class Synth:
             return await self._answered_form(exchange, operation, operation.form, params)
         body = await request.body.read(JSON_BYTES_MAX)
         call = self._call(exchange, operation, params, request.fingerprint(body))
+        if operation.socket and request.text_header(b"upgrade").lower() != "websocket":
+            raise errors.websocket_required(path)
         dialect = self._dialects.of(call.vendor)
         dialect.enter(call, path)
         if operation.enter is not None:
