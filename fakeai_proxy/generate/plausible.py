@@ -26,9 +26,10 @@ _SEPARATORS = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 
 @dataclass(frozen=True)
 class Hints:
-    """What a prompt says that a value may take up."""
+    """What a prompt says that a value may take up, and what the system's message says before it."""
 
     prompt: str = ""
+    instructions: str = ""
 
     @cached_property
     def subject(self) -> str:

@@ -54,8 +54,11 @@ async def speak(model: Model) -> dict[str, object]:
         name="Triage", model=model, handoffs=[single],
         instructions="Hand off each question about the weather to the Forecaster.",
     )  # fmt: skip
+    called.clear()
     handed = await Runner.run(triage, ASK, max_turns=TURNS)
-    said["handoff"] = {"text": handed.final_output, "agent": handed.last_agent.name}
+    said["handoff"] = {"text": handed.final_output, "agent": handed.last_agent.name,
+        "called": list(called),
+    }  # fmt: skip
     return said
 
 
