@@ -38,7 +38,7 @@ class Hints:
     @cached_property
     def names(self) -> list[str]:
         """Proper nouns in it."""
-        return _PROPER.findall(self.prompt[-2000:])
+        return [name for name in _PROPER.findall(self.prompt[-2000:]) if name != "JSON"]
 
     @cached_property
     def lower(self) -> str:

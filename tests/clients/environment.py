@@ -35,7 +35,11 @@ def interpreter(name: str) -> Path:
 
 def _run(arguments: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, *arguments], text=True, capture_output=True, timeout=_INSTALL_S, check=False
+        [sys.executable, *arguments],
+        text=True,
+        capture_output=True,
+        timeout=_INSTALL_S,
+        check=False,
     )
     if done.returncode:
         pytest.fail(f"python {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")

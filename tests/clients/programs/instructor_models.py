@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
+from typing import Literal
 
 import instructor
 from openai import OpenAI
 from pydantic import BaseModel, Field
-
-
-class Status(StrEnum):
-    OPEN = "open"
-    PAID = "paid"
 
 
 class Address(BaseModel):
@@ -31,7 +26,7 @@ class Invoice(BaseModel):
     """An invoice with its lines."""
 
     number: str
-    status: Status
+    status: Literal["open", "paid"]
     customer: Address
     lines: list[Line] = Field(min_length=1)
     note: str | None = None
