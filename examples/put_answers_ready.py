@@ -31,6 +31,6 @@ if __name__ == "__main__":
             client = OpenAI(base_url=f"{url}/v1", api_key="any-key")
             for prompt in ("Hello!", "Where is my order?", "Tell me about tea in five words"):
                 answer = client.responses.create(model="gpt-5-mini", input=prompt)
-                print(prompt, "->", answer.output_text or answer.output[0].arguments)
+                print(prompt, "->", answer.output_text or answer.output[-1].arguments)
         finally:
             server.terminate()
