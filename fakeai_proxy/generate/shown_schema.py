@@ -54,4 +54,4 @@ def _is_schema(found: Any) -> bool:
         return False
     if isinstance(found.get("properties"), dict):
         return found.get("type", "object") == "object"
-    return "$defs" in found and any(sign in found for sign in _ROOTS)
+    return "$defs" in found and not found.keys().isdisjoint(_ROOTS)
