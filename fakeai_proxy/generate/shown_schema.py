@@ -53,5 +53,5 @@ def _is_schema(found: Any) -> bool:
     if not isinstance(found, dict):
         return False
     if isinstance(found.get("properties"), dict):
-        return found.get("type", "object") == "object"
+        return bool(found.get("type", "object") == "object")
     return "$defs" in found and not found.keys().isdisjoint(_ROOTS)
