@@ -116,6 +116,7 @@ class _Room:
     operations: tuple[Operation, ...]
     under: tuple[str, ...] = ("measure",)
     module: str = "measure"
+    is_imported: bool = True
 
 
 @pytest.fixture
