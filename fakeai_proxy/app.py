@@ -55,6 +55,7 @@ from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
+from fakeai_proxy.store import open_store
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -88,6 +89,7 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
         self.exporters = self._exporters()
         self.library = self._open_library()
+        self.store = open_store(config.state_dir, self.clock) if config.synthesizes else None
         self._vocabulary = ""
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
@@ -120,6 +122,8 @@ class App:
 
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
+        if self.store is not None:
+            await self.store.open()
         if self.config.synthesizes:
             await asyncio.to_thread(warm_up, self._vocabulary)
         # Clients check certificates against their own clocks, so these dates are real ones.
@@ -154,6 +158,8 @@ class App:
         await self._drain.finish(self._server, drain_s)
         await self._source.close()
         await self.upstream.close()
+        if self.store is not None:
+            await self.store.close()
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
         self.scheduler.close()
@@ -252,6 +258,7 @@ class App:
     def _synth(self) -> Source:
         fleet = self.back_end if isinstance(self.back_end, FleetProfile) else None
         catalogue = Catalogue.shipped(self.config, fleet)
+        assert self.store is not None, "a mode that synthesizes has its store"
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
@@ -261,6 +268,7 @@ class App:
             catalogue,
             self.clock,
             self.dice,
+            self.store,
         )
 
     def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:

@@ -15,3 +15,4 @@ from fakeai_proxy.errors.limits import *
 from fakeai_proxy.errors.proxying import *
 from fakeai_proxy.errors.responses import *
 from fakeai_proxy.errors.serving import *
+from fakeai_proxy.errors.storage import *

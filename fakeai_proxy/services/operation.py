@@ -20,6 +20,10 @@ from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.validation import request_error
+from fakeai_proxy.store import Store
+
+#: The project of whoever has none of their own.
+PROJECT = "proj_default"
 
 
 class Plan(Protocol):
@@ -45,12 +49,15 @@ class Call:
     id_key: bytes
     created: int
     records: Records
+    store: Store
     wall: Callable[[], float]
     strict: bool = False
     #: The vendor in whose words it is answered.
     vendor: str = "openai"
     #: The value of a header, whose name is given in lower case; "" when absent.
     header: Callable[[bytes], str] = lambda name: ""
+    #: Whose state it reads and changes: the parent of top-level rows in the store.
+    project: str = PROJECT
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
 

@@ -25,6 +25,7 @@ from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.router import Router
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.sources.plans import Plans
+from fakeai_proxy.store import Store
 
 #: Objects and arrays inside each other; what walks a body may recurse.
 JSON_DEPTH_MAX = 200
@@ -61,12 +62,14 @@ class Synth:
         catalogue: Catalogue,
         clock: Clock,
         dice: Dice,
+        store: Store,
     ) -> None:
         self._settings = settings
         self._router = Router(rooms)
         self._catalogue = catalogue
         self._clock = clock
         self._dice = dice
+        self._store = store
         self._plans = Plans()
         self._records = Records()
 
@@ -155,6 +158,7 @@ class Synth:
             id_key=key + self._dice.occurrence(key).to_bytes(8, "big"),
             created=int(self._clock.wall()),
             records=self._records,
+            store=self._store,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
             vendor=provider_of(request).name,
