@@ -10,6 +10,7 @@ from fakeai_proxy.errors.access import *
 from fakeai_proxy.errors.bodies import *
 from fakeai_proxy.errors.catalogue import *
 from fakeai_proxy.errors.control import *
+from fakeai_proxy.errors.files import *
 from fakeai_proxy.errors.kinds import *
 from fakeai_proxy.errors.limits import *
 from fakeai_proxy.errors.proxying import *

@@ -30,6 +30,7 @@ ROOMS = _rooms(
     chat="chat tokenize detokenize",
     completions="completions",
     embeddings="embeddings",
+    files="files",
     messages="messages",
     models="models",
     ranking="ranking rerank retrieval score v2",

@@ -26,6 +26,7 @@ from fakeai_proxy.store.documents import Key as Key
 from fakeai_proxy.store.documents import LeaseLost as LeaseLost
 from fakeai_proxy.store.documents import Missing as Missing
 from fakeai_proxy.store.documents import Page as Page
+from fakeai_proxy.store.documents import Require as Require
 from fakeai_proxy.store.documents import Row as Row
 from fakeai_proxy.store.documents import StoreError as StoreError
 from fakeai_proxy.store.documents import Sum as Sum

@@ -74,6 +74,12 @@ class Change(NamedTuple):
     function: Callable[[Row], Row]
 
 
+class Require(NamedTuple):
+    """The row is there, and stays until the transaction ends. Raises Missing."""
+
+    key: Key
+
+
 class Delete(NamedTuple):
     """The row and everything below it. Raises Missing."""
 
@@ -97,7 +103,7 @@ class Sum(NamedTuple):
     amounts: Mapping[str, int]
 
 
-Write = Insert | Change | Delete | Tally
+Write = Insert | Change | Require | Delete | Tally
 
 
 def put(key: Key, version: int, document: Document) -> Change:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.errors import ApiError, ConfigError
 from fakeai_proxy.store import statements
 from fakeai_proxy.store.blobs import Blobs
 from fakeai_proxy.store.documents import Key, Page, Row, Sum, Write
 from fakeai_proxy.store.schema import migrate
-from fakeai_proxy.store.writer import Writer, primary_code, unavailable
+from fakeai_proxy.store.writer import Writer, unavailable
+
+log = logging.getLogger("fakeai_proxy")
 
 T = TypeVar("T")
 
@@ -26,6 +30,8 @@ READERS = 2
 #: A store in memory holds so much at most, and is then as full as a disk.
 MEMORY_BYTES_MAX = 1 << 30
 _PAGE_BYTES = 4096
+#: How often what has expired is removed, at most.
+SWEEP_S = 60.0
 
 
 class SqliteStore:
@@ -38,6 +44,8 @@ class SqliteStore:
         self._writer = Writer(self._connect)
         self._readers: ThreadPoolExecutor | None = None
         self._local = threading.local()
+        self._sweep_at = 0.0
+        self._sweeping: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
         try:
@@ -54,6 +62,8 @@ class SqliteStore:
         self.blobs.open()
 
     async def close(self) -> None:
+        if self._sweeping is not None:
+            await self._sweeping
         with self._clock.hold():
             await asyncio.to_thread(self._close)
 
@@ -105,9 +115,11 @@ class SqliteStore:
 
     async def commit(self, *writes: Write) -> list[Row | None]:
         now = self._clock.wall()
-        return await self._write(
+        rows: list[Row | None] = await self._write(
             lambda connection: [statements.apply(connection, write, now) for write in writes]
         )
+        self._sweep_sometimes()
+        return rows
 
     async def claim(
         self, kind: str, owner: str, until: float, limit: int = 1, now: float | None = None
@@ -118,17 +130,29 @@ class SqliteStore:
         )
 
     async def renew(self, key: Key, owner: str, until: float) -> bool:
-        return await self._write(
-            lambda connection: statements.renew(connection, key, owner, until)
-        )
+        return await self._write(lambda connection: statements.renew(connection, key, owner, until))
 
     async def sweep(self) -> int:
         now = self._clock.wall()
-        swept = await self._write(lambda connection: statements.sweep(connection, now))
+        swept: int = await self._write(lambda connection: statements.sweep(connection, now))
         for blob in await self.blobs.idle():
-            if not await self._read(lambda one, blob=blob: statements.referenced(one, blob)):
+            if not await self._read(partial(statements.referenced, blob=blob)):
                 await self.blobs.remove(blob)
         return swept
+
+    def _sweep_sometimes(self) -> None:
+        """After writes, because an idle store gathers no dust."""
+        now = self._clock.wall()
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + SWEEP_S
+        self._sweeping = asyncio.ensure_future(self._sweep_quietly())
+
+    async def _sweep_quietly(self) -> None:
+        try:
+            await self.sweep()
+        except ApiError as error:
+            log.warning("What has expired is still in the store: %s", error.message)
 
     # --- connections -------------------------------------------------------------------------------
 

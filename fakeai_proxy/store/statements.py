@@ -17,15 +17,14 @@ from fakeai_proxy.store.documents import (
     Key,
     Missing,
     Page,
+    Require,
     Row,
     Sum,
     Tally,
     Write,
 )
 
-_COLUMNS = (
-    "kind, id, parent, document, created_at, sequence, version, tags, blob, expires_at, due_at, owner"
-)
+_COLUMNS = "kind, id, parent, document, created_at, sequence, version, tags, blob, expires_at, due_at, owner"
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 MINUTE_S = 60
 #: How long the place of a deleted row in its list is remembered.
@@ -76,7 +75,8 @@ def _selected(
     kind: str, parent: str | None, tags: Mapping[str, str], now: float
 ) -> tuple[str, list[Any]]:
     """The FROM and WHERE of a list."""
-    source, arguments = "FROM documents", []
+    source = "FROM documents"
+    arguments: list[Any] = []
     conditions = ["documents.kind = ?", _ALIVE]
     for number, (name, value) in enumerate(tags.items()):
         tag = f"tag{number}"
@@ -170,6 +170,8 @@ def apply(connection: sqlite3.Connection, write: Write, now: float) -> Row | Non
         case Change(key, function):
             row = _required(connection, key, now)
             return _update(connection, row, function(row))
+        case Require(key):
+            return _required(connection, key, now)
         case Delete(key):
             _required(connection, key, now)
             delete(connection, "kind = ? AND id = ? AND parent = ?", (*key,), now)
@@ -251,9 +253,7 @@ def delete(connection: sqlite3.Connection, where: str, arguments: Any, now: floa
     )
     for sequence in [row[3] for row in found if row[4]]:
         connection.execute("DELETE FROM tags WHERE sequence = ?", (sequence,))
-    connection.executemany(
-        "DELETE FROM documents WHERE sequence = ?", [(row[3],) for row in found]
-    )
+    connection.executemany("DELETE FROM documents WHERE sequence = ?", [(row[3],) for row in found])
     return len(found)
 
 

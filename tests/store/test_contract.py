@@ -49,7 +49,13 @@ async def test_a_row_comes_back_as_it_was_put(store: Store) -> None:
         "z": 1, "a": [1.5, None, True, {"ü": "\u0000 \U0001f600"}], "big": 2**63 - 1, "": "x" * 100_000,
     }  # fmt: skip
     given = row(
-        THREAD, document, tags={"model": "m"}, blob="ab" * 32, expires_at=2e9, due_at=7.5, owner="me"
+        THREAD,
+        document,
+        tags={"model": "m"},
+        blob="ab" * 32,
+        expires_at=2e9,
+        due_at=7.5,
+        owner="me",
     )
     (inserted,) = await store.commit(Insert(given))
     found = await store.get(THREAD)
