@@ -29,6 +29,7 @@ def _rooms(**under: str) -> dict[str, Room]:
 ROOMS = _rooms(
     chat="chat tokenize detokenize",
     completions="completions",
+    containers="containers",
     embeddings="embeddings",
     files="files",
     messages="messages",
@@ -37,6 +38,7 @@ ROOMS = _rooms(
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",
+    uploads="uploads",
 )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.filing import (
     FILE_BYTES_MAX,
     FILES,
     PURPOSES,
     ExpiresAfter,
+    PurposeName,
     check_name,
     checked,
     content_reply,
@@ -21,8 +20,6 @@ from fakeai_proxy.store import pieces_of
 
 #: The fields and boundaries around the bytes.
 _FORM_BYTES = 1 << 20
-
-PurposeName = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 
 
 class FormExpiresAfter(ExpiresAfter, FormShape):

@@ -50,6 +50,9 @@ class ExpiresAfter(Shape):
     seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
 
 
+PurposeName = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+
+
 # --- formats ---------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ A room declares a `Resource` and takes the operations it has; verbs of its own b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,10 @@ _TRIES = 8
 
 def _as_it_is(row: Row, now: float) -> Mapping[str, Any]:
     return row.document
+
+
+def _alone(row: Row) -> Iterable[Write]:
+    return ()
 
 
 def _unmade(call: Call, row: Row) -> Row:
@@ -99,24 +103,30 @@ class Resource:
             return await outer.not_found(call, outer.key(call).id)
         return self.missing(row_id)
 
-    def begun(self, call: Call, *salt: str | int) -> Row:
+    def begun(self, call: Call, *salt: str | int, parent: str | None = None) -> Row:
         """A row with an id and a date of its own, not yet in the store. Several rows of one call have
-        each a `salt`."""
+        each a `salt`, those below a row of the same call its path as `parent`."""
         row_id = self.prefix + call.dice.text_id(
             call.id_key, self.kind, *salt, length=self.id_length
         )
         document = {"id": row_id, "object": self.object, self.created: call.created}
-        return Row(self.key(call, row_id), document, float(call.created))
+        key = Key(self.kind, row_id, self.parent(call) if parent is None else parent)
+        return Row(key, document, float(call.created))
 
-    async def insert(self, call: Call, make: Callable[[Row], Row], *writes: Write) -> Row:
-        """The row that `make` makes of a begun one, together with other writes. Raises 404 where what
-        it is within is missing."""
+    async def insert(
+        self,
+        call: Call,
+        make: Callable[[Row], Row],
+        also: Callable[[Row], Iterable[Write]] = _alone,
+    ) -> Row:
+        """The row that `make` makes of a begun one, and in the same transaction what `also` says once
+        it has its id. Raises 404 where what it is within is missing."""
         outer = self.within
         required = () if outer is None else (Require(outer.key(call)),)
         for attempt in range(_TRIES):
             row = make(self.begun(call, *((attempt, str(call.wall())) if attempt else ())))
             try:
-                found = (await call.store.commit(*required, Insert(row), *writes))[len(required)]
+                found = (await call.store.commit(*required, Insert(row), *also(row)))[len(required)]
             except Exists as error:  # an earlier life of this server gave the same id
                 if error.key != row.key:
                     raise
