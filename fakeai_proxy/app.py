@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from fakeai_proxy.exchange import Observer, Origin, Request, Source
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.site import Site
+from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.faults import fault_routes
@@ -23,6 +25,7 @@ from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.health import health_routes
 from fakeai_proxy.observe.journal import Journal, journal_routes
 from fakeai_proxy.observe.limits import limits_routes
+from fakeai_proxy.observe.media import media_routes
 from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.scenario_routes import scenario_routes
@@ -40,8 +43,10 @@ from fakeai_proxy.proxy.listening import is_loopback, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
-from fakeai_proxy.services import ROOMS, warm_up
+from fakeai_proxy.services import ROOMS, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.dialect import Dialects
+from fakeai_proxy.services.records import Records
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer
@@ -91,6 +96,7 @@ class App:
         self.library = self._open_library()
         self.store = open_store(config.state_dir, self.clock) if config.synthesizes else None
         self._vocabulary = ""
+        self._records = Records()
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
@@ -269,7 +275,14 @@ class App:
             self.clock,
             self.dice,
             self.store,
+            Dialects(self.config),
+            self._records,
+            self.config.speed if self._is_timed else math.inf,
         )
+
+    def _media(self, name: str) -> media.Media | None:
+        found: media.Media | None = self._records.find(media.Media.KIND, name)
+        return found
 
     def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:
         return Connection(
@@ -301,11 +314,17 @@ class App:
             *journal_routes(self.journal),
             # Elsewhere it is the upstream that is asked for its metrics and its health.
             *(self.metric_pages.routes() if config.has_back_end else ()),
-            *(health_routes(self.site, self.clock) if config.mode == "synth" else ()),
+            *(self._health() if config.mode == "synth" else ()),
             *FleetControl(self.site, self._grown).routes(),
+            *(media_routes(media.PATH, self._media, self.clock) if config.synthesizes else ()),
             *limits_routes(self.limiter),
             *fault_routes(self.faults),
             *scenario_routes(self.scenario, self.clock),
+        )
+
+    def _health(self) -> tuple[Route, ...]:
+        return health_routes(
+            self.site, self.clock, {"embedder": embedder_kind(self.config.embedder)}
         )
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:

@@ -24,6 +24,7 @@ from fakeai_proxy.providers import DialectSettings
 from fakeai_proxy.proxy.admin import AdminSettings
 from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
+from fakeai_proxy.services.azure.settings import AzureSettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
 from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.limits import LimitSettings
@@ -82,6 +83,7 @@ class Config(
     JournalSettings,
     AdminSettings,
     SynthSettings,
+    AzureSettings,
     DialectSettings,
     CatalogueSettings,
     PolicySettings,

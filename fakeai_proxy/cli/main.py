@@ -35,6 +35,7 @@ COMMANDS = {
     ),
     "faults": ("faults:faults", "What can go wrong on purpose, and how it is asked for."),
     "profiles": ("profiles:profiles", "Latency profiles that are shipped."),
+    "models": ("models:models", "The registry of models: limits, abilities, prices."),
 }
 
 

@@ -26,7 +26,7 @@ _METAVARS: dict[object, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 _VALUES = {
     "listen": "HOST:PORT", "profile": "NAME|FILE|none", "upstream": "URL", "upstream_proxy": "URL",
     "proxy_auth": "USER:PASSWORD", "cassette": "PATH", "intercept": "HOST", "allow_host": "HOST",
-    "model": "NAME", "fault": "NAME:K=V", "faults": "FILE.toml",
+    "model": "NAME", "models": "FILE.toml", "fault": "NAME:K=V", "faults": "FILE.toml",
     "limits": "NAME[:TIER]|FILE|none", "scenario": "NAME|FILE.toml",
 }  # fmt: skip
 

@@ -73,7 +73,9 @@ def model_not_deletable(name: str) -> ApiError:
 #: Where models of a kind are asked.
 _ROUTES = {
     "chat": "v1/chat/completions", "completion": "v1/completions", "embedding": "v1/embeddings",
-    "rerank": "v1/rerank",
+    "rerank": "v1/rerank", "moderation": "v1/moderations", "speech": "v1/audio/speech",
+    "transcription": "v1/audio/transcriptions", "realtime": "v1/realtime",
+    "image": "v1/images/generations", "video": "v1/videos",
 }  # fmt: skip
 
 

@@ -159,6 +159,12 @@ def input_too_long(path: str, limit_tokens: int, tokens: int) -> ApiError:
     return bad_parameter(path, "context_length_exceeded", message)
 
 
+def retriever_input_too_long(path: str, limit_tokens: int, tokens: int) -> ApiError:
+    """As NVIDIA's models that embed and rank say it (logs and bodies that users posted)."""
+    message = f"Input length {tokens} exceeds maximum allowed token size {limit_tokens}"
+    return bad_parameter(path, None, message)
+
+
 def too_many_tokens(tokens: int, limit_tokens: int) -> ApiError:
     kind = "max_tokens_per_request"
     message = f"Requested {tokens} tokens, max {limit_tokens} tokens per request"

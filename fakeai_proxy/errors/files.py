@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from fakeai_proxy.errors.kinds import ApiError
 
 
-def no_such_file(file_id: str) -> ApiError:
-    return ApiError(404, f"No such File object: {file_id}", param="id")
+def no_such_file(file_id: str, param: str = "id") -> ApiError:
+    return ApiError(404, f"No such File object: {file_id[:100]}", param=param)
 
 
 def no_such_upload(upload_id: str) -> ApiError:

@@ -1,4 +1,4 @@
-"""Plausible English prose, sentence by sentence from the text packs in `prose/`.
+"""Plausible prose, sentence by sentence from the text packs of a language.
 
 The packs are encoded once per vocabulary. Sentences meet at the boundaries where a tokenizer splits
 anyway, so the tokens of an answer are the encoding of its text. What is written depends on the
@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from functools import cache, lru_cache
-from importlib import resources
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from random import Random
 
+from fakeai_proxy.generate.language import ENGLISH, TOPICS, Language, language, lines
 from fakeai_proxy.generate.tokens import Passage, Span, Tokens
-
-TOPICS = ("technology", "nature", "travel", "food", "science", "work")
 
 #: Answers end after a length drawn from a log-normal with this median, in tokens.
 LENGTH_P50_TOKENS = 120
@@ -36,6 +34,25 @@ _BREAK_TOKENS = 2
 _ENDS = {".": " ", "!": " ", "?": "\n\n", ":": "\n\n", '"': " ", ")": " ", "。": "", "\u201d": " "}
 
 _WORD = re.compile(r"[^\W\d_]+|[.,;:!?\n]")
+#: What comes before the subject.
+_ABOUT = frozenset(
+    (
+        "about",
+        "of",
+        "on",
+        "regarding",
+        "über",
+        "von",
+        "sur",
+        "de",
+        "sobre",
+        "di",
+        "su",
+        "over",
+        "о",
+        "об",
+    )
+)
 #: Words that say how something is asked, not what about.
 _COMMON = frozenset(
     """a able about above after again all also am an and answer any anything are as ask assistant at be
@@ -55,22 +72,26 @@ _COMMON = frozenset(
 )
 
 
-def subject_of(prompt: str) -> str:
-    """What a prompt is about: its most telling run of words, "" where there is none.
+def subject_of(prompt: str, spoken: str = ENGLISH) -> str:
+    """What a prompt is about: its most telling run of words, "" where there is none. `spoken` is the
+    code of its language.
 
     The first run after "about" wins, then the longest; the later of two equals.
     """
-    return _subject(prompt[-_READ_CHARS:])
+    return _subject(prompt[-_READ_CHARS:], spoken)
 
 
 @lru_cache(maxsize=4096)
-def _subject(prompt: str) -> str:
+def _subject(prompt: str, spoken: str) -> str:
+    if spoken != ENGLISH and not language(spoken).spaced:
+        return _unspaced_subject(prompt, language(spoken))
+    common = _COMMON if spoken == ENGLISH else _COMMON | language(spoken).stop_words
     best, best_weight = "", 0.0
     run: list[str] = []
     after_about = about = False
     for word in (*_WORD.findall(prompt), "."):
         lower = word.lower()
-        if word.isalpha() and lower not in _COMMON and len(word) <= _SUBJECT_CHARS_MAX // 2:
+        if word.isalpha() and lower not in common and len(word) <= _SUBJECT_CHARS_MAX // 2:
             if not run:
                 after_about = about
             run.append(word)
@@ -81,8 +102,15 @@ def _subject(prompt: str) -> str:
             if weight >= best_weight and len(subject) <= _SUBJECT_CHARS_MAX:
                 best, best_weight = subject, weight
             run = []
-        about = lower in ("about", "of", "on", "regarding") or (about and lower in _COMMON)
+        about = lower in _ABOUT or (about and lower in common)
     return best
+
+
+def _unspaced_subject(prompt: str, spoken: Language) -> str:
+    """The longest run of letters between words that say how something is asked."""
+    plain = "|".join(map(re.escape, sorted(spoken.stop_words, key=len, reverse=True)))
+    runs = [run for part in re.split(plain, prompt) for run in re.findall(r"[^\W_]+", part)]
+    return max((run for run in runs if len(run) <= _SUBJECT_CHARS_MAX), key=len, default="")
 
 
 #: A sentence in a place: its spans and how many tokens they have.
@@ -109,16 +137,16 @@ class _Sentence:
 
 
 class Prose:
-    """The packs in one vocabulary."""
+    """The packs of a language in one vocabulary."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, spoken: Language) -> None:
         self._tokens = tokens
-        self._topics = [self._pack(topic) for topic in TOPICS]
-        self._openings = self._pack("openings")
-        self._follow_ups = self._pack("follow_ups")
+        self._topics = [self._pack(topic) for topic in spoken.topics]
+        self._openings = self._pack(spoken.openings)
+        self._follow_ups = self._pack(spoken.follow_ups)
 
-    def _pack(self, name: str) -> list[_Sentence]:
-        return [_Sentence(self._tokens, line) for line in _lines(name)]
+    def _pack(self, sentences: Sequence[str]) -> list[_Sentence]:
+        return [_Sentence(self._tokens, line) for line in sentences]
 
     def write(
         self,
@@ -129,10 +157,11 @@ class Prose:
         preface: str = "",
         endless: bool = False,
         length: float = 1.0,
+        topics: Sequence[int] = (),
     ) -> tuple[Passage, bool]:
         """An answer of a natural length times `length`, at least `tokens_min` long, and whether it
         came to its end within `tokens_max`; `endless` ones never do. It opens with the text of
-        `preface`."""
+        `preface` and keeps to `topics`, places in the packs, where there are some."""
         wanted = rng.lognormvariate(0.0, LENGTH_SIGMA) * LENGTH_P50_TOKENS * length
         # A break between paragraphs, which is taken off the end, is a token or two.
         wanted = (
@@ -143,7 +172,7 @@ class Prose:
         if preface:
             spans.append(self._tokens.span(preface))
             count = len(spans[0].ids)
-        for sentence, tokens in self._sentences(rng, subject, bool(preface)):
+        for sentence, tokens in self._sentences(rng, subject, bool(preface), topics):
             spans += sentence
             count += tokens
             if count >= wanted or count > tokens_max + _BREAK_TOKENS:
@@ -153,14 +182,17 @@ class Prose:
             return passage.first(tokens_max), False
         return passage, True
 
-    def _sentences(self, rng: Random, subject: str, begun: bool) -> Iterator[_Placed]:
+    def _sentences(
+        self, rng: Random, subject: str, begun: bool, topics: Sequence[int]
+    ) -> Iterator[_Placed]:
         """Sentences without end, in paragraphs that each keep to a topic."""
         random = rng.random
         named = self._tokens.span(" " + subject) if subject else None
         since = _SUBJECT_EVERY - 1
+        packs = [self._topics[place] for place in topics] or self._topics
         opening = True
         while True:
-            pack = self._topics[int(random() * len(self._topics))]
+            pack = packs[int(random() * len(packs))]
             size = len(pack)
             # A stride that shares no factor with the pack's length repeats nothing for a long time.
             place, stride = int(random() * size), 1 + int(random() * (size - 1))
@@ -199,30 +231,25 @@ def _without_break(passage: Passage, tokens: Tokens) -> Passage:
     )
 
 
-@cache
-def _lines(name: str) -> tuple[str, ...]:
-    folder = resources.files("fakeai_proxy.generate") / "prose"
-    return tuple((folder / f"{name}.txt").read_text("utf-8").split("\n")[:-1])
+_proses: dict[tuple[str, str], Prose] = {}
 
 
-_proses: dict[str, Prose] = {}
-
-
-def prose(tokens: Tokens) -> Prose:
-    """The packs in that vocabulary, encoded on first use."""
-    found = _proses.get(tokens.name)
+def prose(tokens: Tokens, spoken: str = ENGLISH) -> Prose:
+    """The packs of that language in that vocabulary, encoded on first use."""
+    found = _proses.get((tokens.name, spoken))
     if found is None:
-        found = _proses.setdefault(tokens.name, Prose(tokens))
+        made = Prose(tokens, language(spoken))
+        found = _proses.setdefault((tokens.name, spoken), made)
     return found
 
 
 def sentence(rng: Random, subject: str = "") -> str:
     """One sentence, about `subject` where there is one."""
     if subject:
-        lines = _lines("openings")
-        return lines[rng.randrange(len(lines))].replace("{}", subject)
-    lines = _lines(TOPICS[rng.randrange(len(TOPICS))])
-    return lines[rng.randrange(len(lines))]
+        pack = lines("openings")
+        return pack[rng.randrange(len(pack))].replace("{}", subject)
+    pack = lines(TOPICS[rng.randrange(len(TOPICS))])
+    return pack[rng.randrange(len(pack))]
 
 
 def continuation(rng: Random, text: str, subject: str = "") -> str:
@@ -232,11 +259,11 @@ def continuation(rng: Random, text: str, subject: str = "") -> str:
         return sentence(rng, subject)
     if last[-1] in _ENDS:
         return f"{_ENDS[last[-1]]}{sentence(rng, subject)}"
-    lines = _lines("continuations")
-    return lines[rng.randrange(len(lines))]
+    pack = lines("continuations")
+    return pack[rng.randrange(len(pack))]
 
 
 def usual_words(tokens: Tokens) -> list[int]:
     """Different ids that are the beginnings of words, in a fixed order."""
-    ids = {token for line in _lines("follow_ups") for token in tokens.encode(" " + line)}
+    ids = {token for line in lines("follow_ups") for token in tokens.encode(" " + line)}
     return sorted(ids)

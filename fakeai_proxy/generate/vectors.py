@@ -1,5 +1,7 @@
-"""Texts -> vectors of unit length, near where the texts are alike: words, the concepts behind them,
-pairs of neighbours and letter n-grams, each hashed to a few signed places. Knows no model and no API.
+"""Texts -> vectors of unit length, near where the texts are alike. Knows no model and no API.
+
+Of kind `hashed`: words, the concepts behind them, pairs of neighbours and letter n-grams, each hashed to
+a few signed places. Of kind `semantic`: the same, and mostly what the word pieces mean.
 
 The bytes are the same on every machine: sums run in a fixed order in float64, never through a BLAS,
 and are rounded to 8 decimals before they become float32.
@@ -15,8 +17,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b, shake_128
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.generate import semantic
 from fakeai_proxy.generate.concepts import concepts_of, stem, stop_words
 
 if TYPE_CHECKING:
@@ -44,29 +48,54 @@ _PAIR_WEIGHT = 0.35
 _OWN_SHARE = 0.04
 #: Share that all texts have in common: unrelated texts are a little above a right angle apart.
 _COMMON_SHARE = 0.08
+#: Share of the likeness of two texts that is what they mean; words alike are the rest, which is what
+#: there is in languages that the vectors of word pieces hardly know.
+_MEANING_SHARE = 0.7
+
+Kind = Literal["hashed", "semantic"]
+
+
+def embedder_kind(wanted: Literal["auto", "hashed", "semantic"]) -> Kind:
+    """`auto` is the best that is installed. Raises ConfigError."""
+    if wanted == "semantic" and not semantic.is_installed():
+        raise ConfigError(
+            "embedder: 'semantic' needs an extra: pip install 'fakeai-proxy[semantic]'"
+        )
+    if wanted == "auto":
+        return "semantic" if semantic.is_installed() else "hashed"
+    return wanted
 
 
 class Embedder:
     """The space of one model: `salt` keeps models apart, `dimensions` is the full length."""
 
-    def __init__(self, salt: str, dimensions: int) -> None:
+    def __init__(self, salt: str, dimensions: int, kind: Kind = "hashed") -> None:
         self.dimensions = dimensions
+        self._kind = kind
         self._salt = blake2b(salt.encode(), digest_size=32).digest()
 
-    def embed(self, texts: Sequence[str], dimensions: int | None = None) -> NDArray[np.float32]:
-        """One row a text. Fewer `dimensions` are a prefix, brought back to unit length."""
+    def embed(
+        self, texts: Sequence[str], dimensions: int | None = None, role: str = ""
+    ) -> NDArray[np.float32]:
+        """One row a text. Fewer `dimensions` are a prefix, brought back to unit length. Texts in
+        another `role` (query, passage) have vectors a little beside these."""
         import numpy
 
         rows = numpy.empty((len(texts), dimensions or self.dimensions), numpy.float32)
         places = _Places(self._salt, self.dimensions)
         common = self._noise(b"common")
+        meant = semantic.meanings(texts) if self._kind == "semantic" else None
         for row, text in enumerate(texts):
             features = features_of(text)
             indexes, weights = places.of(features)
             # bincount adds in the order of its input, whatever the machine.
-            said = numpy.bincount(indexes, weights, self.dimensions).astype(numpy.float64)
-            own = self._noise(text.encode("utf-8", "surrogatepass"))
-            vector = _unit(said) + _COMMON_SHARE * common + _OWN_SHARE * own
+            said = _unit(numpy.bincount(indexes, weights, self.dimensions).astype(numpy.float64))
+            if meant is not None:
+                # Each by itself: a product of matrices adds in an order that depends on their size.
+                meaning = _unit(meant[row] @ _projection(self._salt, self.dimensions))
+                said = math.sqrt(1 - _MEANING_SHARE) * said + math.sqrt(_MEANING_SHARE) * meaning
+            own = self._noise((role + text).encode("utf-8", "surrogatepass"))
+            vector = said + _COMMON_SHARE * common + _OWN_SHARE * own
             rows[row] = numpy.round(_unit(vector[: rows.shape[1]]), 8)
         return rows
 
@@ -77,6 +106,17 @@ class Embedder:
         bits = shake_128(self._salt + key).digest((self.dimensions + 7) // 8)
         signs = numpy.unpackbits(numpy.frombuffer(bits, numpy.uint8))[: self.dimensions]
         return (signs.astype(numpy.float64) * 2.0 - 1.0) / math.sqrt(self.dimensions)
+
+
+@lru_cache(4)
+def _projection(salt: bytes, dimensions: int) -> NDArray[np.float64]:
+    """Plus and minus ones that spread a meaning over all dimensions, so that each prefix keeps a share."""
+    import numpy
+
+    count = semantic.WIDTH * dimensions
+    bits = shake_128(salt + b"projection").digest((count + 7) // 8)
+    signs = numpy.unpackbits(numpy.frombuffer(bits, numpy.uint8))[:count]
+    return signs.reshape(semantic.WIDTH, dimensions).astype(numpy.float64) * 2.0 - 1.0
 
 
 class _Places:

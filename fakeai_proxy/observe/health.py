@@ -4,6 +4,7 @@ anything, with FakeAI's body. Clients of vLLM and SGLang look at the status alon
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from fakeai_proxy.clock import Clock
@@ -11,14 +12,15 @@ from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.observe.pages import Answer, Call, Route
 
 
-def health_routes(site: Site | None, clock: Clock) -> tuple[Route, ...]:
-    """`site` is None where no fleet is simulated: it is up then, once it listens."""
+def health_routes(site: Site | None, clock: Clock, shown: Mapping[str, str]) -> tuple[Route, ...]:
+    """`site` is None where no fleet is simulated: it is up then, once it listens. `shown` is what else
+    the answer tells."""
 
     def health(call: Call) -> Answer:
         state = "healthy" if site is None else _state(site)
         ready = state == "healthy"
         at = datetime.fromtimestamp(clock.wall(), UTC).isoformat()
-        body = {"status": state, "ready": ready, "timestamp": at}
+        body = {"status": state, "ready": ready, "timestamp": at, **shown}
         return Answer(body, 200 if ready else 503)
 
     return (Route("GET", "/health", health, "Whether a worker is ready; 503 while there is none."),)

@@ -58,7 +58,8 @@ def shaped(
         where = ".".join(map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
         given = "" if first["type"] == "value_error" else f", not {str(first['input'])[:60]}"
-        raise ConfigError(f"{noun} {name}: {where}: {message}{given}") from None
+        place = f"{where}: " if where else ""
+        raise ConfigError(f"{noun} {name}: {place}{message}{given}") from None
 
 
 def text(kind: str, name: str, noun: str = "profile") -> str:

@@ -37,19 +37,22 @@ _SEVERITIES = ("hate", "self_harm", "sexual", "violence")
 
 
 def _filtered(facts: Facts) -> dict[str, object]:
-    """`innererror`, with the category of the facts filtered."""
+    """`innererror`, with what the facts have as `filtered`, or their category alone."""
+    if "filtered" in facts:
+        return _inner(facts["filtered"])
     caught = facts["category"]
     result: dict[str, object] = {
         name: {"filtered": name == caught, "severity": "medium" if name == caught else "safe"}
         for name in _SEVERITIES
     }
     result["jailbreak"] = {"filtered": caught == "jailbreak", "detected": caught == "jailbreak"}
+    return _inner(dict(sorted(result.items())))
+
+
+def _inner(result: object) -> dict[str, object]:
     return {
         "status": 400,
-        "innererror": {
-            "code": "ResponsibleAIPolicyViolation",
-            "content_filter_result": dict(sorted(result.items())),
-        },
+        "innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": result},
     }
 
 

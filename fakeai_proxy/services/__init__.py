@@ -27,18 +27,23 @@ def _rooms(**under: str) -> dict[str, Room]:
 
 
 ROOMS = _rooms(
+    audio="audio",
     chat="chat tokenize detokenize",
     completions="completions",
     containers="containers",
     embeddings="embeddings",
     files="files",
+    images="images",
     messages="messages",
     models="models",
+    moderations="moderations",
+    rag="rag",
     ranking="ranking rerank retrieval score v2",
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",
     uploads="uploads",
+    videos="videos",
 )
 
 

@@ -3,74 +3,53 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Literal, Self
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy import errors
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.profiles import FleetProfile, shipped
+from fakeai_proxy.profiles import FleetProfile
+from fakeai_proxy.profiles.model_card import Kind, ModelCard
+from fakeai_proxy.profiles.model_files import cards_in, shipped_cards
 
-#: `chat` models that are not OpenAI's own continue text, too.
-Kind = Literal["chat", "completion", "embedding", "rerank"]
+__all__ = ["FINE_TUNED", "Catalogue", "CatalogueSettings", "Kind", "ModelCard", "shipped_cards"]
 
-#: Who owns OpenAI's models in its own list.
-_OPENAI = frozenset(("openai", "openai-internal", "system"))
 #: How the names of fine-tuned models begin.
 FINE_TUNED = "ft:"
+
+
+#: What a model is whose name has that word in it, where nothing else is known of it. The first counts.
+_BY_NAME: tuple[tuple[str, Mapping[str, object]], ...] = (
+    ("rerank", {"kind": "rerank", "context_tokens": 8192, "output_tokens_max": 0}),
+    (
+        "embed",
+        {"kind": "embedding", "context_tokens": 8192, "output_tokens_max": 0, "dimensions": 1536,
+         "vocabulary": "cl100k_base", "shortens": True},
+    ),
+    ("moderation", {"kind": "moderation", "context_tokens": 32_768, "output_tokens_max": 0}),
+    ("realtime", {"kind": "realtime", "context_tokens": 32_000, "output_tokens_max": 4096}),
+    ("whisper", {"kind": "transcription"}),
+    ("transcribe", {"kind": "transcription"}),
+    ("tts", {"kind": "speech"}),
+    *((word, {"kind": "image", "output_tokens_max": 0})
+      for word in ("gpt-image", "dall-e", "stable-diffusion", "flux.1", "imagen")),
+    ("sora", {"kind": "video", "output_tokens_max": 0}),
+)  # fmt: skip
 
 
 class CatalogueSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: tuple[str, ...] = Field((), description="Serve this name too, like a chat model.")
-    any_model: bool = Field(False, description="Serve whatever model name is asked for.")
-
-
-class ModelCard(BaseModel):
-    """One model. Token counts are limits; `vocabulary` names its BPE."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-    id: str = Field(min_length=1)
-    kind: Kind = "chat"
-    owned_by: str = "fakeai-proxy"
-    created: int = Field(1_735_689_600, gt=1_500_000_000, lt=2_000_000_000)
-    context_tokens: int = Field(128_000, gt=0, le=16_000_000)
-    output_tokens_max: int = Field(16_384, ge=0, le=16_000_000)
-    vocabulary: Literal["cl100k_base", "o200k_base", "o200k_harmony", "llama3", "qwen3"] = (
-        "o200k_base"
+    models: tuple[Path, ...] = Field(
+        (),
+        description="Serve the models of this TOML file too: [[model]] tables with limits, abilities "
+        "and prices, as `fakeai-proxy models show` prints them.",
     )
-    #: Whether it thinks before it answers.
-    reasoning: bool = False
-    #: Length of its vectors.
-    dimensions: int = Field(0, ge=0, le=16_384)
-    #: Whether `dimensions` may be shortened on request.
-    shortens: bool = False
-    #: What its server calls its context, where the server is of the kind that says so; 0 otherwise.
-    max_model_len: int = Field(0, ge=0, le=100_000_000)
-    #: The model that it is an adapter of.
-    parent: str = ""
-
-    @property
-    def is_openai(self) -> bool:
-        """Whether OpenAI itself serves it, in its own ways of counting."""
-        return self.owned_by in _OPENAI
-
-    def can(self, kind: Kind) -> bool:
-        """Whether it serves calls that need that kind."""
-        if kind == "completion" and self.kind == "chat":
-            return not self.is_openai
-        return kind == self.kind
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if (self.kind == "embedding") != (self.dimensions > 0):
-            raise ValueError("an embedding model, and no other, has dimensions")
-        return self
+    any_model: bool = Field(False, description="Serve whatever model name is asked for.")
 
 
 class Catalogue:
@@ -89,7 +68,7 @@ class Catalogue:
     @classmethod
     def shipped(cls, settings: CatalogueSettings, fleet: FleetProfile | None = None) -> Catalogue:
         """Behind a fleet, the models that it serves. Raises ConfigError."""
-        cards = shipped_cards()
+        cards = every_card(settings)
         if fleet is None:
             return cls(settings, cards)
         from fakeai_proxy.services.fleet_models import served
@@ -155,16 +134,13 @@ class Catalogue:
         (`gpt-4o-2030-01-01`, `ft:gpt-4o-mini:acme::1`), else of an ordinary one."""
         base = name.removeprefix(FINE_TUNED)
         known = max((each for each in self._cards if base.startswith(each)), key=len, default="")
+        if known and base != name:
+            return self._cards[known].tuned(name)
         if known:
-            return self._cards[known].model_copy(update={"id": name})
-        if "embed" in name.lower():
-            return ModelCard(
-                id=name, kind="embedding", context_tokens=8192, output_tokens_max=0,
-                vocabulary="cl100k_base", dimensions=1536, shortens=True,
-            )  # fmt: skip
-        if "rerank" in name.lower():
-            return ModelCard(id=name, kind="rerank", context_tokens=8192, output_tokens_max=0)
-        return ModelCard(id=name)
+            return self._cards[known].model_copy(update={"id": name, "snapshot": ""})
+        said = name.lower()
+        values = next((values for word, values in _BY_NAME if word in said), {})
+        return ModelCard.model_validate({"id": name, **values})
 
     def _of_fleet(self) -> list[str]:
         return [card.id for card in self._cards.values() if card.max_model_len]
@@ -174,17 +150,12 @@ class Catalogue:
         return difflib.get_close_matches(name[:100], self._cards, 3, 0.4)
 
 
-def shipped_cards() -> list[ModelCard]:
-    """`profiles/catalogue.toml`. Raises ConfigError."""
-    text = (shipped("profiles") / "catalogue.toml").read_text("utf-8")
-    cards = []
-    for row in tomllib.loads(text)["model"]:
-        try:
-            cards.append(ModelCard.model_validate(row))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise errors.ConfigError(
-                f"catalogue.toml: {row.get('id')}: {where}: {first['msg']}"
-            ) from None
-    return cards
+def every_card(settings: CatalogueSettings) -> list[ModelCard]:
+    """Those that are shipped and those of the user's own, which go before shipped ones of the same
+    name. Raises ConfigError."""
+    cards = shipped_cards()
+    if not settings.models:
+        return cards
+    own = cards_in(settings.models, cards)
+    names = {card.id for card in own}
+    return own + [card for card in cards if card.id not in names]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 
 from fakeai_proxy import errors
@@ -76,11 +76,6 @@ def traits_of(model: str) -> Traits:
 # --- the list of models ---------------------------------------------------------------------------
 
 _LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
-#: platform.claude.com/docs/en/about-claude/model-deprecations
-_RETIRES = {
-    "claude-sonnet-4-5": "2026-11-30T00:00:00Z",
-    "claude-sonnet-4-5-20250929": "2026-11-30T00:00:00Z",
-}
 _PAGE, _PAGE_MAX = 20, 1000
 
 
@@ -134,20 +129,23 @@ def shape(card: ModelCard) -> dict[str, object]:
     line = next(
         (line for line in _LINES if card.id.startswith("claude-") and line in card.id), None
     )
-    retires = _RETIRES.get(card.id)
     return {
         "type": "model",
         "id": card.id,
         "display_name": display_name(card.id),
         "created_at": datetime.fromtimestamp(card.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "lifecycle": "deprecated" if retires else "active",
+        "lifecycle": "deprecated" if card.retires_at else "active",
         "line": line,
-        "deprecated_at": None,
-        "retires_at": retires,
+        "deprecated_at": _midnight(card.deprecated_at),
+        "retires_at": _midnight(card.retires_at),
         "max_input_tokens": card.context_tokens,
         "max_tokens": card.output_tokens_max,
         "capabilities": _capabilities(traits_of(card.id)),
     }
+
+
+def _midnight(day: date | None) -> str | None:
+    return None if day is None else f"{day}T00:00:00Z"
 
 
 def display_name(model: str) -> str:

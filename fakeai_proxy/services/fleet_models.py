@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fakeai_proxy import errors
 from fakeai_proxy.profiles.architecture import load_model
 from fakeai_proxy.profiles.fleet import FleetProfile, Pool
+from fakeai_proxy.profiles.model_files import cards_in
 from fakeai_proxy.services.catalogue import CatalogueSettings, ModelCard
 
 _WILD = frozenset("*?[")
@@ -47,15 +48,31 @@ def served(
 ) -> list[ModelCard]:
     """The fleet's own models, then those of `cards` that a pool answers to. Raises ConfigError
     where a name that was asked for has no pool."""
-    for name in settings.model:
+    added = [card.id for card in cards_in(settings.models, cards)]
+    for name in (*settings.model, *added):
         if not profile.pools_for(name):
+            setting = "model" if name in settings.model else "models"
             raise errors.ConfigError(
-                f"model: no pool of the fleet {profile.name} answers to '{name}'. Put it among the "
-                "`serves` of one."
+                f"{setting}: no pool of the fleet {profile.name} answers to '{name}'. Put it among "
+                "the `serves` of one."
             )
     own = fleet_cards(profile)
-    reasoning = {card.id for card in cards if card.reasoning}
-    own = [card.model_copy(update={"reasoning": card.id in reasoning}) for card in own]
+    described = {card.id: card for card in cards}
+    own = [_as_described(card, described.get(card.id)) for card in own]
     names = {card.id for card in own}
     others = [card for card in cards if card.id not in names and profile.pools_for(card.id)]
     return own + others
+
+
+#: What a fleet's profile does not say of its models.
+_DESCRIBED = (
+    "vendor", "created", "reasoning", "efforts", "inputs", "outputs", "abilities", "lacks", "cut_off",
+    "price", "source",
+)  # fmt: skip
+
+
+def _as_described(card: ModelCard, known: ModelCard | None) -> ModelCard:
+    """The fleet's card with what the catalogue has of a model of that name."""
+    if known is None:
+        return card
+    return card.model_copy(update={name: getattr(known, name) for name in _DESCRIBED})

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Reply
+from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.validation import request_error
@@ -52,12 +53,18 @@ class Call:
     store: Store
     wall: Callable[[], float]
     strict: bool = False
+    #: Which kind of vectors texts have.
+    embedder: Kind = "hashed"
     #: The vendor in whose words it is answered.
     vendor: str = "openai"
     #: The value of a header, whose name is given in lower case; "" when absent.
     header: Callable[[bytes], str] = lambda name: ""
     #: Whose state it reads and changes: the parent of top-level rows in the store.
     project: str = PROJECT
+    #: Where the client reaches us: what a URL of ours begins with.
+    origin: str = ""
+    #: Seconds of a back end's work in one of ours; infinite where answers take no time.
+    pace: float = 1.0
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply, Workload
 from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import Shape, json_reply
@@ -67,7 +68,7 @@ def create_ranking(call: Call) -> Reply:
     _known(asked)
     card = _card(call, asked.model or call.params.get("model", "").replace("_", "."))
     pairs = [(asked.query.text, passage.text) for passage in asked.passages]
-    judged = _Judgement(card, pairs, asked.truncate == "END", "passages")
+    judged = _Judgement(card, pairs, asked.truncate == "END", "passages", call.embedder)
     ranked = sorted(enumerate(judged.logits), key=lambda entry: -entry[1])
     body = {
         "rankings": [{"index": index, "logit": round(logit, 6)} for index, logit in ranked],
@@ -83,8 +84,9 @@ def create_rerank(call: Call) -> Reply:
     documents = [one if isinstance(one, str) else one.text for one in asked.documents]
     most = asked.truncate_prompt_tokens
     judged = _Judgement(
-        card, [(asked.query, one) for one in documents], most is not None, "documents", most
-    )
+        card, [(asked.query, one) for one in documents], most is not None, "documents",
+        call.embedder, most,
+    )  # fmt: skip
     ranked = sorted(enumerate(judged.logits), key=lambda entry: -entry[1])
     body = {
         "id": f"rerank-{call.dice.text_id(call.id_key, 'rerank')}",
@@ -107,7 +109,7 @@ def create_score(call: Call) -> Reply:
     _known(asked)
     card = _card(call, asked.model)
     most = asked.truncate_prompt_tokens
-    judged = _Judgement(card, _pairs(asked), most is not None, "text_2", most)
+    judged = _Judgement(card, _pairs(asked), most is not None, "text_2", call.embedder, most)
     body = {
         "id": f"score-{call.dice.text_id(call.id_key, 'score')}",
         "object": "list",
@@ -160,6 +162,7 @@ class _Judgement:
         pairs: Sequence[tuple[str, str]],
         cut: bool,
         field: str,
+        kind: Kind,
         most: int | None = None,
     ) -> None:
         """`cut` shortens what is longer than the model's context, or than `most` tokens."""
@@ -175,13 +178,18 @@ class _Judgement:
             length = len(before) + len(after)
             if length > limit:
                 if not cut:
-                    raise errors.input_too_long(f"{field}[{index}]", limit, length)
+                    too_long = errors.input_too_long
+                    if card.owned_by == "nvidia":
+                        too_long = errors.retriever_input_too_long
+                    raise too_long(f"{field}[{index}]", limit, length)
                 before = before[:limit]
                 after = after[: limit - len(before)]
                 query, passage = words.decode(before), words.decode(after)  # noqa: PLW2901 - shorter
             self._prompts.append([*before, *after])
             read.append((query, passage))
-        self.logits = [_LOGIT_SLOPE * (cosine - _LOGIT_ZERO) for cosine in _cosines(card, read)]
+        self.logits = [
+            _LOGIT_SLOPE * (cosine - _LOGIT_ZERO) for cosine in _cosines(card, kind, read)
+        ]
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -195,11 +203,11 @@ class _Judgement:
         )
 
 
-def _cosines(card: ModelCard, pairs: Sequence[tuple[str, str]]) -> list[float]:
+def _cosines(card: ModelCard, kind: Kind, pairs: Sequence[tuple[str, str]]) -> list[float]:
     from fakeai_proxy.generate.vectors import Embedder
 
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-    vectors = Embedder(card.id, _DIMENSIONS).embed(texts)
+    vectors = Embedder(card.id, _DIMENSIONS, kind).embed(texts)
     rows = {text: vectors[k] for k, text in enumerate(texts)}
     # A running sum, because a product's order depends on the machine.
     return [float((rows[a] * rows[b]).cumsum()[-1]) for a, b in pairs]

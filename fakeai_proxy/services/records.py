@@ -20,10 +20,14 @@ class Records:
         self._bytes_max = bytes_max
         self._count_max = count_max
         self._lock = threading.Lock()
+        #: The ids of each kind, in the order in which they were first kept.
+        self._ids: dict[str, dict[str, None]] = {}
 
     def keep(self, kind: str, record_id: str, record: object, weight: int) -> None:
         with self._lock:
-            self._drop((kind, record_id))
+            order = self._ids.setdefault(kind, {})
+            order.setdefault(record_id)
+            self._drop((kind, record_id), stays=True)
             self._records[kind, record_id] = record, weight
             self._bytes += weight
             while self._bytes > self._bytes_max or len(self._records) > self._count_max:
@@ -42,7 +46,15 @@ class Records:
         with self._lock:
             self._drop((kind, record_id))
 
-    def _drop(self, key: tuple[str, str]) -> None:
+    def ids(self, kind: str) -> list[str]:
+        """Of all records of a kind, the first kept first."""
+        with self._lock:
+            return list(self._ids.get(kind, ()))
+
+    def _drop(self, key: tuple[str, str], stays: bool = False) -> None:
+        """`stays`: another is put in its place."""
         found = self._records.pop(key, None)
         if found is not None:
             self._bytes -= found[1]
+        if not stays:
+            self._ids.get(key[0], {}).pop(key[1], None)

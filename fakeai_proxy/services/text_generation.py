@@ -9,8 +9,7 @@ from pydantic import Field
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply, Workload
 from fakeai_proxy.generate.answer import stopped
-from fakeai_proxy.generate.plausible import Hints
-from fakeai_proxy.generate.text import prose
+from fakeai_proxy.generate.compose import compose
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import Shape, json_reply
@@ -40,7 +39,7 @@ def create_text(call: Call) -> Reply:
         raise errors.input_too_long("input", card.context_tokens, len(ids))
     limit = min(asked.max_output_tokens, card.output_tokens_max, room)
     rng = call.dice.roll(call.dice_key, "answer")
-    passage, ended = prose(words).write(rng, Hints(asked.input).subject, limit)
+    passage, ended = compose(words, rng, asked.input, limit)
     cut = stopped(words, passage, asked.stop or (), limit)
     passage, ended = cut.passage, ended or bool(cut.end)
     body = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
 import orjson
@@ -16,9 +16,11 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
+from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.providers import Told, credential, provider_of
 from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.dialect import PLAIN, Dialect, Dialects
 from fakeai_proxy.services.form import read_form
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.records import Records
@@ -52,6 +54,12 @@ class SynthSettings(BaseModel):
         description="Refuse the parameters that only vLLM and NIM know (top_k, ignore_eos, ...), "
         "as OpenAI does.",
     )
+    embedder: Literal["auto", "hashed", "semantic"] = Field(
+        "auto",
+        description="What makes the vectors of embeddings and rankings: semantic knows what words "
+        "mean (extra `semantic`), hashed compares words and a table of synonyms; auto is the best "
+        "that is installed. Each has vectors of its own.",
+    )
 
 
 class Synth:
@@ -63,15 +71,22 @@ class Synth:
         clock: Clock,
         dice: Dice,
         store: Store,
+        dialects: Dialects,
+        records: Records,
+        pace: float = 1.0,
     ) -> None:
+        """`pace` is how many seconds of a back end's work pass in one."""
         self._settings = settings
+        self._dialects = dialects
+        self._embedder = embedder_kind(settings.embedder)
         self._router = Router(rooms)
         self._catalogue = catalogue
         self._clock = clock
         self._dice = dice
         self._store = store
         self._plans = Plans()
-        self._records = Records()
+        self._records = records
+        self._pace = pace
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -107,11 +122,14 @@ class Synth:
             return await self._answered_form(exchange, operation, operation.form, params)
         body = await request.body.read(JSON_BYTES_MAX)
         call = self._call(exchange, operation, params, request.fingerprint(body))
+        dialect = self._dialects.of(call.vendor)
+        dialect.enter(call, path)
         if operation.enter is not None:
             operation.enter(call)
         if operation.body is not None:
             _check_content_type(request)
-        if request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX:
+        inline = request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX
+        if inline and dialect.silent:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
             if not operation.is_heavy(body) and self._at_hand(call, request, body):
@@ -120,7 +138,10 @@ class Synth:
                     self._plans.keep(call.dice_key, call.plan)
                 return reply
         with self._clock.hold():
-            return await _whole(await asyncio.to_thread(_answer, call, request, body))
+            reply = await _whole(await asyncio.to_thread(_answer, call, request, body, dialect))
+            if dialect.silent:
+                return reply
+            return await asyncio.to_thread(dialect.finish, call, reply)
 
     async def _answered_form(
         self, exchange: Exchange, operation: Operation, shape: type[BaseModel],
@@ -134,11 +155,14 @@ class Synth:
         try:
             key = form.fingerprint(f"{request.method} {request.target}")
             call = self._call(exchange, operation, params, key)
+            dialect = self._dialects.of(call.vendor)
+            dialect.enter(call, unquote(request.path))
             if operation.enter is not None:
                 operation.enter(call)
             call.body = _held_against(shape, operation, form.values)
             with self._clock.hold():
-                return await _whole(await asyncio.to_thread(_answer, call, request, b""))
+                reply = await _whole(await asyncio.to_thread(_answer, call, request, b"", dialect))
+                return dialect.finish(call, reply)
         finally:
             form.close()
 
@@ -161,8 +185,11 @@ class Synth:
             store=self._store,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
+            embedder=self._embedder,
             vendor=provider_of(request).name,
             header=request.text_header,
+            origin=_origin(request),
+            pace=self._pace,
         )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
@@ -186,15 +213,26 @@ def check_key(request: Request) -> None:
         raise errors.wrong_key(key)
 
 
+def _origin(request: Request) -> str:
+    """Where the client reaches us, as it sees it."""
+    if request.origin is not None:
+        return request.origin.url
+    scheme = request.text_header(b"x-forwarded-proto").strip().lower()
+    return f"{scheme if scheme == 'https' else 'http'}://{request.text_header(b'host')}"
+
+
 async def _whole(reply: Reply | Awaitable[Reply]) -> Reply:
     return reply if isinstance(reply, Reply) else await reply
 
 
-def _answer(call: Call, request: Request, raw: bytes) -> Reply | Awaitable[Reply]:
+def _answer(
+    call: Call, request: Request, raw: bytes, dialect: Dialect = PLAIN
+) -> Reply | Awaitable[Reply]:
     operation = call.operation
     if call.plan is None:
         if operation.body is not None and call.body is None:
             call.body = _parse(operation, operation.body, request, raw)
+        dialect.admit(call)
         if operation.plan is not None:
             call.plan = operation.plan(call)
     return operation.handler(call)

@@ -41,6 +41,15 @@ source = "A test's own invention"
 [[limit]]
 tpd = 1000
 """
+MODELS = """
+[[model]]
+id = "house-blend"
+like = "gpt-4o"
+context_tokens = 12345
+output_tokens_max = 345
+price.output = 7
+source = "A test's own invention"
+"""
 #: A first token that no test waits for.
 NEVER_MS = 600_000.0
 
@@ -233,12 +242,40 @@ def _model(program: Program, start: Start) -> None:
     assert program.ask("/v1/models/of-nobody")[0] == 404
 
 
+def _models(program: Program, start: Start) -> None:
+    status, card = program.ask("/v1/models/house-blend/capabilities")
+    assert (status, card["context_window"]) == (200, 12_345)
+    assert card["pricing"]["output_per_million"] == 7
+    body = {**CHAT, "model": "house-blend"}
+    assert program.ask("/v1/chat/completions", body)[0] == 200
+
+
+def _azure_content_filter(program: Program, start: Start) -> None:
+    path = "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21"
+    asked = [{"role": "user", "content": "I want to kill my neighbour with a knife."}]
+    status, answer = program.ask(path, {"messages": asked})
+    assert status == 200
+    found = answer["prompt_filter_results"][0]["content_filter_results"]
+    assert found["violence"] == {"filtered": False, "severity": "high"}
+
+
 def _any_model(program: Program, start: Start) -> None:
     assert program.ask("/v1/models/of-nobody")[0] == 200
 
 
 def _strict_parameters(program: Program, start: Start) -> None:
     assert program.ask("/v1/chat/completions", {**CHAT, "top_k": 3})[0] == 400
+
+
+def _embedder(program: Program, start: Start) -> None:
+    def vector(one: Program) -> object:
+        body = {"model": "text-embedding-3-small", "input": "a bicycle", "dimensions": 8}
+        return one.ask("/v1/embeddings", body)[1]["data"][0]["embedding"]
+
+    other = start("--embedder", "semantic", "--profile", "none")
+    assert program.ask("/health")[1]["embedder"] == "hashed"
+    assert other.ask("/health")[1]["embedder"] == "semantic"
+    assert vector(program) != vector(other)
 
 
 def _dialect(program: Program, start: Start) -> None:
@@ -407,8 +444,11 @@ EFFECTS: dict[str, Effect] = {
     "timing": Effect("none", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "speed": Effect("1e12", _answers, {"profile": "TMP/never.toml"}, "chat"),
     "model": Effect("mine,yours", _model),
+    "azure_content_filter": Effect("off", _azure_content_filter, {"profile": "none"}, "chat"),
+    "models": Effect("TMP/models.toml", _models, {"profile": "none"}),
     "dialect": Effect("dynamo", _dialect),
     "any_model": Effect("true", _any_model),
+    "embedder": Effect("hashed", _embedder, {"profile": "none"}, "embeddings"),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
@@ -471,6 +511,7 @@ def folder(tmp_path: Path) -> Path:
         'description = "x"\nsource = "made up for a test"\nillustrative = true\n'
         '[[phase]]\nname = "outage"\nfaults = ["418"]\n'
     )
+    (tmp_path / "models.toml").write_text(MODELS)
     (tmp_path / "slow.toml").write_text(PROFILE.format(ttft_ms=300.0))
     (tmp_path / "tokens.toml").write_text(LIMITS)
     (tmp_path / "never.toml").write_text(PROFILE.format(ttft_ms=NEVER_MS))

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.generate import semantic
 from fakeai_proxy.generate.concepts import stem
-from fakeai_proxy.generate.vectors import Embedder
+from fakeai_proxy.generate.vectors import Embedder, embedder_kind
 
 EMBEDDER = Embedder("text-embedding-3-small", 1536)
+SEMANTIC = Embedder("text-embedding-3-small", 1536, "semantic")
 
 #: Pairs with how alike a person finds them, 0 to 5.
 PAIRS = [
@@ -64,6 +67,61 @@ def test_sentences_are_ranked_as_people_rank_them(dimensions: int | None) -> Non
     people = [float(score) for score, _, _ in PAIRS]
     ours = [cosine(first, second, dimensions) for _, first, second in PAIRS]
     assert spearman(people, ours) > 0.75
+
+
+@pytest.mark.parametrize("dimensions", [None, 512, 256])
+def test_meanings_are_ranked_as_people_rank_them(dimensions: int | None) -> None:
+    people = [float(score) for score, _, _ in PAIRS]
+    rows = SEMANTIC.embed([text for _, *both in PAIRS for text in both], dimensions)
+    ours = [float(rows[k] @ rows[k + 1]) for k in range(0, len(rows), 2)]
+    assert spearman(people, ours) > 0.9
+    by_score = {
+        score: [our for they, our in zip(people, ours, strict=True) if they == score]
+        for score in (0, 4)
+    }
+    assert min(by_score[4]) > max(by_score[0])
+
+
+def test_meanings_know_words_that_no_table_has() -> None:
+    """Pairs that share no word: the nearer one first."""
+    for text, near, far in (
+        ("The cathedral has stained glass.", "An old church with coloured windows.", "A fast car."),
+        (
+            "Photosynthesis happens in leaves.",
+            "Plants turn sunlight into energy.",
+            "My shoes are wet.",
+        ),
+        (
+            "The senate passed a bill.",
+            "Lawmakers approved legislation.",
+            "Bake it for ten minutes.",
+        ),
+    ):
+        one, like, unlike = SEMANTIC.embed([text, near, far])
+        assert one @ like > one @ unlike + 0.1
+
+
+def test_meanings_have_the_same_bytes_in_every_process() -> None:
+    texts = ["The cat sat on the mat", "na\u00efve caf\u00e9", "\u65e5\u672c\u8a9e", "!", " "]
+    code = (
+        "import sys, hashlib; from fakeai_proxy.generate.vectors import Embedder;"
+        f"rows = Embedder('m', 768, 'semantic').embed({texts!r});"
+        "sys.stdout.write(hashlib.sha256(rows.tobytes()).hexdigest())"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    ours = Embedder("m", 768, "semantic").embed(texts).tobytes()
+    assert told.stdout == hashlib.sha256(ours).hexdigest()
+
+
+def test_without_the_extra_vectors_are_hashed_and_who_wants_more_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert embedder_kind("auto") == embedder_kind("semantic") == "semantic"
+    assert embedder_kind("hashed") == "hashed"
+    monkeypatch.setattr(semantic, "is_installed", lambda: False)
+    assert embedder_kind("auto") == "hashed"
+    with pytest.raises(ConfigError, match=r"fakeai-proxy\[semantic\]"):
+        embedder_kind("semantic")
 
 
 def test_related_texts_are_nearer_than_unrelated_ones() -> None:

@@ -43,3 +43,9 @@ async def test_an_upstreams_metrics_are_its_own(serve: Serve) -> None:
     assert (await ask(app, "/metrics")).status == 502
     paced = await serve(mode="pass", upstream="http://127.0.0.1:9", timing="profile")
     assert (await ask(paced, "/metrics")).status == 200
+
+
+async def test_health_tells_what_makes_the_vectors(serve: Serve) -> None:
+    for kind in ("hashed", "semantic"):
+        app = await serve(mode="synth", embedder=kind)
+        assert (await ask(app, "/health")).body["embedder"] == kind

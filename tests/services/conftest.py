@@ -45,3 +45,10 @@ def ask_raw() -> Iterator[Ask]:
 def respond_raw() -> Iterator[Ask]:
     """Posts bytes to the Responses room of a server on a thread of its own."""
     yield from _asking("/v1/responses")
+
+
+@pytest.fixture(scope="module")
+def app_url() -> Iterator[str]:
+    """A server on a thread of its own, for clients that block."""
+    with threaded_app() as url:
+        yield url

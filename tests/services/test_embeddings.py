@@ -11,8 +11,11 @@ import numpy
 import openai
 import pytest
 import quicktok
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import Ended, Serve, serving
+from tests.services.threaded import threaded_app
 
 SMALL = "text-embedding-3-small"
 BPE = quicktok.get_encoding("cl100k_base")
@@ -195,7 +198,123 @@ async def test_the_workload_is_the_prompt_and_no_output() -> None:
     reply = ended.exchanges[0].reply
     assert reply is not None
     assert reply.workload is not None
-    assert list(reply.workload.prompt) == [
-        *BPE.encode_ordinary("hello world"), *BPE.encode_ordinary("again"),
+    assert [list(part.prompt) for part in reply.workload.parts] == [
+        BPE.encode_ordinary("hello world"), BPE.encode_ordinary("again"),
     ]  # fmt: skip
     assert reply.workload.output_tokens == 0
+
+
+NEMO = "nvidia/llama-3.2-nv-embedqa-1b-v2"
+
+
+async def test_an_asymmetric_model_is_told_what_a_text_is(client: openai.AsyncOpenAI) -> None:
+    error = await refused(client, model=NEMO, input="a")
+    assert "'input_type' parameter is required" in error["message"]
+    vectors = {}
+    for role in ("query", "passage"):
+        reply = await client.embeddings.create(
+            model=NEMO, input="how to bake bread", extra_body={"input_type": role}
+        )
+        vectors[role] = numpy.array(reply.data[0].embedding)
+    assert 0.99 < vectors["query"] @ vectors["passage"] < 1
+    error = await refused(client, model=NEMO, input="a", extra_body={"input_type": "poem"})
+    assert error["param"] == "input_type"
+
+
+async def test_what_is_too_long_is_said_as_nvidia_does(client: openai.AsyncOpenAI) -> None:
+    error = await refused(client, model=NEMO, input=[1] * 8193, extra_body={"input_type": "query"})
+    assert error["message"] == "Input length 8193 exceeds maximum allowed token size 8192"
+
+
+@pytest.mark.parametrize(
+    ("kind", "least", "most", "length"),
+    [
+        ("int8", -127, 127, 64),
+        ("uint8", 1, 255, 64),
+        ("binary", -128, 127, 8),
+        ("ubinary", 0, 255, 8),
+    ],
+)
+async def test_numbers_may_be_bytes_or_bits(
+    client: openai.AsyncOpenAI, kind: str, least: int, most: int, length: int
+) -> None:
+    asked: dict[str, Any] = {"model": NEMO, "input": "a lighthouse", "dimensions": 64}
+    floats = await client.embeddings.create(
+        **asked, encoding_format="float", extra_body={"input_type": "query"}
+    )
+    small = await client.embeddings.create(
+        **asked, encoding_format="float", extra_body={"input_type": "query", "embedding_type": kind}
+    )
+    numbers = numpy.array(small.data[0].embedding)
+    assert len(numbers) == length
+    assert least <= numbers.min() <= numbers.max() <= most
+    if length == 64:
+        centred = numbers - (128 if kind == "uint8" else 0)
+        whole = numpy.array(floats.data[0].embedding)
+        assert centred @ whole / numpy.linalg.norm(centred) > 0.99
+    else:
+        bits = numpy.unpackbits((numbers + (128 if kind == "binary" else 0)).astype(numpy.uint8))
+        assert (bits == (numpy.array(floats.data[0].embedding) > 0)).all()
+
+
+async def test_the_bytes_of_base64_may_be_shorter_and_the_other_way_round(
+    client: openai.AsyncOpenAI,
+) -> None:
+    async def packed(**extra: Any) -> bytes:
+        raw = await client.embeddings.with_raw_response.create(
+            model=SMALL, input="a lighthouse", encoding_format="base64", extra_body=extra
+        )
+        return base64.b64decode(json.loads(raw.content)["data"][0]["embedding"])
+
+    whole = numpy.frombuffer(await packed(), "<f4")
+    assert (numpy.frombuffer(await packed(endianness="big"), ">f4") == whole).all()
+    half = numpy.frombuffer(await packed(embed_dtype="float16"), "<f2")
+    assert numpy.allclose(half, whole, atol=1e-3)
+    upper = numpy.frombuffer(await packed(embed_dtype="bfloat16"), "<u2").astype("<u4") << 16
+    assert numpy.allclose(upper.view("<f4"), whole, atol=1e-3)
+
+
+async def test_vllm_keeps_the_last_tokens_that_it_is_told_to(client: openai.AsyncOpenAI) -> None:
+    ids = BPE.encode_ordinary("one two three four five")
+    kept = await client.embeddings.create(
+        model=SMALL, input=ids, extra_body={"truncate_prompt_tokens": 2}
+    )
+    assert kept.usage.prompt_tokens == 2
+    last = await client.embeddings.create(model=SMALL, input=ids[-2:])
+    assert kept.data[0].embedding == last.data[0].embedding
+    for wrong in (0, 9000):
+        error = await refused(client, input="a", extra_body={"truncate_prompt_tokens": wrong})
+        assert error["param"] == "truncate_prompt_tokens"
+
+
+async def test_a_modality_is_of_text_and_one_for_each_input(client: openai.AsyncOpenAI) -> None:
+    await client.embeddings.create(
+        model=SMALL, input=["a", "b"], extra_body={"modality": ["text", "text"]}
+    )
+    for modality in (["text"], ["image", "text"], "image"):
+        error = await refused(client, input=["a", "b"], extra_body={"modality": modality})
+        assert error["status"] == 400
+
+
+@pytest.mark.parametrize("kind", ["hashed", "semantic"])
+def test_a_batch_is_its_inputs_and_counts_their_tokens(kind: str) -> None:
+    with threaded_app(embedder=kind) as url:
+        blocking = openai.OpenAI(
+            base_url=f"{url}/v1", api_key="k", max_retries=0, _strict_response_validation=True
+        )
+
+        @settings(max_examples=15, deadline=None)
+        @given(st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=4))
+        def holds(texts: list[str]) -> None:
+            # The SDK is strict about types before it unpacks the base64 that it asks for by itself.
+            asked: dict[str, Any] = {"model": SMALL, "dimensions": 64, "encoding_format": "float"}
+            reply = blocking.embeddings.create(**asked, input=texts)
+            each = [blocking.embeddings.create(**asked, input=text) for text in texts]
+            assert [item.embedding for item in reply.data] == [
+                one.data[0].embedding for one in each
+            ]
+            counts = [len(BPE.encode_ordinary(text)) for text in texts]
+            assert reply.usage.prompt_tokens == sum(counts)
+            assert [one.usage.prompt_tokens for one in each] == counts
+
+        holds()

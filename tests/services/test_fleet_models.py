@@ -53,6 +53,11 @@ async def test_a_name_that_no_pool_serves_is_refused_at_the_start(tmp_path: Path
             pass
     async with serving(profile=profile, model=("house-model",)) as app:
         assert app.fleet is not None
+    own = tmp_path / "models.toml"
+    own.write_text('[[model]]\nid = "third-model"\n')
+    with pytest.raises(ConfigError, match=r"models: no pool .* answers to 'third-model'"):
+        async with serving(profile=profile, models=(own,)):
+            pass
 
 
 def test_a_mixed_fleet_names_each_model_once() -> None:

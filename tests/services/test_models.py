@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import openai
 import pytest
 import quicktok
 
 from fakeai_proxy.errors import ApiError, ConfigError
+from fakeai_proxy.profiles.model_files import cards_in
 from fakeai_proxy.services.catalogue import Catalogue, CatalogueSettings, ModelCard, shipped_cards
 from tests.conftest import Serve
 
@@ -63,19 +67,20 @@ async def test_only_fine_tuned_models_can_be_deleted(serve: Serve) -> None:
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 def test_a_row_of_the_catalogue_is_plausible(card: ModelCard) -> None:
     assert card.output_tokens_max <= card.context_tokens
-    assert 2_000 <= card.context_tokens <= 2_000_000
+    assert card.source
+    assert card.vendor
     # Between the first of these models and the day after tomorrow, so to speak.
     assert 1_650_000_000 < card.created < 1_800_000_000
     assert card.owned_by
     assert quicktok.get_encoding(card.vocabulary).n_vocab > 50_000
-    if card.kind == "rerank":
-        assert (card.output_tokens_max, card.dimensions) == (0, 0)
-    elif card.kind == "embedding":
+    if card.kind == "embedding":
         assert card.output_tokens_max == 0
         assert 256 <= card.dimensions <= 4096
-    else:
-        assert card.dimensions == 0
-        assert card.output_tokens_max >= 4096
+    elif card.kind in ("chat", "completion"):
+        assert 2_000 <= card.context_tokens <= 11_000_000
+        assert card.output_tokens_max >= 4028
+    if card.kind == "rerank":
+        assert card.output_tokens_max == 0
 
 
 def test_no_model_is_in_the_catalogue_twice() -> None:
@@ -92,6 +97,17 @@ def test_a_name_of_the_users_own_is_like_the_model_it_continues() -> None:
     assert catalogue.require("ft:gpt-4o-mini:a::b", "chat").output_tokens_max == 16_384
     assert catalogue.require("mine", "chat").owned_by == "fakeai-proxy"
     assert catalogue.require("my-embedder", "embedding").dimensions == 1536
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("my-reranker-embed", "rerank"), ("our-tts-2", "speech"), ("whisper-9", "transcription"),
+     ("flux.1-dev", "image"), ("sora-9", "video"), ("x-realtime", "realtime"), ("x", "chat")],
+)  # fmt: skip
+def test_a_name_tells_what_it_is_for(name: str, kind: str) -> None:
+    found = Catalogue.shipped(CatalogueSettings(any_model=True)).find(name)
+    assert found is not None
+    assert found.kind == kind
 
 
 def test_any_model_serves_what_is_asked_for() -> None:
@@ -132,13 +148,53 @@ def test_a_call_means_its_deployment_or_its_model(
     assert answer == found
 
 
-def test_a_broken_row_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    from pathlib import Path
+def test_a_broken_row_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[[model]]\nid = "x"\ncontext_tokens = -1\n', "utf-8")
+    with pytest.raises(ConfigError, match=r"mine\.toml: model x: context_tokens"):
+        cards_in([file])
 
-    from fakeai_proxy.services import catalogue
 
-    folder = Path(str(tmp_path))
-    (folder / "catalogue.toml").write_text('[[model]]\nid = "x"\ncontext_tokens = -1\n', "utf-8")
-    monkeypatch.setattr(catalogue, "shipped", lambda _: folder)
-    with pytest.raises(ConfigError, match=r"catalogue\.toml: x: context_tokens"):
-        shipped_cards()
+async def test_a_model_tells_its_capabilities(serve: Serve) -> None:
+    client = await connect(serve)
+    for name in ("gpt-4o", "meta-llama/Llama-3.1-8B-Instruct", "whisper-1"):
+        shown = await client.get(f"/models/{name}/capabilities", cast_to=dict[str, Any])
+        card = next(card for card in CARDS if card.id == name)
+        assert (shown["id"], shown["object"]) == (name, "model.capabilities")
+        assert shown["context_window"] == card.context_tokens
+        assert shown["supports_vision"] == card.takes("image")
+        assert (shown["pricing"] is None) == (card.price is None)
+    with pytest.raises(openai.NotFoundError):
+        await client.get("/models/gpt-99/capabilities", cast_to=dict[str, Any])
+
+
+async def test_a_server_of_ones_own_tells_more_of_its_models(serve: Serve) -> None:
+    client = await connect(serve, dialect="vllm")
+    model = (await client.models.retrieve("Qwen/Qwen3-8B")).model_dump()
+    assert (model["root"], model["parent"], model["max_model_len"]) == (
+        "Qwen/Qwen3-8B",
+        None,
+        40960,
+    )
+    assert model["permission"][0]["object"] == "model_permission"
+
+
+async def test_a_model_of_another_kind_is_refused_with_the_place_to_ask_it(serve: Serve) -> None:
+    client = await connect(serve)
+    kinds = {card.kind: card.id for card in CARDS if card.kind != "chat"}
+    assert len(kinds) == 9
+    for name in kinds.values():
+        with pytest.raises(openai.NotFoundError, match="Did you mean to use v1/"):
+            await client.chat.completions.create(
+                model=name, messages=[{"role": "user", "content": "hi"}]
+            )
+
+
+async def test_models_of_a_file_are_served_before_shipped_ones_of_that_name(
+    serve: Serve, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[[model]]\nid = "gpt-4o"\nlike = "gpt-4"\ncontext_tokens = 9000\n', "utf-8")
+    client = await connect(serve, models=(file,), profile="none")
+    shown = await client.get("/models/gpt-4o/capabilities", cast_to=dict[str, Any])
+    assert (shown["context_window"], shown["supports_vision"]) == (9000, False)

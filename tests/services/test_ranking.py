@@ -58,6 +58,34 @@ async def test_passages_are_ranked_by_what_they_mean(http: httpx.AsyncClient) ->
     assert answers[0]["usage"] == {"prompt_tokens": count, "total_tokens": count}
 
 
+@pytest.mark.parametrize("kind", ["hashed", "semantic"])
+async def test_both_kinds_of_vectors_rank_by_meaning(serve: Serve, kind: str) -> None:
+    app = await serve(mode="synth", embedder=kind)
+    body = {"query": {"text": QUERY}, "passages": [{"text": text} for text in PASSAGES]}
+    async with httpx.AsyncClient(base_url=app.url, headers={"authorization": "Bearer k"}) as http:
+        ranked = (await post(http, "/v1/ranking", model=NVIDIA, **body))["rankings"]
+        assert {entry["index"] for entry in ranked[:2]} == {1, 2}
+        assert ranked[1]["logit"] - ranked[2]["logit"] > 1
+        long = {**body, "model": NVIDIA, "query": {"text": "bread " * 9000}}
+        refused = await http.post("/v1/ranking", json=long)
+    assert refused.json()["error"]["message"].startswith("Input length 9")
+    assert refused.json()["error"]["message"].endswith("exceeds maximum allowed token size 8192")
+
+
+@pytest.mark.parametrize("dialect", ["nim", "nvidia"])
+async def test_nvidias_errors_come_in_its_envelope(serve: Serve, dialect: str) -> None:
+    app = await serve(mode="synth", dialect=dialect)
+    async with httpx.AsyncClient(base_url=app.url, headers={"authorization": "Bearer k"}) as http:
+        for body in ({"model": NVIDIA}, {"model": NVIDIA, "query": {"text": "a"}, "passages": []}):
+            answer = await http.post("/v1/ranking", json=body)
+            assert answer.status_code in (400, 422)
+            told = answer.json()
+            if dialect == "nvidia":
+                assert {"status", "title", "detail"} <= set(told)
+            else:
+                assert (told["object"], told["code"]) == ("error", 400)
+
+
 async def test_documents_are_reranked_as_vllm_does(http: httpx.AsyncClient) -> None:
     body = {"model": QWEN, "query": QUERY, "documents": [*PASSAGES[:3], {"text": PASSAGES[3]}]}
     for path in ("/v1/rerank", "/rerank", "/v2/rerank"):

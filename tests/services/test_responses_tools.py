@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-from base64 import b64decode
 from typing import Any
 
 import orjson
@@ -12,6 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.services.asking import MAIL, WEATHER, count
+from tests.services.pictures_asking import picture_in
 from tests.services.test_responses import ASK, joined, kinds, told
 
 RAIN = "What is the weather in Paris, in celsius?"
@@ -203,14 +201,8 @@ async def test_an_image_is_a_picture_of_the_asked_size(client: AsyncOpenAI) -> N
     )  # fmt: skip
     picture = answer.output[0]
     assert picture.type == "image_generation_call"
-    data = b64decode(picture.result or "")
-    assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    width, height, depth = struct.unpack(">IIB", data[16:25])
-    assert (width, height, depth) == (1024, 1536, 4)
-    start = data.index(b"IDAT")
-    (length,) = struct.unpack(">I", data[start - 4 : start])
-    pixels = zlib.decompress(data[start + 4 : start + 4 + length])
-    assert len(pixels) == 1536 * (1 + 1024 // 2)
+    drawn = picture_in(picture.result)
+    assert (drawn.format, drawn.size) == ("PNG", (1024, 1536))
 
 
 async def test_code_says_what_it_computes(client: AsyncOpenAI) -> None:

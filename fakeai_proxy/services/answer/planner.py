@@ -9,11 +9,12 @@ from random import Random
 from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.generate.answer import stopped, thought_tokens
+from fakeai_proxy.generate.compose import compose
 from fakeai_proxy.generate.logprobs import LogProbs
 from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.generate.structured import Schema, written
-from fakeai_proxy.generate.text import prose, sentence, usual_words
+from fakeai_proxy.generate.text import sentence, usual_words
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.answer.refusal import REFUSAL, refuses
 from fakeai_proxy.services.answer.task import Answer, Form, Task, ToolCall
@@ -56,9 +57,9 @@ class Planner:
 
     def _said(self, rng: Random, limit: int) -> Answer:
         task = self._task
-        passage, ended = prose(self._tokens).write(
-            rng, task.hints.subject, limit, min(task.min_tokens, limit), task.report, task.endless,
-            task.length,
+        passage, ended = compose(
+            self._tokens, rng, task.hints.prompt, limit, min(task.min_tokens, limit), task.report,
+            task.endless, task.length,
         )  # fmt: skip
         return self._stopped(passage, ended, limit)
 

@@ -16,7 +16,7 @@ from fakeai_proxy.generate.tokens import EMPTY, Tokens
 from fakeai_proxy.services.responses import tools, wire
 from fakeai_proxy.services.responses.conversation import Item
 from fakeai_proxy.services.responses.output import Work
-from fakeai_proxy.services.responses.picture import picture
+from fakeai_proxy.services.responses.picture import pictures
 from fakeai_proxy.services.responses.tool_choice import mcp_tools, needs_approval
 
 _SITES = ("example.com", "example.org", "example.net")
@@ -148,20 +148,19 @@ class Workshop:
         prompt = " ".join(self.hints.prompt.split())[-400:] or "A picture."
         size = tool.size if tool.size not in (None, "auto") else "1024x1024"
         width, _, height = str(size).partition("x")
-        seed = self.rng.getrandbits(32)
+        drawn = pictures(
+            prompt, (int(width), int(height)), self.rng.getrandbits(32),
+            tool.background == "transparent", tool.partial_images or 0,
+        )  # fmt: skip
         fields = {
-            "result": picture(int(width), int(height), seed), "revised_prompt": prompt,
+            "result": drawn.done, "revised_prompt": prompt,
             "size": size, "output_format": "png", "action": "generate",
             "quality": tool.quality if tool.quality not in (None, "auto") else "high",
             "background": tool.background if tool.background not in (None, "auto") else "opaque",
         }  # fmt: skip
-        partial = tuple(
-            picture(int(width) // 8 * (k + 1), int(height) // 8 * (k + 1), seed)
-            for k in range(tool.partial_images or 0)
-        )
         return Work(
             "image_generation_call", "ig", self.tokens.passage(prompt), fields,
-            {"result": None}, partial_images=partial,
+            {"result": None}, partial_images=drawn.before,
         )  # fmt: skip
 
     def _mcp(self, tool: tools.Tool) -> Work:

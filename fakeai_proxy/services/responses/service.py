@@ -11,6 +11,7 @@ from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.responses import rules, wire
 from fakeai_proxy.services.responses.conversation import Item, text_of, user_message
+from fakeai_proxy.services.responses.picture import asks_for_picture
 from fakeai_proxy.services.responses.plan import RESPONSE, Plan, conversation_of, plan, prompt_of
 from fakeai_proxy.services.responses.record import Record, forget, record, usage_of
 from fakeai_proxy.services.responses.speech import speak, stream
@@ -157,7 +158,8 @@ def _id(call: Call, prefix: str, *key: int) -> str:
 _ONE = "/responses/{response_id}"
 OPERATIONS = (
     Operation(
-        "createResponse", "POST", "/responses", create_response, wire.ResponseRequest, plan=plan
+        "createResponse", "POST", "/responses", create_response, wire.ResponseRequest, plan=plan,
+        threaded=asks_for_picture,
     ),
     Operation(
         "countInputTokens", "POST", "/responses/input_tokens", count_input_tokens,
