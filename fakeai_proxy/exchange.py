@@ -145,7 +145,8 @@ class Workload:
     wait, a lower `priority` goes first. Requests of one `session` go to one worker while it serves.
     `finishes` says why each sample ends ("stop" or "length"); where it says nothing, `output_limit`
     tells. A request with several prompts has them as `parts`, which a back end works on side by side;
-    everything else then counts them all."""
+    everything else then counts them all. `strides` are the tokens that come with each step, where a
+    prediction lets several through in one; empty where each step makes one."""
 
     model: str
     prompt: Sequence[int]
@@ -159,6 +160,7 @@ class Workload:
     session: str = ""
     finishes: Sequence[Finish] = ()
     parts: Sequence[Workload] = ()
+    strides: Sequence[int] = ()
 
     @classmethod
     def of(cls, parts: Sequence[Workload]) -> Workload:

@@ -15,6 +15,8 @@ from fakeai_proxy.errors.files import *
 from fakeai_proxy.errors.images import *
 from fakeai_proxy.errors.kinds import *
 from fakeai_proxy.errors.limits import *
+from fakeai_proxy.errors.media import *
+from fakeai_proxy.errors.message_batches import *
 from fakeai_proxy.errors.proxying import *
 from fakeai_proxy.errors.responses import *
 from fakeai_proxy.errors.serving import *

@@ -253,6 +253,41 @@ def invalid_schema(what: str, reason: str, param: str, code: str) -> ApiError:
     return ApiError(400, f"Invalid schema for {what}: {reason}", param=param, code=code)
 
 
+def invalid_grammar(param: str, syntax: str, reason: str) -> ApiError:
+    return bad_parameter(param, "invalid_grammar", f"Invalid {syntax} grammar: {reason}")
+
+
+def extra_missing(message: str) -> ApiError:
+    """What was asked for takes a package that is not installed; asking again does not help."""
+    return ApiError(501, message, headers={"x-should-retry": "false"})
+
+
+def not_this_value(param: str, value: object, model: str, supported: Sequence[str]) -> ApiError:
+    """For a value that other models take."""
+    return bad_parameter(
+        param,
+        "unsupported_value",
+        f"Unsupported value: '{shown(value)}' is not supported with the '{model}' model. Supported "
+        f"values are: {listed(supported)}.",
+    )
+
+
+def not_with_this_model(param: str) -> ApiError:
+    return bad_parameter(
+        param,
+        "unsupported_parameter",
+        f"Unsupported parameter: '{param}' is not supported with this model.",
+    )
+
+
+def not_together(param: str, other: str) -> ApiError:
+    return bad_parameter(
+        param,
+        "invalid_parameter_combination",
+        f"'{param}' cannot be used together with '{other}'.",
+    )
+
+
 def no_room_for_completion(most: int, tokens: int, answer_tokens: int) -> ApiError:
     """A prompt, or what it asks for, that is too long for completions, whose wording is older."""
     message = (

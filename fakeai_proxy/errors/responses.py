@@ -32,6 +32,10 @@ def conversation_not_found(conversation_id: str) -> ApiError:
     return ApiError(404, f"Conversation with id '{conversation_id}' not found.")
 
 
+def conversation_item_not_found(item_id: str, conversation_id: str) -> ApiError:
+    return ApiError(404, f"Item with id '{item_id}' not found in conversation '{conversation_id}'.")
+
+
 def prompt_not_found(prompt_id: str) -> ApiError:
     return ApiError(404, f"Prompt with id '{prompt_id}' not found.", param="prompt.id")
 

@@ -1,4 +1,5 @@
-"""The sequences that decode: each gets a token in every *tick* (a step that decodes).
+"""The sequences that decode: each gets a token in every *tick* (a step that decodes), or several where a
+prediction of its answer lets them through.
 
 When a sequence needs its next block and when it ends is known from the tick in which it joins, so
 both wait in a calendar and a tick costs the same whatever the size of the batch.
@@ -27,23 +28,29 @@ class DecodeBatch:
         self._showing: defaultdict[int, list[EngineSequence]] = defaultdict(list)
         #: Who joined since the last tick.
         self._joined: dict[EngineSequence, None] = {}
+        #: Those of which a tick may make several tokens: few, so they are looked at one by one.
+        self._leaping: dict[EngineSequence, None] = {}
 
     def join(self, sequence: EngineSequence) -> None:
         sequence.state = State.DECODE
         sequence.joined_tick = self.ticks
         self.size += 1
         self.context += sequence.computed
-        self._growing[self._full_at(sequence)].append(sequence)
-        last = self.ticks + sequence.output_tokens - sequence.emitted - 1
+        if sequence.leaps:
+            self._leaping[sequence] = None
+        else:
+            self._growing[self._full_at(sequence)].append(sequence)
+        last = self.ticks + sequence.ticks_to(sequence.output_tokens) - 1
         self._ending[last].append(sequence)
         if sequence.shown_at is None and self._interval > 1:
-            shown = self.ticks + max(self._interval - sequence.emitted, 1) - 1
+            shown = self.ticks + max(sequence.ticks_to(self._interval), 1) - 1
             self._showing[shown].append(sequence)
         self._joined[sequence] = None
 
     def leave(self, sequence: EngineSequence) -> None:
         """Settle what it has got; its state says where it goes."""
-        grown = self.ticks - sequence.joined_tick
+        grown = self.emitted(sequence) - sequence.emitted
+        self._leaping.pop(sequence, None)
         self.size -= 1
         self.context -= sequence.computed + grown
         sequence.emitted += grown
@@ -53,28 +60,48 @@ class DecodeBatch:
 
     def emitted(self, sequence: EngineSequence) -> int:
         """Tokens it has given out, those of earlier stays included."""
-        return sequence.emitted + self.ticks - sequence.joined_tick
+        return sequence.after(self.ticks - sequence.joined_tick)
 
     def computed(self, sequence: EngineSequence) -> int:
-        return sequence.computed + self.ticks - sequence.joined_tick
+        return sequence.computed + self.emitted(sequence) - sequence.emitted
+
+    @property
+    def extra(self) -> int:
+        """Tokens that come with the next tick besides one for everybody."""
+        return sum([self._gain(sequence) - 1 for sequence in self._leaping])
+
+    def _gain(self, sequence: EngineSequence) -> int:
+        ticks = self.ticks - sequence.joined_tick
+        return sequence.after(ticks + 1) - sequence.after(ticks)
 
     def short_of_blocks(self) -> list[EngineSequence]:
-        """Who needs a block before the next tick."""
+        """Who needs a block before the next tick; who needs several is there several times."""
         due = self._growing.pop(self.ticks, None)
         if due is None:
-            return []
+            return self._short_leapers() if self._leaping else []
         tick, width, decodes = self.ticks, self._block_tokens, State.DECODE
-        return [
+        short = [
             sequence
             for sequence in dict.fromkeys(due)
             if sequence.state is decodes
+            and not sequence.leaps
             and sequence.joined_tick + sequence.blocks * width - sequence.computed == tick
         ]
+        return short + self._short_leapers() if self._leaping else short
+
+    def _short_leapers(self) -> list[EngineSequence]:
+        short = []
+        for sequence in self._leaping:
+            tokens = self.computed(sequence) + self._gain(sequence)
+            short += [sequence] * (-(-tokens // self._block_tokens) - sequence.blocks)
+        return short
 
     def grew(self, sequences: list[EngineSequence]) -> None:
         """They were short of a block and have it: it lasts until they have filled it."""
         for sequence in sequences:
             sequence.blocks += 1
+        if self._leaping:
+            sequences = [sequence for sequence in sequences if not sequence.leaps]
         self._growing[self.ticks + self._block_tokens] += sequences
 
     def tick(self, at: float) -> list[tuple[float, int]]:
@@ -89,8 +116,8 @@ class DecodeBatch:
         rest = self.size - len(gaps)
         if rest:
             gaps.append((at - self.ticked_at, rest))
+        self.context += self.size + (self.extra if self._leaping else 0)
         self.ticks += 1
-        self.context += self.size
         self.ticked_at = at
         return gaps
 

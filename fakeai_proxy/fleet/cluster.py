@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
+from itertools import accumulate
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.fleet.cost import StepModel
@@ -82,6 +83,8 @@ class Cluster:
         self.now = max(self.now, at)
         share, rest = divmod(workload.output_tokens, workload.samples)
         job.shares = [share + (k < rest) for k in range(workload.samples)]
+        if workload.samples == 1:
+            job.leaps = list(accumulate(workload.strides))
         pools = self.placement.fitting(job, self.placement.pools(workload))
         job.lora = adapter(workload, pools)
         self.placement.must_decode_somewhere(pools, at)
@@ -128,6 +131,7 @@ class Cluster:
         sequence = EngineSequence(
             prompt, min(share, generated + 1) if prefills else share, job.hashes, owner=job,
             output_limit=workload.output_limit, priority=workload.priority, lora=job.lora,
+            leaps=job.leaps,
         )  # fmt: skip
         sequence.holds = prefills and share > generated + 1
         sequence.emitted = generated

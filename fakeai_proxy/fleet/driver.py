@@ -157,7 +157,8 @@ class FleetDriver:
             if follower is None:
                 continue
             if len(job.sequences) == 1:
-                given = sequence.emitted + ticks - sequence.joined_tick
+                given = ticks - sequence.joined_tick
+                given = sequence.after(given) if sequence.leaps else sequence.emitted + given
                 follower.reached(given if interval == 1 else given - given % interval, at, now)
             else:
                 follower.reached(job.shown, at, now)

@@ -159,7 +159,7 @@ class Engine:
             return
         cost = self._model.cost(
             [Chunk(tokens, sequence.computed) for sequence, tokens in chunks],
-            decodes,
+            decodes + (self.decoding.extra if decodes else 0),
             self.decoding.context if decodes else 0,
         )
         seconds = cost.seconds * self.slowdown
@@ -176,7 +176,7 @@ class Engine:
         finished: list[EngineSequence] = []
         gaps: list[tuple[float, int]] = []
         prefilled: list[EngineSequence] = []
-        decodes = self.decoding.size if decoded else 0
+        decodes = self.decoding.size + self.decoding.extra if decoded else 0
         if decoded:
             gaps = self.decoding.tick(at)
             self.decoding.show(at)

@@ -13,8 +13,8 @@ class Job:
     sequence; `legs` are all there ever were."""
 
     __slots__ = (
-        "arrived_at", "failed", "finished_at", "hashes", "legs", "lora", "migrations", "sequences",
-        "shares", "worker", "workers", "workload",
+        "arrived_at", "failed", "finished_at", "hashes", "leaps", "legs", "lora", "migrations",
+        "sequences", "shares", "worker", "workers", "workload",
     )  # fmt: skip
 
     def __init__(self, workload: Workload, arrived_at: float) -> None:
@@ -27,6 +27,8 @@ class Job:
         #: Tokens that each sample is to get.
         self.shares: list[int] = []
         self.legs: list[EngineSequence] = []
+        #: Its tokens after each step; empty where each makes one.
+        self.leaps: list[int] = []
         #: Where it was sent last.
         self.worker: Worker | None = None
         #: How many workers died under it.

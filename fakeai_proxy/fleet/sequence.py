@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Sequence
 from enum import Enum
 
@@ -25,12 +26,13 @@ class EngineSequence:
     One that `holds` keeps its blocks when it is finished, until a decode worker has fetched them
     (`Engine.release`). A `prefilled` one comes from a prefill worker: its prompt is not computed
     here but transferred, which takes `transfer_latency_s` and of `transfer_s` the share that is not
-    cached here, once there is room for it.
+    cached here, once there is room for it. `leaps` are its tokens after each step, where a step may make
+    several; empty where each makes one.
     """
 
     __slots__ = (
         "arrived_at", "blocks", "cached_tokens", "computed", "emitted", "finished_at",
-        "first_token_at", "hashes", "hit_tokens", "holds", "joined_tick", "last_token_at", "lora",
+        "first_token_at", "hashes", "hit_tokens", "holds", "joined_tick", "last_token_at", "leaps", "lora",
         "named", "output_limit", "output_tokens", "owner", "preemptions", "prefilled", "priority",
         "prompt_tokens", "queued_at", "rank", "scheduled_at", "shared", "shown_at", "state", "target",
         "transfer_latency_s", "transfer_s", "transferred_tokens",
@@ -46,6 +48,7 @@ class EngineSequence:
         output_limit: int = 0,
         priority: int = 0,
         lora: str = "",
+        leaps: Sequence[int] = (),
     ) -> None:
         self.owner = owner
         self.prompt_tokens = prompt_tokens
@@ -54,6 +57,7 @@ class EngineSequence:
         self.hashes = hashes
         self.priority = priority
         self.lora = lora
+        self.leaps = leaps
         self.holds = False
         self.prefilled = False
         self.transfer_latency_s = 0.0
@@ -83,6 +87,21 @@ class EngineSequence:
         self.shown_at: float | None = None
         self.last_token_at = 0.0
         self.finished_at: float | None = None
+
+    def after(self, ticks: int) -> int:
+        """Tokens given out when it has been in the batch for so many ticks."""
+        if not self.leaps:
+            return self.emitted + ticks
+        if not ticks:
+            return self.emitted
+        steps = bisect_right(self.leaps, self.emitted) - 1 + ticks
+        return min(self.leaps[min(steps, len(self.leaps) - 1)], self.output_tokens)
+
+    def ticks_to(self, tokens: int) -> int:
+        """Ticks in the batch until it has given out so many."""
+        if not self.leaps:
+            return tokens - self.emitted
+        return bisect_left(self.leaps, tokens) - bisect_right(self.leaps, self.emitted) + 1
 
 
 def by_rank(sequence: EngineSequence) -> tuple[int, int]:

@@ -122,6 +122,8 @@ _STRINGS: tuple[tuple[frozenset[str], Callable[[Random, Hints], str]], ...] = tu
         ("company employer organization organisation vendor", lambda rng, hints: rng.choice(_COMPANIES)),
         ("date day birthday deadline", lambda rng, hints: _date(rng)),
         ("time timestamp datetime", lambda rng, hints: f"{_date(rng)}T{_time(rng)}"),
+        ("price amount cost fee salary balance total",
+         lambda rng, hints: f"{rng.randint(1, 499)}.{rng.randint(0, 99):02}"),
         ("currency", lambda rng, hints: rng.choice(("EUR", "USD", "JPY", "GBP"))),
         ("color colour", lambda rng, hints: rng.choice(("blue", "green", "amber", "grey"))),
         ("language locale", lambda rng, hints: rng.choice(("en", "de", "fr", "es", "ja"))),

@@ -38,6 +38,7 @@ class SchemaError(FakeAIError):
 
     def __init__(self, context: Path, reason: str) -> None:
         super().__init__(f"In context={context!r}, {reason}")
+        self.reason = reason
 
 
 def schema_check(schema: Any) -> None:

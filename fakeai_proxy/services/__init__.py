@@ -31,6 +31,7 @@ ROOMS = _rooms(
     chat="chat tokenize detokenize",
     completions="completions",
     containers="containers",
+    conversations="conversations",
     embeddings="embeddings",
     files="files",
     images="images",

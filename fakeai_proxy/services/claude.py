@@ -7,10 +7,11 @@ sampling), its guide to prompt caching (the shortest prefix that is kept), 2026.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from fakeai_proxy import errors
 from fakeai_proxy.services.catalogue import ModelCard
@@ -88,27 +89,41 @@ def listed(cards: Iterable[ModelCard]) -> list[ModelCard]:
     return sorted(mine, key=lambda card: -card.created)
 
 
-def page(cards: list[ModelCard], query: Mapping[str, str]) -> dict[str, object]:
-    """One page: after `after_id`, or before `before_id`, at most `limit`. Raises 400."""
+class Page(NamedTuple):
+    ids: list[str]
+    has_more: bool
+
+    def of(self, data: list[dict[str, object]]) -> dict[str, object]:
+        return {
+            "data": data,
+            "has_more": self.has_more,
+            "first_id": self.ids[0] if self.ids else None,
+            "last_id": self.ids[-1] if self.ids else None,
+        }
+
+
+def page(query: Mapping[str, str], ids: Sequence[str], what: str) -> Page:
+    """One page: after `after_id`, or before `before_id`, at most `limit`. `what` the list is of.
+    Raises 400."""
     limit = _limit(query.get("limit"))
-    ids = [card.id for card in cards]
     start, end = 0, len(ids)
     for name in ("after_id", "before_id"):
         if query.get(name) and query[name] not in ids:
-            raise errors.bad_request(f"{name}: '{query[name][:100]}' is not a model of this list")
+            raise errors.bad_request(f"{name}: '{query[name][:100]}' is not {what} of this list")
     if query.get("after_id"):
         start = ids.index(query["after_id"]) + 1
     if query.get("before_id"):
         end = ids.index(query["before_id"])
         start = max(start, end - limit)
-    shown = cards[start:end][:limit]
-    more = start > 0 if query.get("before_id") else start + len(shown) < end
-    return {
-        "data": [shape(card) for card in shown],
-        "has_more": more,
-        "first_id": shown[0].id if shown else None,
-        "last_id": shown[-1].id if shown else None,
-    }
+    found = list(ids[start:end][:limit])
+    return Page(found, start > 0 if query.get("before_id") else start + len(found) < end)
+
+
+def models_page(cards: list[ModelCard], query: Mapping[str, str]) -> dict[str, object]:
+    """Raises 400."""
+    cut = page(query, [card.id for card in cards], "a model")
+    by_id = {card.id: card for card in cards}
+    return cut.of([shape(by_id[name]) for name in cut.ids])
 
 
 def _limit(text: str | None) -> int:
@@ -166,16 +181,16 @@ def _capabilities(traits: Traits) -> dict[str, object]:
 
     thinks = traits.adaptive
     return {
-        "batch": no,
-        "citations": no,
-        "code_execution": no,
+        "batch": yes,
+        "citations": yes,
+        "code_execution": yes,
         "context_management": {"supported": False, "clear_thinking_20251015": None,
                                "clear_tool_uses_20250919": None, "compact_20260112": None},
         "effort": {"supported": thinks, "low": told(thinks), "medium": told(thinks),
                    "high": told(thinks), "xhigh": told(thinks), "max": told(thinks)},
         "image_input": yes,
         "pdf_input": yes,
-        "server_tools": {"supported": False, "code_execution": no, "web_search": no},
+        "server_tools": {"supported": True, "code_execution": yes, "web_search": yes},
         "structured_outputs": yes,
         "thinking": {"supported": True, "types": {
             "adaptive": told(traits.adaptive), "between_tools": told(traits.between_tools),

@@ -82,7 +82,7 @@ _SHAPES: Mapping[str, Callable[[ModelCard], Shape]] = {
 
 def list_models(call: Call) -> Reply:
     if call.vendor == "anthropic":
-        return json_reply(claude.page(claude.listed(call.catalogue), call.query))
+        return json_reply(claude.models_page(claude.listed(call.catalogue), call.query))
     shape = _SHAPES.get(call.vendor, _shape)
     return json_reply({"object": "list", "data": [shape(card) for card in call.catalogue]})
 

@@ -8,7 +8,7 @@ before matching; a path `at_root` has none.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -53,6 +53,8 @@ class Call:
     store: Store
     wall: Callable[[], float]
     strict: bool = False
+    #: The query with its repetitions.
+    pairs: Sequence[tuple[str, str]] = ()
     #: Which kind of vectors texts have.
     embedder: Kind = "hashed"
     #: The vendor in whose words it is answered.
@@ -67,6 +69,10 @@ class Call:
     pace: float = 1.0
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
+
+    def queried(self, name: str) -> list[str]:
+        """All values of a parameter that may come several times, as `name` or as `name[]`."""
+        return [value for key, value in self.pairs if key in (name, f"{name}[]")]
 
 
 Handler = Callable[[Call], Reply | Awaitable[Reply]]

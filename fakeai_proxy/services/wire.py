@@ -75,7 +75,7 @@ class Shape(BaseModel):
         return schema
 
 
-#: Sixteen pairs, of which texts alone are values.
+#: Pairs that a client keeps with an object.
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
     Field(max_length=16),

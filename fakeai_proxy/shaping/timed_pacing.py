@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 
 from fakeai_proxy.clock import Clock, turn
 from fakeai_proxy.exchange import HIT, Chunk, Client, Exchange, Reply
@@ -86,7 +88,11 @@ class TimedPacing:
             return [arrived + (chunk.age_s or 0.0) / speed for chunk in chunks]
         if self._gaps is None:
             return None
-        offsets = self._gaps.offsets_s([chunk.tokens for chunk in chunks])
+        tokens = [chunk.tokens for chunk in chunks]
+        workload = self._reply.workload
+        if workload is not None and workload.strides:
+            tokens = _steps(tokens, workload.strides)
+        offsets = self._gaps.offsets_s(tokens)
         return [arrived + offset_s / speed for offset_s in offsets]
 
     async def _burst(self, frames: list[bytes], client: Client) -> None:
@@ -100,3 +106,10 @@ class TimedPacing:
             if start + BURST_FRAMES < len(frames):
                 await client.drain()
                 await turn()
+
+
+def _steps(tokens_each: list[int], strides: Sequence[int]) -> list[int]:
+    """The steps that each of a row of chunks has to wait for, where a step may make several tokens."""
+    ends = list(accumulate(strides))
+    begun = [bisect_left(ends, total) + 1 if total else 0 for total in accumulate(tokens_each)]
+    return [after - before for before, after in zip([0, *begun], begun, strict=False)]

@@ -171,10 +171,12 @@ class Synth:
     ) -> Call:
         request = exchange.request
         exchange.dice_key = key
+        pairs = parse_qsl(request.query, keep_blank_values=True) if request.query else []
         return Call(
             operation=operation,
             params=params,
-            query=dict(parse_qsl(request.query, keep_blank_values=True)) if request.query else {},
+            query=dict(pairs),
+            pairs=pairs,
             body=None,
             catalogue=self._catalogue,
             dice=self._dice,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.clients.conftest import Node, node_client
@@ -36,3 +37,12 @@ def test_undicis_proxy_agent_also_for_plain_http(
     said = node_client(node, "undici", proxied)
     assert said["https"]["status"] == 200
     assert said["https"] == said["http"]
+
+
+def test_zod_schemas_of_the_npm_package_openai(
+    node: Node, npm_packages: Path, proxied: dict[str, str]
+) -> None:
+    said = node_client(node, "zod", proxied, "Name a book about harbors.")
+    assert said["book"] == said["streamed"]
+    assert re.fullmatch(r"97[89]-\d{10}", said["book"]["isbn"])
+    assert 1900 <= said["author"]["born"] <= 2020

@@ -522,6 +522,14 @@ def _append(to: dict[str, Any], choice: dict[str, Any]) -> None:
             to["logprobs"][key] += values
 
 
+@pytest.mark.parametrize("form", ['{"prompt":["a"]}', '{ "prompt" :\n [ "a" ] }'])
+def test_several_prompts_are_worked_on_in_a_thread(form: str) -> None:
+    (create,) = OPERATIONS
+    assert create.is_heavy(form.encode())
+    assert not create.is_heavy(b'{"prompt": "a"}')
+    assert create.is_heavy(b'{"prompt": "%b"}' % (b"a" * 20_000))
+
+
 @pytest.fixture(scope="module")
 def sync() -> Any:
     with (

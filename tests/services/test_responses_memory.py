@@ -203,6 +203,10 @@ async def test_a_background_response_can_be_cancelled_twice(
             assert (cancelled.status, cancelled.output) == ("cancelled", [])
         clock.advance(100.0)
         assert (await client.responses.retrieve(made.id)).status == "cancelled"
+        told_of = [event async for event in await client.responses.retrieve(made.id, stream=True)]
+        assert [event.type for event in told_of][2:] == [
+            "response.in_progress", "response.incomplete",
+        ]  # fmt: skip
         foreground = await client.responses.create(model="gpt-4o", input=ASK)
         with pytest.raises(openai.BadRequestError, match="Cannot cancel a synchronous response"):
             await client.responses.cancel(foreground.id)

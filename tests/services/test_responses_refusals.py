@@ -180,6 +180,8 @@ _TOOLS = st.lists(
             GET_WEATHER, {"type": "web_search"}, {"type": "custom", "name": "note"},
             {"type": "code_interpreter", "container": {"type": "auto"}},
             {"type": "mcp", "server_label": "docs", "server_url": "u", "require_approval": "never"},
+            {"type": "shell"}, {"type": "shell", "environment": {"type": "container_auto"}},
+            {"type": "computer"}, {"type": "apply_patch"}, {"type": "local_shell"},
         )
     ),
     max_size=3,
@@ -193,7 +195,15 @@ _TOOLS = st.lists(
 )  # fmt: skip
 @given(
     ask=st.sampled_from(
-        (ASK, "What is the latest weather?", "Compute 3 and 4 with python", "docs?")
+        (
+            ASK,
+            "What is the latest weather?",
+            "Compute 3 and 4 with python",
+            "docs?",
+            "Run a shell command in the terminal",
+            "Edit the files with a patch",
+            "Click the screen",
+        )
     ),
     nonce=st.text(max_size=6),
     model=st.sampled_from(("gpt-4o", "gpt-5-mini")),
@@ -215,17 +225,18 @@ def test_the_deltas_of_a_stream_are_its_whole_answer_and_its_usage_counts_it(
     frames = answer.text.removesuffix("\n\n").split("\n\n")
     events = [orjson.loads(frame.partition("\ndata: ")[2]) for frame in frames]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
-    said: dict[str, str] = {}
+    said: dict[int, str] = {}
     for event in events:
-        if event["type"].endswith(".delta"):
-            said[event["item_id"]] = said.get(event["item_id"], "") + event["delta"]
+        if event["type"].endswith(".delta") and isinstance(event["delta"], str):
+            place = event["output_index"]
+            said[place] = said.get(place, "") + event["delta"]
     last = events[-1]["response"]
     spent = last["usage"]["output_tokens_details"]["reasoning_tokens"]
-    for item in last["output"]:
+    for place, item in enumerate(last["output"]):
         text, tokens = _whole(item)
         if item["type"] in ("message", "function_call", "custom_tool_call", "reasoning", "mcp_call",
-                            "code_interpreter_call"):  # fmt: skip
-            assert said.get(item["id"], "") == text
+                            "code_interpreter_call", "shell_call"):  # fmt: skip
+            assert said.get(place, "") == text
         spent += tokens
     if last["status"] == "completed":
         assert last["usage"]["output_tokens"] == spent
@@ -251,8 +262,22 @@ def _whole(item: dict[str, Any]) -> tuple[str, int]:
     if kind in ("function_call", "custom_tool_call"):
         text = item["arguments" if kind == "function_call" else "input"]
         return text, count(item["name"]) + count(text)
-    if kind == "mcp_call":
-        return item["arguments"], count(item["arguments"])
-    if kind == "code_interpreter_call":
-        return item["code"], count(item["code"])
-    return "", count(item["action"]["query"]) if kind == "web_search_call" else 0
+    if kind in ("mcp_call", "code_interpreter_call"):
+        text = item["arguments" if kind == "mcp_call" else "code"]
+        return text, count(text)
+    if kind == "shell_call":
+        (command,) = item["action"]["commands"]
+        return command, count(command)
+    return "", count(_asked(item))
+
+
+def _asked(item: dict[str, Any]) -> str:
+    """What the model wrote in an item that tells no deltas."""
+    kind = item["type"]
+    if kind == "web_search_call":
+        return str(item["action"]["query"])
+    if kind == "computer_call":
+        return orjson.dumps(item["actions"][0]).decode()
+    if kind == "local_shell_call":
+        return " ".join(item["action"]["command"])
+    return str(item["operation"]["diff"]) if kind == "apply_patch_call" else ""

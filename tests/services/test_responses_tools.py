@@ -124,8 +124,17 @@ async def test_streamed_calls_assemble(client: AsyncOpenAI) -> None:
     assert parsed.parsed_arguments == {"city": "Paris", "unit": "celsius"}
 
 
-async def test_a_custom_tool_is_given_text_by_its_grammar(client: AsyncOpenAI) -> None:
-    form = {"type": "grammar", "syntax": "regex", "definition": r"SELECT \w+ FROM [a-z]+"}
+@pytest.mark.parametrize(
+    ("syntax", "definition"),
+    [
+        ("regex", r"SELECT \w+ FROM [a-z]+"),
+        ("lark", 'start: "SELECT " /[a-z]{1,9}/ " FROM " /[a-z]{1,9}/'),
+    ],
+)
+async def test_a_custom_tool_is_given_text_by_its_grammar(
+    client: AsyncOpenAI, syntax: str, definition: str
+) -> None:
+    form = {"type": "grammar", "syntax": syntax, "definition": definition}
     tool: Any = {"type": "custom", "name": "run", "format": form}
     events, last = await told(client, tools=[tool], tool_choice="required")
     (call,) = last.output
@@ -193,16 +202,20 @@ async def test_the_vendors_own_tools_work_within_the_answer(
     assert last.usage.output_tokens > count(last.output_text) > 0
 
 
-async def test_an_image_is_a_picture_of_the_asked_size(client: AsyncOpenAI) -> None:
+@pytest.mark.parametrize("form", ["png", "webp", "jpeg"])
+async def test_an_image_is_a_picture_of_the_asked_size_and_format(
+    client: AsyncOpenAI, form: Any
+) -> None:
     answer = await client.responses.create(
         model="gpt-4o", input="draw a lighthouse",
-        tools=[{"type": "image_generation", "size": "1024x1536"}],
+        tools=[{"type": "image_generation", "size": "1024x1536", "output_format": form}],
         tool_choice={"type": "image_generation"},
     )  # fmt: skip
     picture = answer.output[0]
     assert picture.type == "image_generation_call"
     drawn = picture_in(picture.result)
-    assert (drawn.format, drawn.size) == ("PNG", (1024, 1536))
+    assert (drawn.format, drawn.size) == (form.upper(), (1024, 1536))
+    assert picture.output_format == form
 
 
 async def test_code_says_what_it_computes(client: AsyncOpenAI) -> None:

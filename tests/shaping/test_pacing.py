@@ -194,3 +194,29 @@ async def test_frames_never_change_their_order(gaps: list[float]) -> None:
     assert b"".join(data for _, data in paper.written).strip(b"HT").split(b",")[:-1] == [
         b"%d" % k for k in range(len(gaps))
     ]
+
+
+@pytest.mark.parametrize(
+    ("strides", "ends"),
+    [((), [0.1, 0.11, 0.12, 0.13, 0.14]), ((1, 3, 1), [0.1, 0.11, 0.11, 0.11, 0.12])],
+)
+async def test_predicted_tokens_cost_a_hosted_model_no_gap(
+    strides: tuple[int, ...], ends: list[float]
+) -> None:
+    latency = {"ttft_p50_ms": 100, "ttft_sigma": 0, "itl_p50_ms": 10}
+    profile = HostedProfile.model_validate(
+        {"name": "even", "description": "For tests", "source": "made up here", "illustrative": True,
+         "latency": [latency]}
+    )  # fmt: skip
+    clock = VirtualClock()
+    pacer = Pacer(PacingSettings(), profile, Scheduler(clock), clock, Dice(1))
+    for size in (1, 5):  # five frames, or a whole body
+        chunks = [Chunk(b"x" * size, size)] * (5 // size)
+        one, paper = exchange(clock.now()), Paper(clock)
+        reply = Reply(200, (), chunks, workload=Workload("m", (1,), 5, strides=strides))
+        async with pacer.admit(one, reply) as pacing:
+            await pacing.play(chunks, paper)
+        instants = [
+            round(at - one.arrived_at, 6) for at, data in paper.written for _ in data.strip(b"HT")
+        ]
+        assert instants == (ends if size == 1 else [ends[-1]] * 5)

@@ -8,16 +8,18 @@ from random import Random
 
 from fakeai_proxy import errors
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.generate import bias, citations
 from fakeai_proxy.generate.answer import stopped, thought_tokens
 from fakeai_proxy.generate.compose import compose
 from fakeai_proxy.generate.logprobs import LogProbs
-from fakeai_proxy.generate.pattern import Pattern
+from fakeai_proxy.generate.prediction import Match, compare, follow
 from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.generate.structured import Schema, written
-from fakeai_proxy.generate.text import sentence, usual_words
+from fakeai_proxy.generate.text import prose, sentence, usual_words
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
+from fakeai_proxy.services.answer.grammars import by_grammar
 from fakeai_proxy.services.answer.refusal import REFUSAL, refuses
-from fakeai_proxy.services.answer.task import Answer, Form, Task, ToolCall
+from fakeai_proxy.services.answer.task import Answer, Citation, Form, Task, ToolCall
 from fakeai_proxy.services.answer.tool import Tool
 
 
@@ -36,7 +38,8 @@ class Planner:
         rng = self._dice.roll(self._key, "answer", k)
         thought = 0 if task.effort is None else thought_tokens(rng, task.effort)
         if thought >= task.limit:
-            return Answer(EMPTY, "length", reasoning_tokens=task.limit)
+            aloud = self._thought(k, task.limit)
+            return Answer(EMPTY, "length", reasoning_tokens=task.limit, thought=aloud)
         limit = task.limit - thought
         if task.calls:
             answer = self._called(rng, limit)
@@ -47,21 +50,65 @@ class Planner:
             answer = self._stopped(passage.first(limit), passage.tokens <= limit, limit)
         elif task.form is not None:
             answer = self._structured(rng, task.form, limit)
+        elif task.prediction is not None:
+            answer = self._followed(task.prediction, limit)
         else:
             answer = self._said(rng, limit)
+        if task.prediction is not None and answer.match is None:
+            answer.match = self._match(answer, task.prediction)
         answer.reasoning_tokens = thought
+        answer.thought = self._thought(k, thought)
         if task.top_logprobs is not None and not answer.calls:
             draws = LogProbs(rng, self._tokens, usual_words(self._tokens), task.temperature)
             answer.logprobs = draws.of(answer.said, task.top_logprobs)
         return answer
 
+    def _thought(self, k: int, count: int) -> Passage | None:
+        """Exactly so many tokens of thinking aloud, which leaves the answer's own dice alone."""
+        if not self._task.thinks_aloud or not count:
+            return None
+        rng = self._dice.roll(self._key, "thought", k)
+        passage, _ = prose(self._tokens).write(
+            rng, self._task.hints.subject, count, count, endless=True
+        )
+        return passage.first(count)
+
+    def _followed(self, prediction: str, limit: int) -> Answer:
+        passage = self._tokens.passage(follow(prediction, self._task.hints.prompt))
+        answer = self._stopped(passage.first(limit), passage.tokens <= limit, limit)
+        answer.match = self._match(answer, prediction)
+        return answer
+
+    def _match(self, answer: Answer, prediction: str) -> Match:
+        return compare(answer.said.ids, self._tokens.encode(prediction))
+
     def _said(self, rng: Random, limit: int) -> Answer:
         task = self._task
+        only_these = bias.forced(task.bias)
+        if only_these:
+            return self._stopped(bias.only(rng, self._tokens, only_these, limit), False, limit)
         passage, ended = compose(
             self._tokens, rng, task.hints.prompt, limit, min(task.min_tokens, limit), task.report,
             task.endless, task.length,
         )  # fmt: skip
-        return self._stopped(passage, ended, limit)
+        if task.bias:
+            passage = bias.without(rng, self._tokens, passage, task.bias)
+        answer = self._stopped(passage, ended, limit)
+        return self._cited(rng, answer, limit) if task.cites else answer
+
+    def _cited(self, rng: Random, answer: Answer, limit: int) -> Answer:
+        """The same with its source behind it, where there is room for that."""
+        if answer.finish_reason != "stop" or not answer.said.tokens:
+            return answer
+        title, url = citations.page(rng, self._task.hints.subject)
+        before = answer.said.text
+        link = f"([{url.split('/')[2]}]({url}))"
+        passage = self._tokens.passage(f"{before} {link}")
+        if passage.tokens > limit:
+            return answer
+        start = len(before) + 1
+        citation = Citation(start, start + len(link), title, url)
+        return Answer(passage, "stop", citations=[citation])
 
     def _refused(self, limit: int) -> Answer:
         whole = self._tokens.passage(REFUSAL)
@@ -84,7 +131,8 @@ class Planner:
     def _stopped(self, passage: Passage, ended: bool, limit: int) -> Answer:
         task = self._task
         cut = stopped(self._tokens, passage, task.stops, limit, task.stops_after_tokens)
-        return Answer(cut.passage, "stop" if ended or cut.end else "length")
+        finish_reason = "stop" if ended or cut.end else "length"
+        return Answer(cut.passage, finish_reason, stopped_by=cut.end)
 
     def _called(self, rng: Random, limit: int) -> Answer:
         made: list[ToolCall] = []
@@ -104,12 +152,7 @@ class Planner:
         """What the tool is called with. Raises ApiError."""
         hints = self._task.hints
         if tool.custom and tool.grammar:
-            try:
-                return Pattern.load(f"^(?:{tool.grammar})$").sample(rng)
-            except SchemaError as error:
-                raise errors.bad_parameter(
-                    "tools", "invalid_value", f"Invalid grammar: {error}"
-                ) from None
+            return by_grammar(rng, tool)
         if tool.custom:
             return sentence(rng, hints.subject)
         try:

@@ -25,9 +25,9 @@ class Prompt(Transcript):
         """`source` is where it is, or its bytes as text."""
         self.medium(source, IMAGE_LOW_TOKENS if low else IMAGE_TOKENS)
 
-    def audio(self, data: str) -> None:
-        """`data` is base64."""
-        count = 1 + len(data) * 3 // 4 // _AUDIO_BYTES_PER_TOKEN
+    def audio(self, data: str, tokens: int | None = None) -> None:
+        """`data` is base64; `tokens` where its duration is known."""
+        count = tokens or 1 + len(data) * 3 // 4 // _AUDIO_BYTES_PER_TOKEN
         self.audio_tokens += count
         self.medium(data, count)
 

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from fakeai_proxy.generate.plausible import Hints
+from fakeai_proxy.generate.prediction import Match
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.answer.tool import Tool
 
@@ -61,6 +62,14 @@ class Task:
     temperature: float = 1.0
     #: A factor to the usual length of prose.
     length: float = 1.0
+    #: A text that the answer keeps to, but for what was asked to be changed; None without.
+    prediction: str | None = None
+    #: Whether its thoughts are shown.
+    thinks_aloud: bool = False
+    #: By token id, from -100 to 100.
+    bias: Mapping[int, float] = field(default_factory=dict)
+    #: Whether it names pages on the web.
+    cites: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,16 @@ class ToolCall:
     tool: Tool | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """`start` and `end` are characters of the answer."""
+
+    start: int
+    end: int
+    title: str
+    url: str
+
+
 @dataclass(slots=True)
 class Answer:
     """One answer to a task. `finish_reason` is in chat's words: stop, length, tool_calls, ... Where
@@ -85,6 +104,12 @@ class Answer:
     reasoning_tokens: int = 0
     logprobs: list[dict[str, Any]] | None = None
     refusal: Passage | None = None
+    #: The thoughts, where they are shown: as many tokens as were thought.
+    thought: Passage | None = None
+    citations: Sequence[Citation] = ()
+    match: Match | None = None
+    #: The stop string that ended it, "" where none did.
+    stopped_by: str = ""
 
     @property
     def said(self) -> Passage:

@@ -18,8 +18,9 @@ NO_PARAMETERS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`parameters` is a JSON Schema; a `custom` tool is given text instead, by the regular
-    expression `grammar` if it has one."""
+    """`parameters` is a JSON Schema; a `custom` tool is given text instead, by its `grammar` if it has
+    one: a regular expression, or one in Lark's form where its `syntax` is that. `namespace` is the group
+    that it belongs to, if any."""
 
     name: str
     description: str = ""
@@ -27,6 +28,8 @@ class Tool:
     strict: bool = False
     custom: bool = False
     grammar: str = ""
+    syntax: str = "regex"
+    namespace: str = ""
 
 
 def wanted(

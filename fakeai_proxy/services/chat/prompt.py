@@ -11,44 +11,56 @@ import orjson
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.prompt import Prompt
 from fakeai_proxy.services.chat import wire
+from fakeai_proxy.services.chat.media import Media, Medium
 
 
-def prompt_of(tokens: Tokens, request: wire.ChatRequest, answered: bool = False) -> Prompt:
+def prompt_of(
+    tokens: Tokens, request: wire.ChatRequest, media: Media | None = None, answered: bool = False
+) -> Prompt:
     """An `answered` one ends with its last message, without the beginning of an answer."""
     prompt = Prompt(tokens)
+    media = media or Media()
     rendered = _rendered(request)
     if rendered:
         prompt.text(rendered)
-    for message in request.messages:
-        _message(prompt, message)
+    for k, message in enumerate(request.messages):
+        _message(prompt, message, k, media)
     if not answered:
         prompt.open("assistant")
     return prompt
 
 
-def _message(prompt: Prompt, message: wire.Message) -> None:
+def _message(prompt: Prompt, message: wire.Message, k: int, media: Media) -> None:
     prompt.open(message.role, getattr(message, "name", None) or "")
     content = message.content
     if isinstance(content, str):
         prompt.text(content)
     elif content is not None:
-        for part in content:
-            _part(prompt, part)
+        for place, part in enumerate(content):
+            _part(prompt, part, media.by_place.get((k, place)))
     if isinstance(message, wire.AssistantMessage):
         for text in _spoken(message):
             prompt.text(text)
+        if k in media.said:
+            prompt.text(media.said[k])
     prompt.close()
 
 
-def _part(prompt: Prompt, part: wire.Part) -> None:
+def _part(prompt: Prompt, part: wire.Part, medium: Medium | None) -> None:
     if isinstance(part, wire.TextPart):
         prompt.text(part.text)
     elif isinstance(part, wire.RefusalPart):
         prompt.text(part.refusal)
     elif isinstance(part, wire.ImagePart):
-        prompt.image(part.image_url.url, part.image_url.detail == "low")
+        if medium is None:
+            prompt.image(part.image_url.url, part.image_url.detail == "low")
+        else:
+            prompt.medium(part.image_url.url, medium.tokens)
     elif isinstance(part, wire.AudioPart):
-        prompt.audio(part.input_audio.data)
+        prompt.audio(part.input_audio.data, None if medium is None else medium.tokens)
+    elif medium is not None:
+        prompt.medium(part.file.file_data or "", medium.tokens)
+        prompt.text(medium.text)
     else:
         prompt.file(part.file.file_data or "", part.file.file_id or "")
 

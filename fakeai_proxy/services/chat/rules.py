@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 from fakeai_proxy import errors
-from fakeai_proxy.services.answer.reasoning import reasons
+from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.answer.grammars import check_grammar
 from fakeai_proxy.services.answer.schema import check_schema
 from fakeai_proxy.services.answer.tool import NO_PARAMETERS
-from fakeai_proxy.services.chat import wire
+from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.chat import abilities, wire
 from fakeai_proxy.services.extras import unknown_arguments
 
 _VISIBLE_MAX = 8
+_TOKEN_DIGITS_MAX = 10
 
 
-def check(request: wire.ChatRequest, model: str, output_tokens_max: int, strict: bool) -> None:
+def check(request: wire.ChatRequest, card: ModelCard, strict: bool) -> None:
     """Raises ApiError. `strict` refuses what only vLLM and NIM know."""
     unknown_arguments(request, strict, wire.EXTRAS, wire.HONOURED_EXTRAS)
-    _token_limits(request, model, output_tokens_max)
+    _token_limits(request, card)
     if request.stream_options is not None and not request.stream:
         raise errors.only_allowed_when("stream_options", "'stream' is enabled")
     if request.top_logprobs is not None and not request.logprobs:
         raise errors.only_allowed_when("top_logprobs", "'logprobs' is enabled")
-    if (
-        reasons(model)
-        and request.reasoning_effort != "none"
-        and request.temperature not in (None, 1)
-    ):
-        raise errors.unsupported_value("temperature", request.temperature, 1)
+    abilities.check(request, card)
     _tools(request)
     _wiring(request.messages)
     _response_format(request)
 
 
-def _token_limits(request: wire.ChatRequest, model: str, most: int) -> None:
+def check_bias(request: wire.ChatRequest, tokens: Tokens) -> None:
+    """Raises 400 for a key that is no token of the model."""
+    for key in request.logit_bias or ():
+        if not key.isascii() or not key.isdecimal() or len(key) > _TOKEN_DIGITS_MAX:
+            raise errors.bad_parameter(
+                "logit_bias", "invalid_value",
+                f"Invalid key in 'logit_bias': {errors.shown(key)}. Keys must be token ids.",
+            )  # fmt: skip
+        if not tokens.knows(int(key)):
+            raise errors.no_such_token("logit_bias", int(key))
+
+
+def _token_limits(request: wire.ChatRequest, card: ModelCard) -> None:
+    most = card.output_tokens_max
     if request.max_tokens is not None:
         if request.max_completion_tokens is not None:
             raise errors.both_token_limits()
-        if reasons(model):
+        if card.is_openai and card.reasoning:
             raise errors.unsupported_parameter("max_tokens", "max_completion_tokens")
     for param in ("max_tokens", "max_completion_tokens"):
         asked = getattr(request, param)
@@ -67,6 +78,10 @@ def _tools(request: wire.ChatRequest) -> None:
     for k, tool in enumerate(request.tools or ()):
         if isinstance(tool, wire.FunctionTool):
             _function(tool.function, f"tools[{k}].function.parameters")
+        elif isinstance(tool.custom.format, wire.GrammarFormat):
+            grammar = tool.custom.format.grammar
+            param = f"tools[{k}].custom.format.grammar.definition"
+            check_grammar(grammar.definition, grammar.syntax, param)
     for k, function in enumerate(request.functions or ()):
         _function(function, f"functions[{k}].parameters")
 

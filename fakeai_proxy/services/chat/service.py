@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from fakeai_proxy.exchange import Reply
-from fakeai_proxy.services.chat.plan import plan
+from fakeai_proxy.services.chat import stored
+from fakeai_proxy.services.chat.media import is_heavy
+from fakeai_proxy.services.chat.plan import Plan, plan
 from fakeai_proxy.services.chat.speech import speak
 from fakeai_proxy.services.chat.tokenize import (
     DetokenizeRequest,
@@ -11,14 +13,17 @@ from fakeai_proxy.services.chat.tokenize import (
     detokenize,
     tokenize,
 )
-from fakeai_proxy.services.chat.wire import ChatRequest
+from fakeai_proxy.services.chat.wire import ChatRequest, MetadataRequest
 from fakeai_proxy.services.operation import Call, Operation
 
 
 def create_chat_completion(call: Call) -> Reply:
-    return speak(call, call.plan)
+    plan: Plan = call.plan
+    reply = speak(call, plan)
+    return stored.store(call, plan, reply) if plan.request.store else reply
 
 
+_ONE = "/chat/completions/{completion_id}"
 OPERATIONS = (
     Operation(
         "createChatCompletion",
@@ -27,7 +32,13 @@ OPERATIONS = (
         create_chat_completion,
         ChatRequest,
         plan=plan,
+        threaded=is_heavy,
     ),
+    Operation("listChatCompletions", "GET", "/chat/completions", stored.list_stored),
+    Operation("getChatCompletion", "GET", _ONE, stored.get_stored),
+    Operation("updateChatCompletion", "POST", _ONE, stored.update_stored, MetadataRequest),
+    Operation("deleteChatCompletion", "DELETE", _ONE, stored.delete_stored),
+    Operation("getChatCompletionMessages", "GET", f"{_ONE}/messages", stored.list_messages),
     Operation("tokenize", "POST", "/tokenize", tokenize, TokenizeRequest, at_root=True),
     Operation("detokenize", "POST", "/detokenize", detokenize, DetokenizeRequest, at_root=True),
 )

@@ -41,9 +41,10 @@ def choose(request: wire.ChatRequest, hints: Hints) -> Calls:
     most = 1 if request.parallel_tool_calls is False else CALLS_MAX
     if choice == "required":
         return Calls(wanted(offered, hints, required=True)[:most])
-    if choice == "none" or _answered(request.messages):
+    if choice == "none":
         return NONE
-    return Calls(wanted(offered, hints)[:most])
+    called = _called(request.messages)
+    return Calls([tool for tool in wanted(offered, hints) if tool.name not in called][:most])
 
 
 def _functions(request: wire.ChatRequest, hints: Hints) -> Calls:
@@ -52,17 +53,22 @@ def _functions(request: wire.ChatRequest, hints: Hints) -> Calls:
     choice = request.function_call or "auto"
     if isinstance(choice, wire.Named):
         return Calls([tool for tool in offered if tool.name == choice.name][:1], "stop")
-    if choice == "none" or _answered(request.messages):
+    if choice == "none":
         return NONE
-    return Calls(wanted(offered, hints)[:1], "function_call")
+    called = _called(request.messages)
+    left = [tool for tool in wanted(offered, hints) if tool.name not in called]
+    return Calls(left[:1], "function_call")
 
 
 def tool_of(tool: wire.Tool) -> Tool:
     if isinstance(tool, wire.FunctionTool):
         return _function(tool.function)
     form = tool.custom.format
-    grammar = form.grammar.definition if isinstance(form, wire.GrammarFormat) else ""
-    return Tool(tool.custom.name, tool.custom.description or "", custom=True, grammar=grammar)
+    name, description = tool.custom.name, tool.custom.description or ""
+    if not isinstance(form, wire.GrammarFormat):
+        return Tool(name, description, custom=True)
+    grammar = form.grammar
+    return Tool(name, description, custom=True, grammar=grammar.definition, syntax=grammar.syntax)
 
 
 def _function(function: wire.Function) -> Tool:
@@ -74,11 +80,19 @@ def _function(function: wire.Function) -> Tool:
     )
 
 
-def _answered(messages: Sequence[wire.Message]) -> bool:
-    """Whether a tool has answered since the user last spoke: then it is the model's turn to speak."""
+def _called(messages: Sequence[wire.Message]) -> set[str]:
+    """What was called since the user last spoke: nothing is called twice, so that loops end."""
+    names: set[str] = set()
     for message in reversed(messages):
         if message.role == "user":
-            return False
-        if message.role in ("tool", "function"):
-            return True
-    return False
+            break
+        if isinstance(message, wire.AssistantMessage):
+            names |= {
+                call.function.name if isinstance(call, wire.FunctionCall) else call.custom.name
+                for call in message.tool_calls or ()
+            }
+            if message.function_call is not None:
+                names.add(message.function_call.name)
+        elif isinstance(message, wire.FunctionMessage):
+            names.add(message.name)
+    return names

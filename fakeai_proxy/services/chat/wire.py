@@ -116,12 +116,16 @@ class UserMessage(Shape):
     name: str | None = None
 
 
+class SaidAudio(Shape):
+    id: str
+
+
 class AssistantMessage(Shape):
     role: Literal["assistant"]
     content: _Content | None = None
     name: str | None = None
     refusal: str | None = None
-    audio: dict[str, Any] | None = None
+    audio: SaidAudio | None = None
     tool_calls: (
         Annotated[
             list[Annotated[FunctionCall | CustomCall, Field(discriminator="type")]],
@@ -167,7 +171,7 @@ class FunctionTool(Shape):
 
 
 class Grammar(Shape):
-    syntax: Literal["regex"]
+    syntax: Literal["lark", "regex"]
     definition: str
 
 
@@ -260,6 +264,71 @@ class Prediction(Shape):
     content: _Content
 
 
+class VoiceId(Shape):
+    id: str
+
+
+class AudioOutput(Shape):
+    format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
+    voice: Annotated[
+        Annotated[
+            Literal[
+                "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer",
+                "verse", "marin", "cedar",
+            ],
+            Tag("string"),
+        ]
+        | Annotated[VoiceId, Tag("object")],
+        Discriminator(json_kind),
+    ]  # fmt: skip
+
+
+class Place(Shape):
+    city: str | None = None
+    country: str | None = None
+    region: str | None = None
+    timezone: str | None = None
+
+
+class UserLocation(Shape):
+    type: Literal["approximate"]
+    approximate: Place
+
+
+class WebSearchOptions(Shape):
+    search_context_size: Literal["low", "medium", "high"] | None = None
+    user_location: UserLocation | None = None
+
+
+class CacheOptions(Shape):
+    mode: Literal["implicit", "explicit"] | None = None
+    ttl: Literal["30m"] | None = None
+
+
+class ModerationMode(Shape):
+    mode: Literal["score", "block"]
+
+
+class ModerationPolicy(Shape):
+    input: ModerationMode | None = None
+    output: ModerationMode | None = None
+
+
+class Moderation(Shape):
+    model: str
+    policy: ModerationPolicy | None = None
+
+
+_Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+    Field(max_length=16),
+]
+
+
+class MetadataRequest(Shape):
+    metadata: _Metadata | None
+
+
 _Stop = Annotated[
     Annotated[str, Tag("string"), Field(min_length=1)]
     | Annotated[list[Annotated[str, Field(min_length=1)]], Tag("array"), Field(max_length=4)],
@@ -272,6 +341,7 @@ _Penalty = Annotated[float, Field(ge=-2, le=2)]
 class ChatRequest(extras.Guided):
     messages: Annotated[list[Annotated[Message, Field(discriminator="role")]], Field(min_length=1)]
     model: str | None = None
+    audio: AudioOutput | None = None
     cache_salt: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     frequency_penalty: _Penalty | None = None
     function_call: _FunctionChoice | None = None
@@ -281,16 +351,10 @@ class ChatRequest(extras.Guided):
     logprobs: bool | None = None
     max_completion_tokens: _Tokens | None = None
     max_tokens: _Tokens | None = None
-    metadata: (
-        Annotated[
-            dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
-            Field(max_length=16),
-        ]
-        | None
-    ) = None
+    metadata: _Metadata | None = None
     min_tokens: Annotated[int, Field(ge=0)] | None = None
-    modalities: list[Literal["text"]] | None = None
-    moderation: dict[str, Any] | None = None
+    modalities: Annotated[list[Literal["text", "audio"]], Field(min_length=1)] | None = None
+    moderation: Moderation | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     nvext: extras.Nvext | None = None
     parallel_tool_calls: bool | None = None
@@ -298,7 +362,7 @@ class ChatRequest(extras.Guided):
     presence_penalty: _Penalty | None = None
     priority: Annotated[int, Field(ge=-_INT64_MAX - 1, le=_INT64_MAX)] | None = None
     prompt_cache_key: str | None = None
-    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_options: CacheOptions | None = None
     prompt_cache_retention: Literal["in-memory", "in_memory", "24h"] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
         None
@@ -307,9 +371,9 @@ class ChatRequest(extras.Guided):
         Annotated[TextResponse | ObjectResponse | SchemaResponse, Field(discriminator="type")]
         | None
     ) = None
-    safety_identifier: str | None = None
+    safety_identifier: Annotated[str, Field(max_length=128)] | None = None
     seed: Annotated[int, Field(ge=-_INT64_MAX - 1, le=_INT64_MAX)] | None = None
-    service_tier: Literal["auto", "default", "flex", "scale", "priority"] | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
     stop: _Stop | None = None
     store: bool | None = None
     stream: bool | None = None
@@ -326,7 +390,7 @@ class ChatRequest(extras.Guided):
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     user: str | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
-    web_search_options: dict[str, Any] | None = None
+    web_search_options: WebSearchOptions | None = None
 
 
 def text_of(content: str | Sequence[Part] | None) -> str:

@@ -7,18 +7,22 @@ the admission, and only where the client asks for caching of a prefix that is lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import orjson
 from pydantic_core import from_json
 
 from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
 from fakeai_proxy.services.claude import traits_of
-from fakeai_proxy.services.messages.plan import Block, Plan
+from fakeai_proxy.services.messages.block import Block
+from fakeai_proxy.services.messages.plan import Plan
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.wire import JSON_HEADERS, sse_reply
 
 #: Characters of what cannot be read: the signature of a thought, and a thought itself.
 _SIGNATURE_CHARS, _REDACTED_CHARS = 332, 416
+#: Seconds that a container stays after its last use (platform.claude.com, code execution tool).
+_CONTAINER_LIFE_S = 300
 _PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
@@ -43,6 +47,12 @@ def speak(call: Call, plan: Plan) -> Reply:
     return Reply(200, headers, [Chunk(data, workload.output_tokens)], workload=workload)
 
 
+def batched(call: Call, plan: Plan) -> bytes:
+    """The whole message as a line of a batch has it."""
+    speech = _Speech(call, plan, b"batch")
+    return speech.body() % speech.usage.whole(Admission())
+
+
 def _workload(plan: Plan) -> Workload:
     card = plan.card
     full = plan.stop_reason in ("max_tokens", "model_context_window_exceeded")
@@ -62,16 +72,22 @@ class _Usage:
     """Tokens as the vendor counts them: what is read from the cache and what is written to it are
     counted besides the input, not within it."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, tier: bytes) -> None:
         self._total = len(plan.prompt.ids)
         least = traits_of(plan.card.id).cached_tokens_min
         marks = [mark for mark in plan.prompt.breakpoints if mark.tokens >= least]
         self._last = max([mark.tokens for mark in marks], default=0)
         self._hour = max([mark.tokens for mark in marks if mark.hour], default=0)
         self._output, self._thinking = plan.output_tokens, plan.thinking_tokens
+        self._searches = b""
+        if any(plan.searches):
+            self._searches = (
+                b',"server_tool_use":{"web_search_requests":%d,"web_fetch_requests":%d}'
+                % plan.searches
+            )
         request = plan.request
         geo = orjson.dumps(request.inference_geo or "global")
-        self._end = b'"service_tier":"standard","inference_geo":%b' % geo
+        self._end = b'"service_tier":"%b","inference_geo":%b' % (tier, geo)
         if request.speed is not None:
             self._end += b',"speed":"%b"' % request.speed.encode()
 
@@ -93,8 +109,8 @@ class _Usage:
         )  # fmt: skip
 
     def _out(self) -> bytes:
-        return b'"output_tokens":%d,"output_tokens_details":{"thinking_tokens":%d}' % (
-            self._output, self._thinking,
+        return b'"output_tokens":%d,"output_tokens_details":{"thinking_tokens":%d}%b' % (
+            self._output, self._thinking, self._searches,
         )  # fmt: skip
 
     def _message(self, admission: Admission, out: bytes) -> bytes:
@@ -117,10 +133,10 @@ class _Usage:
 
 
 class _Speech:
-    def __init__(self, call: Call, plan: Plan) -> None:
+    def __init__(self, call: Call, plan: Plan, tier: bytes = b"standard") -> None:
         self._call = call
         self._plan = plan
-        self.usage = _Usage(plan)
+        self.usage = _Usage(plan, tier)
         name = call.dice.text_id(call.id_key, "msg", length=22).encode()
         self._start = b'{"id":"msg_01%b","type":"message","role":"assistant","model":%b,' % (
             name, orjson.dumps(plan.card.id),
@@ -129,35 +145,63 @@ class _Speech:
         details = b"null"
         if plan.stop_reason == "refusal":
             details = b'{"type":"refusal","category":null,"explanation":null}'
+        self._container = b""
+        if plan.runs_code:
+            self._container = b',"container":' + orjson.dumps(self._place())
         self._stop = b'"stop_reason":"%b","stop_sequence":%b,"stop_details":%b' % (
             plan.stop_reason.encode(), sequence, details,
         )  # fmt: skip
+
+    def _place(self) -> dict[str, str]:
+        """The container that code ran in."""
+        asked, expires = self._plan.request.container, self._call.created + _CONTAINER_LIFE_S
+        name = f"container_01{self._call.dice.text_id(self._call.id_key, 'container', length=22)}"
+        return {
+            "id": asked if isinstance(asked, str) else name,
+            "expires_at": datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
 
     # --- the whole message ---
 
     def body(self) -> bytes:
         """With a place for the usage."""
         blocks = b",".join([self._block(k, block) for k, block in enumerate(self._plan.blocks)])
-        whole = b'%b"content":[%b],%b,"usage":' % (self._start, blocks, self._stop)
+        whole = b'%b"content":[%b],%b%b,"usage":' % (
+            self._start, blocks, self._stop, self._container,
+        )  # fmt: skip
         return whole.replace(b"%", b"%%") + b"%b}"
 
     def _block(self, index: int, block: Block) -> bytes:
         text = b"" if block.hidden else block.passage.json
         if block.kind == "text":
-            return b'{"type":"text","text":"%b"}' % text
+            cites = b',"citations":' + orjson.dumps(block.citations) if block.citations else b""
+            return b'{"type":"text","text":"%b"%b}' % (text, cites)
         if block.kind == "thinking":
             return b'{"type":"thinking","thinking":"%b","signature":"%b"}' % (
                 text, self._signature(index),
             )  # fmt: skip
         if block.kind == "redacted_thinking":
             return self._redacted(index)
+        if block.kind == "result":
+            return self._result(index, block)
         return self._tool_use(index, block, orjson.dumps(_object(block.passage.text)))
 
+    def _result(self, index: int, block: Block) -> bytes:
+        return b'{"type":"%b","tool_use_id":"%b","content":%b}' % (
+            block.name.encode(), self._tool_id(index - 1), orjson.dumps(block.result),
+        )  # fmt: skip
+
+    def _tool_id(self, index: int) -> bytes:
+        prefix = "srvtoolu" if self._plan.blocks[index].kind == "server_tool_use" else "toolu"
+        name = self._call.dice.text_id(self._call.id_key, "toolu", index, length=22)
+        return f"{prefix}_01{name}".encode()
+
     def _tool_use(self, index: int, block: Block, value: bytes) -> bytes:
-        name = self._call.dice.text_id(self._call.id_key, "toolu", index, length=22).encode()
-        return (
-            b'{"type":"tool_use","id":"toolu_01%b","name":%b,"input":%b,"caller":{"type":"direct"}}'
-            % (name, orjson.dumps(block.name), value)
+        return b'{"type":"%b","id":"%b","name":%b,"input":%b,"caller":{"type":"direct"}}' % (
+            block.kind.encode(),
+            self._tool_id(index),
+            orjson.dumps(block.name),
+            value,
         )
 
     def _redacted(self, index: int) -> bytes:
@@ -177,7 +221,8 @@ class _Speech:
         usage = self.usage
         opening = (
             b'event: message_start\ndata: {"type":"message_start","message":%b"content":[],'
-            b'"stop_reason":null,"stop_sequence":null,"stop_details":null,"usage":' % self._start
+            b'"stop_reason":null,"stop_sequence":null,"stop_details":null%b,"usage":'
+            % (self._start, self._container)
         )
         yield _late(usage, lambda admission: opening + usage.begun(admission) + b"}}\n\n")
         for index, block in enumerate(self._plan.blocks):
@@ -198,25 +243,30 @@ class _Speech:
 
     def _head(self, index: int) -> bytes:
         block = self._plan.blocks[index]
-        if block.kind == "tool_use":
+        if block.kind in ("tool_use", "server_tool_use"):
             return self._tool_use(index, block, b"{}")
+        if block.kind == "result":
+            return self._result(index, block)
         if block.kind == "thinking":
             return b'{"type":"thinking","thinking":"","signature":""}'
         return b'{"type":"text","text":""}'
 
     def _deltas(self, index: int, block: Block) -> Iterator[Chunk]:
-        if block.kind == "redacted_thinking":
+        if block.kind not in _DELTAS:
             return
         kind, key = _DELTAS[block.kind]
         before = (
             b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
             b'{"type":"%b","%b":"' % (index, kind, key)
         )
-        if block.kind == "tool_use":
+        if block.kind in ("tool_use", "server_tool_use"):
             yield Chunk(before + b'"}}\n\n')
         if not block.hidden:
             for piece in block.passage.escaped:
                 yield Chunk(before + piece + b'"}}\n\n', 1)
+        for citation in block.citations:
+            delta = orjson.dumps({"type": "citations_delta", "citation": citation})
+            yield _event(b"content_block_delta", b'"index":%d,"delta":%b' % (index, delta))
         if block.kind == "thinking":
             signature = b'{"type":"signature_delta","signature":"%b"}' % self._signature(index)
             yield _event(b"content_block_delta", b'"index":%d,"delta":%b' % (index, signature),
@@ -227,6 +277,7 @@ _DELTAS = {
     "text": (b"text_delta", b"text"),
     "thinking": (b"thinking_delta", b"thinking"),
     "tool_use": (b"input_json_delta", b"partial_json"),
+    "server_tool_use": (b"input_json_delta", b"partial_json"),
 }
 
 

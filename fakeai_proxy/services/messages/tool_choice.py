@@ -1,12 +1,14 @@
-"""Which of the offered tools are called."""
+"""Which of the offered tools are used: the client's, and those that the vendor runs itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from fakeai_proxy.generate.plausible import Hints
-from fakeai_proxy.generate.wanted_tools import CALLS_MAX, Offer, best, wanted
+from fakeai_proxy.generate.wanted_tools import CALLS_MAX
+from fakeai_proxy.services.answer.tool import Tool, wanted
 from fakeai_proxy.services.messages import wire
 
 _VIEW = {
@@ -24,44 +26,63 @@ _VENDORS: dict[str, tuple[str, dict[str, Any]]] = {
         "type": "object", "required": ["action"], "additionalProperties": False,
         "properties": {"action": {"enum": ["screenshot"]}}}),
 }  # fmt: skip
+#: The tools that the vendor runs, and words that speak of them.
+_RUN_BY_VENDOR = {
+    "web_search": "web internet search online news latest today weather",
+    "web_fetch": "page url http https website link www com org net html",
+    "code_execution": "python calculate compute run code plot chart csv sum average statistics",
+}
 
 
-class Called(NamedTuple):
-    """Names, schemas and whether they are strict, in order; `forced` by the client."""
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """`runs` is what the vendor does within the answer, `calls` what the client has to answer;
+    `forced` by the client."""
 
-    tools: Sequence[tuple[str, dict[str, Any], bool]] = ()
+    calls: Sequence[Tool] = ()
+    runs: Sequence[wire.VendorTool] = ()
     forced: bool = False
 
 
-NONE = Called()
-
-
-def called(request: wire.Asking, hints: Hints) -> Called:
+def uses(request: wire.Asking, hints: Hints) -> Uses:
     choice = request.tool_choice or wire.AutoChoice(type="auto")
-    offered = [tool for tool in map(_callable, request.tools or ()) if tool is not None]
+    offered = [
+        (tool, candidate) for tool in request.tools or ()
+        if (candidate := _candidate(tool)) is not None
+    ]  # fmt: skip
     if not offered or isinstance(choice, wire.NoChoice):
-        return NONE
+        return Uses()
+    forced = isinstance(choice, wire.ToolChoice | wire.AnyChoice)
     if isinstance(choice, wire.ToolChoice):
-        return Called([taken for offer, taken in offered if offer.name == choice.name], forced=True)
-    offers = [offer for offer, _ in offered]
-    places = wanted(offers, hints, 1 if choice.disable_parallel_tool_use else CALLS_MAX)
-    if isinstance(choice, wire.AnyChoice):
-        return Called([offered[place][1] for place in places or [best(offers, hints)]], forced=True)
-    if _answered(request.messages):
-        return NONE
-    return Called([offered[place][1] for place in places])
+        found = [candidate for _, candidate in offered if candidate.name == choice.name]
+    elif not forced and _answered(request.messages):
+        return Uses()
+    else:
+        most = 1 if choice.disable_parallel_tool_use else CALLS_MAX
+        found = wanted([candidate for _, candidate in offered], hints, most, required=forced)
+    calls = []
+    runs = []
+    for tool, candidate in offered:
+        if any(candidate is one for one in found):
+            if isinstance(tool, wire.VendorTool) and tool.kind in _RUN_BY_VENDOR:
+                runs.append(tool)
+            else:
+                calls.append(candidate)
+    order = {id(candidate): place for place, candidate in enumerate(found)}
+    return Uses(sorted(calls, key=lambda call: order[id(call)]), runs, forced)
 
 
-def _callable(tool: wire.Tool) -> tuple[Offer, tuple[str, dict[str, Any], bool]] | None:
-    """None for tools that the vendor itself would run."""
+def _candidate(tool: wire.Tool) -> Tool | None:
+    """None for tools that work without being called."""
     if isinstance(tool, wire.CustomTool):
         schema = tool.input_schema.model_dump(exclude_unset=True)
-        return Offer(tool.name, tool.description or ""), (tool.name, schema, bool(tool.strict))
-    kind = tool.type.rstrip("0123456789_")
-    if kind not in _VENDORS or not tool.name:
+        return Tool(tool.name, tool.description or "", schema, bool(tool.strict))
+    if tool.kind in _RUN_BY_VENDOR:
+        return Tool(tool.name or tool.kind, _RUN_BY_VENDOR[tool.kind])
+    if tool.kind not in _VENDORS or not tool.name:
         return None
-    words, schema = _VENDORS[kind]
-    return Offer(tool.name, words), (tool.name, schema, True)
+    words, schema = _VENDORS[tool.kind]
+    return Tool(tool.name, words, schema, strict=True)
 
 
 def _answered(messages: Sequence[wire.Message]) -> bool:

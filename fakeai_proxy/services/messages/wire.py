@@ -209,6 +209,18 @@ class VendorTool(Shape):
     ]
     name: str | None = None
     cache_control: CacheControl | None = None
+    max_uses: Annotated[int, Field(ge=1)] | None = None
+    allowed_domains: list[str] | None = None
+    blocked_domains: list[str] | None = None
+
+    @property
+    def kind(self) -> str:
+        """Without its version."""
+        return self.type.rstrip("0123456789").removesuffix("_")
+
+    @property
+    def blocked(self) -> Sequence[str]:
+        return self.blocked_domains or ()
 
 
 def _whose(value: object) -> str:

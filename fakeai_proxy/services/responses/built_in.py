@@ -11,16 +11,16 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.generate.plausible import Hints
+from fakeai_proxy.generate.sums import computed
 from fakeai_proxy.generate.text import sentence
 from fakeai_proxy.generate.tokens import EMPTY, Tokens
-from fakeai_proxy.services.responses import tools, wire
-from fakeai_proxy.services.responses.conversation import Item
+from fakeai_proxy.services.items.history import Item
+from fakeai_proxy.services.responses import errands, tools, wire
 from fakeai_proxy.services.responses.output import Work
-from fakeai_proxy.services.responses.picture import pictures
+from fakeai_proxy.services.responses.picture import Wish, pictures
 from fakeai_proxy.services.responses.tool_choice import mcp_tools, needs_approval
 
 _SITES = ("example.com", "example.org", "example.net")
-_NUMBERS = re.compile(r"(?<![\w.])\d{1,9}(?:\.\d{1,4})?(?![\w.])")
 _FILE_RESULTS = 3
 _QUERY_SCHEMA = {
     "type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"],
@@ -42,8 +42,20 @@ class Workshop:
         works = self._lists(items)
         works += self._approved(items)
         for tool in used:
-            works.append(_DO[type(tool)](self, tool))
+            if isinstance(tool, tools.Shell):
+                works += errands.shell(tool, self.tokens, self.rng, self.hints)
+            elif isinstance(tool, tools.OnClient):
+                works.append(self._errand(tool, items))
+            else:
+                works.append(_DO[type(tool)](self, tool))
         return works
+
+    def _errand(self, tool: tools.OnClient, items: Sequence[Item]) -> Work:
+        if isinstance(tool, tools.LocalShell):
+            return errands.local_shell(self.tokens, self.rng)
+        if isinstance(tool, tools.ApplyPatch):
+            return errands.apply_patch(self.tokens, self.rng, self.hints)
+        return errands.computer(tool, self.tokens, self.rng, items)
 
     def _lists(self, items: Sequence[Item]) -> list[Work]:
         """A server's tools are asked for once in a conversation."""
@@ -127,10 +139,7 @@ class Workshop:
 
     def _code_interpreter(self, tool: tools.Tool) -> Work:
         assert isinstance(tool, tools.CodeInterpreter)
-        numbers = _NUMBERS.findall(self.hints.prompt[-2000:])[:12] or ["1", "2", "3"]
-        code = f"values = [{', '.join(numbers)}]\nprint(sum(values), sum(values) / len(values))\n"
-        values = [float(number) if "." in number else int(number) for number in numbers]
-        logs = f"{sum(values)} {sum(values) / len(values)}\n"
+        code, logs = computed(self.hints.prompt)
         container = tool.container
         named = (
             container if isinstance(container, str) else f"cntr_{self.rng.getrandbits(160):040x}"
@@ -148,13 +157,17 @@ class Workshop:
         prompt = " ".join(self.hints.prompt.split())[-400:] or "A picture."
         size = tool.size if tool.size not in (None, "auto") else "1024x1024"
         width, _, height = str(size).partition("x")
+        form = tool.output_format or "png"
         drawn = pictures(
-            prompt, (int(width), int(height)), self.rng.getrandbits(32),
-            tool.background == "transparent", tool.partial_images or 0,
+            Wish(
+                prompt, int(width), int(height), self.rng.getrandbits(32),
+                tool.background == "transparent", tool.partial_images or 0, form,
+                100 if tool.output_compression is None else tool.output_compression,
+            )
         )  # fmt: skip
         fields = {
             "result": drawn.done, "revised_prompt": prompt,
-            "size": size, "output_format": "png", "action": "generate",
+            "size": size, "output_format": form, "action": "generate",
             "quality": tool.quality if tool.quality not in (None, "auto") else "high",
             "background": tool.background if tool.background not in (None, "auto") else "opaque",
         }  # fmt: skip
@@ -173,7 +186,9 @@ class Workshop:
             return self._mcp_call(tool.server_label, name, arguments, None)
         fields = {"server_label": tool.server_label, "name": name, "arguments": arguments}
         passage = self.tokens.passage(arguments)
-        return Work("mcp_approval_request", "mcpr", passage, fields, fields, has_status=False)
+        return Work(
+            "mcp_approval_request", "mcpr", passage, fields, fields, has_status=False, waits=True
+        )
 
     def _mcp_call(self, label: str, name: str, arguments: str, approval: str | None) -> Work:
         fields = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from fakeai_proxy.generate.tokens import Passage
 from fakeai_proxy.services.answer.task import ToolCall
-from fakeai_proxy.services.responses.conversation import Item
+from fakeai_proxy.services.items.history import Item
 
 #: Characters of sealed thoughts to a hidden token.
 _SEALED_CHARS_PER_TOKEN = 4
@@ -39,7 +39,9 @@ def sealed(noise: str, tokens: int) -> str:
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a tool of the vendor's did. `given` is what the model wrote for it, `fields` the item
-    besides its id and status, `opening` what of them is known at the beginning."""
+    besides its id and status, `opening` what of them is known at the beginning. What is `called` has
+    an id for that, what `answers` has that of the item before. Where it `waits` for the client,
+    nothing more is said."""
 
     kind: str
     prefix: str
@@ -47,6 +49,9 @@ class Work:
     fields: dict[str, Any]
     opening: dict[str, Any] = field(default_factory=dict)
     has_status: bool = True
+    called: bool = False
+    answers: bool = False
+    waits: bool = False
     #: What a text that follows from it refers to.
     citation: dict[str, Any] | None = None
     partial_images: tuple[str, ...] = ()
@@ -60,6 +65,8 @@ class Work:
         item: Item = {"id": item_id, "type": self.kind}
         if self.has_status:
             item["status"] = status
+        if self.called:
+            item["call_id"] = call_id_of(item_id)
         return item | (self.fields if done else self.opening)
 
 
@@ -104,13 +111,23 @@ class Called:
         return self.call.head_tokens + self.call.arguments.tokens
 
     def item(self, item_id: str, status: str) -> Item:
-        # The id of the call is the item's own under another prefix.
-        call_id = "call_" + item_id.partition("_")[2][:24]
         text = self.call.arguments.text if status != "in_progress" else ""
-        item: Item = {"id": item_id, "status": status, "call_id": call_id, "name": self.call.name}
+        item: Item = {
+            "id": item_id,
+            "status": status,
+            "call_id": call_id_of(item_id),
+            "name": self.call.name,
+        }
         if self.call.custom:
             return {**item, "type": "custom_tool_call", "input": text}
+        if self.call.tool is not None and self.call.tool.namespace:
+            item["namespace"] = self.call.tool.namespace
         return {**item, "type": "function_call", "arguments": text}
+
+
+def call_id_of(item_id: str) -> str:
+    """The item's own id under another prefix."""
+    return "call_" + item_id.partition("_")[2][:24]
 
 
 Output = Thought | Work | Said | Called

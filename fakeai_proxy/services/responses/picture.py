@@ -1,9 +1,9 @@
-"""Pictures of a prompt as base64 of PNGs. They take tens of milliseconds: in a thread."""
+"""Pictures of a prompt as base64. They take tens of milliseconds: in a thread."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Pictures(NamedTuple):
@@ -13,18 +13,29 @@ class Pictures(NamedTuple):
     before: tuple[str, ...]
 
 
-def pictures(
-    prompt: str, size: tuple[int, int], seed: int, clear: bool, partials: int
-) -> Pictures:  # fmt: skip
-    """`size` in pixels; `clear` leaves the background out."""
+class Wish(NamedTuple):
+    """A picture of `prompt`: `width` and `height` in pixels, without a background where it is `clear`,
+    and `partials` times before it is done."""
+
+    prompt: str
+    width: int
+    height: int
+    seed: int
+    clear: bool
+    partials: int
+    form: Literal["png", "webp", "jpeg"] = "png"
+    compression: int = 100
+
+
+def pictures(wish: Wish) -> Pictures:
     from fakeai_proxy.generate.pictures.painter import Brief
     from fakeai_proxy.generate.pictures.rendering import rendered, rendered_steps
 
-    brief = Brief(prompt, *size, seed, backdrop=not clear)
-    before = rendered_steps(brief, "png", 100, partials)
-    return Pictures(
-        b64encode(rendered(brief)).decode(), tuple(b64encode(one).decode() for one in before)
-    )
+    clear = wish.clear and wish.form != "jpeg"
+    brief = Brief(wish.prompt, wish.width, wish.height, wish.seed, backdrop=not clear)
+    before = rendered_steps(brief, wish.form, wish.compression, wish.partials)
+    done = rendered(brief, wish.form, wish.compression)
+    return Pictures(b64encode(done).decode(), tuple(b64encode(one).decode() for one in before))
 
 
 def asks_for_picture(body: bytes) -> bool:

@@ -22,17 +22,18 @@ from fakeai_proxy.services.answer.reasoning import effort_of, reasons
 from fakeai_proxy.services.answer.task import ANY_OBJECT, Answer, Form, Task
 from fakeai_proxy.services.answer.tool import Tool
 from fakeai_proxy.services.catalogue import ModelCard
-from fakeai_proxy.services.operation import Call
-from fakeai_proxy.services.responses import rules, wire
-from fakeai_proxy.services.responses.built_in import Workshop
-from fakeai_proxy.services.responses.conversation import (
-    Conversation,
+from fakeai_proxy.services.items.history import (
+    History,
     Item,
     check_calls,
     given,
     question_of,
     report,
 )
+from fakeai_proxy.services.items.memory import Memory
+from fakeai_proxy.services.operation import Call
+from fakeai_proxy.services.responses import rules, wire
+from fakeai_proxy.services.responses.built_in import Workshop
 from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work, sealed
 from fakeai_proxy.services.responses.tool_choice import choose
 
@@ -45,15 +46,24 @@ _SUMMARY_SENTENCES = 2
 _NOISE_CHARS = 512
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """`history` is all that was said up to the answer, `given` what of it came with the request and
+    `before` what had been there; `conversation_id` is "" where no conversation keeps it."""
+
+    history: History
+    given: list[Item]
+    before: History
+    conversation_id: str = ""
+
+
 @dataclass(slots=True)
 class Plan:
-    """`conversation` is all that was said up to the answer, and `given` what came with the request.
-    `said` is the answer as the next turn's prompt has it, empty where that has something else."""
+    """`said` is the answer as the next turn's prompt has it, empty where that has something else."""
 
     request: wire.ResponseRequest
     card: ModelCard
-    conversation: Conversation
-    given: list[Item]
+    read: Read
     prompt: array[int]
     outputs: list[Output]
     ended: bool
@@ -77,42 +87,55 @@ def plan(call: Call) -> Plan:
     rules.check(request, card)
     if request.prompt is not None:
         raise errors.prompt_not_found(request.prompt.id)
-    conversation, items = conversation_of(call, request, card)
-    rules.check_json_mode(request, conversation.items)
+    heard = read(call, request, card)
+    history = heard.history
+    rules.check_json_mode(request, history.items)
     tokens = Tokens.load(card.vocabulary)
-    prompt = prompt_of(tokens, request, conversation.turns_in(tokens), card)
+    prompt = prompt_of(tokens, request, history.turns_in(tokens), card)
     room = card.context_tokens - len(prompt)
     asked = request.max_output_tokens or card.output_tokens_max
-    maker = _Maker(call, request, card, tokens, conversation.items)
+    maker = _Maker(call, request, card, tokens, history.items)
     outputs, answer = maker.outputs(min(asked, card.output_tokens_max, room))
     simple = not answer.reasoning_tokens and not any(isinstance(out, Work) for out in outputs)
     return Plan(
-        request, card, conversation, items, prompt, outputs, answer.finish_reason != "length",
+        request, card, heard, prompt, outputs, answer.finish_reason != "length",
         answer.reasoning_tokens, answer.ids(tokens) if simple else (),
     )  # fmt: skip
 
 
-def conversation_of(
-    call: Call, request: wire.Prompted | wire.CompactRequest, card: ModelCard
-) -> tuple[Conversation, list[Item]]:
-    """What was said before and with this request, and what came with it. Raises ApiError."""
-    before = Conversation()
+def is_stale(call: Call, made: Plan) -> bool:
+    """Whether the conversation has gone on since an equal request was planned. Raises ApiError where
+    what it went on from is gone."""
+    name = made.read.conversation_id
+    if name:
+        return Memory(call.records).find(name).history is not made.read.before
+    before = made.request.previous_response_id
+    if before is not None and call.records.find(RESPONSE, before) is None:
+        raise errors.previous_response_not_found(before)
+    return False
+
+
+def read(call: Call, request: wire.Prompted | wire.CompactRequest, card: ModelCard) -> Read:
+    """Raises ApiError."""
+    before, conversation_id = History(), ""
     conversation = getattr(request, "conversation", None)
     if conversation is not None:
         if request.previous_response_id is not None:
             raise errors.mutually_exclusive("previous_response_id", "conversation")
-        raise errors.conversation_not_found(getattr(conversation, "id", conversation))
-    if request.previous_response_id is not None:
+        conversation_id = getattr(conversation, "id", conversation)
+        before = Memory(call.records).find(conversation_id).history
+    elif request.previous_response_id is not None:
         record = call.records.find(RESPONSE, request.previous_response_id)
         if record is None:
             raise errors.previous_response_not_found(request.previous_response_id)
-        before = record.conversation
+        before = record.history
     elif request.input is None:
         raise errors.nothing_to_answer()
     items = given(call.records, request.input)
     if items or before.items:
         check_calls([*before.items, *items])
-    return before.and_then(Tokens.load(card.vocabulary), items), items
+    history = before.and_then(Tokens.load(card.vocabulary), items)
+    return Read(history, items, before, conversation_id)
 
 
 def prompt_of(
@@ -186,7 +209,7 @@ class _Maker:
                 break  # what cannot be finished is not begun
             works.append(work)
             left -= work.tokens
-        asks = any(work.kind == "mcp_approval_request" for work in works)
+        asks = any(work.waits for work in works)
         answer = Planner(
             self.call.dice, self.call.dice_key, self.tokens, self._task(uses.calls, left)
         ).answer()

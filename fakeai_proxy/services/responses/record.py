@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +11,12 @@ from fakeai_proxy.exchange import Admission
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.cached import cached_tokens
 from fakeai_proxy.services.answer.reasoning import reasons
+from fakeai_proxy.services.items.history import ITEM, History, Item
+from fakeai_proxy.services.items.listing import with_ids
+from fakeai_proxy.services.items.memory import Memory
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.responses import rules, tools
-from fakeai_proxy.services.responses.conversation import ITEM, Conversation, Item
+from fakeai_proxy.services.responses.output import Work
 from fakeai_proxy.services.responses.plan import RESPONSE, Plan
 
 #: In the background: seconds in the queue, and output tokens a second afterwards. Illustrative, of
@@ -40,7 +42,7 @@ class Record:
     items: list[Item]
     output: list[Item]
     tools: list[dict[str, Any]]
-    conversation: Conversation = field(default_factory=Conversation)
+    history: History = field(default_factory=History)
     bytes: int = 0
     cached_tokens: int = 0
     completed_at: int = 0
@@ -49,10 +51,10 @@ class Record:
     def status_at(self, now: float) -> str:
         """`now` in seconds since the epoch."""
         final = "completed" if self.plan.ended else "incomplete"
-        if not self.plan.request.background:
-            return final
         if self.cancelled:
             return "cancelled"
+        if not self.plan.request.background or self.completed_at:
+            return final
         if now < self.created + QUEUED_S:
             return "queued"
         return "in_progress" if now < self._done_at else final
@@ -68,8 +70,8 @@ class Record:
         cut = {"reason": "max_output_tokens"} if status == "incomplete" else None
         completed_at = None
         if status == "completed":
-            completed_at = (
-                self._done_at if request.background else self.completed_at or self.created
+            completed_at = self.completed_at or (
+                self._done_at if request.background else self.created
             )
         return {
             "id": self.id,
@@ -105,6 +107,7 @@ class Record:
         verbosity = (request.text.verbosity if request.text else None) or "medium"
         return {
             "parallel_tool_calls": request.parallel_tool_calls is not False,
+            "conversation": {"id": name} if (name := self.plan.read.conversation_id) else None,
             "previous_response_id": request.previous_response_id,
             "prompt_cache_key": request.prompt_cache_key,
             "prompt_cache_retention": (request.prompt_cache_retention or "").replace("-", "_")
@@ -150,12 +153,15 @@ def usage_of(read: int, written: int, cached: int, thought: int) -> dict[str, An
 def record(call: Call, plan: Plan) -> Record:
     """Made from `plan` under ids of its own, and remembered if the client lets it."""
     response_id = "resp_" + _text_id(call, "resp")
-    output = []
+    output: list[Item] = []
     for k, part in enumerate(plan.outputs):
         last = k == len(plan.outputs) - 1
         status = "completed" if plan.ended or not last else "incomplete"
-        output.append(part.item(f"{part.prefix}_{_text_id(call, part.prefix, k)}", status))
-    items = [_with_id(call, k, item) for k, item in enumerate(plan.given)]
+        item = part.item(f"{part.prefix}_{_text_id(call, part.prefix, k)}", status)
+        if isinstance(part, Work) and part.answers:
+            item["call_id"] = output[-1]["call_id"]
+        output.append(item)
+    items = with_ids(plan.read.given, lambda k, prefix: f"{prefix}_{_text_id(call, 'in', k)}")
     offered = [_tool(tool) for tool in plan.request.tools or ()]
     made = Record(response_id, call.created, plan, items, output, offered)
     if plan.request.stored:
@@ -166,7 +172,7 @@ def record(call: Call, plan: Plan) -> Record:
 def _remember(call: Call, made: Record) -> None:
     plan = made.plan
     tokens = Tokens.load(plan.card.vocabulary)
-    made.conversation = plan.conversation.and_then(tokens, made.output)
+    made.history = plan.read.history.and_then(tokens, made.output)
     before = call.records.find(RESPONSE, plan.request.previous_response_id or "")
     sizes = {item["id"]: len(orjson.dumps(item)) for item in (*made.items, *made.output)}
     held = 4 * len(plan.prompt) + _PLANNED_TOKEN_BYTES * plan.output_tokens
@@ -177,6 +183,14 @@ def _remember(call: Call, made: Record) -> None:
         call.records.keep(ITEM, item["id"], item, sizes[item["id"]])
 
 
+def join(call: Call, made: Record) -> None:
+    """What was said becomes part of the conversation that it was said in."""
+    name = made.plan.read.conversation_id
+    if name:
+        tokens = Tokens.load(made.plan.card.vocabulary)
+        Memory(call.records).append(name, [*made.items, *made.output], tokens)
+
+
 def forget(call: Call, made: Record) -> None:
     call.records.forget(RESPONSE, made.id)
     for item in (*made.items, *made.output):
@@ -185,41 +199,6 @@ def forget(call: Call, made: Record) -> None:
 
 def _text_id(call: Call, *key: str | int) -> str:
     return call.dice.text_id(call.id_key, *key, length=48)
-
-
-#: How the ids of items begin that a client sends without one.
-_PREFIXES = {
-    "message": "msg", "function_call": "fc", "function_call_output": "fco", "custom_tool_call": "ctc",
-    "custom_tool_call_output": "ctco", "reasoning": "rs", "compaction": "cmp",
-    "mcp_approval_response": "mcpa",
-}  # fmt: skip
-
-
-def _with_id(call: Call, k: int, item: Item) -> Item:
-    """An item of the input as it is listed."""
-    kind = item["type"]
-    shown = {
-        **item,
-        "id": item.get("id") or f"{_PREFIXES.get(kind, 'item')}_{_text_id(call, 'in', k)}",
-    }
-    if kind == "message":
-        shown = {**shown, "status": "completed", "content": _parts(item)}
-    elif kind in ("function_call", "function_call_output", "custom_tool_call",
-                  "custom_tool_call_output"):  # fmt: skip
-        shown.setdefault("status", "completed")
-    return shown
-
-
-def _parts(item: Item) -> Sequence[Item]:
-    spoken = item["role"] == "assistant"
-    content = item["content"]
-    if isinstance(content, str):
-        content = [{"type": "output_text" if spoken else "input_text", "text": content}]
-    return [
-        {"annotations": [], "logprobs": [], **part} if part["type"] == "output_text"
-        else {"detail": "auto", **part} if part["type"] == "input_image" else part
-        for part in content
-    ]  # fmt: skip
 
 
 def _choice(choice: object) -> object:

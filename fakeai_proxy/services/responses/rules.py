@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fakeai_proxy import errors
 from fakeai_proxy.generate.strict_schema import SchemaError, schema_check
+from fakeai_proxy.services.answer.grammars import check_grammar
 from fakeai_proxy.services.answer.reasoning import reasons
 from fakeai_proxy.services.answer.schema import check_schema
 from fakeai_proxy.services.answer.tool import NO_PARAMETERS
 from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.items.history import Item, check_parts, says_json
 from fakeai_proxy.services.responses import tools, wire
-from fakeai_proxy.services.responses.conversation import Item, says_json
-from fakeai_proxy.services.responses.items import Message
 
-#: Parts that only the assistant has said, and those that it never says.
-_SPOKEN = ("output_text", "refusal")
 _SUMMARY = "reasoning.summary"
 
 
@@ -28,18 +25,7 @@ def check_shape(request: wire.Prompted | wire.CompactRequest, strict: bool) -> N
     if strict:
         for name in sorted(request.model_fields_set & wire.HONOURED_EXTRAS):
             raise errors.unknown_parameter(name)
-    for k, item in enumerate(request.input if isinstance(request.input, list) else ()):
-        if isinstance(item, Message) and not isinstance(item.content, str):
-            _parts(item.role, item.content, f"input[{k}].content")
-
-
-def _parts(role: str, parts: Sequence[Any], path: str) -> None:
-    """The assistant's words are output, all others' are input."""
-    for k, part in enumerate(parts):
-        spoken = part.type in _SPOKEN
-        if spoken != (role == "assistant"):
-            right = ["input_text", "input_image", "input_file"] if spoken else list(_SPOKEN)
-            raise errors.invalid_value(f"{path}[{k}]", part.type, right)
+    check_parts(request.input if isinstance(request.input, list) else (), "input")
 
 
 def check(request: wire.ResponseRequest, card: ModelCard) -> None:
@@ -87,21 +73,24 @@ def _thinking(request: wire.ResponseRequest, model: str) -> None:
 
 def check_tools(request: wire.Prompted) -> None:
     offered = request.tools or []
-    for k, tool in enumerate(offered):
+    for tool, path in tools.each(offered):
         if isinstance(tool, tools.FunctionTool):
             check_schema(
                 tool.parameters or NO_PARAMETERS, bool(tool.strict), f"function '{tool.name}'",
-                f"tools[{k}].parameters", "invalid_function_parameters",
+                f"{path}.parameters", "invalid_function_parameters",
             )  # fmt: skip
-        elif isinstance(tool, tools.Mcp) and not (tool.server_url or tool.connector_id):
-            raise errors.missing_parameter(f"tools[{k}].server_url")
+        elif isinstance(tool, tools.CustomTool) and isinstance(tool.format, tools.GrammarFormat):
+            grammar = tool.format
+            check_grammar(grammar.definition, grammar.syntax, f"{path}.format.definition")
+        elif isinstance(tool, tools.Mcp) and not tool.has_address:
+            raise errors.missing_parameter(f"{path}.server_url")
     choice = request.tool_choice
     if isinstance(choice, str) and choice == "required" and not offered:
         raise errors.bad_parameter(
             "tool_choice", None, "Tool choice 'required' must be specified with 'tools' parameter."
         )
     for named in _named(choice):
-        if not any(tools.is_named(tool, named) for tool in offered):
+        if not any(tools.is_named(tool, named) for tool, _ in tools.each(offered)):
             shown = getattr(named, "name", None) or getattr(named, "server_label", named.type)
             raise errors.bad_parameter(
                 "tool_choice", None, f"Tool choice '{shown}' not found in 'tools' parameter."

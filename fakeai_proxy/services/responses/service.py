@@ -8,16 +8,16 @@ from typing import Any
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply, Workload
 from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.items.history import Item, text_of, user_message
+from fakeai_proxy.services.items.listing import page
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.responses import rules, wire
-from fakeai_proxy.services.responses.conversation import Item, text_of, user_message
 from fakeai_proxy.services.responses.picture import asks_for_picture
-from fakeai_proxy.services.responses.plan import RESPONSE, Plan, conversation_of, plan, prompt_of
-from fakeai_proxy.services.responses.record import Record, forget, record, usage_of
+from fakeai_proxy.services.responses.plan import RESPONSE, Plan, is_stale, plan, prompt_of, read
+from fakeai_proxy.services.responses.record import Record, forget, join, record, usage_of
 from fakeai_proxy.services.responses.speech import speak, stream
 from fakeai_proxy.services.wire import SSE_HEADERS, json_reply
 
-_PAGE, _PAGE_MAX = 20, 100
 #: What a count is of where no model is named.
 _COUNTED_MODEL = "gpt-4o"
 #: A summary's share of what it stands for.
@@ -26,11 +26,12 @@ _COMPACTION = 16
 
 def create_response(call: Call) -> Reply:
     planned: Plan = call.plan
-    before = planned.request.previous_response_id
-    if before is not None and call.records.find(RESPONSE, before) is None:
-        raise errors.previous_response_not_found(before)  # deleted since an equal request
+    if is_stale(call, planned):
+        call.body = planned.request
+        call.plan = planned = plan(call)
     made = record(call, planned)
     if planned.request.background and not planned.request.stream:
+        join(call, made)
         return json_reply(made.shown("queued"))
     return speak(call, made)
 
@@ -74,37 +75,7 @@ def cancel_response(call: Call) -> Reply:
 
 def list_input_items(call: Call) -> Reply:
     made = _found(call)
-    limit, order, after = _paging(call)
-    items = made.items if order == "asc" else made.items[::-1]
-    if after:
-        places = [k for k, item in enumerate(items) if item["id"] == after]
-        if not places:
-            raise errors.item_not_found(after)
-        items = items[places[0] + 1 :]
-    page = items[:limit]
-    return json_reply(
-        {
-            "object": "list",
-            "data": page,
-            "first_id": page[0]["id"] if page else None,
-            "last_id": page[-1]["id"] if page else None,
-            "has_more": len(items) > limit,
-        }
-    )
-
-
-def _paging(call: Call) -> tuple[int, str, str]:
-    order = call.query.get("order", "desc")
-    if order not in ("asc", "desc"):
-        raise errors.invalid_value("order", order, ("asc", "desc"))
-    said = call.query.get("limit", str(_PAGE))
-    if not said.lstrip("-").isdecimal() or len(said) > 9:
-        raise errors.invalid_type("limit", "an integer", said)
-    limit = int(said)
-    if not 1 <= limit <= _PAGE_MAX:
-        sign, bound = ("<=", _PAGE_MAX) if limit > _PAGE_MAX else (">=", 1)
-        raise errors.out_of_range("limit", "integer", sign, bound, limit)
-    return limit, order, call.query.get("after", "")
+    return json_reply(page(made.items, call.query, call.queried("include")))
 
 
 def count_input_tokens(call: Call) -> Reply:
@@ -114,9 +85,9 @@ def count_input_tokens(call: Call) -> Reply:
         call.params.get("deployment"), request.model or _COUNTED_MODEL, "chat"
     )
     rules.check_tools(request)
-    conversation, _ = conversation_of(call, request, card)
+    history = read(call, request, card).history
     tokens = Tokens.load(card.vocabulary)
-    prompt = prompt_of(tokens, request, conversation.turns_in(tokens), card)
+    prompt = prompt_of(tokens, request, history.turns_in(tokens), card)
     return json_reply({"object": "response.input_tokens", "input_tokens": len(prompt)})
 
 
@@ -125,11 +96,11 @@ def compact(call: Call) -> Reply:
     request: wire.CompactRequest = call.body
     rules.check_shape(request, call.strict)
     card = call.catalogue.asked_for(call.params.get("deployment"), request.model, "chat")
-    conversation, _ = conversation_of(call, request, card)
+    history = read(call, request, card).history
     tokens = Tokens.load(card.vocabulary)
-    prompt = prompt_of(tokens, request, conversation.turns_in(tokens), card)
+    prompt = prompt_of(tokens, request, history.turns_in(tokens), card)
     kept: list[Item] = []
-    for k, item in enumerate(conversation.items):
+    for k, item in enumerate(history.items):
         if item["type"] == "message" and item["role"] == "user":
             message = user_message(text_of(item["content"]))
             kept.append({"id": _id(call, "msg", k), "status": "completed", **message})

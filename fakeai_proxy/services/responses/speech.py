@@ -8,15 +8,17 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
+from fakeai_proxy.services.items.history import Item
 from fakeai_proxy.services.operation import Call
-from fakeai_proxy.services.responses.conversation import Item
 from fakeai_proxy.services.responses.events import Events
 from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work
 from fakeai_proxy.services.responses.plan import Plan
-from fakeai_proxy.services.responses.record import Record
+from fakeai_proxy.services.responses.record import Record, join
 from fakeai_proxy.services.wire import JSON_HEADERS, sse_reply
 
 _NOISE_CHARS = 256
+#: Of a response in the background, before there is anything of it.
+_QUEUED_EVENTS = 3
 
 
 def speak(call: Call, made: Record) -> Reply:
@@ -27,6 +29,7 @@ def speak(call: Call, made: Record) -> Reply:
     def body(admission: Admission) -> bytes:
         now = call.wall()
         made.finished(admission, now)
+        join(call, made)
         return orjson.dumps(made.shown(made.status_at(now)))
 
     return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
@@ -67,10 +70,15 @@ def stream(call: Call, made: Record) -> list[Chunk]:
     for k, part in enumerate(plan.outputs):
         _item(events, k, part, made.output[k])
     status = "completed" if plan.ended else "incomplete"
+    if made.cancelled:
+        del events.chunks[_QUEUED_EVENTS:]
+        events.add("response.incomplete", response=made.shown("cancelled"))
+        return events.chunks
 
     def ending(admission: Admission) -> dict[str, Any]:
         if not made.completed_at:  # a stream that is read again tells what the first one told
             made.finished(admission, call.wall())
+            join(call, made)
         return {"response": made.shown(status)}
 
     events.add_late(f"response.{status}", ending)
@@ -80,6 +88,8 @@ def stream(call: Call, made: Record) -> list[Chunk]:
 def _item(events: Events, index: int, part: Output, item: Item) -> None:
     place = {"item_id": item["id"], "output_index": index}
     opening = part.item(item["id"], "in_progress")
+    if isinstance(part, Work) and part.answers:
+        opening["call_id"] = item["call_id"]
     head = part.call.head_tokens if isinstance(part, Called) else 0
     events.add("response.output_item.added", head, output_index=index, item=opening)
     left = 0
@@ -185,6 +195,22 @@ def _mcp_called(events: Events, place: dict[str, Any], part: Work) -> None:
     events.add(f"{name}.completed", **place)
 
 
+def _shell_called(events: Events, place: dict[str, Any], part: Work) -> None:
+    name = "response.shell_call_command"
+    where = {"output_index": place["output_index"], "command_index": 0}
+    events.add(f"{name}.added", **where, command="")
+    events.deltas(f"{name}.delta", part.given, **where)
+    events.add(f"{name}.done", **where, command=part.given.text)
+
+
+def _shell_answered(events: Events, place: dict[str, Any], part: Work) -> None:
+    name = "response.shell_call_output_content"
+    where = {**place, "command_index": 0}
+    for output in part.fields["output"]:
+        events.add(f"{name}.delta", **where, delta={"stdout": output["stdout"]})
+    events.add(f"{name}.done", **where, output=part.fields["output"])
+
+
 _WORK: dict[str, Callable[[Events, dict[str, Any], Work], None]] = {
     "web_search_call": _searched,
     "file_search_call": _searched,
@@ -192,4 +218,6 @@ _WORK: dict[str, Callable[[Events, dict[str, Any], Work], None]] = {
     "image_generation_call": _drawn,
     "mcp_list_tools": _listed,
     "mcp_call": _mcp_called,
+    "shell_call": _shell_called,
+    "shell_call_output": _shell_answered,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -25,7 +26,7 @@ class TextFormat(Shape):
 
 class GrammarFormat(Shape):
     type: Literal["grammar"]
-    syntax: Literal["regex"]
+    syntax: Literal["lark", "regex"]
     definition: str
 
 
@@ -71,8 +72,8 @@ class ImageGeneration(Shape):
     type: Literal["image_generation"]
     background: Literal["transparent", "opaque", "auto"] | None = None
     model: str | None = None
-    #: The one format that pictures are made in.
-    output_format: Literal["png"] | None = None
+    output_compression: Annotated[int, Field(ge=0, le=100)] | None = None
+    output_format: Literal["png", "webp", "jpeg"] | None = None
     partial_images: Annotated[int, Field(ge=0, le=3)] | None = None
     quality: Literal["low", "medium", "high", "auto"] | None = None
     size: Literal["1024x1024", "1024x1536", "1536x1024", "auto"] | None = None
@@ -86,15 +87,62 @@ class Mcp(Shape):
     require_approval: Any = None
     server_description: str | None = None
     server_url: str | None = None
+    tunnel_id: str | None = None
+
+    @property
+    def has_address(self) -> bool:
+        return bool(self.server_url or self.connector_id or self.tunnel_id)
+
+
+class Computer(Shape):
+    type: Literal["computer"]
+
+
+class ComputerPreview(Shape):
+    type: Literal["computer_use_preview"]
+    display_width: Annotated[int, Field(ge=1, le=16384)]
+    display_height: Annotated[int, Field(ge=1, le=16384)]
+    environment: Literal["windows", "mac", "linux", "ubuntu", "browser"]
+
+
+class LocalShell(Shape):
+    type: Literal["local_shell"]
+
+
+class ShellEnvironment(Shape):
+    type: Literal["local", "container_auto", "container_reference"]
+    container_id: str | None = None
+
+
+class Shell(Shape):
+    """Run by the client, or by the vendor in a container."""
+
+    type: Literal["shell"]
+    environment: ShellEnvironment | None = None
+
+    @property
+    def is_hosted(self) -> bool:
+        return self.environment is not None and self.environment.type != "local"
+
+
+class ApplyPatch(Shape):
+    type: Literal["apply_patch"]
+
+
+class Namespace(Shape):
+    type: Literal["namespace"]
+    name: _Name
+    description: str
+    tools: Annotated[
+        list[Annotated[FunctionTool | CustomTool, Field(discriminator="type")]],
+        Field(min_length=1, max_length=128),
+    ]
 
 
 class Elsewhere(Shape):
-    """Tools whose calls a client carries out on a machine; they are offered and never called."""
+    """Ways to tools that are offered beside them and work without being called."""
 
-    type: Literal[
-        "computer", "computer_use_preview", "local_shell", "shell", "apply_patch", "namespace",
-        "tool_search", "programmatic_tool_calling",
-    ]  # fmt: skip
+    type: Literal["tool_search", "programmatic_tool_calling"]
 
 
 Tool = (
@@ -105,8 +153,16 @@ Tool = (
     | CodeInterpreter
     | ImageGeneration
     | Mcp
+    | Computer
+    | ComputerPreview
+    | LocalShell
+    | Shell
+    | ApplyPatch
+    | Namespace
     | Elsewhere
 )
+#: What a client carries out on its own machine.
+OnClient = Computer | ComputerPreview | LocalShell | ApplyPatch
 Tools = Annotated[list[Annotated[Tool, Field(discriminator="type")]], Field(max_length=128)]
 
 
@@ -130,7 +186,7 @@ class NamedBuiltIn(Shape):
     type: Literal[
         "file_search", "web_search", "web_search_2025_08_26", "web_search_preview",
         "web_search_preview_2025_03_11", "image_generation", "code_interpreter", "computer",
-        "computer_use", "computer_use_preview", "apply_patch", "shell",
+        "computer_use", "computer_use_preview", "apply_patch", "shell", "local_shell",
         "programmatic_tool_calling",
     ]  # fmt: skip
 
@@ -158,6 +214,17 @@ def is_named(tool: Tool, choice: NamedTool) -> bool:
     """Whether `choice` means `tool`."""
     if isinstance(choice, NamedMcp):
         return isinstance(tool, Mcp) and tool.server_label == choice.server_label
+    if isinstance(tool, Computer | ComputerPreview):
+        return choice.type in ("computer", "computer_use", "computer_use_preview")
     if tool.type != choice.type:
         return isinstance(tool, WebSearch) and choice.type.startswith("web_search")
     return isinstance(choice, NamedBuiltIn) or getattr(tool, "name", None) == choice.name
+
+
+def each(offered: Sequence[Tool] | None) -> Iterator[tuple[Tool, str]]:
+    """Every tool with the path to it, those in namespaces by themselves."""
+    for k, tool in enumerate(offered or ()):
+        if isinstance(tool, Namespace):
+            yield from ((inner, f"tools[{k}].tools[{j}]") for j, inner in enumerate(tool.tools))
+        else:
+            yield tool, f"tools[{k}]"

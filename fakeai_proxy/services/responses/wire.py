@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from fakeai_proxy.services.responses.items import Input
+from fakeai_proxy.services.items.shapes import Input
 from fakeai_proxy.services.responses.tools import ToolChoice, Tools
-from fakeai_proxy.services.wire import Shape, json_kind
+from fakeai_proxy.services.wire import Metadata, Shape, json_kind
 
 Include = Literal[
     "file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
@@ -60,10 +60,6 @@ class ConversationId(Shape):
     id: str
 
 
-_Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
-    Field(max_length=16),
-]
 _Conversation = Annotated[
     Annotated[str, Tag("string")] | Annotated[ConversationId, Tag("object")],
     Discriminator(json_kind),
@@ -119,7 +115,7 @@ class ResponseRequest(Prompted):
     include: list[Include] | None = None
     max_output_tokens: Annotated[int, Field(ge=16)] | None = None
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
-    metadata: _Metadata | None = None
+    metadata: Metadata | None = None
     min_tokens: Annotated[int, Field(ge=0)] | None = None
     moderation: dict[str, Any] | None = None
     priority: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None

@@ -11,29 +11,51 @@ from fakeai_proxy import errors
 from fakeai_proxy.generate.answer import report as result_told
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.prompt import Prompt
+from fakeai_proxy.services.items.shapes import Message
 from fakeai_proxy.services.records import Records
 
 #: An item as it goes over the wire.
 Item = dict[str, Any]
 ITEM = "response item"
-#: Calls that the client answers, and their answers.
-_CALLS = {"function_call": "function", "custom_tool_call": "custom tool"}
-_OUTPUTS = {"function_call_output": "function", "custom_tool_call_output": "custom tool"}
+#: Calls that the client answers, by what a complaint names them, and their answers.
+_CALLS = {
+    "function_call": "function", "custom_tool_call": "custom tool", "computer_call": "computer",
+    "local_shell_call": "local shell", "shell_call": "shell", "apply_patch_call": "apply patch",
+}  # fmt: skip
+_OUTPUTS = {f"{kind}_output": words for kind, words in _CALLS.items()}
 #: Sealed content counts as text of so many characters to a token.
 _SEALED_CHARS_PER_TOKEN = 16
-#: What the model did itself, with the fields that it is shown again.
+#: What the model did itself or had a client do, with the fields that it is shown again.
 _SHOWN = {
     "web_search_call": ("action",),
     "file_search_call": ("queries", "results"),
     "code_interpreter_call": ("code", "outputs"),
     "mcp_list_tools": ("tools",),
     "mcp_call": ("name", "arguments", "output"),
+    "mcp_approval_request": ("name", "arguments"),
     "image_generation_call": ("revised_prompt",),
+    "computer_call": ("action", "actions"),
+    "local_shell_call": ("action",),
+    "local_shell_call_output": ("output",),
+    "shell_call": ("action",),
+    "shell_call_output": ("output",),
+    "apply_patch_call": ("operation",),
+    "apply_patch_call_output": ("status", "output"),
+    "additional_tools": ("tools",),
+    "tool_search_call": ("arguments",),
+    "tool_search_output": ("tools",),
+    "program": ("code",),
+    "program_output": ("result",),
 }
 
 
+#: Parts that only the assistant has said, and those that it never says.
+_SPOKEN = ("output_text", "refusal")
+_READ = ("input_text", "input_image", "input_file")
+
+
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class History:
     """`turns` are the items in the tokens of `vocabulary`."""
 
     items: tuple[Item, ...] = ()
@@ -43,9 +65,18 @@ class Conversation:
     def turns_in(self, tokens: Tokens) -> tuple[array[int], ...]:
         return self.turns if tokens.name == self.vocabulary else turns_of(tokens, self.items)
 
-    def and_then(self, tokens: Tokens, items: Sequence[Item]) -> Conversation:
+    def and_then(self, tokens: Tokens, items: Sequence[Item]) -> History:
         turns = self.turns_in(tokens) + turns_of(tokens, items)
-        return Conversation((*self.items, *items), turns, tokens.name)
+        return History((*self.items, *items), turns, tokens.name)
+
+    def extended(self, items: Sequence[Item]) -> History:
+        """In the vocabulary that it has; in none where nothing has read it so far."""
+        if not self.vocabulary:
+            return History((*self.items, *items))
+        return self.and_then(Tokens.load(self.vocabulary), items)
+
+    def without(self, item_id: str) -> History:
+        return History(tuple(item for item in self.items if item.get("id") != item_id))
 
 
 def given(records: Records, sent: Any) -> list[Item]:
@@ -65,6 +96,17 @@ def given(records: Records, sent: Any) -> list[Item]:
     return items
 
 
+def check_parts(sent: Sequence[Any], path: str) -> None:
+    """The assistant's words are output, all others' are input. Raises 400."""
+    for k, item in enumerate(sent):
+        if isinstance(item, Message) and not isinstance(item.content, str):
+            for j, part in enumerate(item.content):
+                spoken = part.type in _SPOKEN
+                if spoken != (item.role == "assistant"):
+                    right = _READ if spoken else _SPOKEN
+                    raise errors.invalid_value(f"{path}[{k}].content[{j}]", part.type, right)
+
+
 def user_message(text: str) -> Item:
     return {
         "type": "message", "role": "user", "content": [{"type": "input_text", "text": text}],
@@ -74,16 +116,21 @@ def user_message(text: str) -> Item:
 def check_calls(items: Sequence[Item]) -> None:
     """Every output answers a call, and every call is answered. Raises 400."""
     open_calls: dict[str, str] = {}
-    known: set[str] = set()
+    #: Calls by their id, and for clients that answer to the item, by the item's.
+    known: dict[str, str] = {}
     for item in items:
         kind = item["type"]
         if kind in _CALLS:
-            known.add(item["call_id"])
-            open_calls[item["call_id"]] = _CALLS[kind]
+            call_id = item["call_id"]
+            known[call_id] = call_id
+            if item.get("id"):
+                known.setdefault(item["id"], call_id)
+            open_calls[call_id] = _CALLS[kind]
         elif kind in _OUTPUTS:
-            if item["call_id"] not in known:
-                raise errors.output_without_call(_OUTPUTS[kind], item["call_id"])
-            open_calls.pop(item["call_id"], None)
+            answers = item.get("call_id") or item["id"]
+            if answers not in known:
+                raise errors.output_without_call(_OUTPUTS[kind], answers)
+            open_calls.pop(known[answers], None)
     for call_id, kind in open_calls.items():
         raise errors.call_without_output(kind, call_id)
 
@@ -132,11 +179,13 @@ def _write(prompt: Prompt, item: Item) -> None:
     kind = item["type"]
     if kind == "message":
         _content(prompt, item["content"])
-    elif kind in _CALLS:
+    elif kind in ("function_call", "custom_tool_call"):
         prompt.text(item["name"])
         prompt.text(item["arguments"] if kind == "function_call" else item["input"])
-    elif kind in _OUTPUTS:
+    elif kind in ("function_call_output", "custom_tool_call_output"):
         _content(prompt, item["output"])
+    elif kind == "computer_call_output":
+        _picture(prompt, item["output"])
     elif kind == "compaction":
         sealed = item["encrypted_content"]
         prompt.medium(sealed, 1 + len(sealed) // _SEALED_CHARS_PER_TOKEN)
@@ -158,8 +207,7 @@ def _content(prompt: Prompt, content: str | list[Item]) -> None:
     for part in content:
         kind = part["type"]
         if kind == "input_image":
-            source = part.get("image_url") or part.get("file_id") or ""
-            prompt.image(source, part.get("detail") == "low")
+            _picture(prompt, part)
         elif kind == "input_file":
             name = part.get("file_id") or part.get("file_url") or part.get("filename") or ""
             prompt.file(part.get("file_data") or "", name)
@@ -167,6 +215,11 @@ def _content(prompt: Prompt, content: str | list[Item]) -> None:
             prompt.audio(part["input_audio"]["data"])
         else:
             prompt.text(part["refusal"] if kind == "refusal" else part["text"])
+
+
+def _picture(prompt: Prompt, part: Item) -> None:
+    source = part.get("image_url") or part.get("file_id") or ""
+    prompt.image(source, part.get("detail") == "low")
 
 
 # --- what it comes down to ----------------------------------------------------------------------
@@ -193,17 +246,24 @@ def report(items: Sequence[Item]) -> str:
     """A sentence about the tool result that the answer follows."""
     if not items or items[-1]["type"] not in _OUTPUTS:
         return ""
-    return result_told(text_of(items[-1]["output"]))
+    output: Any = items[-1].get("output") or ""
+    if isinstance(output, dict):
+        return ""  # a screenshot
+    if items[-1]["type"] == "shell_call_output":
+        output = "\n".join([part["stdout"] or part["stderr"] for part in output])
+    return result_told(text_of(output))
 
 
-def answered(items: Sequence[Item]) -> bool:
-    """Whether a tool has answered since the user last spoke: then it is the model's turn to speak."""
+def answers(items: Sequence[Item]) -> list[str]:
+    """The kinds of what tools have answered since the user last spoke, the last first. Where there is
+    any, it is the model's turn to speak."""
+    kinds = []
     for item in reversed(items):
         if item["type"] == "message" and item["role"] == "user":
-            return False
+            break
         if item["type"] in _OUTPUTS or item["type"] == "mcp_approval_response":
-            return True
-    return False
+            kinds.append(item["type"])
+    return kinds
 
 
 def says_json(items: Sequence[Item], instructions: str | None) -> bool:

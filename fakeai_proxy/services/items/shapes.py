@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from fakeai_proxy.services.items.tool_shapes import CallId, Status, ToolItem
 from fakeai_proxy.services.wire import Shape, json_kind
-
-_Status = Literal["in_progress", "completed", "incomplete"]
-_CallId = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class InputText(Shape):
@@ -69,21 +67,23 @@ class Message(Shape):
     role: Literal["assistant", "system", "developer", "user"]
     content: _Content
     id: str | None = None
-    status: _Status | None = None
+    phase: Literal["commentary", "final_answer"] | None = None
+    status: Status | None = None
 
 
 class FunctionCall(Shape):
     type: Literal["function_call"]
-    call_id: _CallId
+    call_id: CallId
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
     arguments: str
     id: str | None = None
-    status: _Status | None = None
+    namespace: str | None = None
+    status: Status | None = None
 
 
 class CustomToolCall(Shape):
     type: Literal["custom_tool_call"]
-    call_id: _CallId
+    call_id: CallId
     name: str
     input: str
     id: str | None = None
@@ -91,15 +91,15 @@ class CustomToolCall(Shape):
 
 class FunctionCallOutput(Shape):
     type: Literal["function_call_output"]
-    call_id: _CallId
+    call_id: CallId
     output: _Content
     id: str | None = None
-    status: _Status | None = None
+    status: Status | None = None
 
 
 class CustomToolCallOutput(Shape):
     type: Literal["custom_tool_call_output"]
-    call_id: _CallId
+    call_id: CallId
     output: _Content
     id: str | None = None
 
@@ -115,7 +115,7 @@ class Reasoning(Shape):
     id: str | None = None
     content: list[dict[str, Any]] | None = None
     encrypted_content: str | None = None
-    status: _Status | None = None
+    status: Status | None = None
 
 
 class ItemReference(Shape):
@@ -123,30 +123,9 @@ class ItemReference(Shape):
     id: Annotated[str, Field(min_length=1)]
 
 
-class ApprovalResponse(Shape):
-    type: Literal["mcp_approval_response"]
-    approval_request_id: str
-    approve: bool
-    id: str | None = None
-    reason: str | None = None
-
-
 class Compaction(Shape):
     type: Literal["compaction"]
     encrypted_content: Annotated[str, Field(max_length=20_971_520)]
-    id: str | None = None
-
-
-class BuiltIn(Shape):
-    """Something that a tool of the vendor's did before, sent back as it came."""
-
-    type: Literal[
-        "file_search_call", "web_search_call", "computer_call", "computer_call_output",
-        "image_generation_call", "code_interpreter_call", "local_shell_call",
-        "local_shell_call_output", "shell_call", "shell_call_output", "apply_patch_call",
-        "apply_patch_call_output", "mcp_list_tools", "mcp_approval_request", "mcp_call",
-        "tool_search_call", "tool_search_output",
-    ]  # fmt: skip
     id: str | None = None
 
 
@@ -158,9 +137,8 @@ _Item = Annotated[
     | CustomToolCallOutput
     | Reasoning
     | ItemReference
-    | ApprovalResponse
     | Compaction
-    | BuiltIn,
+    | ToolItem,
     Field(discriminator="type"),
 ]
 
@@ -177,6 +155,7 @@ def _typed(value: object) -> object:
     ]
 
 
+Items = Annotated[list[_Item], BeforeValidator(_typed)]
 Input = Annotated[
     Annotated[str, Tag("string"), Field(max_length=10_485_760)]
     | Annotated[list[_Item], Field(min_length=1), BeforeValidator(_typed), Tag("array")],
