@@ -60,7 +60,7 @@ from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
-from fakeai_proxy.store import open_store
+from fakeai_proxy.store import Store, is_begun, open_store
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -94,7 +94,7 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
         self.exporters = self._exporters()
         self.library = self._open_library()
-        self.store = open_store(config.state_dir, self.clock) if config.synthesizes else None
+        self.store: Store | None = None
         self._vocabulary = ""
         self._records = Records()
         on_miss: OnMiss = config.miss or "error"
@@ -117,7 +117,7 @@ class App:
             Pipeline(self.upstream, pacer, self.clock, observers),
             self.policy,
             self.pages,
-            self._relay_websocket,
+            None if config.synthesizes else self._relay_websocket,
             self._is_own,
             self.clock,
             self.dice,
@@ -128,9 +128,9 @@ class App:
 
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
-        if self.store is not None:
-            await self.store.open()
         if self.config.synthesizes:
+            if is_begun(self.config.state_dir):
+                await self._keeper().open()
             await asyncio.to_thread(warm_up, self._vocabulary)
         # Clients check certificates against their own clocks, so these dates are real ones.
         wall = SystemClock().wall
@@ -264,7 +264,6 @@ class App:
     def _synth(self) -> Source:
         fleet = self.back_end if isinstance(self.back_end, FleetProfile) else None
         catalogue = Catalogue.shipped(self.config, fleet)
-        assert self.store is not None, "a mode that synthesizes has its store"
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
@@ -274,11 +273,16 @@ class App:
             catalogue,
             self.clock,
             self.dice,
-            self.store,
+            self._keeper,
             Dialects(self.config),
             self._records,
             self.config.speed if self._is_timed else math.inf,
         )
+
+    def _keeper(self) -> Store:
+        if self.store is None:
+            self.store = open_store(self.config.state_dir, self.clock)
+        return self.store
 
     def _media(self, name: str) -> media.Media | None:
         found: media.Media | None = self._records.find(media.Media.KIND, name)

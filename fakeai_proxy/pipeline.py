@@ -40,6 +40,11 @@ class Pipeline:
         self.clock = clock
         self.observers = observers
 
+    def within(self, source: Source) -> Pipeline:
+        """For what is said within one exchange: the same limits, timing and observers, but what was
+        done to that exchange on purpose is not done again."""
+        return Pipeline(source, self.pacer, self.clock, self.observers, limiter=self.limiter)
+
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.
 
@@ -80,6 +85,9 @@ class Pipeline:
         reply = await source.reply(exchange)
         exchange.reply, exchange.status = reply, reply.status
         permit.stamp(reply)
+        if reply.dialogue is not None:
+            await client.converse(exchange, reply)
+            return
         async with self.pacer.admit(exchange, reply) as pacing:
             if isinstance(reply.chunks, Sequence):
                 await pacing.play(reply.chunks, client)

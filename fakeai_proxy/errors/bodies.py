@@ -59,6 +59,15 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, message)
 
 
+def websocket_required(path: str) -> ApiError:
+    return ApiError(
+        400,
+        f"Bad request: {path} speaks WebSocket, which begins with `Connection: Upgrade` and "
+        "`Upgrade: websocket`.",
+        code="websocket_required",
+    )
+
+
 def bad_parameter(path: str, code: str | None, message: str) -> ApiError:
     return ApiError(400, message, param=path or None, code=code)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Literal, get_args
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -110,6 +111,24 @@ def credential(request: Request) -> str:
         value = request.text_header(name).strip()
         if value and value.lower().startswith(scheme):
             return value[len(scheme) :].strip()
+    return _socket_credential(request)
+
+
+#: A page in a browser cannot set headers of a WebSocket: OpenAI takes the key as a subprotocol, Azure
+#: in the query.
+_KEY_SUBPROTOCOL = "openai-insecure-api-key."
+_KEY_QUERY = "api-key="
+
+
+def _socket_credential(request: Request) -> str:
+    if request.text_header(b"upgrade").lower() != "websocket":
+        return ""
+    for offered in request.text_header(b"sec-websocket-protocol").split(","):
+        if offered.strip().startswith(_KEY_SUBPROTOCOL):
+            return offered.strip()[len(_KEY_SUBPROTOCOL) :]
+    for given in request.query.split("&"):
+        if given.startswith(_KEY_QUERY):
+            return unquote(given[len(_KEY_QUERY) :])
     return ""
 
 

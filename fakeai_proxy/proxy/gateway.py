@@ -19,6 +19,7 @@ from fakeai_proxy.exchange import Exchange, Headers, Origin, Request
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
 from fakeai_proxy.proxy.policy import Policy, Verdict
+from fakeai_proxy.proxy.socket import SocketClient
 from fakeai_proxy.proxy.wire import Connection, HttpClient, Sent
 
 log = logging.getLogger("fakeai_proxy")
@@ -33,8 +34,8 @@ _WORD = (1 << 64) - 1
 #: An odd number, so that no two serial numbers share an id (2^64 / golden ratio).
 _SPREAD = 0x9E3779B97F4A7C15
 
-#: Carries a WebSocket to its upstream; raises ApiError before the upgrade.
-RelayWebSocket = Callable[[web.BaseRequest, Request], Awaitable[web.StreamResponse]]
+#: Carries a WebSocket to its upstream; raises ApiError before the upgrade. None where rooms answer it.
+RelayWebSocket = Callable[[web.BaseRequest, Request], Awaitable[web.StreamResponse]] | None
 
 
 class Local(Protocol):
@@ -115,7 +116,10 @@ class Gateway:
             client.send_whole(status, body, headers)
             return Sent(client.keep_alive)
         if request.text_header(b"upgrade").lower() == "websocket":
-            return await self._relay_websocket(raw, request)
+            if self._relay_websocket is not None:
+                return await self._relay_websocket(raw, request)
+            if pipeline is self._pipeline:
+                client = SocketClient(raw, pipeline, self._clock)
         await pipeline.serve(exchange, client)
         return Sent(client.keep_alive)
 

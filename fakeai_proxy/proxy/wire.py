@@ -262,6 +262,9 @@ class HttpClient:
         if self._protocol.writing_paused:
             await self._writer.drain()
 
+    async def converse(self, exchange: Exchange, reply: Reply) -> None:
+        raise bad_request("Bad request: this is asked for with a WebSocket handshake.")
+
     def cut(self) -> None:
         self.keep_alive = False
         self.sink.close()

@@ -40,6 +40,7 @@ ROOMS = _rooms(
     moderations="moderations",
     rag="rag",
     ranking="ranking rerank retrieval score v2",
+    realtime="realtime",
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",

@@ -7,10 +7,11 @@ before matching; a path `at_root` has none.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,8 +24,14 @@ from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.store import Store
 
+T = TypeVar("T")
+
 #: The project of whoever has none of their own.
 PROJECT = "proj_default"
+
+
+class Unhurried(Exception):  # noqa: N818 - a state of affairs
+    """What was asked takes waiting, which the event loop cannot do."""
 
 
 class Plan(Protocol):
@@ -50,7 +57,8 @@ class Call:
     id_key: bytes
     created: int
     records: Records
-    store: Store
+    #: What gives the store, and makes it for the first who asks.
+    keeper: Callable[[], Store]
     wall: Callable[[], float]
     strict: bool = False
     #: The query with its repetitions.
@@ -69,6 +77,22 @@ class Call:
     pace: float = 1.0
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
+    #: Where coroutines run; None where there are none to wait for.
+    loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def store(self) -> Store:
+        return self.keeper()
+
+    def wait_for(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What a coroutine comes to, for a plan or a handler that is none. Raises Unhurried on the
+        event loop, whereupon the call is made again in a thread."""
+        assert self.loop is not None, "a call that waits comes from the event loop"
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run_coroutine_threadsafe(begin(), self.loop).result()
+        raise Unhurried
 
     def queried(self, name: str) -> list[str]:
         """All values of a parameter that may come several times, as `name` or as `name[]`."""
@@ -91,7 +115,8 @@ class Operation:
     pure function of the request, the dice and records that never change under their id, without
     `id_key` and `created`; what it made is kept for equal requests. `keyless` ones answer whoever
     asks. `enter` looks at the headers before anybody looks at the body, and `complain` words what is
-    wrong with the body's shape."""
+    wrong with the body's shape. A `socket` is opened by the handshake of a WebSocket; the reply of its
+    handler has a dialogue."""
 
     name: str
     method: str
@@ -106,6 +131,7 @@ class Operation:
     keyless: bool = False
     enter: Callable[[Call], None] | None = None
     complain: Complain = request_error
+    socket: bool = False
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
@@ -22,7 +23,7 @@ from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import PLAIN, Dialect, Dialects
 from fakeai_proxy.services.form import read_form
-from fakeai_proxy.services.operation import Call, Operation
+from fakeai_proxy.services.operation import Call, Operation, Unhurried
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.router import Router
 from fakeai_proxy.services.validation import request_error
@@ -70,7 +71,7 @@ class Synth:
         catalogue: Catalogue,
         clock: Clock,
         dice: Dice,
-        store: Store,
+        keeper: Callable[[], Store],
         dialects: Dialects,
         records: Records,
         pace: float = 1.0,
@@ -83,7 +84,7 @@ class Synth:
         self._catalogue = catalogue
         self._clock = clock
         self._dice = dice
-        self._store = store
+        self._keeper = keeper
         self._plans = Plans()
         self._records = records
         self._pace = pace
@@ -122,6 +123,8 @@ class Synth:
             return await self._answered_form(exchange, operation, operation.form, params)
         body = await request.body.read(JSON_BYTES_MAX)
         call = self._call(exchange, operation, params, request.fingerprint(body))
+        if operation.socket and request.text_header(b"upgrade").lower() != "websocket":
+            raise errors.websocket_required(path)
         dialect = self._dialects.of(call.vendor)
         dialect.enter(call, path)
         if operation.enter is not None:
@@ -133,10 +136,11 @@ class Synth:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
             if not operation.is_heavy(body) and self._at_hand(call, request, body):
-                reply = await _whole(_answer(call, request, body))
-                if call.plan is not None:
-                    self._plans.keep(call.dice_key, call.plan)
-                return reply
+                with contextlib.suppress(Unhurried):
+                    reply = await _whole(_answer(call, request, body))
+                    if call.plan is not None:
+                        self._plans.keep(call.dice_key, call.plan)
+                    return reply
         with self._clock.hold():
             reply = await _whole(await asyncio.to_thread(_answer, call, request, body, dialect))
             if dialect.silent:
@@ -151,7 +155,8 @@ class Synth:
         content_type = request.text_header(b"content-type")
         if not _is_form(request):
             raise errors.unsupported_content_type(content_type, "multipart/form-data")
-        form = await read_form(content_type, _pieces(request), operation.form_bytes_max)
+        most_bytes = operation.form_bytes_max
+        form = await read_form(content_type, _pieces(request), most_bytes, self._clock)
         try:
             key = form.fingerprint(f"{request.method} {request.target}")
             call = self._call(exchange, operation, params, key)
@@ -184,7 +189,7 @@ class Synth:
             id_key=key + self._dice.occurrence(key).to_bytes(8, "big"),
             created=int(self._clock.wall()),
             records=self._records,
-            store=self._store,
+            keeper=self._keeper,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
             embedder=self._embedder,
@@ -192,6 +197,7 @@ class Synth:
             header=request.text_header,
             origin=_origin(request),
             pace=self._pace,
+            loop=asyncio.get_running_loop(),
         )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
@@ -248,7 +254,8 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
     """The body as it arrives; whole where it has to be decoded first."""
     coding = request.text_header(b"content-encoding")
     if coding:
-        yield decoded(coding, await request.body.read(JSON_BYTES_MAX))
+        raw = await request.body.read(JSON_BYTES_MAX)
+        yield await asyncio.to_thread(decoded, coding, raw)
         return
     async for piece in request.body.chunks():
         yield piece

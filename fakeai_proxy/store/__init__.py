@@ -58,7 +58,7 @@ class Store(Protocol):
     def blobs(self) -> Blobs: ...
 
     async def open(self) -> None:
-        """Raises ConfigError."""
+        """Now, if there is anything to open; otherwise the first use does. Raises ConfigError."""
 
     async def close(self) -> None: ...
 
@@ -102,9 +102,17 @@ class Store(Protocol):
         """Removes what has expired and the bytes that nothing names. How many rows."""
 
 
+_FILE = "state.db"
+
+
+def is_begun(folder: Path | None) -> bool:
+    """Whether an earlier life has left something."""
+    return folder is not None and (folder / _FILE).exists()
+
+
 def open_store(folder: Path | None, clock: Clock) -> Store:
-    """Not yet open. Without a folder everything is forgotten at the end."""
+    """Opened by its first use. Without a folder everything is forgotten at the end."""
     from fakeai_proxy.store.sqlite import SqliteStore
 
     blobs = Blobs(None if folder is None else folder / "blobs", clock)
-    return SqliteStore(None if folder is None else folder / "state.db", blobs, clock)
+    return SqliteStore(None if folder is None else folder / _FILE, blobs, clock)

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from pathlib import Path
+from threading import Lock
 from typing import IO, NamedTuple
 
 from fakeai_proxy import errors
@@ -53,20 +54,14 @@ def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
 
 
 class Blobs:
-    """In `folder`, or in a temporary one for the life of this process."""
+    """In `folder`, or in a temporary one for the life of this process; made with the first blob."""
 
     def __init__(self, folder: Path | None, clock: Clock) -> None:
         self._given = folder
         self._clock = clock
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._folder = folder or Path()
-
-    def open(self) -> None:
-        """Blocks. Raises OSError."""
-        if self._given is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="fakeai-proxy-")
-            self._folder = Path(self._temporary.name)
-        self._incoming.mkdir(parents=True, exist_ok=True)
+        self._making = Lock()
 
     def close(self) -> None:
         if self._temporary is not None:
@@ -91,7 +86,8 @@ class Blobs:
         with self._clock.hold():
             file = await asyncio.to_thread(self.open_file, name)
         try:
-            await asyncio.to_thread(file.seek, start)
+            with self._clock.hold():
+                await asyncio.to_thread(file.seek, start)
             left = sys.maxsize if stop is None else stop - start
             while left > 0:
                 with self._clock.hold():
@@ -123,10 +119,18 @@ class Blobs:
         assert _NAME.fullmatch(name), name
         return self._folder / name[:2] / name
 
+    def _make_folder(self) -> None:
+        with self._making:
+            if self._given is None and self._temporary is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix="fakeai-proxy-")
+                self._folder = Path(self._temporary.name)
+            self._incoming.mkdir(parents=True, exist_ok=True)
+
     def _put(self, pieces: Iterable[bytes]) -> Blob:
         hashed, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         arriving: Path | None = None
         try:
+            self._make_folder()
             descriptor, made = tempfile.mkstemp(dir=self._incoming)
             arriving = Path(made)
             with os.fdopen(descriptor, "wb") as file:
@@ -157,6 +161,8 @@ class Blobs:
         _sync(self._folder)
 
     def _idle(self) -> list[str]:
+        if not self._incoming.exists():
+            return []
         wall = self._clock.wall()
         for path in self._incoming.iterdir():
             with contextlib.suppress(FileNotFoundError):

@@ -32,22 +32,27 @@ MEMORY_BYTES_MAX = 1 << 30
 _PAGE_BYTES = 4096
 #: How often what has expired is removed, at most.
 SWEEP_S = 60.0
+#: Blobs that are looked up in one go.
+_SWEPT_TOGETHER = 500
 
 
 class SqliteStore:
-    """`file` is None for a store in memory, whose reads go through its one connection too."""
+    """`file` is None for a store in memory, whose reads go through its one connection too, as do those
+    of a file that is not yet there: it is made by the first who asks."""
 
     def __init__(self, file: Path | None, blobs: Blobs, clock: Clock) -> None:
         self.blobs = blobs
         self._file = file
         self._clock = clock
         self._writer = Writer(self._connect)
-        self._readers: ThreadPoolExecutor | None = None
+        self._readers = ThreadPoolExecutor(READERS, "store-reader")
+        self._has_readers = False
         self._local = threading.local()
         self._sweep_at = 0.0
         self._sweeping: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
+        """What is wrong with a file that is there is said at the start."""
         try:
             with self._clock.hold():
                 await asyncio.to_thread(self._open)
@@ -55,11 +60,8 @@ class SqliteStore:
             raise ConfigError(f"data: {self._file} cannot be used ({error}).") from None
 
     def _open(self) -> None:
-        if self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._readers = ThreadPoolExecutor(READERS, "store-reader")
-        self._writer.open()
-        self.blobs.open()
+        if self._file is not None and self._file.exists():
+            self._writer.open()
 
     async def close(self) -> None:
         if self._sweeping is not None:
@@ -69,8 +71,7 @@ class SqliteStore:
 
     def _close(self) -> None:
         self._writer.close()
-        if self._readers is not None:
-            self._readers.shutdown()
+        self._readers.shutdown()
         self.blobs.close()
 
     # --- reading -----------------------------------------------------------------------------------
@@ -135,15 +136,17 @@ class SqliteStore:
     async def sweep(self) -> int:
         now = self._clock.wall()
         swept: int = await self._write(lambda connection: statements.sweep(connection, now))
-        for blob in await self.blobs.idle():
-            if not await self._read(partial(statements.referenced, blob=blob)):
+        idle = await self.blobs.idle()
+        for start in range(0, len(idle), _SWEPT_TOGETHER):
+            some = idle[start : start + _SWEPT_TOGETHER]
+            for blob in await self._read(partial(statements.unnamed, blobs=some)):
                 await self.blobs.remove(blob)
         return swept
 
     def _sweep_sometimes(self) -> None:
         """After writes, because an idle store gathers no dust."""
         now = self._clock.wall()
-        if now < self._sweep_at:
+        if now < self._sweep_at or (self._sweeping is not None and not self._sweeping.done()):
             return
         self._sweep_at = now + SWEEP_S
         self._sweeping = asyncio.ensure_future(self._sweep_quietly())
@@ -157,6 +160,8 @@ class SqliteStore:
     # --- connections -------------------------------------------------------------------------------
 
     def _connect(self) -> sqlite3.Connection:
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
         place = ":memory:" if self._file is None else str(self._file)
         connection = sqlite3.connect(
             place, timeout=BUSY_S, isolation_level=None, check_same_thread=False
@@ -167,7 +172,12 @@ class SqliteStore:
             # Acknowledged is what a power cut leaves, too.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-        migrate(connection, place)
+        try:
+            migrate(connection, place)
+        except BaseException:
+            connection.close()
+            raise
+        self._has_readers = self._file is not None
         return connection
 
     async def _write(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -176,7 +186,7 @@ class SqliteStore:
             return result
 
     async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        if self._readers is None:
+        if not self._has_readers:
             return await self._write(function)
         loop = asyncio.get_running_loop()
         with self._clock.hold():

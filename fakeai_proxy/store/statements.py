@@ -133,9 +133,10 @@ def count(
     return int(number)
 
 
-def referenced(connection: sqlite3.Connection, blob: str) -> bool:
-    found = connection.execute("SELECT 1 FROM documents WHERE blob = ? LIMIT 1", (blob,))
-    return found.fetchone() is not None
+def unnamed(connection: sqlite3.Connection, blobs: Sequence[str]) -> list[str]:
+    """Those of them that no row has."""
+    query = "SELECT 1 FROM documents WHERE blob = ? LIMIT 1"
+    return [blob for blob in blobs if connection.execute(query, (blob,)).fetchone() is None]
 
 
 def sums(

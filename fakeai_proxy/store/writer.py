@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from types import TracebackType
 from typing import Any
 
 from fakeai_proxy import errors
-from fakeai_proxy.errors import ApiError
+from fakeai_proxy.errors import ApiError, ConfigError
 
 #: Jobs of one transaction: the first of them waits for the last.
 GROUP_MAX = 256
@@ -36,8 +37,10 @@ def primary_code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def unavailable(error: sqlite3.Error) -> ApiError:
+def unavailable(error: Exception) -> ApiError:
     """503 in words that tell what to do."""
+    if not isinstance(error, sqlite3.Error):
+        return errors.store_unavailable(str(error))
     return errors.store_unavailable(_REASONS.get(primary_code(error), str(error)))
 
 
@@ -87,27 +90,37 @@ class _Savepoint:
 
 
 class Writer:
-    """`connect` makes the connection, and makes it anew after a failure of the file."""
+    """`connect` makes the connection, in this thread: for the first job, and anew after a failure of
+    the file."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name="store", daemon=True)
+        self._starting = Lock()
 
     def open(self) -> None:
-        """Raises ConfigError and sqlite3.Error."""
+        """Before any job; blocks. Raises ConfigError, OSError and sqlite3.Error."""
         self._connection = self._connect()
-        self._thread.start()
+        self._start()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread.ident is None:
+                self._thread.start()
 
     def close(self) -> None:
         """After the jobs that wait; blocks."""
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()
+        elif self._connection is not None:
+            self._connection.close()
 
     async def run(self, function: Callable[[sqlite3.Connection], Any]) -> Any:
         """Raises what `function` raises, and 503."""
+        self._start()
         loop = asyncio.get_running_loop()
         job = Job(function, loop.create_future(), loop)
         self._jobs.put(job)
@@ -132,7 +145,8 @@ class Writer:
             for job in group:
                 by_loop.setdefault(job.loop, []).append(job)
             for loop, jobs in by_loop.items():
-                if not loop.is_closed():
+                # A loop that is closed has nobody who waits.
+                with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(_tell, jobs)
         if self._connection is not None:
             self._connection.close()
@@ -149,14 +163,14 @@ class Writer:
                 with _Savepoint(connection, job):
                     job.result = job.run(connection)
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ConfigError, OSError) as error:
             self._undo(error)
             for job in group:
                 job.error = unavailable(error)
 
-    def _undo(self, error: sqlite3.Error) -> None:
+    def _undo(self, error: Exception) -> None:
         connection = self._connection
-        if connection is None:
+        if connection is None or not isinstance(error, sqlite3.Error):
             return
         try:
             if connection.in_transaction:

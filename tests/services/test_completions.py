@@ -483,7 +483,7 @@ def test_the_stream_of_a_plan_joined_is_the_whole_answer(**body: Any) -> None:
     request = CompletionRequest.model_validate(body)
     call = Call(
         OPERATIONS[0], {}, {}, request, CATALOGUE, Dice(7), b"what", b"which", 1_700_000_000,
-        Records(), STORE, float,
+        Records(), lambda: STORE, float,
     )  # fmt: skip
     made = plan(call)
     chunks = speak(call, made).chunks

@@ -59,11 +59,11 @@ class Workshop:
 
     def _lists(self, items: Sequence[Item]) -> list[Work]:
         """A server's tools are asked for once in a conversation."""
-        listed = {item.get("server_label") for item in items if item["type"] == "mcp_list_tools"}
+        listed = [item.get("server_label") for item in items if item["type"] == "mcp_list_tools"]
         works = []
         for tool in self.request.tools or ():
             if isinstance(tool, tools.Mcp) and tool.server_label not in listed:
-                listed.add(tool.server_label)
+                listed.append(tool.server_label)
                 named = [
                     {"name": name, "description": f"{name} on {tool.server_label}",
                      "input_schema": _QUERY_SCHEMA, "annotations": None}

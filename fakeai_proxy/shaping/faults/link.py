@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import Client, Reply, Sink
+from fakeai_proxy.exchange import Client, Exchange, Reply, Sink
 from fakeai_proxy.shaping.scheduler import SLOW_READER_BYTES, SLOW_READER_RETRY_S, Scheduler
 
 
@@ -123,6 +123,9 @@ class Link:
         if self.resets:
             self._client.reset()
         self._client.cut()
+
+    async def converse(self, exchange: Exchange, reply: Reply) -> None:
+        await self._client.converse(exchange, reply)  # faults of the line are faults of one reply
 
     def downgrade(self) -> None:
         self._client.downgrade()

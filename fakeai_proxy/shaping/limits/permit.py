@@ -15,7 +15,7 @@ from fakeai_proxy.shaping.limits.demand import (
     Demand,
     endpoint_of,
 )
-from fakeai_proxy.shaping.limits.reading import demand_at_once, demand_in
+from fakeai_proxy.shaping.limits.reading import demand_at_once, demand_in, is_socket
 from fakeai_proxy.shaping.limits.rules import Plan, Rules
 from fakeai_proxy.shaping.limits.usage import Usage, Watched, usage_of
 from fakeai_proxy.shaping.limits.vendor import Vendor, vendor_of
@@ -58,7 +58,9 @@ class Permit:
 
     async def __aenter__(self) -> Permit:
         request = self._exchange.request
-        endpoint = endpoint_of(request.path) if request.method == "POST" else None
+        endpoint = None
+        if request.method == "POST" or is_socket(request):
+            endpoint = endpoint_of(request.path)
         if endpoint is None:
             return self
         limiter = self._limiter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from urllib.parse import parse_qs
 
 import orjson
 
@@ -11,11 +12,29 @@ from fakeai_proxy.body import INLINE_BYTES_MAX, JSON_BYTES_MAX, decoded
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Request
-from fakeai_proxy.shaping.limits.demand import Demand, Endpoint, demand_of, form_demand
+from fakeai_proxy.shaping.limits.demand import (
+    MODEL_CHARS_MAX,
+    Demand,
+    Endpoint,
+    demand_of,
+    form_demand,
+)
+
+#: How an exchange within a WebSocket is made.
+_WITHIN = "WS"
+
+
+def is_socket(request: Request) -> bool:
+    """The handshake of a WebSocket, or what is asked within one."""
+    return request.method == _WITHIN or request.text_header(b"upgrade").lower() == "websocket"
 
 
 def demand_at_once(request: Request, endpoint: Endpoint) -> Demand | None:
     """Of a small body that is here; None where `demand_in` is needed."""
+    if request.method == "GET":
+        query = parse_qs(request.query)
+        named = query.get("model") or query.get("deployment") or [""]
+        return Demand(endpoint.operation, endpoint.model or named[0][:MODEL_CHARS_MAX])
     raw = request.body.in_memory
     if raw is None or len(raw) > INLINE_BYTES_MAX or request.header(b"content-encoding"):
         return None
