@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from fakeai_proxy.services.form import FormShape, Upload
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.resources import Resource
 from fakeai_proxy.services.wire import Shape
-from fakeai_proxy.store import Insert, Row, Write, pieces_of
+from fakeai_proxy.store import Insert, Missing, Require, Row, Write, pieces_of
 
 #: platform.openai.com/docs/guides/tools-code-interpreter: minutes without use.
 _IDLE_MINUTES = 20
@@ -139,13 +140,24 @@ async def create_container(call: Call) -> Reply:
 
     def also(row: Row) -> Iterable[Write]:
         for place, file in enumerate(files):
+            yield Require(file.key)
             begun = CONTAINER_FILES.begun(call, place, parent=row.key.path)
             document = file.document
             yield Insert(
                 _file(begun, row.key.id, document["filename"], file.blob, document["bytes"])
             )
 
-    return CONTAINERS.reply(call, await CONTAINERS.insert(call, make, also))
+    with _file_named():
+        return CONTAINERS.reply(call, await CONTAINERS.insert(call, make, also))
+
+
+@contextmanager
+def _file_named() -> Iterator[None]:
+    """A file that is deleted while it is copied is as one that never was."""
+    try:
+        yield
+    except Missing as error:
+        raise errors.no_such_file(error.key.id) from None
 
 
 def _minutes(asked: CreateContainerRequest) -> int:
@@ -184,6 +196,7 @@ async def retrieve_container(call: Call) -> Reply:
 
 async def create_container_file(call: Call) -> Reply:
     container = await _used(call)
+    copied: list[Write] = []
     if isinstance(call.body, AddFileRequest):
         upload = call.body.file
         filename = upload.filename
@@ -194,10 +207,14 @@ async def create_container_file(call: Call) -> Reply:
     else:
         file = await FILES.row(call, call.body.file_id)
         assert file.blob is not None, "a file has its bytes"
+        copied.append(Require(file.key))
         blob, size_bytes, filename = file.blob, file.document["bytes"], file.document["filename"]
-    row = await CONTAINER_FILES.insert(
-        call, lambda row: _file(row, container.key.id, filename, blob, size_bytes)
-    )
+    with _file_named():
+        row = await CONTAINER_FILES.insert(
+            call,
+            lambda row: _file(row, container.key.id, filename, blob, size_bytes),
+            lambda row: copied,
+        )
     return CONTAINER_FILES.reply(call, row)
 
 

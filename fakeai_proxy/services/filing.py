@@ -107,16 +107,19 @@ def checked(purpose: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
     if not PURPOSES[purpose].jsonl:
         yield from pieces
         return
-    number, rest = 0, b""
+    number, begun, begun_bytes = 0, [b""], 0
     for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
+        first, *later = piece.split(b"\n")
+        for line in later:
             number += 1
-            _check_line(number, line)
-        if len(rest) > LINE_BYTES_MAX:
-            raise errors.line_is_no_object(number + 1, _start(rest))
+            _check_line(number, b"".join([*begun, first]))
+            begun, begun_bytes, first = [], 0, line
+        begun.append(first)
+        begun_bytes += len(first)
+        if begun_bytes > LINE_BYTES_MAX:
+            raise errors.line_is_no_object(number + 1, _start(b"".join(begun)))
         yield piece
-    _check_line(number + 1, rest)
+    _check_line(number + 1, b"".join(begun))
 
 
 def _check_line(number: int, line: bytes) -> None:
@@ -163,6 +166,19 @@ async def keep_file(
     """A file of the caller's project, of bytes that a thread reads from `pieces`."""
     blob = await call.store.blobs.put(pieces)
     return await FILES.insert(call, lambda row: file_row(row, filename, purpose, blob, expires_s))
+
+
+def read_file(call: Call, file_id: str, param: str, most_bytes: int) -> tuple[str, bytes]:
+    """(filename, bytes) of a file that a request refers to in `param`, for what runs in a thread.
+    Raises 404, 413 and Unhurried."""
+    row = call.wait_for(lambda: call.store.get(FILES.key(call, file_id)))
+    if row is None:
+        raise errors.no_such_file(file_id, param)
+    if row.document["bytes"] > most_bytes:
+        raise errors.file_too_large(most_bytes, row.document["bytes"])
+    assert row.blob is not None, "a file has its bytes"
+    with call.store.blobs.open_file(row.blob) as file:
+        return row.document["filename"], file.read()
 
 
 # --- content ---------------------------------------------------------------------------------------

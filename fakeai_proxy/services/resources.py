@@ -120,7 +120,7 @@ class Resource:
         also: Callable[[Row], Iterable[Write]] = _alone,
     ) -> Row:
         """The row that `make` makes of a begun one, and in the same transaction what `also` says once
-        it has its id. Raises 404 where what it is within is missing."""
+        it has its id. Raises 404 where what it is within is missing, and Missing for what else is."""
         outer = self.within
         required = () if outer is None else (Require(outer.key(call)),)
         for attempt in range(_TRIES):

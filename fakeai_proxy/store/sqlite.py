@@ -174,7 +174,7 @@ class SqliteStore:
             connection.execute("PRAGMA synchronous = FULL")
         try:
             migrate(connection, place)
-        except BaseException:
+        except (sqlite3.Error, ConfigError):
             connection.close()
             raise
         self._has_readers = self._file is not None

@@ -83,12 +83,14 @@ async def test_a_writer_that_fails_leaves_nothing(store: Store, clock: VirtualCl
 
 
 async def test_a_folder_that_cannot_be_written_is_a_503_until_it_can(store: Store) -> None:
+    await store.blobs.put([b"first"])
     incoming: Path = store.blobs._folder / "incoming"
     incoming.rmdir()  # noqa: ASYNC240 - nothing else runs on this loop
+    incoming.touch()  # noqa: ASYNC240 - the same
     with pytest.raises(ApiError) as caught:
         await store.blobs.put([b"a"])
     assert caught.value.status == 503
-    incoming.mkdir()  # noqa: ASYNC240 - nothing else runs on this loop
+    incoming.unlink()  # noqa: ASYNC240 - the same
     await store.blobs.put([b"a"])
 
 

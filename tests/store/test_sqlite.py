@@ -147,6 +147,8 @@ async def test_a_connection_that_fails_is_replaced(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.commit(note(1))
         writer = store._writer  # type: ignore[attr-defined]  # this store's own
+        assert store._sweeping is not None  # type: ignore[attr-defined]  # this store's own
+        await store._sweeping  # type: ignore[attr-defined]  # this store's own
         await writer.run(lambda connection: connection.execute("PRAGMA query_only = ON"))
         assert "cannot be written" in await refused(store, 2)
         await store.commit(note(2))
@@ -165,6 +167,32 @@ async def test_several_stores_on_one_file_share_it(tmp_path: Path) -> None:
         rows = (await one.page("note", "p", limit=100)).rows
         assert len({row.sequence for row in rows}) == 41
         assert rows == (await other.page("note", "p", limit=100)).rows
+
+
+async def test_nothing_is_made_before_it_is_used(tmp_path: Path) -> None:
+    folder = tmp_path / "below" / "it"
+    async with opened(folder):
+        assert not folder.exists()
+    async with opened(folder) as store:
+        assert await store.get(key(1)) is None
+        assert [path.name for path in folder.iterdir() if path.is_dir()] == []
+        assert await asyncio.gather(*[store.count("note", "p") for _ in range(8)]) == [0] * 8
+
+
+async def test_a_folder_that_cannot_be_made_is_a_503_until_it_can(tmp_path: Path) -> None:
+    (tmp_path / "below").touch()
+    async with opened(tmp_path / "below") as store:
+        assert "The data store cannot be used" in await refused(store, 1)
+        (tmp_path / "below").unlink()
+        await store.commit(note(1))
+
+
+async def test_a_file_from_the_future_put_in_place_later_is_a_503(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        assert "later fakeai-proxy" in await refused(store, 1)
+        assert "later fakeai-proxy" in await refused(store, 2)
 
 
 async def test_a_caller_that_goes_away_harms_nobody(tmp_path: Path) -> None:
