@@ -230,6 +230,8 @@ def _poem(rng: Random, wish: Wish, spoken: Language) -> str:
     about = min(spoken.openings, key=len).replace("{}", wish.subject)
     if wish.subject:
         lines[0] = about
+    if "haiku" in wish.source.lower():
+        return "\n".join(lines[:3])
     return "\n".join(lines[:4]) + "\n\n" + "\n".join(lines[4:])
 
 

@@ -21,6 +21,7 @@ from fakeai_proxy.exchange import Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.responder import Ask, Canned, Responder
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.store import Store
 
@@ -75,6 +76,8 @@ class Call:
     origin: str = ""
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
     pace: float = 1.0
+    #: What the user has put ready, if anything.
+    responder: Responder | None = None
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
     #: Where coroutines run; None where there are none to wait for.
@@ -93,6 +96,18 @@ class Call:
         except RuntimeError:
             return asyncio.run_coroutine_threadsafe(begin(), self.loop).result()
         raise Unhurried
+
+    def canned(self, model: str, prompt: str) -> Canned | None:
+        """The answer that the user has put ready for this prompt. Raises ApiError."""
+        if self.responder is None:
+            return None
+        rng = self.dice.roll(self.dice_key, "responder")
+        return self.responder.answer(Ask(self.operation.name, model, prompt, rng, self._sent))
+
+    def _sent(self) -> dict[str, Any]:
+        if not isinstance(self.body, BaseModel):
+            return {}
+        return self.body.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def queried(self, name: str) -> list[str]:
         """All values of a parameter that may come several times, as `name` or as `name[]`."""

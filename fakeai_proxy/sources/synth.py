@@ -25,6 +25,7 @@ from fakeai_proxy.services.dialect import PLAIN, Dialect, Dialects
 from fakeai_proxy.services.form import read_form
 from fakeai_proxy.services.operation import Call, Operation, Unhurried
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.router import Router
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.sources.plans import Plans
@@ -54,6 +55,11 @@ class SynthSettings(BaseModel):
         False,
         description="Refuse the parameters that only vLLM and NIM know (top_k, ignore_eos, ...), "
         "as OpenAI does.",
+    )
+    responder: str = Field(
+        "",
+        description="Ask this first what to answer: FILE.toml (patterns and texts), FILE.py:function or "
+        "package.module:function. Read again when it changes.",
     )
     embedder: Literal["auto", "hashed", "semantic"] = Field(
         "auto",
@@ -88,6 +94,7 @@ class Synth:
         self._plans = Plans()
         self._records = records
         self._pace = pace
+        self._responder = Responder(settings.responder) if settings.responder else None
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -132,7 +139,8 @@ class Synth:
         if operation.body is not None:
             _check_content_type(request)
         inline = request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX
-        if inline and dialect.silent:
+        # The user's own code may take its time, and answer otherwise tomorrow.
+        if inline and dialect.silent and self._responder is None:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
             if not operation.is_heavy(body) and self._at_hand(call, request, body):
@@ -198,6 +206,7 @@ class Synth:
             origin=_origin(request),
             pace=self._pace,
             loop=asyncio.get_running_loop(),
+            responder=self._responder,
         )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:

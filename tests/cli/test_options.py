@@ -263,6 +263,11 @@ def _any_model(program: Program, start: Start) -> None:
     assert program.ask("/v1/models/of-nobody")[0] == 200
 
 
+def _responder(program: Program, start: Start) -> None:
+    _, answer = program.ask("/v1/chat/completions", CHAT)
+    assert answer["choices"][0]["message"]["content"] == "what was put ready"
+
+
 def _strict_parameters(program: Program, start: Start) -> None:
     assert program.ask("/v1/chat/completions", {**CHAT, "top_k": 3})[0] == 400
 
@@ -449,6 +454,7 @@ EFFECTS: dict[str, Effect] = {
     "dialect": Effect("dynamo", _dialect),
     "any_model": Effect("true", _any_model),
     "embedder": Effect("hashed", _embedder, {"profile": "none"}, "embeddings"),
+    "responder": Effect("TMP/answers.toml", _responder, {"profile": "none"}, "chat"),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
@@ -512,6 +518,7 @@ def folder(tmp_path: Path) -> Path:
         '[[phase]]\nname = "outage"\nfaults = ["418"]\n'
     )
     (tmp_path / "models.toml").write_text(MODELS)
+    (tmp_path / "answers.toml").write_text('[[answer]]\ntext = "what was put ready"\n')
     (tmp_path / "slow.toml").write_text(PROFILE.format(ttft_ms=300.0))
     (tmp_path / "tokens.toml").write_text(LIMITS)
     (tmp_path / "never.toml").write_text(PROFILE.format(ttft_ms=NEVER_MS))
