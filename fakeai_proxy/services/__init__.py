@@ -36,8 +36,10 @@ ROOMS = _rooms(
     audio="audio",
     chat="chat tokenize detokenize",
     completions="completions",
+    containers="containers",
     conversations="conversations",
     embeddings="embeddings",
+    files="files",
     images="images",
     messages="messages",
     models="models",
@@ -48,6 +50,7 @@ ROOMS = _rooms(
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",
+    uploads="uploads",
     videos="videos",
 )
 
