@@ -252,6 +252,12 @@ def _words(rng: Random, wish: Wish, spoken: Language) -> str:
     return " ".join(words[: wish.count]).rstrip(".,;:") + "."
 
 
+def so_many_words(rng: Random, code: str, count: int, subject: str = "") -> str:
+    """Sentences in the language of that code, in all `count` words; characters, where those have no
+    spaces."""
+    return _words(rng, Wish("words", code, subject, count=max(count, 2)), language(code))
+
+
 def _some_sentences(rng: Random, wish: Wish, spoken: Language) -> str:
     return _joined(_first(wish.count or 2, _sentences(rng, wish, spoken)), spoken)
 

@@ -163,6 +163,19 @@ def _data(program: Program, start: Start) -> None:
     assert root.is_file()
 
 
+def _store(program: Program, start: Start) -> None:
+    kept = Path(program.ready["ca"]).parent.parent
+    assert program.ask("/v1/containers", {"name": "mine"})[0] == 200
+    assert not (kept / "state.db").exists()
+    program.stop()
+    again = start("--data", str(kept))
+    assert again.ask("/v1/containers")[1]["data"] == []
+    assert again.ask("/v1/containers", {"name": "mine"})[0] == 200
+    again.stop()
+    later = start("--data", str(kept), "--store", "sqlite")
+    assert [one["name"] for one in later.ask("/v1/containers")[1]["data"]] == ["mine"]
+
+
 def _listen(program: Program, start: Start) -> None:
     assert program.url.startswith("http://[::1]:")
     assert program.ask("/v1/models")[0] == 200
@@ -420,6 +433,7 @@ EFFECTS: dict[str, Effect] = {
     "fault_header": Effect("off", _fault_header),
     "fault_mark": Effect("false", _fault_mark),
     "data": Effect("TMP/kept", _data),
+    "store": Effect("memory", _store, {"data": "TMP/kept"}),
     "dcgm_listen": Effect("127.0.0.1:0", _dcgm_listen, _FLEET),
     "dcgm_fields": Effect("default", _dcgm_fields, _FLEET),
     "dcgm_hostname_label": Effect("hostname", _dcgm_says('hostname="gpu-node-0"'), _FLEET),

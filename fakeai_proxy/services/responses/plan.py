@@ -36,6 +36,7 @@ from fakeai_proxy.services.items.history import (
 from fakeai_proxy.services.items.memory import Memory
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.responses import rules, wire
+from fakeai_proxy.services.responses.attached import readable
 from fakeai_proxy.services.responses.built_in import Workshop
 from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work, sealed
 from fakeai_proxy.services.responses.tool_choice import Uses, choose
@@ -137,7 +138,7 @@ def read(call: Call, request: wire.Prompted | wire.CompactRequest, card: ModelCa
     items = given(call.records, request.input)
     if items or before.items:
         check_calls([*before.items, *items])
-    history = before.and_then(Tokens.load(card.vocabulary), items)
+    history = before.and_then(Tokens.load(card.vocabulary), items, readable(call, items))
     return Read(history, items, before, conversation_id)
 
 
