@@ -13,6 +13,7 @@ from fakeai_proxy.services.answer import hearing, looking, reading, vision
 from fakeai_proxy.services.answer.senses import hears, needs_sound, sees
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import wire
+from fakeai_proxy.services.filing import read_file
 from fakeai_proxy.services.operation import Call
 
 _HEAVY = re.compile(
@@ -21,6 +22,8 @@ _HEAVY = re.compile(
 )
 #: Records of sound that was said, by its id: the transcript.
 AUDIO = "chat.audio"
+#: platform.openai.com/docs/guides/pdf-files: of a file that is read.
+_BYTES_MAX = 50 << 20
 
 
 class Medium(NamedTuple):
@@ -49,7 +52,7 @@ def is_heavy(body: bytes) -> bool:
 
 
 def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:
-    """Raises 400."""
+    """Raises 400, 404 and Unhurried."""
     media = Media()
     last = len(request.messages) - 1
     for k, message in enumerate(request.messages):
@@ -61,7 +64,7 @@ def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:
             media.said[k] = said
         if content is None or isinstance(content, str):
             continue
-        told = _content(media, card, k, content)
+        told = _content(call, media, card, k, content)
         if k == last:
             media.told = told
     if needs_sound(card) and not media.audio_tokens and "audio" not in (request.modalities or ()):
@@ -73,7 +76,9 @@ def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:
     return media
 
 
-def _content(media: Media, card: ModelCard, k: int, content: list[wire.Part]) -> list[str]:
+def _content(
+    call: Call, media: Media, card: ModelCard, k: int, content: list[wire.Part]
+) -> list[str]:
     told = []
     for place, part in enumerate(content):
         path = f"messages[{k}].content[{place}]"
@@ -95,24 +100,31 @@ def _content(media: Media, card: ModelCard, k: int, content: list[wire.Part]) ->
             media.audio_tokens += tokens
             told.append(f"The recording is {seconds:.1f} seconds long.")
         elif isinstance(part, wire.FilePart):
-            told.append(_file(media, card, (k, place), part.file, f"{path}.file"))
+            told.append(_file(call, media, card, (k, place), part.file, f"{path}.file"))
     return [sentence for sentence in told if sentence]
 
 
 def _file(
-    media: Media, card: ModelCard, place: tuple[int, int], given: wire.FileData, path: str
+    call: Call,
+    media: Media,
+    card: ModelCard,
+    place: tuple[int, int],
+    given: wire.FileData,
+    path: str,
 ) -> str:
     if given.file_id is not None:
         if given.file_data is not None:
             raise errors.bad_parameter(
                 path, "invalid_value", f"Provide one of 'file_id' and 'file_data' in '{path}'."
             )
-        return ""
-    if given.file_data is None:
+        where = f"{path}.file_id"
+        document = reading.read_pdf(read_file(call, given.file_id, where, _BYTES_MAX)[1], where)
+    elif given.file_data is None:
         raise errors.missing_parameter(f"{path}.file_id")
-    if given.filename is None:
+    elif given.filename is None:
         raise errors.missing_parameter(f"{path}.filename")
-    document = reading.read(given.file_data, f"{path}.file_data")
+    else:
+        document = reading.read(given.file_data, f"{path}.file_data")
     page = vision.image_tokens(card.id, reading.PAGE_SIZE, "auto") if sees(card) else 0
     media.by_place[place] = Medium(page * document.pages, document.text)
     return document.told

@@ -65,8 +65,11 @@ class History:
     def turns_in(self, tokens: Tokens) -> tuple[array[int], ...]:
         return self.turns if tokens.name == self.vocabulary else turns_of(tokens, self.items)
 
-    def and_then(self, tokens: Tokens, items: Sequence[Item]) -> History:
-        turns = self.turns_in(tokens) + turns_of(tokens, items)
+    def and_then(
+        self, tokens: Tokens, items: Sequence[Item], read: Sequence[Item] | None = None
+    ) -> History:
+        """`read` is what the model reads of the items, where that is more than they say."""
+        turns = self.turns_in(tokens) + turns_of(tokens, items if read is None else read)
         return History((*self.items, *items), turns, tokens.name)
 
     def extended(self, items: Sequence[Item]) -> History:

@@ -33,9 +33,10 @@ from fakeai_proxy.services.items.history import (
 from fakeai_proxy.services.items.memory import Memory
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.responses import rules, wire
+from fakeai_proxy.services.responses.attached import readable
 from fakeai_proxy.services.responses.built_in import Workshop
 from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work, sealed
-from fakeai_proxy.services.responses.tool_choice import choose
+from fakeai_proxy.services.responses.tool_choice import Uses, choose
 
 RESPONSE = "response"
 #: Length of prose by verbosity, as factors.
@@ -134,7 +135,7 @@ def read(call: Call, request: wire.Prompted | wire.CompactRequest, card: ModelCa
     items = given(call.records, request.input)
     if items or before.items:
         check_calls([*before.items, *items])
-    history = before.and_then(Tokens.load(card.vocabulary), items)
+    history = before.and_then(Tokens.load(card.vocabulary), items, readable(call, items))
     return Read(history, items, before, conversation_id)
 
 
@@ -200,7 +201,8 @@ class _Maker:
         self.rng: Random = call.dice.roll(call.dice_key, "work")
 
     def outputs(self, limit: int) -> tuple[list[Output], Answer]:
-        uses = choose(self.request, self.items, self.hints)
+        canned = self.call.canned(self.card.id, self.hints.prompt)
+        uses = Uses() if canned else choose(self.request, self.items, self.hints)
         shop = Workshop(self.request, self.hints, self.tokens, self.rng)
         works: list[Work] = []
         left = limit
@@ -210,9 +212,9 @@ class _Maker:
             works.append(work)
             left -= work.tokens
         asks = any(work.waits for work in works)
-        answer = Planner(
-            self.call.dice, self.call.dice_key, self.tokens, self._task(uses.calls, left)
-        ).answer()
+        task = self._task(uses.calls, left)
+        task.canned = canned
+        answer = Planner(self.call.dice, self.call.dice_key, self.tokens, task).answer()
         thought = self._thought(answer.reasoning_tokens)
         outputs: list[Output] = [*([thought] if thought else ()), *works]
         if asks and not answer.calls:
