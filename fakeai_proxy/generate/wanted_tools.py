@@ -51,4 +51,6 @@ def _points(offer: Offer, said: set[str]) -> int:
 
 
 def _stem(word: str) -> str:
+    if word == "news":  # no plural of new
+        return word
     return word[:-1] if len(word) > 3 and word.endswith("s") else word
