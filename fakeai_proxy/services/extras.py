@@ -15,6 +15,7 @@ from fakeai_proxy.errors import ApiError
 from fakeai_proxy.generate import grammar
 from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.plausible import Hints
+from fakeai_proxy.generate.shown_schema import shown_instance
 from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.generate.structured import Schema, written
 from fakeai_proxy.services.answer.grammars import GRAMMARS_EXTRA
@@ -131,6 +132,9 @@ def guided_text(guide: dict[str, Any], rng: Random, hints: Hints) -> str:
             return Pattern.load(f"^(?:{form})$").sample(rng)
         if name == "grammar":
             return grammar.sample(grammar.as_lark(form), rng)
+        shown = shown_instance(rng, hints) if name == "json_object" else None
+        if shown is not None:
+            return written(shown)
         schema = ANY_OBJECT if name == "json_object" else _schema(form)
         return written(Schema.load(schema).instance(rng, hints, False))
     except SchemaError as error:
