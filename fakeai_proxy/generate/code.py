@@ -53,6 +53,7 @@ def written(rng: Random, language: str, prompt: str, subject: str) -> str:
         "snake": snake,
         "camel": pascal[0].lower() + pascal[1:],
         "Pascal": pascal,
+        "table": "_".join(re.findall(r"[a-z]+", subject.lower())) or snake,
         "topic": re.sub(r"[^\w ,'-]", " ", subject).strip() or " ".join(words),
     }
     return _block(language, Template(shapes[rng.randrange(len(shapes))]).substitute(names))

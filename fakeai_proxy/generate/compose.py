@@ -154,7 +154,9 @@ def _code(rng: Random, wish: Wish, spoken: Language) -> str:
 
 _KEYS = re.compile(r"[\"'](\w{1,40})[\"']\s*:")
 _LISTED_KEYS = re.compile(
-    r"(?:keys?|fields?|properties|attributes)\s*(?:named|called|of|are|:)?\s*:?\s*"
+    r"(?:(?:keys?|fields?|properties|attributes)\s*(?:named|called|of|are|:)?"
+    r"|json(?: object)? (?:with|containing)(?!\s+(?:the\s+)?(?:keys?|fields?|properties|attributes)))"
+    r"\s*:?\s*(?:an?\s|the\s)?"
     r"((?:[`'\"]?\w{1,40}[`'\"]?(?:\s*,\s*(?:and\s+)?|\s+and\s+)){0,20}[`'\"]?\w{1,40}[`'\"]?)",
     re.IGNORECASE,
 )

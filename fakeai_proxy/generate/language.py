@@ -162,6 +162,13 @@ def _language_of(prompt: str) -> str:
 
 
 @cache
+def phrases() -> dict[str, dict[str, str]]:
+    """What common phrases are in other languages, by the English in lower case and the code."""
+    folder = resources.files("fakeai_proxy.generate") / "prose"
+    return tomllib.loads((folder / "phrases.toml").read_text("utf-8"))
+
+
+@cache
 def capitals() -> dict[str, tuple[str, str]]:
     """Countries with their capitals, by the country's name in lower case."""
     rows = (line.split(":") for line in lines("capitals"))

@@ -91,7 +91,14 @@ def _subject(prompt: str, spoken: str) -> str:
     after_about = about = False
     for word in (*_WORD.findall(prompt), "."):
         lower = word.lower()
-        if word.isalpha() and lower not in common and len(word) <= _SUBJECT_CHARS_MAX // 2:
+        # German writes its nouns with a capital, and only they are subjects.
+        verb = spoken == "de" and word[0].islower()
+        if (
+            word.isalpha()
+            and lower not in common
+            and not verb
+            and len(word) <= _SUBJECT_CHARS_MAX // 2
+        ):
             if not run:
                 after_about = about
             run.append(word)
@@ -108,7 +115,8 @@ def _subject(prompt: str, spoken: str) -> str:
 
 def _unspaced_subject(prompt: str, spoken: Language) -> str:
     """The longest run of letters between words that say how something is asked."""
-    plain = "|".join(map(re.escape, sorted(spoken.stop_words, key=len, reverse=True)))
+    apart = sorted(spoken.stop_words.union(spoken.names), key=len, reverse=True)
+    plain = "|".join(map(re.escape, apart))
     runs = [run for part in re.split(plain, prompt) for run in re.findall(r"[^\W_]+", part)]
     return max((run for run in runs if len(run) <= _SUBJECT_CHARS_MAX), key=len, default="")
 

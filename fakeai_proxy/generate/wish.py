@@ -12,7 +12,15 @@ from functools import cache, lru_cache
 
 from fakeai_proxy.generate import code
 from fakeai_proxy.generate.arithmetic import result_of
-from fakeai_proxy.generate.language import ENGLISH, capitals, is_name, language_of, lines, topics_in
+from fakeai_proxy.generate.language import (
+    ENGLISH,
+    capitals,
+    is_name,
+    language_of,
+    lines,
+    phrases,
+    topics_in,
+)
 from fakeai_proxy.generate.text import subject_of
 
 #: Of a prompt: the first and the last so many characters are looked at.
@@ -117,7 +125,9 @@ def _greeting(prompt: str, lower: str, wish: Wish) -> Wish | None:
 _SAY = re.compile(
     r"(?:please |can you |could you |just |only )*"
     r"(say|repeat|echo|reply with|respond with|answer with|output|print)\b"
-    r"((?: exactly| only| just| the words?| the phrase| the following| back| after me)*)\s*([:,]?)\s*(.+)",
+    r"((?: exactly| only| just| one word| a single word| the words?| the phrase| the following| back"
+    r"| after me)*)"
+    r"\s*([:,]?)\s*(.+)",
     re.IGNORECASE | re.DOTALL,
 )
 _QUOTED = re.compile(
@@ -157,6 +167,21 @@ def _sum(prompt: str, lower: str, wish: Wish) -> Wish | None:
     if match is None or result is None:
         return None
     return replace(wish, kind="say", said=f"{match[1].strip(' =?.!')} = {result}")
+
+
+_TRANSLATE = re.compile(
+    r"(?:translate|how do (?:you|i) say)\b(?: the (?:word|phrase|sentence|text|following))?:?\s*"
+    r"[\"'“‘]?(.+?)[\"'”’]?\s+(?:into|to|in)\s+\w+[.?!]*"
+    r"|translate (?:in)?to \w+:?\s*[\"'“‘]?(.+?)[\"'”’]?[.!]?",
+    re.DOTALL,
+)
+
+
+def _translation(prompt: str, lower: str, wish: Wish) -> Wish | None:
+    match = _TRANSLATE.fullmatch(lower.strip())
+    phrase = (match[1] or match[2] or "").strip(" .?!,") if match else ""
+    said = phrases().get(phrase.replace(",", ""), {}).get(wish.language)
+    return replace(wish, kind="say", said=said) if said else None
 
 
 _CAPITAL = re.compile(r"\bcapital(?: city)? of (?:the )?([a-z][a-z .'-]{2,40}?)\s*[?.!]*$")
@@ -336,6 +361,8 @@ def _looks(lower: str, words: frozenset[str]) -> list[_Look]:
             looks += (_greeting, _say)
         if any(char.isdigit() for char in lower):
             looks += (_sum, _items)
+        if not words.isdisjoint(("translate", "say")):
+            looks.append(_translation)
         if "capital" in words:
             looks.append(_capital)
     if not (words.isdisjoint(signs) and lower.isascii()):

@@ -75,6 +75,15 @@ def test_a_language_that_is_named_is_the_one_to_answer_in(prompt: str, spoken: s
 ASKED = st.sampled_from([*SPOKEN.values(), "Give me 4 tips", "Write a SQL query", "Say hi"])
 
 
+@pytest.mark.parametrize(
+    ("prompt", "subject"),
+    [("请用中文介绍长城", "长城"), ("Wie funktioniert ein Leuchtturm?", "Leuchtturm"),
+     ("¿Por qué es importante dormir bien?", "dormir")],
+)  # fmt: skip
+def test_a_subject_is_what_a_prompt_is_about_in_every_language(prompt: str, subject: str) -> None:
+    assert wish_of(prompt).subject == subject
+
+
 @given(prompt=ASKED | st.text(), limit=st.integers(1, 600), seed=st.integers(0, 99))
 def test_whatever_is_asked_the_tokens_are_the_encoding(prompt: str, limit: int, seed: int) -> None:
     whole, _ = compose(_TOKENS, _DICE.roll(seed), prompt, 10**6)
@@ -115,6 +124,10 @@ def test_what_is_endless_fills_its_limit_in_every_language(spoken: str) -> None:
         ("2+2", "2+2 = 4"),
         ("Calculate (3 + 4) ^ 2 / 7", "(3 + 4) ^ 2 / 7 = 7"),
         ("What is the capital of France?", "The capital of France is Paris."),
+        ("Reply with exactly one word: yes", "yes"),
+        ("Translate 'good morning' to German", "Guten Morgen"),
+        ("Translate to French: Thank you!", "Merci"),
+        ("How do you say hello in Japanese?", "こんにちは"),
         ("Hello!", "Hello! How can I help you today?"),
         ("Guten Tag", "Hallo! Wobei kann ich helfen?"),
         ("Classify the sentiment as positive, negative or neutral: I love this phone", "positive"),
@@ -186,6 +199,8 @@ def test_json_is_json_with_the_keys_that_are_named() -> None:
     assert list(one) == ["name", "age", "is_member"]
     assert isinstance(one["age"], int)
     assert isinstance(one["is_member"], bool)
+    listed = json.loads(answer("Give me JSON with name, age and email of a person"))
+    assert list(listed) == ["name", "age", "email"]
     by_example = json.loads(answer('Answer as JSON: {"city": "...", "temperature": 0.0}'))
     assert set(by_example) == {"city", "temperature"}
     several = json.loads(answer("Return a JSON array of objects with fields title, price"))
