@@ -5,24 +5,17 @@ cost in tokens and a sentence about it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from fakeai_proxy import errors
-from fakeai_proxy.services.answer import hearing, looking, reading, vision
-from fakeai_proxy.services.answer.senses import hears, needs_sound, sees
+from fakeai_proxy.services.answer import media as media_as
+from fakeai_proxy.services.answer.media import Medium
+from fakeai_proxy.services.answer.senses import needs_sound
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import wire
 from fakeai_proxy.services.operation import Call
 
 #: Records of sound that was said, by its id: the transcript.
 AUDIO = "chat.audio"
-
-
-class Medium(NamedTuple):
-    """`text` is what a document says besides what it shows."""
-
-    tokens: int
-    text: str = ""
 
 
 @dataclass(slots=True)
@@ -35,11 +28,6 @@ class Media:
     audio_tokens: int = 0
     image_tokens: int = 0
     told: list[str] = field(default_factory=list)
-
-
-def is_heavy(body: bytes) -> bool:
-    """Whether a request brings, or wants, something that is decoded or encoded."""
-    return b";base64," in body or b'"audio"' in body or b'"input_audio"' in body
 
 
 def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:
@@ -71,42 +59,34 @@ def _content(media: Media, card: ModelCard, k: int, content: list[wire.Part]) ->
     told = []
     for place, part in enumerate(content):
         path = f"messages[{k}].content[{place}]"
+        kind = f"messages.[{k}].content.[{place}].type"
         if isinstance(part, wire.ImagePart):
-            if not sees(card):
-                raise errors.content_not_supported(k, place, part.type)
-            picture = looking.look(part.image_url.url, f"{path}.image_url.url")
-            tokens = vision.image_tokens(card.id, picture.size, part.image_url.detail)
-            media.by_place[k, place] = Medium(tokens)
-            media.image_tokens += tokens
-            told.append(picture.told)
+            image = part.image_url
+            medium = media_as.picture(card, image.url, image.detail, f"{path}.image_url.url", kind)
+            media.image_tokens += medium.tokens
         elif isinstance(part, wire.AudioPart):
-            if not hears(card):
-                raise errors.content_not_supported(k, place, part.type)
             sound = part.input_audio
-            seconds = hearing.seconds_of(sound.data, sound.format, f"{path}.input_audio")
-            tokens = 1 + int(seconds * hearing.INPUT_TOKENS_PER_S)
-            media.by_place[k, place] = Medium(tokens)
-            media.audio_tokens += tokens
-            told.append(f"The recording is {seconds:.1f} seconds long.")
-        elif isinstance(part, wire.FilePart):
-            told.append(_file(media, card, (k, place), part.file, f"{path}.file"))
+            medium = media_as.recording(card, sound.data, sound.format, f"{path}.input_audio", kind)
+            media.audio_tokens += medium.tokens
+        elif isinstance(part, wire.FilePart) and _brings_data(part.file, f"{path}.file"):
+            medium = media_as.document(card, part.file.file_data or "", f"{path}.file.file_data")
+        else:
+            continue
+        media.by_place[k, place] = medium
+        told.append(medium.told)
     return [sentence for sentence in told if sentence]
 
 
-def _file(
-    media: Media, card: ModelCard, place: tuple[int, int], given: wire.FileData, path: str
-) -> str:
+def _brings_data(given: wire.FileData, path: str) -> bool:
+    """Raises 400."""
     if given.file_id is not None:
         if given.file_data is not None:
             raise errors.bad_parameter(
                 path, "invalid_value", f"Provide one of 'file_id' and 'file_data' in '{path}'."
             )
-        return ""
+        return False
     if given.file_data is None:
         raise errors.missing_parameter(f"{path}.file_id")
     if given.filename is None:
         raise errors.missing_parameter(f"{path}.filename")
-    document = reading.read(given.file_data, f"{path}.file_data")
-    page = vision.image_tokens(card.id, reading.PAGE_SIZE, "auto") if sees(card) else 0
-    media.by_place[place] = Medium(page * document.pages, document.text)
-    return document.told
+    return True
