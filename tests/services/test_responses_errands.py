@@ -17,7 +17,7 @@ PREVIEW: Any = {
     "environment": "linux",
 }  # fmt: skip
 SHELL: Any = {"type": "shell"}
-SEEN = {"type": "computer_screenshot", "image_url": picture(8, 8, "blue")}
+SEEN = {"type": "computer_screenshot", "image_url": picture(1024, 768, "blue")}
 RAN = [{"stdout": "seven files\n", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]
 
 

@@ -13,6 +13,7 @@ from fakeai_proxy.services.items.history import Item, text_of, user_message
 from fakeai_proxy.services.items.listing import page
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.responses import rules, wire
+from fakeai_proxy.services.responses.dialogue import Dialogue
 from fakeai_proxy.services.responses.picture import asks_for_picture
 from fakeai_proxy.services.responses.plan import RESPONSE, Plan, is_stale, plan, prompt_of, read
 from fakeai_proxy.services.responses.record import Record, forget, join, record, usage_of
@@ -35,6 +36,10 @@ def create_response(call: Call) -> Reply:
         join(call, made)
         return json_reply(made.shown("queued"))
     return speak(call, made)
+
+
+def open_dialogue(call: Call) -> Reply:
+    return Reply(101, (), (), dialogue=Dialogue(call))
 
 
 def _found(call: Call) -> Record:
@@ -138,6 +143,7 @@ OPERATIONS = (
         "createResponse", "POST", "/responses", create_response, wire.ResponseRequest, plan=plan,
         threaded=_is_heavy,
     ),
+    Operation("responsesOverWebSocket", "GET", "/responses", open_dialogue, socket=True),
     Operation(
         "countInputTokens", "POST", "/responses/input_tokens", count_input_tokens,
         wire.CountRequest, threaded=True,
