@@ -60,6 +60,7 @@ from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
+from fakeai_proxy.store import Store, is_begun, open_store
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -93,6 +94,7 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
         self.exporters = self._exporters()
         self.library = self._open_library()
+        self.store: Store | None = None
         self._vocabulary = ""
         self._records = Records()
         on_miss: OnMiss = config.miss or "error"
@@ -127,6 +129,8 @@ class App:
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
+            if is_begun(self.config.state_dir):
+                await self._keeper().open()
             await asyncio.to_thread(warm_up, self._vocabulary)
         # Clients check certificates against their own clocks, so these dates are real ones.
         wall = SystemClock().wall
@@ -160,6 +164,8 @@ class App:
         await self._drain.finish(self._server, drain_s)
         await self._source.close()
         await self.upstream.close()
+        if self.store is not None:
+            await self.store.close()
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
         self.scheduler.close()
@@ -267,10 +273,16 @@ class App:
             catalogue,
             self.clock,
             self.dice,
+            self._keeper,
             Dialects(self.config),
             self._records,
             self.config.speed if self._is_timed else math.inf,
         )
+
+    def _keeper(self) -> Store:
+        if self.store is None:
+            self.store = open_store(self.config.state_dir, self.clock)
+        return self.store
 
     def _media(self, name: str) -> media.Media | None:
         found: media.Media | None = self._records.find(media.Media.KIND, name)

@@ -33,6 +33,7 @@ from fakeai_proxy.shaping.scenario.settings import ScenarioSettings
 from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
 from fakeai_proxy.sources.synth import SynthSettings
 from fakeai_proxy.sources.upstream import UpstreamSettings
+from fakeai_proxy.store import StoreSettings
 
 ENVIRONMENT_PREFIX = "FAKEAI_PROXY_"
 #: Environment names with the prefix that are no settings.
@@ -64,8 +65,8 @@ class ServerSettings(BaseModel):
     )
     data: Path | None = Field(
         None,
-        description="Folder for what this installation keeps: its certificate authority and, unless "
-        "--cassette says otherwise, its recordings.",
+        description="Folder for what this installation keeps: its certificate authority, its files, "
+        "jobs and threads and, unless --cassette says otherwise, its recordings.",
     )
     drain_timeout: float = Field(
         10.0,
@@ -93,6 +94,7 @@ class Config(
     PacingSettings,
     CassetteSettings,
     UpstreamSettings,
+    StoreSettings,
     ServerSettings,
 ):
     """Everything that can be set. The fields of the last base come first, in --help too."""
@@ -146,6 +148,12 @@ class Config(
             return self.data.expanduser()
         home = os.environ.get("XDG_DATA_HOME", "")
         return (Path(home) if home else Path.home() / ".local/share") / "fakeai-proxy"
+
+    @property
+    def state_dir(self) -> Path | None:
+        """Where the store lies; None for one in memory."""
+        kept = self.data is not None if self.store is None else self.store == "sqlite"
+        return self.data_dir if kept else None
 
     @classmethod
     def load(

@@ -35,7 +35,9 @@ async def serving(
 ) -> AsyncIterator[App]:
     """An app on a free loopback port, in this process. `settings` are Config fields; without a
     `profile`, answers come at once."""
-    given = {"profile": "none", "listen": "127.0.0.1:0", "data": DATA.name, **settings}
+    given = {
+        "profile": "none", "listen": "127.0.0.1:0", "data": DATA.name, "store": "memory", **settings
+    }  # fmt: skip
     app = App(Config.load(flags=given), clock, (observer,) if observer else ())
     await app.start()
     try:

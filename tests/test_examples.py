@@ -15,6 +15,7 @@ LINES_MAX = 40
 #: Name -> what its output must contain.
 PROMISES = {
     "https_proxy": ("asked:    https://api.openai.com/v1/", "answered: "),
+    "put_answers_ready": ("-> Hello from gpt-5-mini", '-> {"number":42}', "five words -> "),
     "record_then_replay": ("recorded: ", "replayed: the same chatcmpl-"),
     "resilient_client": (
         "429-retry-after good honoured_retry_after",

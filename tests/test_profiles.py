@@ -51,11 +51,13 @@ def rows() -> list[tuple[str, Latency]]:
 def test_a_shipped_row_is_like_a_hosted_api(row: Latency) -> None:
     assert 50 <= row.ttft_p50_ms <= 5000
     assert 0.1 <= row.ttft_sigma <= 0.5
-    assert 0 <= row.prompt_ms_per_token <= 0.5
+    # A token of sound is a tenth of a second, and what is heard is written faster than it is made up.
+    listens = row.model in ("*whisper*", "*transcribe*")
+    assert 0 <= row.prompt_ms_per_token <= (5 if listens else 0.5)
     if row.model.startswith("text-embedding"):
         assert row.itl_p50_ms == 0
     else:
-        assert 20 <= row.tokens_per_s <= 250
+        assert 20 <= row.tokens_per_s <= (1000 if listens else 250)
     assert 0 <= row.itl_sigma <= 0.5
     assert 0 <= row.stream_sigma <= 0.5
 

@@ -11,6 +11,7 @@ from fakeai_proxy.errors.audio import *
 from fakeai_proxy.errors.bodies import *
 from fakeai_proxy.errors.catalogue import *
 from fakeai_proxy.errors.control import *
+from fakeai_proxy.errors.files import *
 from fakeai_proxy.errors.images import *
 from fakeai_proxy.errors.kinds import *
 from fakeai_proxy.errors.limits import *
@@ -20,3 +21,4 @@ from fakeai_proxy.errors.proxying import *
 from fakeai_proxy.errors.realtime import *
 from fakeai_proxy.errors.responses import *
 from fakeai_proxy.errors.serving import *
+from fakeai_proxy.errors.storage import *

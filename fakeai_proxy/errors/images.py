@@ -111,10 +111,6 @@ def one_image_reference(param: str) -> ApiError:
     )
 
 
-def no_such_file(file_id: str, param: str) -> ApiError:
-    return ApiError(404, f"No such File object: {file_id[:100]}", param=param)
-
-
 def media_unknown() -> ApiError:
     return ApiError(404, "There is no such file. It may have been forgotten to make room.")
 

@@ -230,6 +230,8 @@ def _poem(rng: Random, wish: Wish, spoken: Language) -> str:
     about = min(spoken.openings, key=len).replace("{}", wish.subject)
     if wish.subject:
         lines[0] = about
+    if "haiku" in wish.source.lower():
+        return "\n".join(lines[:3])
     return "\n".join(lines[:4]) + "\n\n" + "\n".join(lines[4:])
 
 
@@ -244,6 +246,12 @@ def _words(rng: Random, wish: Wish, spoken: Language) -> str:
     while len(words) < wish.count:
         words += next(sentences).split()
     return " ".join(words[: wish.count]).rstrip(".,;:") + "."
+
+
+def so_many_words(rng: Random, code: str, count: int, subject: str = "") -> str:
+    """Sentences in the language of that code, in all `count` words; characters, where those have no
+    spaces."""
+    return _words(rng, Wish("words", code, subject, count=max(count, 2)), language(code))
 
 
 def _some_sentences(rng: Random, wish: Wish, spoken: Language) -> str:

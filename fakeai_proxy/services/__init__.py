@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -17,6 +18,11 @@ class Room:
     under: tuple[str, ...]
 
     @property
+    def is_imported(self) -> bool:
+        """Whether `operations` are there at once. A module that another thread is importing has none."""
+        return hasattr(sys.modules.get(f"{__name__}.{self.module}"), "OPERATIONS")
+
+    @property
     def operations(self) -> tuple[Operation, ...]:
         found: tuple[Operation, ...] = import_module(f"{__name__}.{self.module}").OPERATIONS
         return found
@@ -30,8 +36,10 @@ ROOMS = _rooms(
     audio="audio",
     chat="chat tokenize detokenize",
     completions="completions",
+    containers="containers",
     conversations="conversations",
     embeddings="embeddings",
+    files="files",
     images="images",
     messages="messages",
     models="models",
@@ -42,6 +50,7 @@ ROOMS = _rooms(
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",
+    uploads="uploads",
     videos="videos",
 )
 

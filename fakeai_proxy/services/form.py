@@ -5,6 +5,7 @@ Knows no room and no socket. Files go to memory up to a threshold and to a tempo
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import is_instance_schema
 
 from fakeai_proxy import errors
+from fakeai_proxy.clock import Clock
 from fakeai_proxy.services.wire import Shape
 
 #: Above this a file of a form lies on the disk.
@@ -165,8 +167,10 @@ def _put(values: dict[str, Any], name: str, value: object) -> None:
         into[key] = [into[key], value]
 
 
-async def read_form(content_type: str, pieces: AsyncIterator[bytes], limit_bytes: int) -> Form:
-    """The form in `pieces`, whose files the caller closes. Raises 400 and 413."""
+async def read_form(
+    content_type: str, pieces: AsyncIterator[bytes], limit_bytes: int, clock: Clock
+) -> Form:
+    """The form in `pieces`, whose files the caller closes. Raises 400, 413 and 503."""
     form = Form(content_type)
     total = 0
     with ExitStack() as undone:
@@ -175,7 +179,19 @@ async def read_form(content_type: str, pieces: AsyncIterator[bytes], limit_bytes
             total += len(piece)
             if total > limit_bytes:
                 raise errors.body_too_large(limit_bytes, total)
-            form.feed(piece)
+            if total <= SPOOL_BYTES:
+                form.feed(piece)
+                continue
+            # What goes to the disk may have to wait for it.
+            with clock.hold():
+                await asyncio.to_thread(_fed, form, piece)
         form.feed(b"")
         undone.pop_all()
     return form
+
+
+def _fed(form: Form, piece: bytes) -> None:
+    try:
+        form.feed(piece)
+    except OSError as error:
+        raise errors.store_unavailable(error.strerror or str(error)) from None

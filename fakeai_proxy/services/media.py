@@ -10,12 +10,15 @@ from typing import ClassVar
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from fakeai_proxy import errors
+from fakeai_proxy.services.filing import read_file
 from fakeai_proxy.services.operation import Call
 
 #: Below our own pages, so that no limit and no fault of the API touches it, on any host of the vendor's.
 PATH = "/_fakeai/media/"
 #: The API's reference: how long the URL of an image is valid.
 VALID_S = 3600
+#: The API's reference for edits: what GPT image models take.
+_FILE_BYTES_MAX = 50 << 20
 #: What a record costs besides its file.
 _OVERHEAD_BYTES = 1024
 
@@ -43,11 +46,11 @@ def hand_out(
 
 def referred_file(call: Call, url: str | None, file_id: str | None, path: str) -> bytes:
     """What a request means by a URL (a data URL, or one of ours) or by a file's id; `path` leads to the
-    reference. Raises 400 and 404."""
+    reference. In a thread. Raises 400, 404 and 413."""
     if (url is None) == (file_id is None):
         raise errors.one_image_reference(path)
     if url is None:
-        raise errors.no_such_file(file_id or "", f"{path}.file_id")
+        return read_file(call, file_id or "", f"{path}.file_id", _FILE_BYTES_MAX)[1]
     if url.lower().startswith("data:"):
         return _data_url(url, f"{path}.image_url")
     place = urlsplit(url).path

@@ -7,10 +7,11 @@ before matching; a path `at_root` has none.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,7 +21,18 @@ from fakeai_proxy.exchange import Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.responder import Ask, Canned, Responder
 from fakeai_proxy.services.validation import request_error
+from fakeai_proxy.store import Store
+
+T = TypeVar("T")
+
+#: The project of whoever has none of their own.
+PROJECT = "proj_default"
+
+
+class Unhurried(Exception):  # noqa: N818 - a state of affairs
+    """What was asked takes waiting, which the event loop cannot do."""
 
 
 class Plan(Protocol):
@@ -46,6 +58,8 @@ class Call:
     id_key: bytes
     created: int
     records: Records
+    #: What gives the store, and makes it for the first who asks.
+    keeper: Callable[[], Store]
     wall: Callable[[], float]
     strict: bool = False
     #: The query with its repetitions.
@@ -56,12 +70,44 @@ class Call:
     vendor: str = "openai"
     #: The value of a header, whose name is given in lower case; "" when absent.
     header: Callable[[bytes], str] = lambda name: ""
+    #: Whose state it reads and changes: the parent of top-level rows in the store.
+    project: str = PROJECT
     #: Where the client reaches us: what a URL of ours begins with.
     origin: str = ""
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
     pace: float = 1.0
+    #: What the user has put ready, if anything.
+    responder: Responder | None = None
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
+    #: Where coroutines run; None where there are none to wait for.
+    loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def store(self) -> Store:
+        return self.keeper()
+
+    def wait_for(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What a coroutine comes to, for a plan or a handler that is none. Raises Unhurried on the
+        event loop, whereupon the call is made again in a thread."""
+        assert self.loop is not None, "a call that waits comes from the event loop"
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run_coroutine_threadsafe(begin(), self.loop).result()
+        raise Unhurried
+
+    def canned(self, model: str, prompt: str) -> Canned | None:
+        """The answer that the user has put ready for this prompt. Raises ApiError."""
+        if self.responder is None:
+            return None
+        rng = self.dice.roll(self.dice_key, "responder")
+        return self.responder.answer(Ask(self.operation.name, model, prompt, rng, self._sent))
+
+    def _sent(self) -> dict[str, Any]:
+        if not isinstance(self.body, BaseModel):
+            return {}
+        return self.body.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def queried(self, name: str) -> list[str]:
         """All values of a parameter that may come several times, as `name` or as `name[]`."""

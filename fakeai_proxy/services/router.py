@@ -44,12 +44,18 @@ class Router:
     def is_open(self, path: str) -> bool:
         """Whether `find` can tell at once; otherwise `open` has something to import first."""
         segment = _segment(_split(path)[0])
-        return segment in self._doors or segment not in self._rooms
+        rooms = self._rooms.get(segment)
+        if segment in self._doors or rooms is None:
+            return True
+        if all(room.is_imported for room in rooms):
+            self._doors[segment] = _Door(rooms)
+            return True
+        return False
 
     def open(self, path: str) -> None:
         """A tenth of a second's work where it is needed, in any thread."""
-        segment = _segment(_split(path)[0])
         if not self.is_open(path):
+            segment = _segment(_split(path)[0])
             self._doors[segment] = _Door(self._rooms[segment])
 
     def is_keyless(self, path: str) -> bool:

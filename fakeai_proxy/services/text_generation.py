@@ -39,7 +39,12 @@ def create_text(call: Call) -> Reply:
         raise errors.input_too_long("input", card.context_tokens, len(ids))
     limit = min(asked.max_output_tokens, card.output_tokens_max, room)
     rng = call.dice.roll(call.dice_key, "answer")
-    passage, ended = compose(words, rng, asked.input, limit)
+    canned = call.canned(card.id, asked.input)
+    if canned is None:
+        passage, ended = compose(words, rng, asked.input, limit)
+    else:
+        whole = words.passage(canned.content or canned.refusal)
+        passage, ended = whole.first(limit), whole.tokens <= limit
     cut = stopped(words, passage, asked.stop or (), limit)
     passage, ended = cut.passage, ended or bool(cut.end)
     body = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
@@ -22,11 +23,13 @@ from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import PLAIN, Dialect, Dialects
 from fakeai_proxy.services.form import read_form
-from fakeai_proxy.services.operation import Call, Operation
+from fakeai_proxy.services.operation import Call, Operation, Unhurried
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.router import Router
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.sources.plans import Plans
+from fakeai_proxy.store import Store
 
 #: Objects and arrays inside each other; what walks a body may recurse.
 JSON_DEPTH_MAX = 200
@@ -53,6 +56,11 @@ class SynthSettings(BaseModel):
         description="Refuse the parameters that only vLLM and NIM know (top_k, ignore_eos, ...), "
         "as OpenAI does.",
     )
+    responder: str = Field(
+        "",
+        description="Ask this first what to answer: FILE.toml (patterns and texts), FILE.py:function or "
+        "package.module:function. Read again when it changes.",
+    )
     embedder: Literal["auto", "hashed", "semantic"] = Field(
         "auto",
         description="What makes the vectors of embeddings and rankings: semantic knows what words "
@@ -69,6 +77,7 @@ class Synth:
         catalogue: Catalogue,
         clock: Clock,
         dice: Dice,
+        keeper: Callable[[], Store],
         dialects: Dialects,
         records: Records,
         pace: float = 1.0,
@@ -81,9 +90,11 @@ class Synth:
         self._catalogue = catalogue
         self._clock = clock
         self._dice = dice
+        self._keeper = keeper
         self._plans = Plans()
         self._records = records
         self._pace = pace
+        self._responder = Responder(settings.responder) if settings.responder else None
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -128,14 +139,16 @@ class Synth:
         if operation.body is not None:
             _check_content_type(request)
         inline = request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX
-        if inline and dialect.silent:
+        # The user's own code may take its time, and answer otherwise tomorrow.
+        if inline and dialect.silent and self._responder is None:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
             if not operation.is_heavy(body) and self._at_hand(call, request, body):
-                reply = await _whole(_answer(call, request, body))
-                if call.plan is not None:
-                    self._plans.keep(call.dice_key, call.plan)
-                return reply
+                with contextlib.suppress(Unhurried):
+                    reply = await _whole(_answer(call, request, body))
+                    if call.plan is not None:
+                        self._plans.keep(call.dice_key, call.plan)
+                    return reply
         with self._clock.hold():
             reply = await _whole(await asyncio.to_thread(_answer, call, request, body, dialect))
             if dialect.silent:
@@ -150,7 +163,8 @@ class Synth:
         content_type = request.text_header(b"content-type")
         if not _is_form(request):
             raise errors.unsupported_content_type(content_type, "multipart/form-data")
-        form = await read_form(content_type, _pieces(request), operation.form_bytes_max)
+        most_bytes = operation.form_bytes_max
+        form = await read_form(content_type, _pieces(request), most_bytes, self._clock)
         try:
             key = form.fingerprint(f"{request.method} {request.target}")
             call = self._call(exchange, operation, params, key)
@@ -163,7 +177,9 @@ class Synth:
                 reply = await _whole(await asyncio.to_thread(_answer, call, request, b"", dialect))
                 return dialect.finish(call, reply)
         finally:
-            form.close()
+            # Half a gigabyte is not forgotten in a moment.
+            with self._clock.hold():
+                await asyncio.to_thread(form.close)
 
     def _call(
         self, exchange: Exchange, operation: Operation, params: Mapping[str, str], key: bytes
@@ -183,6 +199,7 @@ class Synth:
             id_key=key + self._dice.occurrence(key).to_bytes(8, "big"),
             created=int(self._clock.wall()),
             records=self._records,
+            keeper=self._keeper,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
             embedder=self._embedder,
@@ -190,6 +207,8 @@ class Synth:
             header=request.text_header,
             origin=_origin(request),
             pace=self._pace,
+            loop=asyncio.get_running_loop(),
+            responder=self._responder,
         )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
@@ -246,7 +265,8 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
     """The body as it arrives; whole where it has to be decoded first."""
     coding = request.text_header(b"content-encoding")
     if coding:
-        yield decoded(coding, await request.body.read(JSON_BYTES_MAX))
+        raw = await request.body.read(JSON_BYTES_MAX)
+        yield await asyncio.to_thread(decoded, coding, raw)
         return
     async for piece in request.body.chunks():
         yield piece

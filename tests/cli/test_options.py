@@ -163,6 +163,19 @@ def _data(program: Program, start: Start) -> None:
     assert root.is_file()
 
 
+def _store(program: Program, start: Start) -> None:
+    kept = Path(program.ready["ca"]).parent.parent
+    assert program.ask("/v1/containers", {"name": "mine"})[0] == 200
+    assert not (kept / "state.db").exists()
+    program.stop()
+    again = start("--data", str(kept))
+    assert again.ask("/v1/containers")[1]["data"] == []
+    assert again.ask("/v1/containers", {"name": "mine"})[0] == 200
+    again.stop()
+    later = start("--data", str(kept), "--store", "sqlite")
+    assert [one["name"] for one in later.ask("/v1/containers")[1]["data"]] == ["mine"]
+
+
 def _listen(program: Program, start: Start) -> None:
     assert program.url.startswith("http://[::1]:")
     assert program.ask("/v1/models")[0] == 200
@@ -248,6 +261,11 @@ def _azure_content_filter(program: Program, start: Start) -> None:
 
 def _any_model(program: Program, start: Start) -> None:
     assert program.ask("/v1/models/of-nobody")[0] == 200
+
+
+def _responder(program: Program, start: Start) -> None:
+    _, answer = program.ask("/v1/chat/completions", CHAT)
+    assert answer["choices"][0]["message"]["content"] == "what was put ready"
 
 
 def _strict_parameters(program: Program, start: Start) -> None:
@@ -415,6 +433,7 @@ EFFECTS: dict[str, Effect] = {
     "fault_header": Effect("off", _fault_header),
     "fault_mark": Effect("false", _fault_mark),
     "data": Effect("TMP/kept", _data),
+    "store": Effect("memory", _store, {"data": "TMP/kept"}),
     "dcgm_listen": Effect("127.0.0.1:0", _dcgm_listen, _FLEET),
     "dcgm_fields": Effect("default", _dcgm_fields, _FLEET),
     "dcgm_hostname_label": Effect("hostname", _dcgm_says('hostname="gpu-node-0"'), _FLEET),
@@ -435,6 +454,7 @@ EFFECTS: dict[str, Effect] = {
     "dialect": Effect("dynamo", _dialect),
     "any_model": Effect("true", _any_model),
     "embedder": Effect("hashed", _embedder, {"profile": "none"}, "embeddings"),
+    "responder": Effect("TMP/answers.toml", _responder, {"profile": "none"}, "chat"),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
@@ -498,6 +518,7 @@ def folder(tmp_path: Path) -> Path:
         '[[phase]]\nname = "outage"\nfaults = ["418"]\n'
     )
     (tmp_path / "models.toml").write_text(MODELS)
+    (tmp_path / "answers.toml").write_text('[[answer]]\ntext = "what was put ready"\n')
     (tmp_path / "slow.toml").write_text(PROFILE.format(ttft_ms=300.0))
     (tmp_path / "tokens.toml").write_text(LIMITS)
     (tmp_path / "never.toml").write_text(PROFILE.format(ttft_ms=NEVER_MS))

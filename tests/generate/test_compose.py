@@ -161,6 +161,11 @@ def test_so_many_words_are_so_many(count: int) -> None:
     assert len(answer(f"Explain tides in {count} words").split()) == count
 
 
+def test_a_haiku_has_three_lines_and_other_poems_have_stanzas() -> None:
+    assert len(answer("Write a haiku about autumn").splitlines()) == 3
+    assert len(answer("Write a poem about autumn").split("\n\n")) == 2
+
+
 @given(count=st.integers(1, 12))
 def test_so_many_sentences_and_paragraphs_are_so_many(count: int) -> None:
     assert len(re.findall(r"[.!?](?: |$)", answer(f"Explain tides in {count} sentences"))) == count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from typing import Any, Literal
 
 import httpx
@@ -225,6 +226,8 @@ async def test_an_azure_deployment_is_the_model(app: App) -> None:
 
 
 async def test_every_kind_of_message_is_read(client: AsyncOpenAI) -> None:
+    pdf = b64decode(document("Terms").partition(",")[2])
+    kept = await client.files.create(file=("a.pdf", pdf), purpose="user_data")
     call = {
         "id": "call_1",
         "type": "function",
@@ -238,7 +241,7 @@ async def test_every_kind_of_message_is_read(client: AsyncOpenAI) -> None:
             {"type": "image_url", "image_url": {"url": picture(64, 64, "red"), "detail": "low"}},
             {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
             {"type": "file", "file": {"file_data": document("Terms"), "filename": "a.pdf"}},
-            {"type": "file", "file": {"file_id": "file-abc"}},
+            {"type": "file", "file": {"file_id": kept.id}},
         ]},
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": "18 degrees"},

@@ -3,11 +3,11 @@ how bad ones are refused."""
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, BadRequestError, NotFoundError
 
 from fakeai_proxy.app import App
 from fakeai_proxy.services.answer.hearing import mp3_seconds, wav_seconds
@@ -174,6 +174,38 @@ async def test_a_document_costs_its_text_and_a_picture_of_each_page(client: Asyn
         costs.append(answer.usage.prompt_tokens)
         assert f"has {pages} page" in str(answer.choices[0].message.content)
     assert (costs[1] - costs[0]) // 2 > count(words)
+
+
+async def test_a_document_that_was_uploaded_is_read_as_one_that_comes_along(
+    client: AsyncOpenAI,
+) -> None:
+    data = document("The tenant waters the tomatoes. " * 40, 3)
+    pdf = b64decode(data.partition(",")[2])
+    kept = await client.files.create(file=("lease.pdf", pdf), purpose="user_data")
+    answers = []
+    for file in ({"file_data": data, "filename": "lease.pdf"}, {"file_id": kept.id}):
+        messages: list[Any] = [{"role": "user", "content": [{"type": "file", "file": file}]}]
+        answers.append(await client.chat.completions.create(model="gpt-4o", messages=messages))
+    costs = [answer.usage.prompt_tokens for answer in answers if answer.usage is not None]
+    assert costs[0] == costs[1] > count("The tenant waters the tomatoes. " * 40)
+    assert all("has 3 pages" in str(one.choices[0].message.content) for one in answers)
+    # What was read once is not remembered when it is gone.
+    await client.files.delete(kept.id)
+    with pytest.raises(NotFoundError, match="No such File object") as caught:
+        await client.chat.completions.create(model="gpt-4o", messages=messages)
+    assert caught.value.param == "messages[0].content[0].file.file_id"
+
+
+async def test_an_uploaded_file_that_is_no_document_is_refused(client: AsyncOpenAI) -> None:
+    kept = await client.files.create(file=("a.txt", b"plain"), purpose="user_data")
+    with pytest.raises(BadRequestError, match="no PDF") as caught:
+        await client.chat.completions.create(
+            model="gpt-4o",
+            messages=[
+                {"role": "user", "content": [{"type": "file", "file": {"file_id": kept.id}}]}
+            ],
+        )
+    assert caught.value.param == "messages[0].content[0].file.file_id"
 
 
 @pytest.mark.parametrize(

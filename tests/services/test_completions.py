@@ -15,6 +15,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types import Completion
 
 from fakeai_proxy.app import App
+from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Admission
 from fakeai_proxy.generate.tokens import Tokens
@@ -25,6 +26,7 @@ from fakeai_proxy.services.completions.speech import speak
 from fakeai_proxy.services.completions.wire import CompletionRequest
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.store import open_store
 from tests.conftest import Serve
 from tests.services.threaded import threaded_app
 
@@ -37,6 +39,8 @@ USAGE: Any = {"include_usage": True}
 #: them. In UTF-8 a character has four bytes at most.
 UNFINISHED_MAX = 3
 CATALOGUE = Catalogue.shipped(CatalogueSettings())
+#: Never opened: this room keeps nothing.
+STORE = open_store(None, VirtualClock())
 
 
 def count(text: str, model: str = HOSTED) -> int:
@@ -505,7 +509,7 @@ def test_the_stream_of_a_plan_joined_is_the_whole_answer(**body: Any) -> None:
     request = CompletionRequest.model_validate(body)
     call = Call(
         OPERATIONS[0], {}, {}, request, CATALOGUE, Dice(7), b"what", b"which", 1_700_000_000,
-        Records(), float,
+        Records(), lambda: STORE, float,
     )  # fmt: skip
     made = plan(call)
     chunks = speak(call, made).chunks

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services import ROOMS
@@ -34,7 +35,7 @@ async def _fed(body: bytes, content_type: str, cuts: list[int]) -> Form:
         for start, stop in pairwise(borders):
             yield body[start:stop]
 
-    return await read_form(content_type, pieces(), 1 << 20)
+    return await read_form(content_type, pieces(), 1 << 20, VirtualClock())
 
 
 @given(
@@ -116,6 +117,7 @@ class _Room:
     operations: tuple[Operation, ...]
     under: tuple[str, ...] = ("measure",)
     module: str = "measure"
+    is_imported: bool = True
 
 
 @pytest.fixture

@@ -166,6 +166,29 @@ async def test_a_json_body_refers_to_pictures(app: App) -> None:
             assert refused.json()["error"]["param"].startswith("images[0]")
 
 
+async def test_a_picture_that_was_uploaded_is_edited_as_one_that_comes_along(app: App) -> None:
+    url = "data:image/png;base64," + b64encode(bytes_of(scene())).decode()
+    async with httpx.AsyncClient(
+        base_url=app.url + "/v1", headers={"authorization": "Bearer k"}, timeout=30
+    ) as http:
+
+        async def kept(name: str, data: bytes) -> str:
+            purpose = {"purpose": "user_data"}
+            made = await http.post("/files", data=purpose, files={"file": (name, data)})
+            return str(made.json()["id"])
+
+        async def edited(**reference: str) -> httpx.Response:
+            asked = {"model": "gpt-image-1", "prompt": PROMPT, "quality": "low"}
+            return await http.post("/images/edits", json={**asked, "images": [reference]})
+
+        picture = await kept("a.png", bytes_of(scene()))
+        along, uploaded = await edited(image_url=url), await edited(file_id=picture)
+        assert uploaded.status_code == 200, uploaded.text
+        assert uploaded.json()["usage"] == along.json()["usage"]
+        assert picture_in(uploaded.json()["data"][0]["b64_json"]).size == (1024, 1024)
+        assert (await edited(file_id=await kept("a.txt", b"no picture"))).status_code == 400
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_variations_are_like_their_picture(app_url: str) -> None:
     base = scene()

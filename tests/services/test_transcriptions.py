@@ -13,6 +13,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from fakeai_proxy.clock import VirtualClock
+from fakeai_proxy.generate.language import language_of
 from fakeai_proxy.generate.speech import FORMATS, encode
 from fakeai_proxy.generate.tokens import Tokens
 from tests.conftest import Ended, Serve
@@ -172,6 +173,14 @@ async def test_a_stranger_says_something_for_as_long_as_it_takes(client: AsyncOp
     assert verbose.segments[0].start == pytest.approx(1, abs=0.2)
     about = await heard(client, STRANGER, prompt="The Kilkenny Regatta")
     assert "Kilkenny" in about.text
+
+
+async def test_a_strangers_words_are_in_the_language_that_is_named(client: AsyncOpenAI) -> None:
+    german = await heard(client, STRANGER, language="de", response_format="verbose_json")
+    assert german.language == "german"
+    assert language_of(german.text) == "de"
+    unknown = await heard(client, STRANGER, language="fo")
+    assert language_of(unknown.text) == "en"
 
 
 async def test_silence_says_nothing(client: AsyncOpenAI) -> None:

@@ -46,8 +46,6 @@ def recording(card: ModelCard, data: str, form: str, path: str, type_path: str) 
     return Medium(tokens, told=f"The recording is {seconds:.1f} seconds long.")
 
 
-def document(card: ModelCard, data: str, path: str) -> Medium:
-    """`data` is the data URL of a PDF. Raises 400."""
-    read = reading.read(data, path)
+def of_pages(card: ModelCard, read: reading.Document) -> Medium:
     page = vision.image_tokens(card.id, reading.PAGE_SIZE, "auto") if sees(card) else 0
     return Medium(page * read.pages, read.text, read.told)

@@ -4,6 +4,7 @@ that is and why it ends. Pure, but for the dice that are passed in.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from random import Random
 
 from fakeai_proxy import errors
@@ -21,6 +22,7 @@ from fakeai_proxy.services.answer.grammars import by_grammar
 from fakeai_proxy.services.answer.refusal import REFUSAL, refuses
 from fakeai_proxy.services.answer.task import Answer, Citation, Form, Task, ToolCall
 from fakeai_proxy.services.answer.tool import Tool
+from fakeai_proxy.services.responder import Canned
 
 
 class Planner:
@@ -35,6 +37,8 @@ class Planner:
     def answer(self, k: int = 0) -> Answer:
         """The k-th answer. Raises ApiError."""
         task = self._task
+        if task.canned is not None:
+            return self._canned(task.canned, task.limit)
         rng = self._dice.roll(self._key, "answer", k)
         thought = 0 if task.effort is None else thought_tokens(rng, task.effort)
         if thought >= task.limit:
@@ -61,6 +65,18 @@ class Planner:
         if task.top_logprobs is not None and not answer.calls:
             draws = LogProbs(rng, self._tokens, usual_words(self._tokens), task.temperature)
             answer.logprobs = draws.of(answer.said, task.top_logprobs)
+        return answer
+
+    def _canned(self, canned: Canned, limit: int) -> Answer:
+        if canned.calls:
+            return self._cut_calls([(Tool(name), text) for name, text in canned.calls], limit)
+        passage = self._tokens.passage(canned.refusal or canned.content)
+        if canned.refusal:
+            cut = passage.first(limit)
+            return Answer(None, "stop" if cut is passage else "length", refusal=cut)
+        answer = self._stopped(passage.first(limit), passage.tokens <= limit, limit)
+        if canned.finish_reason and answer.finish_reason == "stop":
+            answer.finish_reason = canned.finish_reason
         return answer
 
     def _thought(self, k: int, count: int) -> Passage | None:
@@ -135,12 +151,18 @@ class Planner:
         return Answer(cut.passage, finish_reason, stopped_by=cut.end)
 
     def _called(self, rng: Random, limit: int) -> Answer:
+        return self._cut_calls(
+            ((tool, self.argument(rng, tool)) for tool in self._task.calls), limit
+        )
+
+    def _cut_calls(self, calls: Iterable[tuple[Tool, str]], limit: int) -> Answer:
+        """Tools with what they are called with, as far as there is room."""
         made: list[ToolCall] = []
-        for tool in self._task.calls:
+        for tool, text in calls:
             head = self._tokens.count(tool.name)
             if head >= limit:
                 return Answer(None if made else EMPTY, "length", made)
-            passage = self._tokens.passage(self.argument(rng, tool))
+            passage = self._tokens.passage(text)
             arguments = passage.first(limit - head)
             made.append(ToolCall(tool.name, arguments, head, tool.custom, tool))
             limit -= head + arguments.tokens

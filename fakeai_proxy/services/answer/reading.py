@@ -44,6 +44,11 @@ def read(data: str, path: str) -> Document:
         raw = b64decode(data[head.end() :], validate=True)
     except (Base64Error, ValueError):
         raise errors.bad_base64(path) from None
+    return read_pdf(raw, path)
+
+
+def read_pdf(raw: bytes, path: str) -> Document:
+    """Raises 400 in the vendor's words."""
     if b"%PDF-" not in raw[:1024]:
         raise errors.not_a_pdf(path, "data that is no PDF")
     streams = list(_streams(raw))

@@ -11,6 +11,7 @@ from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.prediction import Match
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.answer.tool import Tool
+from fakeai_proxy.services.responder import Canned
 
 #: Tokens of all answers to one request together.
 OUTPUT_TOKENS_MAX = 262_144
@@ -70,6 +71,8 @@ class Task:
     bias: Mapping[int, float] = field(default_factory=dict)
     #: Whether it names pages on the web.
     cites: bool = False
+    #: What the user has put ready; nothing is made up then.
+    canned: Canned | None = None
 
 
 @dataclass(frozen=True, slots=True)

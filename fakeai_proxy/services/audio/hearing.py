@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from fakeai_proxy import errors
+from fakeai_proxy.generate.compose import so_many_words
+from fakeai_proxy.generate.language import CODES, ENGLISH, language
 from fakeai_proxy.generate.speech import MissingAudioExtra, Sound, Timeline, Undecodable, listen
 from fakeai_proxy.generate.speech.language import language_of
-from fakeai_proxy.generate.text import sentence, subject_of
+from fakeai_proxy.generate.text import subject_of
 from fakeai_proxy.services.form import Upload
 from fakeai_proxy.services.operation import Call
 
 #: The API's own error.
 _DURATION_MIN_S = 0.1
-#: Conversational English, about 150 words a minute.
+#: Conversation, about 150 words a minute.
 _WORDS_PER_S = 2.5
-#: One sentence in so many is about what the prompt is about.
-_SUBJECT_EVERY = 3
+#: Of languages without spaces between words.
+_CHARACTERS_PER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,22 @@ class Heard:
         return self.sound.duration_s
 
 
-def hear(call: Call, file: Upload, prompt: str, english: bool = False) -> Heard:
-    """`english` asks for a translation. Raises 400."""
+def hear(
+    call: Call, file: Upload, prompt: str, english: bool = False, asked: str = ENGLISH
+) -> Heard:
+    """`english` asks for a translation; `asked` is the code of the language that the client says it is.
+    Raises 400."""
     data = file.read()
     sound = sound_of(data, "file")
     timeline = Timeline(sound)
     key = blake2b(data, digest_size=16).digest()
-    language = language_of(sound.text or "")
-    ours = sound.text is not None and (language == "en" or not english)
+    found = language_of(sound.text or "")
+    ours = sound.text is not None and (found == ENGLISH or not english)
     if ours:
-        return Heard(sound.text or "", language, sound, timeline, key, True)
-    text = _plausible(call, key, timeline.speech_s, subject_of(prompt) if prompt else "")
-    return Heard(text, "en", sound, timeline, key, False)
+        return Heard(sound.text or "", found, sound, timeline, key, True)
+    spoken = asked if asked in CODES and not english else ENGLISH
+    text = _plausible(call, key, timeline.speech_s, subject_of(prompt, spoken), spoken)
+    return Heard(text, spoken, sound, timeline, key, False)
 
 
 def sound_of(data: bytes, path: str) -> Sound:
@@ -64,17 +70,10 @@ def sound_of(data: bytes, path: str) -> Sound:
     return sound
 
 
-def _plausible(call: Call, key: bytes, speech_s: float, subject: str) -> str:
+def _plausible(call: Call, key: bytes, speech_s: float, subject: str, spoken: str) -> str:
     """The same for the same sound and prompt, in every format; nothing where nobody speaks."""
     if not speech_s:
         return ""
-    wanted = max(round(speech_s * _WORDS_PER_S), 1)
+    wanted = round(speech_s * (_WORDS_PER_S if language(spoken).spaced else _CHARACTERS_PER_S))
     rng = call.dice.roll(key, "heard", subject)
-    words: list[str] = []
-    turn = 0
-    while len(words) < wanted:
-        about = subject if turn % _SUBJECT_EVERY == 0 else ""
-        words += sentence(rng, about).split()
-        turn += 1
-    text = " ".join(words[:wanted]).rstrip(",;:—-")
-    return text if text[-1] in ".!?" else text + "."
+    return so_many_words(rng, spoken, wanted, subject)

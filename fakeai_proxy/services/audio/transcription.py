@@ -10,6 +10,7 @@ import orjson
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Chunk, Reply, Workload
+from fakeai_proxy.generate.language import ENGLISH
 from fakeai_proxy.generate.logprobs import LogProbs
 from fakeai_proxy.generate.text import usual_words
 from fakeai_proxy.generate.tokens import Passage, Tokens
@@ -39,10 +40,9 @@ def create_transcription(call: Call) -> Reply:
     card = call.catalogue.asked_for(call.params.get("deployment"), asked.model, "transcription")
     check_known(asked, call.strict)
     check_transcription(asked, card)
-    if asked.language:
-        code_of(asked.language)
+    spoken = code_of(asked.language) if asked.language else ENGLISH
     check_references(asked.known_speaker_references or ())
-    heard = hear(call, asked.file, asked.prompt or "")
+    heard = hear(call, asked.file, asked.prompt or "", asked=spoken)
     check_duration(asked, card, heard.duration_s)
     made = _Transcription(call, card, heard, asked.prompt or "", bool(asked.include))
     wanted = asked.response_format or "json"

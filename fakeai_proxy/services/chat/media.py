@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 
 from fakeai_proxy import errors
 from fakeai_proxy.services.answer import media as media_as
+from fakeai_proxy.services.answer import reading
 from fakeai_proxy.services.answer.media import Medium
 from fakeai_proxy.services.answer.senses import needs_sound
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import wire
+from fakeai_proxy.services.filing import read_file
 from fakeai_proxy.services.operation import Call
 
 #: Records of sound that was said, by its id: the transcript.
 AUDIO = "chat.audio"
+#: platform.openai.com/docs/guides/pdf-files: of a file that is read.
+_BYTES_MAX = 50 << 20
 
 
 @dataclass(slots=True)
@@ -31,7 +35,7 @@ class Media:
 
 
 def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:
-    """Raises 400."""
+    """Raises 400, 404 and Unhurried."""
     media = Media()
     last = len(request.messages) - 1
     for k, message in enumerate(request.messages):
@@ -43,7 +47,7 @@ def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:
             media.said[k] = said
         if content is None or isinstance(content, str):
             continue
-        told = _content(media, card, k, content)
+        told = _content(call, media, card, k, content)
         if k == last:
             media.told = told
     if needs_sound(card) and not media.audio_tokens and "audio" not in (request.modalities or ()):
@@ -55,7 +59,9 @@ def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:
     return media
 
 
-def _content(media: Media, card: ModelCard, k: int, content: list[wire.Part]) -> list[str]:
+def _content(
+    call: Call, media: Media, card: ModelCard, k: int, content: list[wire.Part]
+) -> list[str]:
     told = []
     for place, part in enumerate(content):
         path = f"messages[{k}].content[{place}]"
@@ -68,8 +74,8 @@ def _content(media: Media, card: ModelCard, k: int, content: list[wire.Part]) ->
             sound = part.input_audio
             medium = media_as.recording(card, sound.data, sound.format, f"{path}.input_audio", kind)
             media.audio_tokens += medium.tokens
-        elif isinstance(part, wire.FilePart) and _brings_data(part.file, f"{path}.file"):
-            medium = media_as.document(card, part.file.file_data or "", f"{path}.file.file_data")
+        elif isinstance(part, wire.FilePart):
+            medium = _file(call, card, part.file, f"{path}.file")
         else:
             continue
         media.by_place[k, place] = medium
@@ -77,16 +83,17 @@ def _content(media: Media, card: ModelCard, k: int, content: list[wire.Part]) ->
     return [sentence for sentence in told if sentence]
 
 
-def _brings_data(given: wire.FileData, path: str) -> bool:
-    """Raises 400."""
+def _file(call: Call, card: ModelCard, given: wire.FileData, path: str) -> Medium:
     if given.file_id is not None:
         if given.file_data is not None:
             raise errors.bad_parameter(
                 path, "invalid_value", f"Provide one of 'file_id' and 'file_data' in '{path}'."
             )
-        return False
+        where = f"{path}.file_id"
+        _, data = read_file(call, given.file_id, where, _BYTES_MAX)
+        return media_as.of_pages(card, reading.read_pdf(data, where))
     if given.file_data is None:
         raise errors.missing_parameter(f"{path}.file_id")
     if given.filename is None:
         raise errors.missing_parameter(f"{path}.filename")
-    return True
+    return media_as.of_pages(card, reading.read(given.file_data, f"{path}.file_data"))

@@ -104,6 +104,7 @@ def plan(call: Call) -> Plan:
         raise errors.context_length_exceeded(card.context_tokens, len(prompt.ids))
     asked = request.max_completion_tokens or request.max_tokens or card.output_tokens_max
     task = _task(request, card, media, min(asked, card.output_tokens_max, room))
+    task.canned = call.canned(card.id, task.hints.prompt)
     planner = Planner(call.dice, _key(request, card, prompt), tokens, task)
     choices: list[Answer] = []
     spent = 0

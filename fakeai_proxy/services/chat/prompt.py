@@ -60,7 +60,7 @@ def _part(prompt: Prompt, part: wire.Part, medium: Medium | None) -> None:
     elif isinstance(part, wire.AudioPart):
         prompt.audio(part.input_audio.data, None if medium is None else medium.tokens)
     elif medium is not None:
-        prompt.medium(part.file.file_data or "", medium.tokens)
+        prompt.medium(part.file.file_data or part.file.file_id or "", medium.tokens)
         prompt.text(medium.text)
     else:
         prompt.file(part.file.file_data or "", part.file.file_id or "")

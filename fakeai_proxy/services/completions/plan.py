@@ -130,7 +130,11 @@ class _Writer:
         limit = self.limit
         if limit == 0:
             return Choice(EMPTY, "length")
-        if self.guide:
+        canned = self.call.canned(self.call.body.model or "", prompt.text)
+        if canned is not None:
+            whole = self.tokens.passage(canned.content or canned.refusal)
+            passage, ended = whole.first(limit), whole.tokens <= limit
+        elif self.guide:
             whole = self.tokens.passage(guided_text(self.guide, rng, hints))
             passage, ended = whole.first(limit), whole.tokens <= limit
         else:

@@ -76,8 +76,16 @@ class History:
         same = known.id == card.id or not self.has_media
         return self.turns if same else turns_of(card, self.items)
 
-    def and_then(self, card: ModelCard, items: Sequence[Item], media: Media = NONE) -> History:
-        turns = self.turns_for(card) + turns_of(card, items, media)
+    def and_then(
+        self,
+        card: ModelCard,
+        items: Sequence[Item],
+        media: Media = NONE,
+        read: Sequence[Item] | None = None,
+    ) -> History:
+        """`read` is what the model reads of the items, where that is more than they say; `media` are
+        those in it."""
+        turns = self.turns_for(card) + turns_of(card, items if read is None else read, media)
         return History((*self.items, *items), turns, card, self.has_media or has_media(items))
 
     def extended(self, items: Sequence[Item]) -> History:

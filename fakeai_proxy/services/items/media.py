@@ -11,6 +11,7 @@ from typing import Any
 from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.services.answer import media as media_as
+from fakeai_proxy.services.answer import reading
 from fakeai_proxy.services.answer.media import Medium
 from fakeai_proxy.services.answer.prompt import Prompt
 from fakeai_proxy.services.catalogue import ModelCard
@@ -107,7 +108,7 @@ def _document(card: ModelCard, part: Part, path: str) -> Medium | None:
         raise errors.missing_parameter(f"{path}.filename")
     if data.startswith("data:") and not data.lower().startswith(_PDF):
         return None  # other documents are read as far as they are long
-    return media_as.document(card, data, f"{path}.file_data")
+    return media_as.of_pages(card, reading.read(data, f"{path}.file_data"))
 
 
 def _source(part: Part) -> str:

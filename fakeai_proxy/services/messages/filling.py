@@ -5,7 +5,7 @@ What is said and what tools are called with is planned as for every other vendor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from fakeai_proxy.services.messages import server_tools, wire
 from fakeai_proxy.services.messages.block import Block
 from fakeai_proxy.services.messages.citations import cited
 from fakeai_proxy.services.messages.tool_choice import uses
+from fakeai_proxy.services.responder import Canned
 
 #: Prompts that the vendor documents for tests of what is otherwise rare.
 _REFUSE = "ANTHROPIC_MAGIC_STRING_TRIGGER_REFUSAL"
@@ -40,10 +41,15 @@ class Filled:
 
 
 def fill(
-    request: wire.MessagesRequest, card: ModelCard, dice: Dice, key: bytes, limit: int
+    request: wire.MessagesRequest,
+    card: ModelCard,
+    dice: Dice,
+    key: bytes,
+    limit: int,
+    canned: Callable[[str, str], Canned | None],
 ) -> Filled:
-    """Up to `limit` tokens. Raises ApiError."""
-    filling = _Filling(request, card, dice, key, limit)
+    """Up to `limit` tokens; what `canned` has for a model and a prompt goes first. Raises ApiError."""
+    filling = _Filling(request, card, dice, key, limit, canned)
     filling.fill()
     return filling.made
 
@@ -52,7 +58,13 @@ class _Filling:
     """Block by block, until the answer ends or has `left` no token."""
 
     def __init__(
-        self, request: wire.MessagesRequest, card: ModelCard, dice: Dice, key: bytes, limit: int
+        self,
+        request: wire.MessagesRequest,
+        card: ModelCard,
+        dice: Dice,
+        key: bytes,
+        limit: int,
+        canned: Callable[[str, str], Canned | None],
     ) -> None:
         self.made = Filled()
         self.request = request
@@ -62,11 +74,15 @@ class _Filling:
         self.tokens = Tokens.load(card.vocabulary)
         self.hints = Hints(_question(request.messages))
         self.left = limit
+        self.canned = canned(card.id, self.hints.prompt)
         self.full = "max_tokens" if limit == request.max_tokens else "model_context_window_exceeded"
 
     def fill(self) -> None:
         if _REFUSE in self.hints.prompt:
             self.made.stop_reason = "refusal"
+            return
+        if self.canned is not None:
+            self._answer((), ())
             return
         self._think()
         if self.left <= 0:
@@ -163,14 +179,16 @@ class _Filling:
         return self._say(passage.first(self.left), fits, [quoted.citation])
 
     def _answer(self, calls: Sequence[Tool], found: Sequence[Mapping[str, Any]]) -> None:
-        answer = Planner(self.dice, self.key, self.tokens, self._task(calls)).answer()
+        task = self._task(calls)
+        task.canned = self.canned
+        answer = Planner(self.dice, self.key, self.tokens, task).answer()
         ended = answer.finish_reason != "length"
         if answer.content is not None or answer.refusal is not None:
             cites = found if self.request.schema_asked is None else ()
             self._said(answer.said, answer.stopped_by, ended, cites)
         for call in answer.calls:
             self._add(Block("tool_use", call.arguments, call.name, call.head_tokens))
-        if calls:
+        if calls or answer.calls:
             self._called(answer)
 
     def _called(self, answer: Answer) -> None:

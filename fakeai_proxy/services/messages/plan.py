@@ -85,7 +85,7 @@ def plan(call: Call) -> Plan:
     if room <= 0:
         raise errors.context_length_exceeded(card.context_tokens, len(prompt.ids))
     made = Plan(request, card, prompt, _key(card.id, prompt.ids))
-    filled = fill(request, card, call.dice, made.key, min(request.max_tokens, room))
+    filled = fill(request, card, call.dice, made.key, min(request.max_tokens, room), call.canned)
     made.blocks, made.stop_reason, made.stop_sequence = (
         filled.blocks,
         filled.stop_reason,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal, NamedTuple
@@ -29,6 +29,7 @@ from fakeai_proxy.services.realtime.reading import (
     results_of,
 )
 from fakeai_proxy.services.realtime.settings import Settings
+from fakeai_proxy.services.responder import Canned
 
 #: What is spoken is shorter than what is written: a factor.
 _SPOKEN_LENGTH = 0.4
@@ -72,7 +73,12 @@ class Plan:
 
 
 def plan(
-    dice: Dice, card: ModelCard, settings: Settings, items: Sequence[Item], fallback: str
+    dice: Dice,
+    card: ModelCard,
+    settings: Settings,
+    items: Sequence[Item],
+    fallback: str,
+    canned: Callable[[str, str], Canned | None],
 ) -> Plan:
     """`items` are what is answered; `fallback` is what is asked where no user says anything. Takes its
     time. Raises ApiError."""
@@ -91,6 +97,7 @@ def plan(
     task = _task(settings, items, fallback, limit)
     if card.reasoning:
         task.effort = (settings.reasoning or {}).get("effort") or _EFFORT
+    task.canned = canned(card.id, task.hints.prompt)
     answer = Planner(dice, key, tokens, task).answer()
     outputs, beats = _told(answer, settings)
     beats, whole = _within(beats, limit)

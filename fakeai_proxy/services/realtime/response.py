@@ -15,6 +15,7 @@ from fakeai_proxy.services.realtime.items import Conversation, Item, Part
 from fakeai_proxy.services.realtime.plan import Beat, Plan, Step, plan
 from fakeai_proxy.services.realtime.reading import USER_MS_PER_TOKEN
 from fakeai_proxy.services.realtime.settings import Settings
+from fakeai_proxy.services.responder import Canned
 
 #: An event's type and its fields; items among them are `Item`s.
 Told = tuple[str, dict[str, Any]]
@@ -36,6 +37,7 @@ class Response:
         conversation_id: str | None,
         dice: Dice,
         make_id: Callable[[str], str],
+        canned: Callable[[str, str], Canned | None],
     ) -> None:
         """`items` are what is answered. What is said becomes part of `conversation`, if there is one."""
         self.key = response_id
@@ -52,6 +54,7 @@ class Response:
         self._conversation_id = conversation_id
         self._dice = dice
         self._make_id = make_id
+        self._canned = canned
         self._plan: Plan | None = None
         self._beats: list[list[Step]] = []
         self._open: int | None = None
@@ -76,7 +79,9 @@ class Response:
         }
 
     def prepare(self) -> tuple[Workload, Sequence[int]]:
-        made = plan(self._dice, self._card, self.settings, self._answered, self._fallback)
+        made = plan(
+            self._dice, self._card, self.settings, self._answered, self._fallback, self._canned
+        )
         self.dice_key = made.key
         beats, tokens = _merged(made.beats)
         self._beats, self._beat_tokens, self._plan = beats, tokens, made

@@ -33,7 +33,7 @@ def open_session(call: Call) -> Reply:
     if settings.kind == "realtime":
         settings = replace(settings, model=card.id)
     protocol = _protocol(call) if key is None else key.protocol
-    opening = Opening(protocol, settings, card, call.dice, call.id_key, call.wall())
+    opening = Opening(protocol, settings, card, call.dice, call.id_key, call.wall(), call.canned)
     return Reply(101, (), (), dialogue=Session(opening))
 
 

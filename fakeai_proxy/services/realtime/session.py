@@ -4,7 +4,7 @@ time is a turn, which whoever drives the session tells it about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from fakeai_proxy.services.realtime.response import Response
 from fakeai_proxy.services.realtime.settings import Settings, changes_in
 from fakeai_proxy.services.realtime.teller import Teller
 from fakeai_proxy.services.realtime.transcript import Transcript
+from fakeai_proxy.services.responder import Canned
 
 #: A sound of 15 MiB in base64 is the largest thing that a client may say (OpenAI's reference).
 MESSAGE_BYTES_MAX = 21 << 20
@@ -42,7 +43,8 @@ _GOING_AWAY = 1001
 
 @dataclass(frozen=True)
 class Opening:
-    """With what a session begins. `key` keys its ids; `epoch_s` is when, on the wall."""
+    """With what a session begins. `key` keys its ids; `epoch_s` is when, on the wall. `canned` is asked
+    for what the user has put ready, by model and prompt."""
 
     protocol: Protocol
     settings: Settings
@@ -50,6 +52,7 @@ class Opening:
     dice: Dice
     key: bytes
     epoch_s: float
+    canned: Callable[[str, str], Canned | None] = lambda model, prompt: None
 
 
 @dataclass
@@ -352,6 +355,7 @@ class Session:
             self._conversation_id if inside else None,
             self._opening.dice,
             self._teller.make_id,
+            self._opening.canned,
         )
         state.responses[response.key] = response
         if inside:

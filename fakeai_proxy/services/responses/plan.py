@@ -34,9 +34,10 @@ from fakeai_proxy.services.items.media import media_of
 from fakeai_proxy.services.items.memory import Memory
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.responses import rules, wire
+from fakeai_proxy.services.responses.attached import readable
 from fakeai_proxy.services.responses.built_in import Workshop
 from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work, sealed
-from fakeai_proxy.services.responses.tool_choice import choose
+from fakeai_proxy.services.responses.tool_choice import Uses, choose
 
 RESPONSE = "response"
 #: Length of prose by verbosity, as factors.
@@ -137,8 +138,9 @@ def read(call: Call, request: wire.Prompted | wire.CompactRequest, card: ModelCa
     items = given(call.records, request.input)
     if items or before.items:
         check_calls([*before.items, *items])
-    media = media_of(card, items, "input")
-    history = before.and_then(card, items, media)
+    shown = readable(call, items)
+    media = media_of(card, shown, "input")
+    history = before.and_then(card, items, media, shown)
     return Read(history, items, before, conversation_id, tuple(media.told))
 
 
@@ -205,7 +207,8 @@ class _Maker:
         self.rng: Random = call.dice.roll(call.dice_key, "work")
 
     def outputs(self, limit: int) -> tuple[list[Output], Answer]:
-        uses = choose(self.request, self.items, self.hints)
+        canned = self.call.canned(self.card.id, self.hints.prompt)
+        uses = Uses() if canned else choose(self.request, self.items, self.hints)
         shop = Workshop(self.request, self.hints, self.tokens, self.rng)
         works: list[Work] = []
         left = limit
@@ -215,9 +218,9 @@ class _Maker:
             works.append(work)
             left -= work.tokens
         asks = any(work.waits for work in works)
-        answer = Planner(
-            self.call.dice, self.call.dice_key, self.tokens, self._task(uses.calls, left)
-        ).answer()
+        task = self._task(uses.calls, left)
+        task.canned = canned
+        answer = Planner(self.call.dice, self.call.dice_key, self.tokens, task).answer()
         thought = self._thought(answer.reasoning_tokens)
         outputs: list[Output] = [*([thought] if thought else ()), *works]
         if asks and not answer.calls:

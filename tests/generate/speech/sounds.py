@@ -29,6 +29,23 @@ def file_of(*parts: NDArray[np.int16]) -> bytes:
     return wav(np.concatenate(parts).tobytes())
 
 
+def written(samples: NDArray[np.int16], container: str, codec: str, rate: int) -> bytes:
+    """In stereo, as others write it."""
+    out = io.BytesIO()
+    with av.open(out, "w", format=container) as file:
+        stream = file.add_stream(codec, rate=rate, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(samples[None, :], format="s16", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        resampler = av.AudioResampler(
+            stream.format, "stereo", rate, stream.codec_context.frame_size or 1024
+        )
+        for given in (frame, None):
+            for ready in resampler.resample(given):
+                file.mux(stream.encode(ready))
+        file.mux(stream.encode(None))
+    return out.getvalue()
+
+
 def decoded(data: bytes, format: str) -> tuple[float, int, int]:  # noqa: A002 - the API's word
     """Duration in seconds, rate and channels, by FFmpeg."""
     if format == "pcm":

@@ -17,7 +17,7 @@ from fakeai_proxy.generate.speech import Timeline, Undecodable, encode, listen
 from fakeai_proxy.generate.speech.encoding import wav
 from fakeai_proxy.generate.speech.reading import read_wav
 from fakeai_proxy.generate.speech.timeline import pieces_of
-from tests.generate.speech.sounds import file_of, silence, tone
+from tests.generate.speech.sounds import file_of, silence, tone, written
 
 
 def _written(samples: bytes, width: int, channels: int, rate: int) -> bytes:
@@ -69,6 +69,24 @@ def test_sound_of_others_has_its_duration_and_no_text(container: str) -> None:
     assert sound.duration_s == pytest.approx(2.5, abs=0.15)
     assert sound.text is None
     assert Timeline(sound).speech_s == pytest.approx(1.5, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [
+        ("ipod", "aac", 44_100),
+        ("mp4", "aac", 48_000),
+        ("webm", "libopus", 48_000),
+        ("ogg", "libopus", 48_000),
+    ],
+)
+def test_containers_that_phones_and_browsers_write_are_read(
+    container: str, codec: str, rate: int
+) -> None:
+    sound = listen(written(tone(2.0), container, codec, rate))
+    assert sound.sample_rate == rate
+    assert sound.duration_s == pytest.approx(2.0, abs=0.1)
+    assert Timeline(sound).speech_s == pytest.approx(2.0, abs=0.1)
 
 
 def test_the_comments_of_others_are_not_what_they_say() -> None:

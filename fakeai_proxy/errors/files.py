@@ -1,0 +1,87 @@
+"""What can be wrong with files, uploads and containers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fakeai_proxy.errors.kinds import ApiError
+
+
+def no_such_file(file_id: str, param: str = "id") -> ApiError:
+    return ApiError(404, f"No such File object: {file_id[:100]}", param=param)
+
+
+def no_such_upload(upload_id: str) -> ApiError:
+    return ApiError(404, f"No such Upload object: {upload_id}", param="id")
+
+
+def no_such_part(part_id: str) -> ApiError:
+    return ApiError(400, f"No such Upload Part object: {part_id}", param="part_ids")
+
+
+def no_such_container(container_id: str) -> ApiError:
+    return ApiError(404, f"Container with id '{container_id}' not found.")
+
+
+def no_such_container_file(file_id: str) -> ApiError:
+    return ApiError(404, f"Container file with id '{file_id}' not found.")
+
+
+def container_expired() -> ApiError:
+    return ApiError(404, "Container is expired.", code="container_expired")
+
+
+def file_too_large(limit_bytes: int, size_bytes: int) -> ApiError:
+    message = f"File is too large: {size_bytes} bytes, where {limit_bytes} are allowed."
+    return ApiError(413, message, param="file", code="file_too_large")
+
+
+def file_is_empty() -> ApiError:
+    return ApiError(400, "File is empty.", param="file", code="empty_file")
+
+
+def not_jsonl(api: str) -> ApiError:
+    """`api` is the one that the file is for: Batch, Fine-Tuning."""
+    message = f"Invalid file format for {api} API. Must be .jsonl"
+    return ApiError(400, message, param="file", code="invalid_file_format")
+
+
+def bad_extension(extension: str, supported: Sequence[str]) -> ApiError:
+    listed = ", ".join(f'"{one}"' for one in supported)
+    return ApiError(
+        400,
+        f"Invalid extension {extension[:100] or '(none)'}. Supported formats: {listed}",
+        param="file",
+        code="unsupported_file",
+    )
+
+
+def line_is_no_object(line: int, start: str) -> ApiError:
+    """`start` is how the line begins, to find it by."""
+    return ApiError(
+        400,
+        "Expected file to have JSONL format, where every line is a valid JSON dictionary. "
+        f'Line {line} is not a dictionary (HINT: line starts with: "{start}").',
+        param="file",
+        code="invalid_jsonl",
+    )
+
+
+def upload_not_pending(status: str) -> ApiError:
+    return ApiError(400, f"Upload is not pending: its status is '{status}'.")
+
+
+def upload_incomplete(expected_bytes: int, found_bytes: int) -> ApiError:
+    return ApiError(
+        400,
+        f"The parts have {found_bytes} bytes in total, but the Upload was created for "
+        f"{expected_bytes} bytes.",
+        param="part_ids",
+    )
+
+
+def wrong_md5(expected: str, found: str) -> ApiError:
+    message = (
+        f"The md5 checksum of the uploaded bytes is {found}, but {expected[:64]} was expected."
+    )
+    return ApiError(400, message, param="md5")

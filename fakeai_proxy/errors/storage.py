@@ -1,0 +1,19 @@
+"""What becomes of a request whose state cannot be read or written."""
+
+from __future__ import annotations
+
+from fakeai_proxy.errors.kinds import ApiError
+
+#: Seconds until asking again is worth it: somebody has to make room, or another process is to finish.
+RETRY_AFTER_S = 1
+
+
+def store_unavailable(reason: str) -> ApiError:
+    """503: nothing was changed."""
+    return ApiError(
+        503,
+        f"The data store cannot be used: {reason}. Nothing was changed; please try again.",
+        type="server_error",
+        code="store_unavailable",
+        headers={"retry-after": str(RETRY_AFTER_S)},
+    )

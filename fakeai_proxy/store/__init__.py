@@ -1,0 +1,118 @@
+"""What outlives a request: documents, counts and bytes, behind one protocol.
+
+`commit` is the one way to write: all of its writes or none, answered when they are safe. Whatever
+keeps a database from being used is a 503 that says so; the next call tries again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.store.blobs import Blob as Blob
+from fakeai_proxy.store.blobs import Blobs as Blobs
+from fakeai_proxy.store.blobs import pieces_of as pieces_of
+from fakeai_proxy.store.documents import Change as Change
+from fakeai_proxy.store.documents import Conflict as Conflict
+from fakeai_proxy.store.documents import Delete as Delete
+from fakeai_proxy.store.documents import Document as Document
+from fakeai_proxy.store.documents import Exists as Exists
+from fakeai_proxy.store.documents import Insert as Insert
+from fakeai_proxy.store.documents import Key as Key
+from fakeai_proxy.store.documents import LeaseLost as LeaseLost
+from fakeai_proxy.store.documents import Missing as Missing
+from fakeai_proxy.store.documents import Page as Page
+from fakeai_proxy.store.documents import Require as Require
+from fakeai_proxy.store.documents import Row as Row
+from fakeai_proxy.store.documents import StoreError as StoreError
+from fakeai_proxy.store.documents import Sum as Sum
+from fakeai_proxy.store.documents import Tally as Tally
+from fakeai_proxy.store.documents import Write as Write
+from fakeai_proxy.store.documents import finish as finish
+from fakeai_proxy.store.documents import put as put
+
+
+class StoreSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: str | None = Field(
+        None,
+        description="Where files, jobs, threads and the like are kept: memory (forgotten at the end) "
+        "or sqlite (a file in --data). Without it, sqlite if --data is given, else memory.",
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _is_known(cls, value: str | None) -> str | None:
+        if value not in (None, "memory", "sqlite"):
+            raise ValueError("this is memory or sqlite.")
+        return value
+
+
+class Store(Protocol):
+    @property
+    def blobs(self) -> Blobs: ...
+
+    async def open(self) -> None:
+        """Now, if there is anything to open; otherwise the first use does. Raises ConfigError."""
+
+    async def close(self) -> None: ...
+
+    async def get(self, key: Key) -> Row | None: ...
+
+    async def page(
+        self,
+        kind: str,
+        parent: str | None,
+        *,
+        tags: Mapping[str, str] | None = None,
+        after: str = "",
+        before: str = "",
+        limit: int = 20,
+        ascending: bool = False,
+    ) -> Page:
+        """In the order of insertion. `parent` None means any; `after` and `before` are ids, also of
+        rows deleted within the last day. Raises Missing for an id that never was."""
+
+    async def count(
+        self, kind: str, parent: str | None, *, tags: Mapping[str, str] | None = None
+    ) -> int: ...
+
+    async def commit(self, *writes: Write) -> list[Row | None]:
+        """All of them or none, in order. The rows as they are afterwards, None for other writes.
+        Raises StoreError and whatever a Change's function raises."""
+
+    async def claim(
+        self, kind: str, owner: str, until: float, limit: int = 1, now: float | None = None
+    ) -> list[Row]:
+        """Takes work that is due: nobody else is given it before `until`."""
+
+    async def renew(self, key: Key, owner: str, until: float) -> bool:
+        """Whether `owner` has it still, and then until that instant."""
+
+    async def sums(self, kind: str, start_at: int, end_at: int, bucket_s: int) -> list[Sum]:
+        """What was tallied, by bucket (whole minutes, aligned to the epoch) and labels, oldest first;
+        buckets without any are absent."""
+
+    async def sweep(self) -> int:
+        """Removes what has expired and the bytes that nothing names. How many rows."""
+
+
+_FILE = "state.db"
+
+
+def is_begun(folder: Path | None) -> bool:
+    """Whether an earlier life has left something."""
+    return folder is not None and (folder / _FILE).exists()
+
+
+def open_store(folder: Path | None, clock: Clock) -> Store:
+    """Opened by its first use. Without a folder everything is forgotten at the end."""
+    from fakeai_proxy.store.sqlite import SqliteStore
+
+    blobs = Blobs(None if folder is None else folder / "blobs", clock)
+    return SqliteStore(None if folder is None else folder / _FILE, blobs, clock)
