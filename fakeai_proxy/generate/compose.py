@@ -16,6 +16,7 @@ from typing import Any
 from fakeai_proxy.generate import code
 from fakeai_proxy.generate.language import Language, language
 from fakeai_proxy.generate.plausible import Hints, words_of
+from fakeai_proxy.generate.shown_schema import shown_instance
 from fakeai_proxy.generate.structured import Schema
 from fakeai_proxy.generate.structured import written as as_json
 from fakeai_proxy.generate.text import LENGTH_P50_TOKENS, LENGTH_SIGMA, prose
@@ -170,6 +171,9 @@ _DECIMALS = frozenset(
 
 
 def _json(rng: Random, wish: Wish, spoken: Language) -> str:
+    shown = shown_instance(rng, Hints(wish.source))
+    if shown is not None:
+        return as_json(shown)
     keys = list(dict.fromkeys(_KEYS.findall(wish.source)))
     if not keys:
         listed = _LISTED_KEYS.search(wish.source)

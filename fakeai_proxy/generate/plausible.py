@@ -26,9 +26,10 @@ _SEPARATORS = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 
 @dataclass(frozen=True)
 class Hints:
-    """What a prompt says that a value may take up."""
+    """What a prompt says that a value may take up, and what the system's message says before it."""
 
     prompt: str = ""
+    instructions: str = ""
 
     @cached_property
     def subject(self) -> str:
@@ -37,7 +38,7 @@ class Hints:
     @cached_property
     def names(self) -> list[str]:
         """Proper nouns in it."""
-        return _PROPER.findall(self.prompt[-2000:])
+        return [name for name in _PROPER.findall(self.prompt[-2000:]) if name != "JSON"]
 
     @cached_property
     def lower(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,10 @@ _EMPTY_WORDS = frozenset(
     used user uses using want what when where which will with you your""".split()  # noqa: SIM905 - a wall of quotation marks otherwise
 )
 
+#: Tools that hand over to another agent, as frameworks name them.
+_HANDOFF = re.compile(r"(?:transfer|hand_?off|delegate)_to_(\w+)")
+_SENTENCE = re.compile(r"[.!?;\n]+")
+
 
 class Offer(NamedTuple):
     name: str
@@ -39,15 +44,34 @@ def best(offered: Sequence[Offer], hints: Hints) -> int:
 
 def _ranked(offered: Sequence[Offer], hints: Hints) -> list[tuple[int, int]]:
     """Points and places, best first; equals in the order in which they are offered."""
-    said = {_stem(word) for word in words_of(hints.prompt[-4000:])} - _EMPTY_WORDS
-    scored = [(_points(offer, said), place) for place, offer in enumerate(offered)]
+    said = _stems(hints.prompt[-4000:])
+    scored = [
+        (_points(offer, said) + _handed_points(offer, hints.instructions, said), place)
+        for place, offer in enumerate(offered)
+    ]
     return sorted(scored, key=lambda entry: -entry[0])
 
 
 def _points(offer: Offer, said: set[str]) -> int:
-    name = {_stem(word) for word in words_of(offer.name)} - _EMPTY_WORDS
-    description = {_stem(word) for word in words_of(offer.description)} - _EMPTY_WORDS - name
+    name = _stems(offer.name)
+    description = _stems(offer.description) - name
     return _NAME_POINTS * len(name & said) + _DESCRIPTION_POINTS * len(description & said)
+
+
+def _handed_points(offer: Offer, instructions: str, said: set[str]) -> int:
+    """For handing over to another agent: where a sentence of the instructions names that agent together
+    with what the prompt speaks of."""
+    handed = _HANDOFF.fullmatch(offer.name)
+    agent = _stems(handed[1]) if handed else set()
+    if not agent:
+        return 0
+    sentences = [_stems(sentence) for sentence in _SENTENCE.split(instructions[-4000:])]
+    agreed = [(sentence & said) - agent for sentence in sentences if agent <= sentence]
+    return _NAME_POINTS * max(map(len, agreed), default=0)
+
+
+def _stems(text: str) -> set[str]:
+    return {_stem(word) for word in words_of(text)} - _EMPTY_WORDS
 
 
 def _stem(word: str) -> str:

@@ -14,6 +14,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.plausible import Hints
+from fakeai_proxy.generate.shown_schema import shown_instance
 from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.generate.structured import Schema, written
 from fakeai_proxy.services.answer.task import ANY_OBJECT
@@ -121,6 +122,9 @@ def guided_text(guide: dict[str, Any], rng: Random, hints: Hints) -> str:
     try:
         if name == "regex":
             return Pattern.load(f"^(?:{form})$").sample(rng)
+        shown = shown_instance(rng, hints) if name == "json_object" else None
+        if shown is not None:
+            return written(shown)
         schema = ANY_OBJECT if name == "json_object" else _schema(form)
         return written(Schema.load(schema).instance(rng, hints, False))
     except SchemaError as error:

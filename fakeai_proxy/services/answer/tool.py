@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,9 +33,17 @@ class Tool:
 
 
 def wanted(
-    offered: Sequence[Tool], hints: Hints, most: int = CALLS_MAX, *, required: bool = False
+    offered: Sequence[Tool],
+    hints: Hints,
+    most: int = CALLS_MAX,
+    *,
+    required: bool = False,
+    called: Collection[str] = (),
 ) -> list[Tool]:
-    """Those that the prompt speaks of, best first; the best of all where one is `required`."""
+    """Those that the prompt speaks of, best first; the best of all where one is `required`. What was
+    `called` is not called again, unless one is required and there is no other."""
+    left = [tool for tool in offered if tool.name not in called]
+    offered = left if left or not required else offered
     offers = [Offer(tool.name, tool.description) for tool in offered]
     places = wanted_tools.wanted(offers, hints, most)
     if required and not places:

@@ -143,7 +143,7 @@ def _sound(choice: Answer, audio: wire.AudioOutput, limit: int) -> Sound | None:
 
 
 def _task(request: wire.ChatRequest, card: ModelCard, media: Media, limit: int) -> Task:
-    hints = Hints(_question(request.messages))
+    hints = Hints(_question(request.messages), _instructions(request.messages))
     calls = choose(request, hints)
     guide = _guide(request)
     stop = request.stop or ()
@@ -204,6 +204,11 @@ def _question(messages: Sequence[wire.Message]) -> str:
         if message.role == "user":
             return wire.text_of(message.content)
     return wire.text_of(messages[-1].content)
+
+
+def _instructions(messages: Sequence[wire.Message]) -> str:
+    said = [message for message in messages if message.role in ("system", "developer")]
+    return "\n".join([wire.text_of(message.content) for message in said])
 
 
 def _report(messages: Sequence[wire.Message]) -> str:

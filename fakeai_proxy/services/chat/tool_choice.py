@@ -39,12 +39,10 @@ def choose(request: wire.ChatRequest, hints: Hints) -> Calls:
         offered = [tool for tool in offered if tool.name in allowed]
         choice = choice.allowed_tools.mode
     most = 1 if request.parallel_tool_calls is False else CALLS_MAX
-    if choice == "required":
-        return Calls(wanted(offered, hints, required=True)[:most])
     if choice == "none":
         return NONE
-    called = _called(request.messages)
-    return Calls([tool for tool in wanted(offered, hints) if tool.name not in called][:most])
+    required, called = choice == "required", _called(request.messages)
+    return Calls(wanted(offered, hints, most, required=required, called=called))
 
 
 def _functions(request: wire.ChatRequest, hints: Hints) -> Calls:
@@ -56,8 +54,7 @@ def _functions(request: wire.ChatRequest, hints: Hints) -> Calls:
     if choice == "none":
         return NONE
     called = _called(request.messages)
-    left = [tool for tool in wanted(offered, hints) if tool.name not in called]
-    return Calls(left[:1], "function_call")
+    return Calls(wanted(offered, hints, 1, called=called), "function_call")
 
 
 def tool_of(tool: wire.Tool) -> Tool:

@@ -283,6 +283,26 @@ def answers(items: Sequence[Item]) -> list[str]:
     return kinds
 
 
+def called_in(items: Sequence[Item]) -> set[str]:
+    """The functions and custom tools that were called since the user last spoke."""
+    names = set()
+    for item in reversed(items):
+        if item["type"] == "message" and item["role"] == "user":
+            break
+        if item["type"] in ("function_call", "custom_tool_call"):
+            names.add(item["name"])
+    return names
+
+
+def instructions_in(items: Sequence[Item]) -> str:
+    """What the system and the developer have said."""
+    return "\n".join(
+        text_of(item["content"])
+        for item in items
+        if item["type"] == "message" and item["role"] in ("system", "developer")
+    )
+
+
 def says_json(items: Sequence[Item], instructions: str | None) -> bool:
     if "json" in (instructions or "").lower():
         return True

@@ -59,7 +59,9 @@ def uses(request: wire.Asking, hints: Hints) -> Uses:
         return Uses()
     else:
         most = 1 if choice.disable_parallel_tool_use else CALLS_MAX
-        found = wanted([candidate for _, candidate in offered], hints, most, required=forced)
+        candidates = [candidate for _, candidate in offered]
+        called = _called(request.messages)
+        found = wanted(candidates, hints, most, required=forced, called=called)
     calls = []
     runs = []
     for tool, candidate in offered:
@@ -91,3 +93,14 @@ def _answered(messages: Sequence[wire.Message]) -> bool:
         if message.role == "user":
             return any(isinstance(block, wire.ToolResultBlock) for block in message.blocks)
     return False
+
+
+def _called(messages: Sequence[wire.Message]) -> set[str]:
+    """What the client's tools were called since the user last spoke."""
+    names: set[str] = set()
+    for message in reversed(messages):
+        blocks = message.blocks
+        if message.role == "user" and not any(isinstance(b, wire.ToolResultBlock) for b in blocks):
+            break
+        names |= {block.name for block in blocks if isinstance(block, wire.ToolUseBlock)}
+    return names

@@ -5,8 +5,9 @@ to its end. Pure; `speech.py` turns a plan into bytes.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -22,11 +23,13 @@ from fakeai_proxy.services.answer.reasoning import effort_of, reasons
 from fakeai_proxy.services.answer.task import ANY_OBJECT, Answer, Form, Task
 from fakeai_proxy.services.answer.tool import Tool
 from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.extras import guided_text
 from fakeai_proxy.services.items.history import (
     History,
     Item,
     check_calls,
     given,
+    instructions_in,
     question_of,
     report,
 )
@@ -201,9 +204,11 @@ class _Maker:
         self.request = request
         self.card = card
         self.tokens = tokens
-        self.items = heard.history.items
+        self.items = items = heard.history.items
         self.told = heard.told
-        self.hints = Hints(question_of(self.items))
+        self.hints = Hints(
+            question_of(items), f"{request.instructions or ''}\n{instructions_in(items)}".strip()
+        )
         self.rng: Random = call.dice.roll(call.dice_key, "work")
 
     def outputs(self, limit: int) -> tuple[list[Output], Answer]:
@@ -245,6 +250,7 @@ class _Maker:
             calls,
             min_tokens=least,
             form=self._form(),
+            guide=self._guide(),
             report=" ".join([report(self.items), *self.told]).strip(),
             effort=effort_of(self.card.id, effort),
             top_logprobs=(request.top_logprobs or 0) if wants_logprobs else None,
@@ -260,6 +266,12 @@ class _Maker:
         if isinstance(form, wire.ObjectFormat):
             return Form(ANY_OBJECT, True, "response_format", "text.format")
         return None
+
+    def _guide(self) -> Callable[[Random], str] | None:
+        form = self.request.text.format if self.request.text else None
+        if not isinstance(form, wire.ObjectFormat):
+            return None
+        return partial(guided_text, {"json_object": True}, hints=self.hints)
 
     def _thought(self, hidden_tokens: int) -> Thought | None:
         reasoning = self.request.reasoning

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.wanted_tools import CALLS_MAX
 from fakeai_proxy.services.answer.tool import NO_PARAMETERS, Tool, wanted
-from fakeai_proxy.services.items.history import Item, answers
+from fakeai_proxy.services.items.history import Item, answers, called_in
 from fakeai_proxy.services.responses import rules, tools, wire
 
 #: Words of a prompt that suggest a tool of the vendor's.
@@ -55,10 +55,11 @@ def choose(request: wire.ResponseRequest, items: Sequence[Item], hints: Hints) -
     if not offered or choice == "none":
         return Uses()
     answered = answers(items)
-    if answered and not required:
+    called = called_in(items)
+    if answered and not required and not _is_handed_on(offered, called, answered):
         offered = [pair for pair in offered if _goes_on(pair[0], answered)]
         return _sorted(request, offered[:1])
-    found = wanted([candidate for _, candidate in offered], hints, required=required)
+    found = wanted([candidate for _, candidate in offered], hints, required=required, called=called)
     return _sorted(request, [_origin(offered, one) for one in found])
 
 
@@ -79,6 +80,19 @@ def _goes_on(tool: tools.Tool, answered: Sequence[str]) -> bool:
     if not isinstance(tool, tools.Computer | tools.ComputerPreview):
         return False
     return answered[0] == "computer_call_output" and len(answered) < _COMPUTER_STEPS
+
+
+def _is_handed_on(
+    offered: Sequence[Candidate], called: Collection[str], answered: Sequence[str]
+) -> bool:
+    """Whether who is asked now has other functions than those that have answered: another agent, which
+    has done nothing yet."""
+    functions = {own.name for tool, own in offered if isinstance(tool, tools.FunctionTool)}
+    return (
+        bool(functions)
+        and functions.isdisjoint(called)
+        and set(answered) == {"function_call_output"}
+    )
 
 
 def _origin(candidates: Sequence[Candidate], found: Tool) -> Candidate:
