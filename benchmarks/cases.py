@@ -309,6 +309,16 @@ def faults(bench: Bench) -> list[Measure]:
     return [added, request, token]
 
 
+def stalls(bench: Bench) -> list[Measure]:
+    """One run holds many requests: rounds would only repeat it."""
+    alone = Measure("stalls", "longest turn of the loop, one operation, ms", at_most(5, " ms"))
+    together = Measure("stalls", "longest turn of the loop, all at once, ms", at_most(5, " ms"))
+    longest_ms = client("stalls.py")
+    together.add(longest_ms.pop("all at once"))
+    alone.add(max(longest_ms.values()))
+    return [alone, together]
+
+
 def start(bench: Bench) -> list[Measure]:
     listening = Measure("start", "process to listening, ms", at_most(1000, " ms"))
     resident = Measure("start", "resident after start, MiB", at_most(120, " MiB"))
@@ -341,5 +351,6 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "lookup": lookup,
     "limits": limits,
     "faults": faults,
+    "stalls": stalls,
     "start": start,
 }

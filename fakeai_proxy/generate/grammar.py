@@ -1,4 +1,4 @@
-"""Texts by a Lark grammar: what a custom tool with such a grammar is called with.
+"""Texts by a grammar: what a custom tool is called with, and what vLLM guides answers by.
 
 The walk is llguidance's, over single bytes; it comes with the extra `grammars`.
 """
@@ -47,6 +47,22 @@ def sample(definition: str, rng: Random) -> str:
             break
         made.append(byte)
     raise SchemaError((), "no text was found that the grammar accepts.")
+
+
+def as_lark(definition: str) -> str:
+    """A grammar in Lark's notation or in that of GGML (EBNF with `::=`), in Lark's. Raises as `check`."""
+    if "::=" not in definition:
+        return definition
+    try:
+        from llguidance.gbnf_to_lark import GbnfToLarkError, gbnf_to_lark
+    except ImportError:
+        raise NoGrammars from None
+    if len(definition) > GRAMMAR_CHARS_MAX:
+        raise SchemaError((), f"the grammar is longer than {GRAMMAR_CHARS_MAX} characters.")
+    try:
+        return str(gbnf_to_lark(definition))
+    except (GbnfToLarkError, ValueError, IndexError, RecursionError) as error:
+        raise SchemaError((), str(error).splitlines()[0][:300]) from None
 
 
 def _matcher(definition: str):  # type: ignore[no-untyped-def]  # its class is there with the extra only

@@ -32,7 +32,14 @@ def plain(text: str) -> str:
     text = unicodedata.normalize("NFKC", text)
     text = _APOSTROPHES.sub("", text)
     text = _DISGUISED.sub(lambda found: found[0].translate(_PLAIN), text)
-    return _STRETCHED.sub(r"\1", text)
+    return _STRETCHED.sub(_shrunk, text)
+
+
+def _shrunk(found: re.Match[str]) -> str:
+    """One letter within a word; three where they are the word, which no one of them says."""
+    text, start, end = found.string, found.start(), found.end()
+    within = text[max(start - 1, 0) : start].isalnum() or text[end : end + 1].isalnum()
+    return found[1] if within else found[1] * 3
 
 
 def sentences(text: str) -> Iterator[list[str]]:

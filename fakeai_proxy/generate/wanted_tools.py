@@ -75,4 +75,6 @@ def _stems(text: str) -> set[str]:
 
 
 def _stem(word: str) -> str:
+    if word == "news":  # no plural of new
+        return word
     return word[:-1] if len(word) > 3 and word.endswith("s") else word

@@ -12,11 +12,13 @@ from pydantic import Field
 
 from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
+from fakeai_proxy.generate import grammar
 from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.shown_schema import shown_instance
 from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.generate.structured import Schema, written
+from fakeai_proxy.services.answer.grammars import GRAMMARS_EXTRA
 from fakeai_proxy.services.answer.task import ANY_OBJECT
 from fakeai_proxy.services.wire import Shape
 
@@ -24,7 +26,7 @@ from fakeai_proxy.services.wire import Shape
 ACCEPTED = frozenset(
     (
         "allowed_token_ids", "bad_words", "data_parallel_rank", "guided_decoding_backend",
-        "guided_grammar", "guided_whitespace_pattern", "include_stop_str_in_output",
+        "guided_whitespace_pattern", "include_stop_str_in_output",
         "kv_transfer_params", "length_penalty", "lora_path", "min_p", "no_repeat_ngram_size",
         "repetition_penalty", "request_id", "return_tokens_as_token_ids", "skip_special_tokens",
         "spaces_between_special_tokens", "stop_token_ids", "top_k", "typical_p", "use_beam_search",
@@ -32,7 +34,9 @@ ACCEPTED = frozenset(
     )
 )  # fmt: skip
 #: Those that guide an answer to a form.
-GUIDING = frozenset(("guided_choice", "guided_json", "guided_regex", "structured_outputs"))
+GUIDING = frozenset(
+    ("guided_choice", "guided_grammar", "guided_json", "guided_regex", "structured_outputs")
+)
 #: Names of refused parameters that are repeated in the answer, and characters of each.
 _NAMES_MAX, _NAME_CHARS_MAX = 8, 100
 _CHOICES_MAX = 1024
@@ -57,12 +61,14 @@ class StructuredOutputs(Shape):
     regex: str | None = None
     choice: list[str] | None = Field(None, min_length=1, max_length=_CHOICES_MAX)
     json_object: bool | None = None
+    grammar: str | None = None
 
 
 class Guided(Shape):
     """A request whose answer may be guided: by the older parameters or by the one for all forms."""
 
     guided_choice: list[str] | None = Field(None, min_length=1, max_length=_CHOICES_MAX)
+    guided_grammar: str | None = None
     guided_json: dict[str, Any] | str | None = None
     guided_regex: str | None = None
     structured_outputs: StructuredOutputs | None = None
@@ -71,19 +77,21 @@ class Guided(Shape):
         """The one form that is asked for, by its name in `structured_outputs`; empty where any text
         will do. Raises 400 where there are several."""
         given: dict[str, Any] = {
-            "json": self.guided_json, "regex": self.guided_regex, "choice": self.guided_choice
+            "json": self.guided_json, "regex": self.guided_regex, "choice": self.guided_choice,
+            "grammar": self.guided_grammar,
         }  # fmt: skip
         forms = self.structured_outputs
         if forms is not None:
             given = {
                 "json": forms.json_, "regex": forms.regex, "choice": forms.choice,
-                "json_object": forms.json_object or None, **{k: v for k, v in given.items() if v},
+                "json_object": forms.json_object or None, "grammar": forms.grammar,
+                **{k: v for k, v in given.items() if v},
             }  # fmt: skip
         guide = {name: value for name, value in given.items() if value is not None}
         if len(guide) > 1:
             raise errors.bad_request(
-                "You can only use one kind of constraints for structured outputs ('json', 'regex' or "
-                f"'choice'), but got {', '.join(guide)}."
+                "You can only use one kind of constraints for structured outputs ('json', 'regex', "
+                f"'choice' or 'grammar'), but got {', '.join(guide)}."
             )
         return guide
 
@@ -122,14 +130,18 @@ def guided_text(guide: dict[str, Any], rng: Random, hints: Hints) -> str:
     try:
         if name == "regex":
             return Pattern.load(f"^(?:{form})$").sample(rng)
+        if name == "grammar":
+            return grammar.sample(grammar.as_lark(form), rng)
         shown = shown_instance(rng, hints) if name == "json_object" else None
         if shown is not None:
             return written(shown)
         schema = ANY_OBJECT if name == "json_object" else _schema(form)
         return written(Schema.load(schema).instance(rng, hints, False))
     except SchemaError as error:
-        what = "regex" if name == "regex" else "JSON schema"
+        what = name if name in ("regex", "grammar") else "JSON schema"
         raise errors.bad_request(f"Invalid {what} for structured outputs: {error}") from None
+    except grammar.NoGrammars:
+        raise errors.extra_missing(GRAMMARS_EXTRA) from None
 
 
 def _schema(form: dict[str, Any] | str) -> dict[str, Any]:

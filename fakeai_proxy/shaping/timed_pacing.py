@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from fakeai_proxy.clock import Clock, turn
@@ -14,6 +14,8 @@ from fakeai_proxy.shaping.scheduler import Scheduler
 
 #: Frames joined in one write when nothing is timed; then the event loop gets a turn.
 BURST_FRAMES = 32
+#: A longer frame leaves in pieces: a transport takes milliseconds to copy what is left of megabytes.
+PIECE_BYTES = 256 << 10
 
 
 class TimedPacing:
@@ -97,15 +99,33 @@ class TimedPacing:
 
     async def _burst(self, frames: list[bytes], client: Client) -> None:
         sink = client.sink
-        for start in range(0, len(frames), BURST_FRAMES):
-            if sink.is_closing():
-                raise ConnectionResetError("the reader has gone")
-            sink.write(b"".join(frames[start : start + BURST_FRAMES]))
-            if start == 0:
-                self._exchange.first_byte_at = self._clock.now()
-            if start + BURST_FRAMES < len(frames):
+        for number, data in enumerate(_bursts(frames)):
+            if number:
                 await client.drain()
                 await turn()
+            if sink.is_closing():
+                raise ConnectionResetError("the reader has gone")
+            sink.write(data)
+            if not number:
+                self._exchange.first_byte_at = self._clock.now()
+
+
+def _bursts(frames: Sequence[bytes]) -> Iterator[bytes]:
+    """What is written in one turn of the event loop: frames together, or a piece of a long one."""
+    start = 0
+    for place, frame in enumerate(frames):
+        if len(frame) > PIECE_BYTES:
+            if start < place:
+                yield b"".join(frames[start:place])
+            for offset in range(0, len(frame), PIECE_BYTES):
+                yield frame[offset : offset + PIECE_BYTES]
+            start = place + 1
+        elif place - start == BURST_FRAMES - 1:
+            yield b"".join(frames[start : place + 1])
+            start = place + 1
+    rest = b"".join(frames[start:])
+    if rest:
+        yield rest
 
 
 def _steps(tokens_each: list[int], strides: Sequence[int]) -> list[int]:

@@ -132,6 +132,12 @@ def test_letters_in_disguise_are_letters() -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["x", "solve for x", "an x-ray", "4 x 4", "k"])
+def test_a_single_letter_is_no_harm(text: str) -> None:
+    assert max(judge(text).values()) < FLAGGED_FROM
+    assert judge("xxx videos")["sexual"] > FLAGGED_FROM
+
+
 def test_phrases_have_beginnings_alternatives_gaps_and_classes() -> None:
     phrases = Phrases()
     phrases.add(0, "kill* ... {who} now?", {"who": "him her"})

@@ -189,6 +189,17 @@ def test_only_what_the_mask_leaves_clear_is_edited() -> None:
     assert made.crop((0, 0, 64, 128)).tobytes() != base.crop((0, 0, 64, 128)).tobytes()
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_the_caption_of_an_edit_hides_that_of_its_picture(mode: str) -> None:
+    first = paint(Brief("W" * 400, 512, 512, 1)).convert(mode)
+    other = paint(Brief("i" * 400, 512, 512, 1)).convert(mode)
+    brief = Brief("a boat on a lake " * 20, 512, 512, 2)
+    foot = (60, 450, 450, 480)
+    assert first.crop(foot).tobytes() != other.crop(foot).tobytes()
+    ours = [edited([each], None, brief).convert("RGB").crop(foot) for each in (first, other)]
+    assert ours[0].tobytes() == ours[1].tobytes()
+
+
 def test_high_fidelity_keeps_more_of_the_picture() -> None:
     base = Image.new("RGB", (96, 96), (10, 200, 90))
     brief = Brief("a dog", 96, 96, 1)

@@ -27,7 +27,7 @@ GOOD: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 FIELDS: dict[str, tuple[str, ...]] = {
     "/v1/completions": (
-        "prompt", "add_special_tokens", "best_of", "cache_salt", "echo", "guided_choice",
+        "prompt", "add_special_tokens", "best_of", "cache_salt", "echo", "guided_choice", "guided_grammar",
         "guided_json", "guided_regex", "ignore_eos", "logit_bias", "logprobs", "max_tokens",
         "min_tokens", "n", "nvext", "priority", "prompt_logprobs", "response_format",
         "return_token_ids", "seed", "stop", "stream", "stream_options", "structured_outputs",

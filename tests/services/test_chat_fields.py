@@ -16,6 +16,7 @@ from openai.types.chat import ChatCompletionMessageCustomToolCall
 
 from fakeai_proxy.app import App
 from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.chat import OPERATIONS
 from tests.conftest import Serve
 from tests.services.asking import ASK, RAIN, WEATHER, count, question, refused
 from tests.services.conftest import Ask
@@ -319,3 +320,17 @@ async def test_what_was_called_is_not_called_again_but_the_rest_is(client: Async
         ]
     assert sorted(called) == ["get_clock", "get_weather"]
     assert "18 degrees" in str(answer.choices[0].message.content)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"logprobs": True}, {"response_format": {"type": "json_schema"}}, {"n": 32},
+        {"max_tokens": 4000, "ignore_eos": True}, {"guided_grammar": "x"}, {"modalities": ["audio"]},
+    ],
+)  # fmt: skip
+def test_what_takes_long_is_worked_out_in_a_thread(more: dict[str, Any]) -> None:
+    create = next(each for each in OPERATIONS if each.name == "createChatCompletion")
+    plain = {"model": "gpt-4o", "messages": ASK, "max_tokens": 500, "n": 1}
+    assert not create.is_heavy(orjson.dumps(plain))
+    assert create.is_heavy(orjson.dumps({**plain, **more}))

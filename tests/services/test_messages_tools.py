@@ -142,3 +142,18 @@ async def test_the_vendors_own_client_tools_are_called_by_what_they_take(app: Ap
     assert call.type == "tool_use"
     assert call.name == "bash"
     assert isinstance(call.input["command"], str)
+
+
+async def test_a_handoff_that_the_system_prompt_names_is_made(app: App) -> None:
+    tools: Any = [
+        {"name": f"transfer_to_{name}", "input_schema": {"type": "object", "properties": {}}}
+        for name in ("refunds", "sales")
+    ]
+    async with sdk_at(app) as client:
+        answer = await client.messages.create(
+            model=USUAL, max_tokens=100, tools=tools, messages=RAIN,
+            system="You are the front desk. Hand every question about the weather to refunds.",
+        )  # fmt: skip
+    assert [block.name for block in answer.content if block.type == "tool_use"] == [
+        "transfer_to_refunds"
+    ]

@@ -50,6 +50,16 @@ async def test_our_own_speech_is_understood(
     assert (await heard(client, sound, model, chunking_strategy="auto")).text == TEXT
 
 
+async def test_our_own_speech_is_as_long_in_every_format(client: AsyncOpenAI) -> None:
+    for text in ("The quick brown fox jumps over the lazy dog.", "Come in!", TEXT):
+        duration_s = len(await said(client, "pcm", text)) / 48_000
+        for written_as in FORMATS:
+            told = await heard(
+                client, await said(client, written_as, text), response_format="verbose_json"
+            )
+            assert told.duration == pytest.approx(duration_s, abs=0.1), written_as
+
+
 async def test_usage_is_seconds_of_whisper_and_tokens_of_its_successors(
     client: AsyncOpenAI,
 ) -> None:

@@ -16,6 +16,7 @@ from fakeai_proxy.exchange import Chunk, Exchange, Reply, Request, Workload
 from fakeai_proxy.profiles import HostedProfile, load_hosted
 from fakeai_proxy.shaping.pacing import Pacer, PacingSettings
 from fakeai_proxy.shaping.scheduler import SLOW_READER_BYTES, Scheduler
+from fakeai_proxy.shaping.timed_pacing import PIECE_BYTES
 
 
 class Paper:
@@ -96,6 +97,14 @@ async def test_speed_divides_every_offset() -> None:
 async def test_timing_none_leaves_at_once_and_whole() -> None:
     paper = await play(VirtualClock(), RECORDED, timing="none")
     assert paper.written == [(0.0, b"HabcT")]
+
+
+async def test_a_body_of_megabytes_leaves_in_pieces() -> None:
+    body = b"0123456789" * 100_000
+    paper = await play(VirtualClock(), [Chunk(body, 1)], timing="none")
+    written = [data for _, data in paper.written]
+    assert b"".join(written) == b"H" + body + b"T"
+    assert max(map(len, written)) <= PIECE_BYTES
 
 
 async def test_timing_profile_overrides_what_was_recorded() -> None:

@@ -25,8 +25,8 @@ def _font(size_px: int) -> Font:
     return ImageFont.load_default(size_px)
 
 
-def draw_caption(picture: Image.Image, prompt: str) -> None:
-    """Onto an RGB picture. Letters that the font lacks become its box."""
+def draw_caption(picture: Image.Image, prompt: str, opaque: bool = False) -> None:
+    """Onto an RGB picture, or an RGBA one if `opaque`. Letters that the font lacks become its box."""
     width, height = picture.size
     short = min(width, height)
     size = max(_LETTER_PX_MIN, round(short * _LETTER))
@@ -39,7 +39,11 @@ def draw_caption(picture: Image.Image, prompt: str) -> None:
     deep = step * len(lines) + margin
     left, top = margin, height - deep - margin
     pen = ImageDraw.Draw(picture, "RGBA")
-    pen.rounded_rectangle((left, top, width - margin, height - margin), margin // 2, fill=_PANEL)
+    pen.rounded_rectangle(
+        (left, top, width - margin, height - margin),
+        margin // 2,
+        fill=(*_PANEL[:3], 255) if opaque else _PANEL,
+    )
     for k, line in enumerate(lines):
         place = (left + margin, top + margin // 2 + k * step)
         pen.text(place, line, font=font, fill=_INK)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
+from fakeai_proxy.generate.pictures.caption import draw_caption
 from fakeai_proxy.generate.pictures.painter import Brief, paint
 
 #: How much of an edited picture stays to be seen where no mask says: by the fidelity that is asked for.
@@ -21,12 +23,16 @@ def edited(
     what lies elsewhere is as it was, but for the size. Further pictures are set into it."""
     size = (brief.width, brief.height)
     base = fitted(pictures[0], size)
-    painted = paint(brief)
+    written = brief.caption and mask is None
+    painted = paint(replace(brief, caption=brief.caption and not written))
     for place, further in enumerate(pictures[1:]):
         _set_in(painted, further, place)
     painted = painted.convert(base.mode)
     if mask is None:
-        return Image.blend(painted, base, _KEPT[fidelity])
+        whole = Image.blend(painted, base, _KEPT[fidelity])
+        if written:
+            draw_caption(whole, brief.prompt, opaque=True)  # over what the first picture may say
+        return whole
     where = ImageChops.invert(fitted(mask, size, Image.Resampling.NEAREST).getchannel("A"))
     return Image.composite(painted, base, where.point(lambda clear: 255 if clear == 255 else 0))
 

@@ -10,8 +10,8 @@ from fakeai_proxy.generate.pattern import Pattern
 from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.services.answer.tool import Tool
 
-_EXTRA = (
-    "Lark grammars are followed with llguidance, which is not installed here: "
+GRAMMARS_EXTRA = (
+    "Grammars are followed with llguidance, which is not installed here: "
     "pip install 'fakeai-proxy[grammars]'"
 )
 
@@ -26,7 +26,7 @@ def check_grammar(definition: str, syntax: str, param: str) -> None:
     except SchemaError as error:
         raise errors.invalid_grammar(param, syntax, error.reason) from None
     except grammar.NoGrammars:
-        raise errors.extra_missing(_EXTRA) from None
+        raise errors.extra_missing(GRAMMARS_EXTRA) from None
 
 
 def by_grammar(rng: Random, tool: Tool) -> str:
@@ -38,4 +38,4 @@ def by_grammar(rng: Random, tool: Tool) -> str:
     except SchemaError as error:
         raise errors.invalid_grammar("tools", tool.syntax, error.reason) from None
     except grammar.NoGrammars:
-        raise errors.extra_missing(_EXTRA) from None
+        raise errors.extra_missing(GRAMMARS_EXTRA) from None

@@ -4,6 +4,7 @@ cost in tokens and a sentence about it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from fakeai_proxy import errors
@@ -16,6 +17,10 @@ from fakeai_proxy.services.chat import wire
 from fakeai_proxy.services.filing import read_file
 from fakeai_proxy.services.operation import Call
 
+_HEAVY = re.compile(
+    rb';base64,|"audio"|"input_audio"|logprobs|"json_schema"|"guided_|"structured_outputs"|"grammar"'
+    rb'|"n"\s*:\s*[1-9]\d|_tokens"\s*:\s*[1-9]\d{3}'
+)
 #: Records of sound that was said, by its id: the transcript.
 AUDIO = "chat.audio"
 #: platform.openai.com/docs/guides/pdf-files: of a file that is read.
@@ -32,6 +37,12 @@ class Media:
     audio_tokens: int = 0
     image_tokens: int = 0
     told: list[str] = field(default_factory=list)
+
+
+def is_heavy(body: bytes) -> bool:
+    """Whether a request brings, or wants, something that is decoded or encoded, or an answer that
+    takes more than words: odds for each token, a form to keep, several at once, thousands of tokens."""
+    return _HEAVY.search(body) is not None
 
 
 def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fakeai_proxy.exchange import Reply
-from fakeai_proxy.services.answer.media import is_heavy
 from fakeai_proxy.services.chat import stored
+from fakeai_proxy.services.chat.media import is_heavy
 from fakeai_proxy.services.chat.plan import Plan, plan
 from fakeai_proxy.services.chat.speech import speak
 from fakeai_proxy.services.chat.tokenize import (

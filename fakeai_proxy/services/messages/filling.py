@@ -72,7 +72,7 @@ class _Filling:
         self.dice = dice
         self.key = key
         self.tokens = Tokens.load(card.vocabulary)
-        self.hints = Hints(_question(request.messages))
+        self.hints = Hints(_question(request.messages), wire.text_of(request.system or ""))
         self.left = limit
         self.canned = canned(card.id, self.hints.prompt)
         self.full = "max_tokens" if limit == request.max_tokens else "model_context_window_exceeded"

@@ -124,7 +124,7 @@ def _key(reading: Reading, settings: Settings) -> bytes:
 
 
 def _task(settings: Settings, items: Sequence[Item], fallback: str, limit: int) -> Task:
-    hints = Hints(question_of(items) or fallback)
+    hints = Hints(question_of(items) or fallback, settings.instructions or "")
     results = results_of(items)
     return Task(
         hints,
