@@ -41,11 +41,11 @@ def prompt_image_too_large(path: str, most_bytes: int) -> ApiError:
     )
 
 
-def content_not_supported(message: int, part: int, kind: str) -> ApiError:
+def content_not_supported(path: str, kind: str) -> ApiError:
     return ApiError(
         400,
         f"Invalid content type. {kind} is only supported by certain models.",
-        param=f"messages.[{message}].content.[{part}].type",
+        param=path,
     )
 
 

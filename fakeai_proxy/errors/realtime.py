@@ -123,3 +123,11 @@ def no_audio_at(index: int) -> ApiError:
 def audio_is_shorter(length_ms: int, end_ms: int) -> ApiError:
     message = f"Audio content of {length_ms}ms is already shorter than {end_ms}ms"
     return _wrong("invalid_value", message, "audio_end_ms")
+
+
+def connection_expired(minutes: int) -> ApiError:
+    message = (
+        f"Responses websocket connection limit reached ({minutes} minutes). Create a new websocket "
+        "connection to continue."
+    )
+    return _wrong("websocket_connection_limit_reached", message)

@@ -33,8 +33,11 @@ from tests.services.threaded import threaded_app
 HOSTED = "gpt-3.5-turbo-instruct"
 OWN = "meta-llama/Llama-3.1-8B-Instruct"
 #: Text of all the choices, as the model's own tokens.
-VOCABULARIES = {HOSTED: "cl100k_base", OWN: "llama3"}
+VOCABULARIES = {"gpt-4o": "o200k_base", HOSTED: "cl100k_base", OWN: "llama3"}
 USAGE: Any = {"include_usage": True}
+#: Tokens of a character whose last is missing: they are made and paid for, and nothing is to be seen of
+#: them. In UTF-8 a character has four bytes at most.
+UNFINISHED_MAX = 3
 CATALOGUE = Catalogue.shipped(CatalogueSettings())
 #: Never opened: this room keeps nothing.
 STORE = open_store(None, VirtualClock())
@@ -467,10 +470,33 @@ def test_usage_is_the_count_of_the_text_streamed_or_not(
     if ignore_eos and "stop" not in body:
         assert whole.usage.completion_tokens == body["max_tokens"] * choices
     if not echo:
-        texts = [choice.text for choice in whole.choices]
-        assert sum(count(text, body["model"]) for text in texts) == whole.usage.completion_tokens
-        spoken = sum(count(text, body["model"]) for text in said.values())
-        assert spoken == usage.completion_tokens
+        told = [choice.text for choice in whole.choices], list(said.values())
+        finishes = [choice.finish_reason for choice in whole.choices], list(ends.values())
+        for texts, why, counted in zip(told, finishes, (whole.usage, usage), strict=True):
+            spoken = sum(count(text, body["model"]) for text in texts)
+            unseen = counted.completion_tokens - spoken
+            assert 0 <= unseen <= UNFINISHED_MAX * list(why).count("length")
+
+
+@pytest.mark.parametrize("limit", range(16, 27))
+def test_an_answer_that_is_cut_within_a_character_counts_what_was_made_of_it(
+    sync: OpenAI, limit: int
+) -> None:
+    """The prompt is what the answer speaks of: letters of several tokens each."""
+    cut = sync.completions.create(model=HOSTED, prompt="\U0001f984\U00013000", max_tokens=limit)
+    chat = sync.chat.completions.create(
+        model="gpt-4o",
+        messages=[{"role": "user", "content": "\U0001f984\U00013000"}],
+        max_tokens=limit,
+    )
+    said = chat.choices[0].message.content or ""
+    for text, usage, model in (
+        (cut.choices[0].text, cut.usage, HOSTED), (said, chat.usage, "gpt-4o"),
+    ):  # fmt: skip
+        assert usage is not None
+        assert usage.completion_tokens == limit
+        assert "\ufffd" not in text
+        assert 0 <= limit - count(text, model) <= UNFINISHED_MAX
 
 
 @given(

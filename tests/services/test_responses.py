@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from tests.conftest import Serve
 from tests.services.asking import count
+from tests.services.media import document, picture
 from tests.services.threaded import threaded_app
 
 ASK = "Tell me about lighthouse keepers."
@@ -140,8 +141,8 @@ async def test_every_kind_of_input_is_read(client: AsyncOpenAI) -> None:
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [
             {"type": "input_text", "text": "Look at this:"},
-            {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"},
-            {"type": "input_file", "file_data": "AAAA", "filename": "a.pdf"},
+            {"type": "input_image", "image_url": picture(8, 8, "red"), "detail": "low"},
+            {"type": "input_file", "file_data": document("Tides."), "filename": "a.pdf"},
         ]},
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"},
         {"type": "message", "role": "assistant", "id": "msg_1", "status": "completed",

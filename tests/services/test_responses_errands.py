@@ -9,6 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.services.asking import WEATHER, count
+from tests.services.media import picture
 from tests.services.test_responses import joined, kinds, told
 
 PREVIEW: Any = {
@@ -16,7 +17,7 @@ PREVIEW: Any = {
     "environment": "linux",
 }  # fmt: skip
 SHELL: Any = {"type": "shell"}
-SEEN = {"type": "computer_screenshot", "image_url": "data:image/png;base64,AAAA"}
+SEEN = {"type": "computer_screenshot", "image_url": picture(1024, 768, "blue")}
 RAN = [{"stdout": "seven files\n", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]
 
 

@@ -18,7 +18,8 @@ def asked(**part: str) -> list[Any]:
 
 async def test_a_file_costs_the_same_by_its_id_as_by_its_bytes(client: AsyncOpenAI) -> None:
     kept = await client.files.create(file=("a.pdf", DATA), purpose="user_data")
-    along = asked(type="input_file", file_data=b64encode(DATA).decode(), filename="a.pdf")
+    url = f"data:application/pdf;base64,{b64encode(DATA).decode()}"
+    along = asked(type="input_file", file_data=url, filename="a.pdf")
     named = asked(type="input_file", file_id=kept.id)
     costs = []
     for given in (along, named):

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from fakeai_proxy import errors
-from fakeai_proxy.services.answer import hearing, looking, reading, vision
-from fakeai_proxy.services.answer.senses import hears, needs_sound, sees
+from fakeai_proxy.services.answer import media as media_as
+from fakeai_proxy.services.answer import reading
+from fakeai_proxy.services.answer.media import Medium
+from fakeai_proxy.services.answer.senses import needs_sound
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import wire
 from fakeai_proxy.services.filing import read_file
@@ -24,13 +25,6 @@ _HEAVY = re.compile(
 AUDIO = "chat.audio"
 #: platform.openai.com/docs/guides/pdf-files: of a file that is read.
 _BYTES_MAX = 50 << 20
-
-
-class Medium(NamedTuple):
-    """`text` is what a document says besides what it shows."""
-
-    tokens: int
-    text: str = ""
 
 
 @dataclass(slots=True)
@@ -82,49 +76,35 @@ def _content(
     told = []
     for place, part in enumerate(content):
         path = f"messages[{k}].content[{place}]"
+        kind = f"messages.[{k}].content.[{place}].type"
         if isinstance(part, wire.ImagePart):
-            if not sees(card):
-                raise errors.content_not_supported(k, place, part.type)
-            picture = looking.look(part.image_url.url, f"{path}.image_url.url")
-            tokens = vision.image_tokens(card.id, picture.size, part.image_url.detail)
-            media.by_place[k, place] = Medium(tokens)
-            media.image_tokens += tokens
-            told.append(picture.told)
+            image = part.image_url
+            medium = media_as.picture(card, image.url, image.detail, f"{path}.image_url.url", kind)
+            media.image_tokens += medium.tokens
         elif isinstance(part, wire.AudioPart):
-            if not hears(card):
-                raise errors.content_not_supported(k, place, part.type)
             sound = part.input_audio
-            seconds = hearing.seconds_of(sound.data, sound.format, f"{path}.input_audio")
-            tokens = 1 + int(seconds * hearing.INPUT_TOKENS_PER_S)
-            media.by_place[k, place] = Medium(tokens)
-            media.audio_tokens += tokens
-            told.append(f"The recording is {seconds:.1f} seconds long.")
+            medium = media_as.recording(card, sound.data, sound.format, f"{path}.input_audio", kind)
+            media.audio_tokens += medium.tokens
         elif isinstance(part, wire.FilePart):
-            told.append(_file(call, media, card, (k, place), part.file, f"{path}.file"))
+            medium = _file(call, card, part.file, f"{path}.file")
+        else:
+            continue
+        media.by_place[k, place] = medium
+        told.append(medium.told)
     return [sentence for sentence in told if sentence]
 
 
-def _file(
-    call: Call,
-    media: Media,
-    card: ModelCard,
-    place: tuple[int, int],
-    given: wire.FileData,
-    path: str,
-) -> str:
+def _file(call: Call, card: ModelCard, given: wire.FileData, path: str) -> Medium:
     if given.file_id is not None:
         if given.file_data is not None:
             raise errors.bad_parameter(
                 path, "invalid_value", f"Provide one of 'file_id' and 'file_data' in '{path}'."
             )
         where = f"{path}.file_id"
-        document = reading.read_pdf(read_file(call, given.file_id, where, _BYTES_MAX)[1], where)
-    elif given.file_data is None:
+        _, data = read_file(call, given.file_id, where, _BYTES_MAX)
+        return media_as.of_pages(card, reading.read_pdf(data, where))
+    if given.file_data is None:
         raise errors.missing_parameter(f"{path}.file_id")
-    elif given.filename is None:
+    if given.filename is None:
         raise errors.missing_parameter(f"{path}.filename")
-    else:
-        document = reading.read(given.file_data, f"{path}.file_data")
-    page = vision.image_tokens(card.id, reading.PAGE_SIZE, "auto") if sees(card) else 0
-    media.by_place[place] = Medium(page * document.pages, document.text)
-    return document.told
+    return media_as.of_pages(card, reading.read(given.file_data, f"{path}.file_data"))

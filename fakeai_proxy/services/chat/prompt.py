@@ -9,9 +9,10 @@ from collections.abc import Iterable
 import orjson
 
 from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.answer.media import Medium
 from fakeai_proxy.services.answer.prompt import Prompt
 from fakeai_proxy.services.chat import wire
-from fakeai_proxy.services.chat.media import Media, Medium
+from fakeai_proxy.services.chat.media import Media
 
 
 def prompt_of(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fakeai_proxy import errors
 from fakeai_proxy.generate.answer import report as result_told
 from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.answer.media import Medium
 from fakeai_proxy.services.answer.prompt import Prompt
+from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.items import media as media_of_items
+from fakeai_proxy.services.items.media import Media, has_media
 from fakeai_proxy.services.items.shapes import Message
 from fakeai_proxy.services.records import Records
 
@@ -52,31 +56,43 @@ _SHOWN = {
 #: Parts that only the assistant has said, and those that it never says.
 _SPOKEN = ("output_text", "refusal")
 _READ = ("input_text", "input_image", "input_file")
+NONE = Media()
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`turns` are the items in the tokens of `vocabulary`."""
+    """`turns` are the items as the model with `card` reads them; None where nobody has."""
 
     items: tuple[Item, ...] = ()
     turns: tuple[array[int], ...] = ()
-    vocabulary: str = ""
+    card: ModelCard | None = None
+    #: Pictures and the like cost each model something else.
+    has_media: bool = False
 
-    def turns_in(self, tokens: Tokens) -> tuple[array[int], ...]:
-        return self.turns if tokens.name == self.vocabulary else turns_of(tokens, self.items)
+    def turns_for(self, card: ModelCard) -> tuple[array[int], ...]:
+        known = self.card
+        if known is None or known.vocabulary != card.vocabulary:
+            return turns_of(card, self.items)
+        same = known.id == card.id or not self.has_media
+        return self.turns if same else turns_of(card, self.items)
 
     def and_then(
-        self, tokens: Tokens, items: Sequence[Item], read: Sequence[Item] | None = None
+        self,
+        card: ModelCard,
+        items: Sequence[Item],
+        media: Media = NONE,
+        read: Sequence[Item] | None = None,
     ) -> History:
-        """`read` is what the model reads of the items, where that is more than they say."""
-        turns = self.turns_in(tokens) + turns_of(tokens, items if read is None else read)
-        return History((*self.items, *items), turns, tokens.name)
+        """`read` is what the model reads of the items, where that is more than they say; `media` are
+        those in it."""
+        turns = self.turns_for(card) + turns_of(card, items if read is None else read, media)
+        return History((*self.items, *items), turns, card, self.has_media or has_media(items))
 
     def extended(self, items: Sequence[Item]) -> History:
-        """In the vocabulary that it has; in none where nothing has read it so far."""
-        if not self.vocabulary:
+        """For the model that has read it; for none where none has."""
+        if self.card is None:
             return History((*self.items, *items))
-        return self.and_then(Tokens.load(self.vocabulary), items)
+        return self.and_then(self.card, items)
 
     def without(self, item_id: str) -> History:
         return History(tuple(item for item in self.items if item.get("id") != item_id))
@@ -141,8 +157,10 @@ def check_calls(items: Sequence[Item]) -> None:
 # --- token ids ----------------------------------------------------------------------------------
 
 
-def turns_of(tokens: Tokens, items: Iterable[Item]) -> tuple[array[int], ...]:
+def turns_of(card: ModelCard, items: Iterable[Item], media: Media = NONE) -> tuple[array[int], ...]:
     """What the model said and called in a row is one turn, as when it was made."""
+    tokens = Tokens.load(card.vocabulary)
+    write = _Writer(card, media.by_part).write
     turns: list[array[int]] = []
     prompt: Prompt | None = None
     for item in items:
@@ -154,7 +172,7 @@ def turns_of(tokens: Tokens, items: Iterable[Item]) -> tuple[array[int], ...]:
                 turns.append(_closed(prompt))
             prompt = Prompt(tokens)
             prompt.open(role)
-        _write(prompt, item)
+        write(prompt, item)
         if role != "assistant":
             turns.append(_closed(prompt))
             prompt = None
@@ -178,51 +196,47 @@ def _role(item: Item) -> str | None:
     return None if kind == "reasoning" else "tool"
 
 
-def _write(prompt: Prompt, item: Item) -> None:
-    kind = item["type"]
-    if kind == "message":
-        _content(prompt, item["content"])
-    elif kind in ("function_call", "custom_tool_call"):
-        prompt.text(item["name"])
-        prompt.text(item["arguments"] if kind == "function_call" else item["input"])
-    elif kind in ("function_call_output", "custom_tool_call_output"):
-        _content(prompt, item["output"])
-    elif kind == "computer_call_output":
-        _picture(prompt, item["output"])
-    elif kind == "compaction":
-        sealed = item["encrypted_content"]
-        prompt.medium(sealed, 1 + len(sealed) // _SEALED_CHARS_PER_TOKEN)
-    else:
-        for text in _shown(item):
-            prompt.text(text)
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes items into prompts as one model reads them. `known` is by the identity of the part."""
+
+    card: ModelCard
+    known: Mapping[int, Medium]
+
+    def write(self, prompt: Prompt, item: Item) -> None:
+        kind = item["type"]
+        if kind == "message":
+            self._content(prompt, item["content"])
+        elif kind in ("function_call", "custom_tool_call"):
+            prompt.text(item["name"])
+            prompt.text(item["arguments"] if kind == "function_call" else item["input"])
+        elif kind in ("function_call_output", "custom_tool_call_output"):
+            self._content(prompt, item["output"])
+        elif kind == "computer_call_output":
+            media_of_items.write(prompt, self.card, item["output"], self.known)
+        elif kind == "compaction":
+            sealed = item["encrypted_content"]
+            prompt.medium(sealed, 1 + len(sealed) // _SEALED_CHARS_PER_TOKEN)
+        else:
+            for text in _shown(item):
+                prompt.text(text)
+
+    def _content(self, prompt: Prompt, content: str | list[Item]) -> None:
+        if isinstance(content, str):
+            prompt.text(content)
+            return
+        for part in content:
+            kind = part["type"]
+            if kind in ("input_image", "input_file", "input_audio"):
+                media_of_items.write(prompt, self.card, part, self.known)
+            else:
+                prompt.text(part["refusal"] if kind == "refusal" else part["text"])
 
 
 def _shown(item: Item) -> Iterator[str]:
     for name in _SHOWN.get(item["type"], ()):
         if item.get(name):
             yield str(item[name])
-
-
-def _content(prompt: Prompt, content: str | list[Item]) -> None:
-    if isinstance(content, str):
-        prompt.text(content)
-        return
-    for part in content:
-        kind = part["type"]
-        if kind == "input_image":
-            _picture(prompt, part)
-        elif kind == "input_file":
-            name = part.get("file_id") or part.get("file_url") or part.get("filename") or ""
-            prompt.file(part.get("file_data") or "", name)
-        elif kind == "input_audio":
-            prompt.audio(part["input_audio"]["data"])
-        else:
-            prompt.text(part["refusal"] if kind == "refusal" else part["text"])
-
-
-def _picture(prompt: Prompt, part: Item) -> None:
-    source = part.get("image_url") or part.get("file_id") or ""
-    prompt.image(source, part.get("detail") == "low")
 
 
 # --- what it comes down to ----------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from fakeai_proxy import errors
-from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.items.history import ITEM, History, Item
 from fakeai_proxy.services.records import Records
 
@@ -61,16 +61,16 @@ class Memory:
         self._records.forget(_CONVERSATION, conversation.id)
 
     def append(
-        self, conversation_id: str, items: Sequence[Item], tokens: Tokens | None = None
+        self, conversation_id: str, items: Sequence[Item], card: ModelCard | None = None
     ) -> None:
-        """`items` have ids, and are read by the vocabulary of `tokens` if there is one. A conversation
+        """`items` have ids, and are read by the model with `card` if there is one. A conversation
         that is gone by now stays so."""
         found: Remembered | None = self._records.find(_CONVERSATION, conversation_id)
         if found is None:
             return
         history = (
-            found.history.extended(items) if tokens is None
-            else found.history.and_then(tokens, items)
+            found.history.extended(items) if card is None
+            else found.history.and_then(card, items)
         )  # fmt: skip
         weight = sum([self.keep_item(item) for item in items])
         self.keep(replace(found, history=history, bytes=found.bytes + _ITEM_OVERHEAD * weight))

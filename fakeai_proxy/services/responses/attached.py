@@ -36,4 +36,13 @@ def _part(call: Call, part: Item, path: str) -> Item:
         return part
     _, data = read_file(call, part["file_id"], f"{path}.file_id", _BYTES_MAX)
     whole = {name: value for name, value in part.items() if name != "file_id"}
-    return {**whole, place: b64encode(data).decode()}
+    if place == "file_data":
+        whole = {"filename": part["file_id"], **whole}
+    return {**whole, place: f"data:{_kind(place, data)};base64,{b64encode(data).decode()}"}
+
+
+def _kind(place: str, data: bytes) -> str:
+    """As far as it matters to who reads it: a picture's kind is in its bytes."""
+    if place == "image_url":
+        return "image/*"
+    return "application/pdf" if b"%PDF-" in data[:1024] else "application/octet-stream"

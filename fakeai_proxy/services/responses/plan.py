@@ -33,6 +33,7 @@ from fakeai_proxy.services.items.history import (
     question_of,
     report,
 )
+from fakeai_proxy.services.items.media import media_of
 from fakeai_proxy.services.items.memory import Memory
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.responses import rules, wire
@@ -59,6 +60,8 @@ class Read:
     given: list[Item]
     before: History
     conversation_id: str = ""
+    #: What an answer may say of the pictures and the like that came last.
+    told: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -95,10 +98,10 @@ def plan(call: Call) -> Plan:
     history = heard.history
     rules.check_json_mode(request, history.items)
     tokens = Tokens.load(card.vocabulary)
-    prompt = prompt_of(tokens, request, history.turns_in(tokens), card)
+    prompt = prompt_of(tokens, request, history.turns_for(card), card)
     room = card.context_tokens - len(prompt)
     asked = request.max_output_tokens or card.output_tokens_max
-    maker = _Maker(call, request, card, tokens, history.items)
+    maker = _Maker(call, request, card, tokens, heard)
     outputs, answer = maker.outputs(min(asked, card.output_tokens_max, room))
     simple = not answer.reasoning_tokens and not any(isinstance(out, Work) for out in outputs)
     return Plan(
@@ -138,8 +141,10 @@ def read(call: Call, request: wire.Prompted | wire.CompactRequest, card: ModelCa
     items = given(call.records, request.input)
     if items or before.items:
         check_calls([*before.items, *items])
-    history = before.and_then(Tokens.load(card.vocabulary), items, readable(call, items))
-    return Read(history, items, before, conversation_id)
+    shown = readable(call, items)
+    media = media_of(card, shown, "input")
+    history = before.and_then(card, items, media, shown)
+    return Read(history, items, before, conversation_id, tuple(media.told))
 
 
 def prompt_of(
@@ -193,13 +198,14 @@ class _Maker:
         request: wire.ResponseRequest,
         card: ModelCard,
         tokens: Tokens,
-        items: Sequence[Item],
+        heard: Read,
     ) -> None:
         self.call = call
         self.request = request
         self.card = card
         self.tokens = tokens
-        self.items = items
+        self.items = items = heard.history.items
+        self.told = heard.told
         self.hints = Hints(
             question_of(items), f"{request.instructions or ''}\n{instructions_in(items)}".strip()
         )
@@ -245,7 +251,7 @@ class _Maker:
             min_tokens=least,
             form=self._form(),
             guide=self._guide(),
-            report=report(self.items),
+            report=" ".join([report(self.items), *self.told]).strip(),
             effort=effort_of(self.card.id, effort),
             top_logprobs=(request.top_logprobs or 0) if wants_logprobs else None,
             temperature=1.0 if request.temperature is None else request.temperature,

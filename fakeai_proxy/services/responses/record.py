@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.exchange import Admission
-from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.cached import cached_tokens
 from fakeai_proxy.services.answer.reasoning import reasons
 from fakeai_proxy.services.items.history import ITEM, History, Item
@@ -171,8 +170,7 @@ def record(call: Call, plan: Plan) -> Record:
 
 def _remember(call: Call, made: Record) -> None:
     plan = made.plan
-    tokens = Tokens.load(plan.card.vocabulary)
-    made.history = plan.read.history.and_then(tokens, made.output)
+    made.history = plan.read.history.and_then(plan.card, made.output)
     before = call.records.find(RESPONSE, plan.request.previous_response_id or "")
     sizes = {item["id"]: len(orjson.dumps(item)) for item in (*made.items, *made.output)}
     held = 4 * len(plan.prompt) + _PLANNED_TOKEN_BYTES * plan.output_tokens
@@ -187,8 +185,7 @@ def join(call: Call, made: Record) -> None:
     """What was said becomes part of the conversation that it was said in."""
     name = made.plan.read.conversation_id
     if name:
-        tokens = Tokens.load(made.plan.card.vocabulary)
-        Memory(call.records).append(name, [*made.items, *made.output], tokens)
+        Memory(call.records).append(name, [*made.items, *made.output], made.plan.card)
 
 
 def forget(call: Call, made: Record) -> None:

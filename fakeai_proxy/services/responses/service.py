@@ -8,10 +8,12 @@ from typing import Any
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply, Workload
 from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.answer.media import is_heavy
 from fakeai_proxy.services.items.history import Item, text_of, user_message
 from fakeai_proxy.services.items.listing import page
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.responses import rules, wire
+from fakeai_proxy.services.responses.dialogue import Dialogue
 from fakeai_proxy.services.responses.picture import asks_for_picture
 from fakeai_proxy.services.responses.plan import RESPONSE, Plan, is_stale, plan, prompt_of, read
 from fakeai_proxy.services.responses.record import Record, forget, join, record, usage_of
@@ -34,6 +36,10 @@ def create_response(call: Call) -> Reply:
         join(call, made)
         return json_reply(made.shown("queued"))
     return speak(call, made)
+
+
+def open_dialogue(call: Call) -> Reply:
+    return Reply(101, (), (), dialogue=Dialogue(call))
 
 
 def _found(call: Call) -> Record:
@@ -87,7 +93,7 @@ def count_input_tokens(call: Call) -> Reply:
     rules.check_tools(request)
     history = read(call, request, card).history
     tokens = Tokens.load(card.vocabulary)
-    prompt = prompt_of(tokens, request, history.turns_in(tokens), card)
+    prompt = prompt_of(tokens, request, history.turns_for(card), card)
     return json_reply({"object": "response.input_tokens", "input_tokens": len(prompt)})
 
 
@@ -98,7 +104,7 @@ def compact(call: Call) -> Reply:
     card = call.catalogue.asked_for(call.params.get("deployment"), request.model, "chat")
     history = read(call, request, card).history
     tokens = Tokens.load(card.vocabulary)
-    prompt = prompt_of(tokens, request, history.turns_in(tokens), card)
+    prompt = prompt_of(tokens, request, history.turns_for(card), card)
     kept: list[Item] = []
     for k, item in enumerate(history.items):
         if item["type"] == "message" and item["role"] == "user":
@@ -126,12 +132,18 @@ def _id(call: Call, prefix: str, *key: int) -> str:
     return f"{prefix}_{call.dice.text_id(call.id_key, prefix, *key, length=48)}"
 
 
+def _is_heavy(body: bytes) -> bool:
+    # What a conversation holds may be read for the first time.
+    return asks_for_picture(body) or is_heavy(body) or b'"conversation"' in body
+
+
 _ONE = "/responses/{response_id}"
 OPERATIONS = (
     Operation(
         "createResponse", "POST", "/responses", create_response, wire.ResponseRequest, plan=plan,
-        threaded=asks_for_picture,
+        threaded=_is_heavy,
     ),
+    Operation("responsesOverWebSocket", "GET", "/responses", open_dialogue, socket=True),
     Operation(
         "countInputTokens", "POST", "/responses/input_tokens", count_input_tokens,
         wire.CountRequest, threaded=True,

@@ -22,7 +22,7 @@ _QUEUED_EVENTS = 3
 
 
 def speak(call: Call, made: Record) -> Reply:
-    workload = _workload(made.plan)
+    workload = workload_of(made.plan)
     if made.plan.request.stream:
         return sse_reply(stream(call, made), workload)
 
@@ -35,7 +35,7 @@ def speak(call: Call, made: Record) -> Reply:
     return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
 
 
-def _workload(plan: Plan) -> Workload:
+def workload_of(plan: Plan) -> Workload:
     request, card = plan.request, plan.card
     return Workload(
         card.id,
