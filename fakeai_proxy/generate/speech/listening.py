@@ -57,8 +57,7 @@ class Sound:
 def remember(text: str, samples: NDArray[np.int16], data: bytes) -> None:
     """That these samples, and this file, say `text`."""
     weight = len(text) + 100
-    if samples.any():  # every silence is like every other
-        _TEXTS.keep(_fingerprint(samples), text, weight)
+    _TEXTS.keep(_fingerprint(samples), text, weight)
     _TEXTS.keep(_hash(data), text, weight)
 
 
@@ -151,7 +150,9 @@ def _fingerprint(samples: NDArray[np.int16]) -> bytes:
     import numpy as np
 
     sounding = np.flatnonzero(samples)
-    trimmed = samples[sounding[0] : sounding[-1] + 1] if len(sounding) else samples[:0]
+    if not len(sounding):  # every silence is like every other of its length
+        return _hash(b"silence %d" % len(samples))
+    trimmed = samples[sounding[0] : sounding[-1] + 1]
     return _hash(trimmed.astype("<i2").tobytes(), b"samples")
 
 
