@@ -32,6 +32,8 @@ def main() -> int:
             out.write(ctypes.string_at(samples, 2 * count))
         return 0
 
+    # Its breath is noise, seeded by the time of day unless told otherwise.
+    espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))
     espeak.espeak_SetSynthCallback(heard)
     if espeak.espeak_SetVoiceByName(c_char_p(voice.encode())):
         return 3
