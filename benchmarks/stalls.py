@@ -105,7 +105,7 @@ def _cases(sound: bytes, picture: bytes) -> dict[str, Ask]:
         ),
         "chat audio": _chat(
             "Say hello", "gpt-4o-audio-preview", modalities=["text", "audio"],
-            audio={"voice": "alloy", "format": "mp3"},
+            audio={"voice": "alloy", "format": "wav"},
         ),
         "completions, 200 prompts": _json(
             "/v1/completions", model="gpt-3.5-turbo-instruct", max_tokens=50,

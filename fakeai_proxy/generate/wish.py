@@ -348,6 +348,7 @@ def _signs() -> list[frozenset[str]]:
     return [frozenset(line.split()) for line in lines("signs")]
 
 
+_DIGIT = re.compile(r"\d")
 _ANYWHERE: tuple[_Look, ...] = (_grounded, _summary, _code, _choice, _json, _items, _length)
 
 
@@ -359,7 +360,7 @@ def _looks(lower: str, words: frozenset[str]) -> list[_Look]:
     if len(lower) <= _SHORT_CHARS:
         if opening is None or opening[0] in openers or not lower.isascii():
             looks += (_greeting, _say)
-        if any(char.isdigit() for char in lower):
+        if _DIGIT.search(lower):
             looks += (_sum, _items)
         if not words.isdisjoint(("translate", "say")):
             looks.append(_translation)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from fakeai_proxy import errors
 from fakeai_proxy.services import Room
@@ -66,7 +67,7 @@ class Router:
         found = door.at_root.get(path) or door.plain.get(path.removeprefix("/v1")) or {}
         return any(operation.keyless for operation in found.values())
 
-    def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
+    def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
         """The operation and the parameters in its path, which is open. Raises 404 and 405."""
         rest, params = _split(path)
         door = self._doors.get(_segment(rest))
@@ -95,7 +96,8 @@ class Router:
         raise errors.unknown_url(method, path)
 
 
-def _split(path: str) -> tuple[str, dict[str, str] | None]:
+@lru_cache(maxsize=1024)
+def _split(path: str) -> tuple[str, Mapping[str, str] | None]:
     """The path without its dialect, and what the dialect says; None for a path that has none."""
     for dialect in _DIALECTS:
         match = dialect.fullmatch(path)

@@ -7,11 +7,13 @@ import wave
 from base64 import b64decode
 from typing import Any
 
+import openai
 import pytest
 from openai import AsyncOpenAI
 
 from fakeai_proxy.app import App
 from tests.conftest import Serve
+from tests.doubles.plain_install import plain_install
 from tests.services.asking import ASK, count, refused
 
 ALOUD: dict[str, Any] = {
@@ -101,3 +103,14 @@ async def test_what_does_not_go_together_is_refused(
     status, found, _, message = await refused(client, **{**ALOUD, **body})
     assert (status, found) == (400, param)
     assert said in message
+
+
+async def test_without_the_extra_an_answer_in_mp3_says_what_to_install(client: AsyncOpenAI) -> None:
+    with plain_install():
+        with pytest.raises(openai.APIStatusError, match=r"fakeai-proxy\[audio\]") as told:
+            await client.chat.completions.create(
+                messages=ASK, **{**ALOUD, "audio": {"voice": "alloy", "format": "mp3"}}
+            )
+        assert told.value.status_code == 501
+        heard = await client.chat.completions.create(messages=ASK, **ALOUD)
+        assert heard.choices[0].message.audio is not None

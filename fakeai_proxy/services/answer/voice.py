@@ -37,8 +37,11 @@ def spoken(passage: Passage, voice: str, form: str) -> Sound:
 
     try:
         made = speak(passage.text, voice, _FORMATS.get(form, form))
-    except MissingAudioExtra as error:
-        raise errors.extra_missing(str(error)) from None
+    except MissingAudioExtra:
+        raise errors.extra_missing(
+            f"Speech in {form} takes codecs that are not installed here. Run pip install "
+            "'fakeai-proxy[audio]', or use wav or pcm16."
+        ) from None
     return Sound(made.data, max(1, round(made.duration_s * OUTPUT_TOKENS_PER_S)))
 
 
