@@ -59,3 +59,7 @@ def job_not_pausable(status: str) -> ApiError:
 def job_not_paused(status: str) -> ApiError:
     message = f"Only a paused fine-tuning job can be resumed. Its status is '{status}'."
     return ApiError(400, message, code="invalid_request")
+
+
+def bad_grader(path: str, reason: str) -> ApiError:
+    return ApiError(400, f"Invalid grader. {reason}", param=path, code="invalid_grader")

@@ -42,6 +42,7 @@ ROOMS = _rooms(
     conversations="conversations",
     embeddings="embeddings",
     files="files",
+    fine_tuning="fine_tuning",
     images="images",
     messages="messages",
     models="models",
@@ -58,7 +59,10 @@ ROOMS = _rooms(
 
 
 #: The module of this package that works on rows of each kind.
-JOBS: dict[str, str] = {}
+JOBS: dict[str, str] = {
+    "fine_tuning.job": "fine_tuning",
+    "webhook": "delivery",
+}
 
 
 def job_of(kind: str) -> Job:

@@ -7,7 +7,7 @@ a process may die at any moment, and another goes on where the last commit left 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Headers
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.webhooks import Webhooks
 from fakeai_proxy.store import Change, Document, LeaseLost, Row, Store, finish
 
 
@@ -52,6 +53,12 @@ class Work:
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
     pace: float
     ask: Callable[[Asked], Awaitable[Answered]]
+    #: Who is told of ends; `announce` goes into the commit with `finish`.
+    webhooks: Webhooks
+    #: Sends a body with headers to a URL elsewhere. The status; 0 where nobody answers.
+    post: Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
+    #: Whether code that comes as a grader may run here.
+    runs_python: bool = False
 
     def finish(self, document: Document | None = None) -> Change:
         """The end of the work. The commit raises LeaseLost if somebody else has taken it over."""
