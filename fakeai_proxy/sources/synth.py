@@ -118,7 +118,7 @@ class Synth:
     async def _answered(self, exchange: Exchange) -> Reply:
         request = exchange.request
         path = unquote(request.path)
-        if not self._router.is_open(path):
+        if not self._router.is_at_hand(path):
             with self._clock.hold():
                 await asyncio.to_thread(self._router.open, path)
         if not self._router.is_keyless(path):
