@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
@@ -205,7 +206,7 @@ class Synth:
             embedder=self._embedder,
             vendor=provider_of(request).name,
             header=request.text_header,
-            origin=_origin(request),
+            reached=partial(_origin, request),
             pace=self._pace,
             loop=asyncio.get_running_loop(),
             responder=self._responder,
