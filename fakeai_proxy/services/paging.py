@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
@@ -13,10 +13,10 @@ LIMIT, LIMIT_MAX = 20, 100
 _ORDERS = {"asc": True, "desc": False}
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
-Item = Mapping[str, Any]
+Item = TypeVar("Item", bound=Mapping[str, Any])
 
 
-class Cut(NamedTuple):
+class Cut(NamedTuple, Generic[Item]):
     items: Sequence[Item]
     has_more: bool
 
@@ -51,7 +51,7 @@ def cut(
     *,
     ascending: bool = False,
     least: int = 1,
-) -> Cut:
+) -> Cut[Item]:
     """What the query asks for of a list, the oldest first, whose items have ids; `missing` words that
     there is none to begin `after`. Raises 400 and that."""
     ordered = items if is_ascending(query.get("order"), ascending) else items[::-1]
@@ -66,7 +66,7 @@ def cut(
 
 
 def envelope(
-    data: Sequence[Item], *, has_more: bool = False, has_ids: bool = True
+    data: Sequence[Mapping[str, Any]], *, has_more: bool = False, has_ids: bool = True
 ) -> dict[str, Any]:
     body: dict[str, Any] = {"object": "list", "data": data, "has_more": has_more}
     if has_ids:
