@@ -248,7 +248,8 @@ _labels = st.builds(
     st.just(CLOSE),
     st.integers(0, 2**64 - 1),
     st.sampled_from((0, 0, 1, 2)),
-    st.sampled_from([bytes([n]) * 16 for n in range(1, 6)]) | st.binary(min_size=16, max_size=16),
+    st.sampled_from([bytes([n]) * 16 for n in range(1, 6)])
+    | st.binary(min_size=16, max_size=16).filter(any),
     st.sampled_from([bytes([n]) * 16 for n in range(1, 6)]),
     st.sampled_from((0, 5, 7)),
     st.sampled_from((route_hash("POST", "/a"), route_hash("GET", "/b"))),
