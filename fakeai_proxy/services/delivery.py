@@ -31,7 +31,7 @@ async def deliver(work: Work) -> None:
     now = work.clock.wall()
     attempts = document["attempts"] + 1
     if not 200 <= status < 300:
-        log.info("webhook %s was not taken (status %d), attempt %d", event["id"], status, attempts)
+        log.warning("webhook %s was not taken (%d), attempt %d", event["id"], status, attempts)
     if 200 <= status < 300 or now - work.row.created_at > _GIVE_UP_S:
         await work.store.commit(work.finish(), Delete(work.row.key))
     else:

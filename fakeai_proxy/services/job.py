@@ -16,7 +16,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Headers
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
-from fakeai_proxy.services.webhooks import Webhooks
+from fakeai_proxy.services.webhooks import NOBODY, Webhooks
 from fakeai_proxy.store import Change, Document, LeaseLost, Row, Store, finish
 
 
@@ -37,6 +37,13 @@ class Answered(NamedTuple):
     body: bytes
 
 
+Post = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
+
+
+async def _reaches_nobody(url: str, headers: Mapping[str, str], body: bytes) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a job is given. `row` is as it was when the lease began; the lease is renewed for as long
@@ -54,9 +61,9 @@ class Work:
     pace: float
     ask: Callable[[Asked], Awaitable[Answered]]
     #: Who is told of ends; `announce` goes into the commit with `finish`.
-    webhooks: Webhooks
+    webhooks: Webhooks = NOBODY
     #: Sends a body with headers to a URL elsewhere. The status; 0 where nobody answers.
-    post: Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
+    post: Post = _reaches_nobody
     #: Whether code that comes as a grader may run here.
     runs_python: bool = False
 

@@ -11,7 +11,7 @@ from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services import tuned
 from fakeai_proxy.services.fine_tuning.wire import CreatePermissionsRequest
 from fakeai_proxy.services.operation import Call
-from fakeai_proxy.services.resources import is_ascending, limit_of
+from fakeai_proxy.services.paging import envelope, is_ascending, limit_of
 from fakeai_proxy.services.wire import json_reply
 from fakeai_proxy.store import Delete, Exists, Insert, Key, Missing, Row, Write
 
@@ -54,35 +54,25 @@ async def create_permissions(call: Call) -> Reply:
         await call.store.commit(*writes)
     except Exists as error:
         raise errors.has_permission(error.key.parent) from None
-    body = {
-        "object": "list", "data": made, "first_id": made[0]["id"], "last_id": made[-1]["id"],
-        "has_more": False,
-    }  # fmt: skip
-    return json_reply(body)
+    return json_reply(envelope(made))
 
 
 async def list_permissions(call: Call) -> Reply:
     model = await _checkpoint(call)
     project = call.query.get("project_id", "")
-    order = call.query.get("order", "")
-    query = {"order": _ORDERS.get(order, order)}
+    order = call.query.get("order")
     try:
         page = await call.store.page(
             KIND,
             model.key.path,
             tags={"project_id": project} if project else None,
             after=call.query.get("after", ""),
-            limit=limit_of(call.query, 10, 100),
-            ascending=is_ascending(query, False),
+            limit=limit_of(call.query.get("limit"), 10),
+            ascending=is_ascending(_ORDERS.get(order or "", order), default=False),
         )
     except Missing as error:
         raise errors.no_such_permission(error.key.id) from None
-    data = [row.document for row in page.rows]
-    body = {
-        "object": "list", "data": data, "has_more": page.has_more,
-        "first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None,
-    }  # fmt: skip
-    return json_reply(body)
+    return json_reply(envelope([row.document for row in page.rows], has_more=page.has_more))
 
 
 async def delete_permission(call: Call) -> Reply:

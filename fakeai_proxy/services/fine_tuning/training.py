@@ -79,7 +79,7 @@ class _Training:
             kept = row.blob if blob is None else blob
             return replace(row, document=document, due_at=due_at, owner="", blob=kept)
 
-        await self.work.store.commit(*self.writes, self.work.change(held))
+        await self.work.store.commit(self.work.change(held), *self.writes)
 
     async def end(self, status: str) -> None:
         """The job is over; whoever wants to know is told."""
@@ -89,7 +89,7 @@ class _Training:
         told = self.work.webhooks.announce(
             self.work.dice, self.key.parent, _ENDS[status], self.key.id, self.now
         )
-        await self.work.store.commit(*self.writes, *told, self.work.finish(self.whole()))
+        await self.work.store.commit(self.work.finish(self.whole()), *self.writes, *told)
 
 
 async def run(work: Work) -> None:
@@ -177,6 +177,7 @@ def _settle(job: _Training, lessons: Lessons, valid: Lessons | None, card: Model
         "trained_tokens": trained_tokens,
         "training_s": min(max(trained_tokens / TOKENS_PER_S, TRAINING_S_MIN), TRAINING_S_MAX),
         "step": 0,
+        "is_started": False,
         "curve": {
             "method": kind,
             "key": f"{job.document['seed']}:{lessons.digest}",
@@ -195,14 +196,14 @@ def _settle(job: _Training, lessons: Lessons, valid: Lessons | None, card: Model
 async def _begin(job: _Training) -> None:
     job.document["status"] = "running"
     # A job that was paused goes on where it was.
-    again = job.state["step"]
-    if not again:
+    if not job.state["is_started"]:
+        job.state["is_started"] = True
         job.tell("started", "Fine-tuning job started")
-    curve = Curve.of(job.state["curve"])
-    left = 1 - again / curve.steps
+    curve, done = Curve.of(job.state["curve"]), job.state["step"]
+    left = 1 - done / curve.steps
     job.document["estimated_finish"] = int(job.after(job.state["training_s"] * left))
     await job.later(
-        job.after(job.state["training_s"] * (_next_mark(job, curve) - again) / curve.steps)
+        job.after(job.state["training_s"] * (_next_mark(job, curve) - done) / curve.steps)
     )
 
 
