@@ -17,8 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import PROJECT as PROJECT
-from fakeai_proxy.exchange import Reply
+from fakeai_proxy.exchange import PROJECT, Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
