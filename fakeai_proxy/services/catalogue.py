@@ -90,6 +90,11 @@ class Catalogue:
         """Whether it has a card of that very name."""
         return name in self._cards
 
+    def priced(self, name: str) -> ModelCard | None:
+        """The card to bill by: of a user's own model, whose name says what it was made from, too."""
+        card = self.find(name)
+        return self._like(name) if card is None and name.startswith(FINE_TUNED) else card
+
     def with_card(self, card: ModelCard) -> Catalogue:
         """The same with one more, for one call."""
         made = copy(self)

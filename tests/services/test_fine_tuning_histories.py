@@ -171,18 +171,26 @@ async def check(history: History) -> None:
     models = await store.page("model", "proj", limit=50)
     files = await store.count("file", "proj", tags={"purpose": "fine-tune-results"})
     told = await store.count("webhook", "proj")
+    trained = await store.sums("usage.training", 0, 2**40, 60 * 2**30)
     assert len(models.rows) == len(checkpoints.rows)
     assert row.due_at is None
     if row.document["status"] == "succeeded":
         assert len(steps) == curve["steps"] == 18
         assert len(checkpoints.rows) == EPOCHS
         assert (files, told) == (1, 1)
+        (used,) = trained
+        assert used.amounts["training_tokens"] == row.document["trained_tokens"] > 0
+        card = CATALOGUE.priced(used.labels["model"])
+        assert card is not None
+        assert card.price is not None
+        assert card.price.training == 3  # US dollars a million tokens of gpt-4o-mini
         messages = [one.document["message"] for one in events]
         assert messages.count("The job has successfully completed") == 1
         assert messages.count("Fine-tuning job started") == 1
     else:
         assert row.document["status"] == "cancelled"
         assert files == 0
+        assert trained == []
 
 
 @settings(max_examples=40, deadline=None)

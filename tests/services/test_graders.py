@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 from fakeai_proxy.app import App
 from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.services.graders.formula import Formula, FormulaError
-from fakeai_proxy.services.graders.similarity import METRICS, common_length
+from fakeai_proxy.services.graders.similarity import METRICS, shared_length
 from fakeai_proxy.services.graders.template import NoSuchNameError, filled
 from tests.conftest import Serve
 from tests.services.fine_tuning_asking import asking
@@ -51,9 +51,7 @@ async def client(app: App) -> AsyncIterator[AsyncOpenAI]:
 
 
 async def run(client: AsyncOpenAI, grader: Any, sample: str, **item: Any) -> Any:
-    return await client.fine_tuning.alpha.graders.run(
-        grader=grader, model_sample=sample, item=item
-    )
+    return await client.fine_tuning.alpha.graders.run(grader=grader, model_sample=sample, item=item)
 
 
 # --- metrics ----------------------------------------------------------------------------------------
@@ -88,7 +86,7 @@ def test_a_metric_is_between_nothing_and_all(one: str, other: str) -> None:
 
 
 @given(st.text("abc", max_size=12), st.text("abc", max_size=12))
-def test_the_common_length_is_that_of_the_table(one: str, other: str) -> None:
+def test_the_shared_length_is_that_of_the_table(one: str, other: str) -> None:
     row = [0] * (len(other) + 1)
     for a in one:
         diagonal = 0
@@ -96,7 +94,7 @@ def test_the_common_length_is_that_of_the_table(one: str, other: str) -> None:
             above = row[place]
             row[place] = diagonal + 1 if a == b else max(above, row[place - 1])
             diagonal = above
-    assert common_length(one, other) == row[-1]
+    assert shared_length(one, other) == row[-1]
 
 
 # --- templates and formulas -------------------------------------------------------------------------
@@ -131,7 +129,9 @@ def test_a_formula_that_is_more_is_refused(text: str) -> None:
         Formula(text)
 
 
-@pytest.mark.parametrize("text", ["a / 0", "9 ** 9 ** 9 ** 9", "log(0)", "c", "(0 - a) ** 0.5", "exp(1000)"])
+@pytest.mark.parametrize(
+    "text", ["a / 0", "9 ** 9 ** 9 ** 9", "log(0)", "c", "(0 - a) ** 0.5", "exp(1000)"]
+)
 def test_a_formula_without_a_value_says_so(text: str) -> None:
     with pytest.raises(FormulaError):
         Formula(text).value({"a": 1.0})
@@ -217,7 +217,9 @@ async def test_code_is_run_apart(client: AsyncOpenAI) -> None:
     made = await run(client, {**PYTHON, "source": source}, "abc", length=4)
     assert made.reward == 0.75
     for body in ("return 'many'", "return float('nan')", "raise SystemExit", "return [0] * 10**10"):
-        failed = await run(client, {**PYTHON, "source": f"def grade(sample, item):\n    {body}"}, "a")
+        failed = await run(
+            client, {**PYTHON, "source": f"def grade(sample, item):\n    {body}"}, "a"
+        )
         assert failed.metadata.errors.python_grader_runtime_error, body
         assert failed.reward == 0
 

@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from fakeai_proxy.exchange import Admission
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.profiles.model_card import ModelCard
+from fakeai_proxy.services import metering
 from fakeai_proxy.services.filing import FILES, file_row
 from fakeai_proxy.services.fine_tuning.curve import Curve, csv
 from fakeai_proxy.services.fine_tuning.hyperparameters import resolved
@@ -300,6 +302,8 @@ async def _succeed(job: _Training, curve: Curve) -> None:
         "result_files": [file_id],
         "trained_tokens": job.state["trained_tokens"],
     }
+    trained = metering.training(name, job.state["trained_tokens"])
+    job.writes += metering.tallies([trained], job.now, Admission(), project=job.key.parent)
     job.tell("model", f"New fine-tuned model created: {name}")
     job.tell("completed", "The job has successfully completed")
     await job.end("succeeded")

@@ -30,7 +30,7 @@ def _grams(tokens: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
     return Counter(tuple(tokens[i : i + order]) for i in range(len(tokens) - order + 1))
 
 
-def common_length(one: Sequence[str], other: Sequence[str]) -> int:
+def shared_length(one: Sequence[str], other: Sequence[str]) -> int:
     """Of the longest common subsequence, a word of bits at a time (Hyyroe 2004)."""
     places: dict[str, int] = {}
     for place, token in enumerate(one):
@@ -48,7 +48,7 @@ def _f1(common: float, one: int, other: int) -> float:
 
 def fuzzy(text: str, reference: str) -> float:
     text, reference = text[:_CHARS_MAX], reference[:_CHARS_MAX]
-    return _f1(common_length(text, reference), len(text), len(reference))
+    return _f1(shared_length(text, reference), len(text), len(reference))
 
 
 def bleu(text: str, reference: str) -> float:
@@ -117,7 +117,7 @@ def _rouge(order: int) -> Callable[[str, str], float]:
 
 def rouge_l(text: str, reference: str) -> float:
     said, wanted = words(text), words(reference)
-    return _f1(common_length(said, wanted), len(said), len(wanted))
+    return _f1(shared_length(said, wanted), len(said), len(wanted))
 
 
 #: All but the cosine, which takes vectors.
