@@ -17,3 +17,15 @@ def store_unavailable(reason: str) -> ApiError:
         code="store_unavailable",
         headers={"retry-after": str(RETRY_AFTER_S)},
     )
+
+
+def store_unsure() -> ApiError:
+    """503: it may have been changed, or not."""
+    return ApiError(
+        503,
+        "The data store went away while it was writing. Whether the change was made is not known; "
+        "please look before you try again.",
+        type="server_error",
+        code="store_unavailable",
+        headers={"retry-after": str(RETRY_AFTER_S)},
+    )

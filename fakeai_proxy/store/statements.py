@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from fakeai_proxy.store.documents import (
     Change,
     Delete,
@@ -23,29 +21,17 @@ from fakeai_proxy.store.documents import (
     Tally,
     Write,
 )
+from fakeai_proxy.store.encoding import (
+    COLUMNS,
+    GRAVE_S,
+    MINUTE_S,
+    as_json,
+    gathered,
+    label_text,
+    row_of,
+)
 
-_COLUMNS = "kind, id, parent, document, created_at, sequence, version, tags, blob, expires_at, due_at, owner"
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
-MINUTE_S = 60
-#: How long the place of a deleted row in its list is remembered.
-GRAVE_S = 86_400.0
-
-
-def row_of(columns: Sequence[Any]) -> Row:
-    kind, row_id, parent, document, created_at, sequence, version, tags, *rest = columns
-    key = Key(kind, row_id, parent)
-    return Row(
-        key, orjson.loads(document), created_at, sequence, version, orjson.loads(tags), *rest
-    )
-
-
-def as_json(value: Mapping[str, Any]) -> str:
-    return orjson.dumps(value).decode()
-
-
-def label_text(labels: Mapping[str, str]) -> str:
-    """Equal labels are equal text."""
-    return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS).decode()
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -53,7 +39,7 @@ def label_text(labels: Mapping[str, str]) -> str:
 
 def get(connection: sqlite3.Connection, key: Key, now: float) -> Row | None:
     found = connection.execute(
-        f"SELECT {_COLUMNS} FROM documents WHERE kind = ? AND id = ? AND parent = ? AND {_ALIVE}",
+        f"SELECT {COLUMNS} FROM documents WHERE kind = ? AND id = ? AND parent = ? AND {_ALIVE}",
         (*key, now),
     ).fetchone()
     return None if found is None else row_of(found)
@@ -112,7 +98,7 @@ def page(
     # The page before a row ends next to that row.
     backwards = bool(before) and not after
     order = "ASC" if ascending != backwards else "DESC"
-    columns = ", ".join(f"documents.{name}" for name in _COLUMNS.split(", "))
+    columns = ", ".join(f"documents.{name}" for name in COLUMNS.split(", "))
     found = connection.execute(
         f"SELECT {columns} {where} ORDER BY documents.sequence {order} LIMIT ?",
         (*arguments, limit + 1),
@@ -149,15 +135,7 @@ def sums(
         " GROUP BY at, labels_id, name ORDER BY at, labels_id",
         (bucket_s, bucket_s, kind, start_at // MINUTE_S, -(-end_at // MINUTE_S)),
     )
-    return gathered((at, labels, name, amount) for at, labels, name, amount in found)
-
-
-def gathered(lines: Any) -> list[Sum]:
-    """One for each bucket and labels, of one line for each amount, in their order."""
-    found: dict[tuple[int, str], dict[str, int]] = {}
-    for at, labels, name, amount in lines:
-        found.setdefault((int(at), labels), {})[name] = int(amount)
-    return [Sum(at, orjson.loads(labels), amounts) for (at, labels), amounts in found.items()]
+    return gathered(found)
 
 
 # --- writing ---------------------------------------------------------------------------------------
@@ -297,7 +275,7 @@ def claim(
     found = connection.execute(
         f"UPDATE documents SET owner = ?, due_at = ? WHERE sequence IN (SELECT sequence FROM documents"
         f" WHERE kind = ? AND due_at <= ? AND {_ALIVE} ORDER BY due_at, sequence LIMIT ?)"
-        f" RETURNING {_COLUMNS}",
+        f" RETURNING {COLUMNS}",
         (owner, until, kind, now, now, limit),
     ).fetchall()
     return sorted(map(row_of, found), key=lambda row: row.sequence)
