@@ -24,12 +24,12 @@ from fakeai_proxy.store.documents import (
 from fakeai_proxy.store.encoding import (
     COLUMNS,
     GRAVE_S,
-    MINUTE_S,
     as_json,
     gathered,
     label_text,
     row_of,
 )
+from fakeai_proxy.store.spans import SPANS_S, covering
 
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 
@@ -129,11 +129,18 @@ def sums(
     connection: sqlite3.Connection, kind: str, start_at: int, end_at: int, bucket_s: int
 ) -> list[Sum]:
     """By bucket and by all labels."""
+    ranges = covering(start_at, end_at, bucket_s)
+    wanted = " UNION ALL ".join(["SELECT ? AS span, ? AS start_at, ? AS end_at"] * len(ranges))
+    if not ranges:
+        return []
+    # CROSS JOIN keeps the order: a stretch of each set of labels is next to each other.
     found = connection.execute(
-        "SELECT minute * 60 / ? * ? AS at, labels, name, sum(amount) FROM tallies"
-        " JOIN labels ON labels.id = labels_id WHERE kind = ? AND minute >= ? AND minute < ?"
-        " GROUP BY at, labels_id, name ORDER BY at, labels_id",
-        (bucket_s, bucket_s, kind, start_at // MINUTE_S, -(-end_at // MINUTE_S)),
+        "SELECT tallies.at / ? * ? AS bucket, labels.labels, name, sum(amount) FROM labels"
+        f" CROSS JOIN ({wanted}) AS wanted CROSS JOIN tallies ON tallies.labels_id = labels.id"
+        " AND tallies.span = wanted.span AND tallies.at >= wanted.start_at"
+        " AND tallies.at < wanted.end_at WHERE labels.kind = ?"
+        " GROUP BY bucket, labels_id, name ORDER BY bucket, labels_id",
+        (bucket_s, bucket_s, *[value for one in ranges for value in one], kind),
     )
     return gathered(found)
 
@@ -257,11 +264,12 @@ def _tally(connection: sqlite3.Connection, tally: Tally) -> None:
         "SELECT id FROM labels WHERE kind = ? AND labels = ?", names
     ).fetchone()
     connection.executemany(
-        "INSERT INTO tallies VALUES (?, ?, ?, ?)"
+        "INSERT INTO tallies VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
         [
-            (labels_id, int(tally.at) // MINUTE_S, name, amount)
+            (labels_id, span, int(tally.at) // span * span, name, amount)
             for name, amount in tally.amounts.items()
+            for span in SPANS_S
         ],
     )
 

@@ -32,7 +32,6 @@ class PostgresqlBlobs:
     def __init__(self, connections: Connections, clock: Clock) -> None:
         self._connections = connections
         self._clock = clock
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def close(self) -> None:
         """Nothing of them is here."""
@@ -120,8 +119,9 @@ class PostgresqlBlobs:
             return
 
     def open_file(self, name: str) -> IO[bytes]:
-        assert self._loop is not None, "a blob is read after the store was used"
-        raw = _Reading(self, name, self._loop)
+        loop = self._connections.loop
+        assert loop is not None, "a blob is read after its row"
+        raw = _Reading(self, name, loop)
         return cast(IO[bytes], io.BufferedReader(raw, PIECE_BYTES))
 
     async def chunks(
@@ -183,7 +183,6 @@ class PostgresqlBlobs:
         )
 
     async def _read(self, function: Any) -> Any:
-        self._loop = asyncio.get_running_loop()
         with self._clock.hold():
             return await self._connections.read(function)
 

@@ -50,14 +50,15 @@ class Job:
             self.answer.set_exception(self.error)
 
 
-class _Own:
-    """What fails in a job is told to its caller alone."""
+class _Told:
+    """What fails in here is told to the callers of these jobs, and to nobody else."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, *jobs: Job) -> None:
+        self._jobs = jobs
 
     def __enter__(self) -> None:
-        self._job.error = None
+        for job in self._jobs:
+            job.error = None
 
     def __exit__(
         self,
@@ -65,7 +66,9 @@ class _Own:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        self._job.error = error
+        if error is not None:
+            for job in self._jobs:
+                job.error = error
         return isinstance(error, Exception)
 
 
@@ -93,12 +96,10 @@ class Committer:
 
     async def _work(self) -> None:
         while group := self._taken():
-            try:
+            with _Told(*group):
                 await self._commit(group)
-            finally:
-                # Nobody waits for ever, whatever went wrong.
-                for job in group:
-                    job.tell()
+            for job in group:
+                job.tell()
 
     def _taken(self) -> list[Job]:
         group: list[Job] = []
@@ -120,10 +121,10 @@ class Committer:
                 # One of them may be what the database does not take.
                 for job in group:
                     await self._commit([job])
-            elif isinstance(error, FAILURES):
-                self._fail(group, unavailable(error))
-            else:
+            elif isinstance(error, ValueError | TypeError):
                 self._fail(group, error)
+            else:
+                self._fail(group, unavailable(error))
 
     @staticmethod
     def _fail(group: list[Job], error: BaseException) -> None:
@@ -161,7 +162,7 @@ class Committer:
                 committing = True
                 await connection.execute("COMMIT")
             except FAILURES as error:
-                if committing and is_lost(error):
+                if committing and (is_lost(error) or isinstance(error, OSError)):
                     raise errors.store_unsure() from None
                 raise
             finally:
@@ -180,7 +181,7 @@ class Committer:
 
 def _apply(workspace: Workspace, group: list[Job]) -> None:
     for job in group:
-        with _Own(job):
+        with _Told(job):
             job.rows = workspace.commit(job.writes, job.at)
 
 

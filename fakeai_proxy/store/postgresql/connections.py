@@ -49,6 +49,8 @@ class Connections:
         self.schema = query.get("search_path", _SCHEMA)
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        #: Where the connections are at home, once they are used.
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Raises ConfigError."""
@@ -89,6 +91,10 @@ class Connections:
             raise errors.store_unavailable("all connections to PostgreSQL are busy") from None
         try:
             yield connection
+        except FAILURES as error:
+            if is_lost(error):
+                connection.terminate()
+            raise
         finally:
             with contextlib.suppress(*FAILURES):
                 await pool.release(connection)
@@ -113,6 +119,7 @@ class Connections:
         if self._pool is None:
             async with self._opening:
                 if self._pool is None:
+                    self.loop = asyncio.get_running_loop()
                     self._pool = await self._made()
         return self._pool
 

@@ -8,7 +8,14 @@ from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
 
 #: What keeps a database from being used.
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What a connection says that was told of the server's end while it was idle.
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 #: Others were quicker; the same again may go well.
 COLLISIONS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
@@ -31,21 +38,23 @@ _REASONS: dict[str, str] = {
 }
 #: The server, or the connection to it, is no more.
 _LOST = {"57P01", "57P02", "57P03"}
+_CUT = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether the connection went away, so that another one may do better."""
-    if isinstance(error, asyncpg.PostgresConnectionError):
+    if isinstance(error, ValueError):
+        return False  # an argument that asyncpg does not take
+    if isinstance(error, _CUT):
         return True
-    code = getattr(error, "sqlstate", None)
-    return code in _LOST or isinstance(error, (asyncpg.InterfaceError, ConnectionError))
+    return getattr(error, "sqlstate", None) in _LOST or isinstance(error, ConnectionError)
 
 
 def reason(error: BaseException) -> str:
     code = str(getattr(error, "sqlstate", ""))
     if code in _REASONS:
         return _REASONS[code]
-    if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
+    if isinstance(error, _CUT):
         return "the connection to PostgreSQL was lost"
     if isinstance(error, asyncpg.PostgresError):
         return f"PostgreSQL says {str(error).splitlines()[0]} ({code})"

@@ -68,7 +68,9 @@ async def migrate(connection: asyncpg.Connection, schema: str, place: str) -> No
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATING)
         version = await _version(connection, schema, place)
-        if await connection.fetchval("SELECT to_regnamespace($1)", f'"{schema}"') is None:
+        if not await connection.fetchval(
+            "SELECT count(*) FROM pg_namespace WHERE nspname = $1", schema
+        ):
             await connection.execute(f'CREATE SCHEMA "{schema}"')
         for step in MIGRATIONS[version:]:
             await connection.execute(step)
@@ -78,10 +80,15 @@ async def migrate(connection: asyncpg.Connection, schema: str, place: str) -> No
 
 
 async def _version(connection: asyncpg.Connection, schema: str, place: str) -> int:
-    table = f'"{schema}".schema_version'
-    if await connection.fetchval("SELECT to_regclass($1)", table) is None:
+    # Not to_regclass: it may remember that there was no such table before the lock was had.
+    is_made = await connection.fetchval(
+        "SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+        " WHERE nspname = $1 AND relname = 'schema_version'",
+        schema,
+    )
+    if not is_made:
         return 0
-    version = int(await connection.fetchval(f"SELECT version FROM {table}"))
+    version = int(await connection.fetchval(f'SELECT version FROM "{schema}".schema_version'))
     if version > len(MIGRATIONS):
         raise ConfigError(
             f"{place} was written by a later fakeai-proxy (its schema is {version}, this one knows up "
