@@ -344,7 +344,12 @@ class App:
             "journal": self.journal.reset,
             "limits": self.limiter.reset,
         }
-        shown = {"mode": config.mode, "profile": config.profile, "seed": config.seed}
+        shown = {
+            "mode": config.mode,
+            "profile": config.profile,
+            "seed": config.seed,
+            "store": config.store_place,
+        }
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),

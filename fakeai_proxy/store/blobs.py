@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import os
 import re
@@ -22,7 +21,6 @@ from typing import IO, NamedTuple, Protocol
 
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.errors import ApiError
 
 PIECE_BYTES = 1 << 18
 #: How long after it was written a blob needs no row.
@@ -30,15 +28,6 @@ GRACE_S = 3600.0
 #: What a process that was killed left half-written.
 _ABANDONED_S = 86_400.0
 _NAME = re.compile(r"[0-9a-f]{64}")
-_REASONS = {
-    errno.ENOSPC: "there is no space left",
-    errno.EDQUOT: "there is no space left",
-    errno.EFBIG: "there is no space left",
-    errno.EROFS: "its folder cannot be written",
-    errno.EACCES: "its folder cannot be written",
-    errno.EPERM: "its folder cannot be written",
-    errno.ENOENT: "some of its bytes are missing",
-}
 
 
 class Blob(NamedTuple):
@@ -95,7 +84,7 @@ class FileBlobs:
         try:
             return self._path(name).open("rb")
         except OSError as error:
-            raise unavailable(error) from None
+            raise errors.disk_unavailable(error) from None
 
     async def chunks(
         self, name: str, start: int = 0, stop: int | None = None
@@ -161,7 +150,7 @@ class FileBlobs:
             arriving = None
             return blob
         except OSError as error:
-            raise unavailable(error) from None
+            raise errors.disk_unavailable(error) from None
         finally:
             if arriving is not None:
                 arriving.unlink(missing_ok=True)
@@ -222,7 +211,3 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def unavailable(error: OSError) -> ApiError:
-    return errors.store_unavailable(_REASONS.get(error.errno or 0, error.strerror or str(error)))

@@ -57,7 +57,10 @@ class SqliteStore:
             with self._clock.hold():
                 await asyncio.to_thread(self._open)
         except (sqlite3.Error, OSError) as error:
-            raise ConfigError(f"data: {self._file} cannot be used ({error}).") from None
+            raise ConfigError(
+                f"data: {self._file} cannot be used ({error}). See that it is whole and that its folder "
+                "may be written, or name another folder with --data."
+            ) from None
 
     def _open(self) -> None:
         if self._file is not None and self._file.exists():

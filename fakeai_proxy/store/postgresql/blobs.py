@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.store.blobs import GRACE_S, PIECE_BYTES, Blob, unavailable
+from fakeai_proxy.store.blobs import GRACE_S, PIECE_BYTES, Blob
 from fakeai_proxy.store.postgresql.connections import Connections
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class _Incoming:
         try:
             return await asyncio.to_thread(self._next)
         except OSError as error:
-            raise unavailable(error) from None
+            raise errors.disk_unavailable(error) from None
 
     def blob(self) -> Blob:
         return Blob(self._sha256.hexdigest(), self._size, self._md5.hexdigest())
