@@ -192,6 +192,8 @@ class Chunk(NamedTuple):
     age_s: float | None = None
 
 
+#: The rate class of the lines of a batch.
+BATCH = "batch"
 #: Where a reply's content came from; a fault makes some of its own.
 SYNTH, HIT, LIVE, FAULT = "SYNTH", "HIT", "LIVE", "FAULT"
 
@@ -315,6 +317,10 @@ class Exchange:
     tier: str = ""
     #: The phase of a scenario in which it arrived, "" for none.
     phase: str = ""
+    #: Whose it is: the parent of what it keeps in the store, and who pays. "" until a key has told.
+    project: str = ""
+    key_id: str = ""
+    user_id: str = ""
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0

@@ -11,6 +11,7 @@ from fakeai_proxy.exchange import Exchange, Headers, Reply, Request
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Told, error_answer, provider_of
 from fakeai_proxy.services.job import Answered, Asked
+from fakeai_proxy.services.operation import PROJECT
 
 
 class Asker:
@@ -28,6 +29,9 @@ class Asker:
             request,
             self._clock.now(),
             tier=asked.tier,
+            project=asked.project or PROJECT,
+            key_id=asked.key_id,
+            user_id=asked.user_id,
         )
         client = _Keeper()
         try:

@@ -24,7 +24,7 @@ from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import PLAIN, Dialect, Dialects
 from fakeai_proxy.services.form import read_form
-from fakeai_proxy.services.operation import Call, Operation, Unhurried
+from fakeai_proxy.services.operation import PROJECT, Call, Operation, Unhurried
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.router import Router
@@ -124,7 +124,7 @@ class Synth:
         if not self._router.is_at_hand(path):
             with self._clock.hold():
                 await asyncio.to_thread(self._router.open, path)
-        if not self._router.is_keyless(path):
+        if not self._router.is_keyless(path) and not exchange.project:
             check_key(request)
         # A HEAD is a GET whose body stays here.
         method = "GET" if request.method == "HEAD" else request.method
@@ -204,6 +204,8 @@ class Synth:
             records=self._records,
             keeper=self._keeper,
             dispatch=self._dispatch,
+            project=exchange.project or PROJECT,
+            tier=exchange.tier,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
             embedder=self._embedder,
