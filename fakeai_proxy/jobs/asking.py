@@ -7,11 +7,10 @@ import itertools
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, bad_request
-from fakeai_proxy.exchange import Exchange, Headers, Reply, Request
+from fakeai_proxy.exchange import PROJECT, Exchange, Headers, Reply, Request
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Told, error_answer, provider_of
 from fakeai_proxy.services.job import Answered, Asked
-from fakeai_proxy.services.operation import PROJECT
 
 
 class Asker:

@@ -59,7 +59,7 @@ ROOMS = _rooms(
 
 
 #: The module of this package that works on rows of each kind.
-JOBS: dict[str, str] = {"batch": "batches"}
+JOBS: dict[str, str] = {"batch": "batches", "message_batch": "messages"}
 
 
 def job_of(kind: str) -> Job:

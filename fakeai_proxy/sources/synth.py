@@ -17,14 +17,14 @@ from fakeai_proxy.body import INLINE_BYTES_MAX, JSON_BYTES_MAX, decoded
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
+from fakeai_proxy.exchange import PROJECT, SYNTH, Exchange, Reply, Request
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.providers import Told, credential, provider_of
 from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import PLAIN, Dialect, Dialects
 from fakeai_proxy.services.form import read_form
-from fakeai_proxy.services.operation import PROJECT, Call, Operation, Unhurried
+from fakeai_proxy.services.operation import Call, Operation, Unhurried
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.router import Router

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
-import orjson
-
 from fakeai_proxy import errors
 from fakeai_proxy.errors import LineError
-from fakeai_proxy.services.bulk.lines import Line
+from fakeai_proxy.services.bulk.lines import Line, object_in
 
 #: platform.openai.com/docs/guides/batch: requests in a batch, and inputs in one of embeddings.
 LINES_MAX, INPUTS_MAX = 50_000, 50_000
@@ -19,7 +17,6 @@ ERRORS_MAX = 100
 #: Tokens that wait are estimated as everywhere before the answer is known.
 _BYTES_PER_TOKEN = 4
 _DIGEST_BYTES = 16
-_BOM = b"\xef\xbb\xbf"
 
 
 class Checker:
@@ -44,7 +41,7 @@ class Checker:
     def add(self, line: Line) -> None:
         self.total += 1
         self.tokens += len(line.data) // _BYTES_PER_TOKEN
-        request = request_in(line)
+        request = object_in(line)
         if request is None:
             self.errors.append(errors.bad_batch_line(line.number))
         else:
@@ -88,7 +85,9 @@ class Checker:
         model = body.get("model")
         if model is None or model == "":
             # Where a model is the default, a line without one is asked as it is.
-            return None if self._path in _MODELLESS else errors.batch_line_lacks("body.model", number)
+            return (
+                None if self._path in _MODELLESS else errors.batch_line_lacks("body.model", number)
+            )
         if not isinstance(model, str):
             return errors.batch_line_type("body.model", "a string", number)
         if self.model is None:
@@ -110,13 +109,3 @@ _MODELLESS = ("/moderations", "/images/generations", "/images/edits", "/videos")
 def path_of(url: str) -> str:
     """Without the version, which Azure leaves out."""
     return url.removeprefix("/v1")
-
-
-def request_in(line: Line) -> dict[str, Any] | None:
-    """None for what is no object in JSON."""
-    data = line.data.removeprefix(_BOM) if line.number == 1 else line.data
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -12,10 +11,10 @@ import orjson
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Headers
 from fakeai_proxy.services.batches import record
-from fakeai_proxy.services.batches.checking import path_of, request_in
+from fakeai_proxy.services.batches.checking import path_of
 from fakeai_proxy.services.bulk.asking import Reply, reply_to
 from fakeai_proxy.services.bulk.chunks import Result
-from fakeai_proxy.services.bulk.lines import PIECE_BYTES, Line
+from fakeai_proxy.services.bulk.lines import Line, object_in, object_of
 from fakeai_proxy.services.job import Asked, Work
 from fakeai_proxy.store import Row
 
@@ -23,7 +22,10 @@ from fakeai_proxy.store import Row
 _OF_DEPLOYMENT = (
     "/chat/completions", "/completions", "/embeddings", "/images/generations", "/images/edits",
 )  # fmt: skip
-_BROKEN = {"code": "server_error", "message": "The server had an error while processing the request."}
+_BROKEN = {
+    "code": "server_error",
+    "message": "The server had an error while processing the request.",
+}
 
 
 class BatchTrade:
@@ -39,8 +41,7 @@ class BatchTrade:
         )
 
     async def answer(self, line: Line) -> Result:
-        request = await self._request(line)
-        assert request is not None, "the line was checked"
+        request = await object_of(self._work.clock, line)
         asked = Asked(
             "POST", self._target(request["body"]), self._headers, orjson.dumps(request["body"]),
             project=self._work.row.key.parent, key_id=self._asked["key_id"],
@@ -61,7 +62,7 @@ class BatchTrade:
         return made
 
     def undone(self, line: Line, why: str) -> Result:
-        request = request_in(line)
+        request = object_in(line)
         assert request is not None, "the line was checked"
         told = orjson.dumps({"code": why, "message": errors.UNDONE[why]})
         return self._result(line, request, b"null", told, True)
@@ -71,12 +72,6 @@ class BatchTrade:
 
     def counted(self, row: Row, results: Sequence[Result]) -> Row:
         return record.counted(row, results)
-
-    async def _request(self, line: Line) -> dict[str, Any] | None:
-        if len(line.data) <= PIECE_BYTES:
-            return request_in(line)
-        with self._work.clock.hold():
-            return await asyncio.to_thread(request_in, line)
 
     def _target(self, body: Mapping[str, Any]) -> str:
         version = self._asked["version"]
@@ -106,6 +101,8 @@ def _used(reply: Reply) -> tuple[int, ...]:
     read = usage.get("prompt_tokens", usage.get("input_tokens", 0))
     made = usage.get("completion_tokens", usage.get("output_tokens", 0))
     details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
-    made_details = usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
+    made_details = (
+        usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
+    )
     found = (read, details.get("cached_tokens"), made, made_details.get("reasoning_tokens"))
     return tuple(amount if isinstance(amount, int) else 0 for amount in found)

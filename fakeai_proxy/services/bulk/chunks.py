@@ -54,7 +54,9 @@ class Chunk:
             known = found.get(key)
             if known is not None:
                 names = {**known.amounts, **tally.amounts}
-                both = {name: known.amounts.get(name, 0) + tally.amounts.get(name, 0) for name in names}
+                both = {
+                    name: known.amounts.get(name, 0) + tally.amounts.get(name, 0) for name in names
+                }
                 tally = known._replace(amounts=both)
             found[key] = tally
         return list(found.values())
@@ -121,4 +123,3 @@ async def cleared(work: Work) -> None:
 
 def _as_it_is(row: Row) -> Row:
     return row
-

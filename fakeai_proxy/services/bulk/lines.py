@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
+
+import orjson
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.services.filing import LINE_BYTES_MAX
@@ -12,6 +14,7 @@ from fakeai_proxy.store import Blobs
 
 #: What is read at a time. A turn of the event loop looks at as much.
 PIECE_BYTES = 64 << 10
+_BOM = b"\xef\xbb\xbf"
 
 
 class Place(NamedTuple):
@@ -28,6 +31,27 @@ class Line(NamedTuple):
     number: int
     after: Place
     data: bytes
+
+
+def object_in(line: Line) -> dict[str, Any] | None:
+    """None for what is no object in JSON."""
+    data = line.data.removeprefix(_BOM) if line.number == 1 else line.data
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+async def object_of(clock: Clock, line: Line) -> dict[str, Any]:
+    """The object in a line that is known to be one; in a thread if it is long."""
+    if len(line.data) <= PIECE_BYTES:
+        found = object_in(line)
+    else:
+        with clock.hold():
+            found = await asyncio.to_thread(object_in, line)
+    assert found is not None, "the line was checked"
+    return found
 
 
 class Lines:
