@@ -341,6 +341,8 @@ class Exchange:
     project: str = ""
     key_id: str = ""
     user_id: str = ""
+    #: The class of service in which it is asked: "", "batch", "flex" or "priority".
+    tier: str = ""
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0

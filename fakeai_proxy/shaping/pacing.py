@@ -18,7 +18,6 @@ from fakeai_proxy.shaping.live_workload import live_workload
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.shaping.timed_pacing import TimedPacing
 
-
 #: Beyond what live requests ask for themselves, of which lower ones go first.
 BATCH_PRIORITY = 1_000_000
 

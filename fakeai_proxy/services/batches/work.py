@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fakeai_proxy import errors
 from fakeai_proxy.clock import turn
 from fakeai_proxy.services.batches import record
 from fakeai_proxy.services.batches.checking import Checker

@@ -4,6 +4,7 @@ together in a file at the end."""
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -48,18 +49,13 @@ class Chunk:
     @property
     def tallies(self) -> list[Tally]:
         """One for each minute and labels."""
+        amounts: dict[tuple[object, ...], Counter[str]] = {}
         found: dict[tuple[object, ...], Tally] = {}
         for tally in [tally for result in self.results for tally in result.tallies]:
             key = (tally.kind, tally.at // _MINUTE_S, *sorted(tally.labels.items()))
-            known = found.get(key)
-            if known is not None:
-                names = {**known.amounts, **tally.amounts}
-                both = {
-                    name: known.amounts.get(name, 0) + tally.amounts.get(name, 0) for name in names
-                }
-                tally = known._replace(amounts=both)
-            found[key] = tally
-        return list(found.values())
+            found.setdefault(key, tally)
+            amounts.setdefault(key, Counter()).update(tally.amounts)
+        return [tally._replace(amounts=amounts[key]) for key, tally in found.items()]
 
     async def insert(self, work: Work, number: int) -> Insert:
         """The row that keeps it. Raises 503."""

@@ -168,14 +168,15 @@ async def get_batch(call: Call) -> Reply:
 
 async def list_batches(call: Call) -> Reply:
     """The newest first."""
-    cursors = {name: call.query.get(f"{name}_id", "") for name in ("after", "before")}
+    after, before = (call.query.get(name, "") for name in ("after_id", "before_id"))
+    limit = limit_of(call.query.get("limit"))
     try:
         page = await call.store.page(
-            BATCHES.kind, call.project, limit=limit_of(call.query.get("limit")), **cursors
+            BATCHES.kind, call.project, after=after, before=before, limit=limit
         )
     except Missing as error:
-        name = next(name for name, value in cursors.items() if value == error.key.id)
-        raise invalid(f"{name}_id", f"'{error.key.id[:100]}' is not a batch of this list") from None
+        name = "after_id" if error.key.id == after else "before_id"
+        raise invalid(name, f"'{error.key.id[:100]}' is not a batch of this list") from None
     listed = Page([row.key.id for row in page.rows], page.has_more)
     return json_reply(listed.of([_shown(call, row) for row in page.rows]))
 
