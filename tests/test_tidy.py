@@ -157,6 +157,7 @@ def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
         "answer",
         "items",
         "azure",
+        "bulk",
         "dialect",
         "filing",
         "form",

@@ -71,6 +71,8 @@ class Call:
     header: Callable[[bytes], str] = lambda name: ""
     #: Whose state it reads and changes: the parent of top-level rows in the store.
     project: str = PROJECT
+    #: The rate class in which it is asked: "" for live ones, "batch" for the lines of a batch.
+    tier: str = ""
     #: What tells `origin`.
     reached: Callable[[], str] = lambda: ""
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
