@@ -205,6 +205,7 @@ class Synth:
             keeper=self._keeper,
             dispatch=self._dispatch,
             wall=self._clock.wall,
+            clock=self._clock,
             strict=self._settings.strict_parameters,
             embedder=self._embedder,
             vendor=provider_of(request).name,

@@ -7,12 +7,17 @@ from html.parser import HTMLParser
 
 from fakeai_proxy.services.extraction.plain import declared_text
 
-_UNSEEN = frozenset(("script", "style", "template", "noscript", "svg", "canvas", "iframe", "object"))
-_BLOCKS = frozenset(
-    "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure "
-    "footer form h1 h2 h3 h4 h5 h6 header hr html legend main nav ol option p pre section summary "
-    "table tbody tfoot thead title ul".split()  # noqa: SIM905 - a wall of quotation marks otherwise
+_UNSEEN = frozenset(
+    ("script", "style", "template", "noscript", "svg", "canvas", "iframe", "object")
 )
+_BLOCKS = frozenset(
+    (
+        "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog", "div",
+        "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5",
+        "h6", "header", "hr", "html", "legend", "main", "nav", "ol", "option", "p", "pre", "section",
+        "summary", "table", "tbody", "tfoot", "thead", "title", "ul",
+    )
+)  # fmt: skip
 _SPACE = re.compile(r"[ \t\r\f\v\xa0]+")
 _BLANKS = re.compile(r"\s*\n\s*\n\s*")
 

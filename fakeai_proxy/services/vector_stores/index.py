@@ -8,7 +8,7 @@ segments are merged into larger ones, so that adding a file costs little however
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -156,7 +156,7 @@ def _merged(one: Segment, other: Segment) -> Segment:
 
 
 class Index:
-    """Changed by one thread at a time; searched by any number of them meanwhile."""
+    """Never changes: what is added to it, or taken out, is another one."""
 
     def __init__(self, segments: Sequence[Segment] = ()) -> None:
         self._segments = tuple(segments)
@@ -173,24 +173,22 @@ class Index:
     def files(self) -> set[str]:
         return {name for segment in self._segments for name in segment.files}
 
-    def remove(self, files: frozenset[str]) -> None:
-        kept = [segment.without(files) for segment in self._segments]
-        self._segments = tuple([segment for segment in kept if segment.files])
+    def without(self, files: frozenset[str]) -> Index:
+        kept = [segment.without(files) for segment in self._segments] if files else self._segments
+        return Index([segment for segment in kept if segment.files])
 
-    def add(self, packs: Mapping[str, Pack]) -> None:
-        """Files that are not there."""
+    def and_also(self, packs: Mapping[str, Pack]) -> Index:
+        """With files that are not there."""
         if not packs:
-            return
+            return self
         segments = [*self._segments, segment_of(packs)]
         while len(segments) > 1 and len(segments[-2].vectors) < _GROWTH * len(segments[-1].vectors):
             last = segments.pop()
             segments[-1] = _merged(segments[-1], last)
-        self._segments = tuple(segments)
+        return Index(segments)
 
-    def search(
-        self, query: Query, limit: int, allows: Callable[[str], bool] | None = None
-    ) -> list[Found]:
-        """The best chunks of the files that are allowed, best first."""
+    def search(self, query: Query, limit: int, files: frozenset[str] | None = None) -> list[Found]:
+        """The best chunks, best first; only of these `files`, if any are given."""
         import numpy
 
         segments = self._segments
@@ -198,8 +196,8 @@ class Index:
         found: list[Found] = []
         for segment in segments:
             scores = self._scores(segment, query, weights, segments)
-            if allows is not None:
-                allowed = numpy.array([allows(name) for name in segment.files])
+            if files is not None:
+                allowed = numpy.array([name in files for name in segment.files])
                 scores = numpy.where(allowed[segment.file_of], scores, -numpy.inf)
             count = min(limit, len(scores))
             best = numpy.argpartition(scores, len(scores) - count)[len(scores) - count :]

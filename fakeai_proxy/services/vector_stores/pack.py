@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
@@ -105,12 +105,12 @@ def texts(file: IO[bytes], wanted: Sequence[int] | None = None) -> list[str]:
     return _texts(file, places, range(count) if wanted is None else wanted)
 
 
-def _head(file: IO[bytes]) -> dict[str, int]:
-    head: dict[str, int] = orjson.loads(file.readline(_HEAD_BYTES_MAX))
+def _head(file: IO[bytes]) -> dict[str, Any]:
+    head: dict[str, Any] = orjson.loads(file.readline(_HEAD_BYTES_MAX))
     return head
 
 
-def _array(file: IO[bytes], form: str, count: int) -> NDArray[np.generic]:
+def _array(file: IO[bytes], form: str, count: int) -> NDArray[Any]:
     import numpy
 
     size = numpy.dtype(form).itemsize * count
