@@ -42,6 +42,7 @@ ROOMS = _rooms(
     containers="containers",
     conversations="conversations",
     embeddings="embeddings",
+    evals="evals",
     files="files",
     fine_tuning="fine_tuning",
     images="images",
@@ -63,6 +64,7 @@ ROOMS = _rooms(
 #: The module of this package that works on rows of each kind.
 JOBS: dict[str, str] = {
     "batch": "batches",
+    "eval.run": "evals",
     "fine_tuning.job": "fine_tuning",
     "message_batch": "messages",
     "vector_store.file": "vector_stores",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ from fakeai_proxy.services.delivery import deliver
 from fakeai_proxy.services.job import Answered, Asked, Work
 from fakeai_proxy.services.webhooks import NOBODY, Webhooks, WebhookSettings
 from fakeai_proxy.store import Key, Row, Store, open_store
+from tests.conftest import Serve
+from tests.services.fine_tuning_asking import asking
+from tests.services.webhook_receiver import receiving
 
 SECRET = "whsec_" + "c2VjcmV0IG9mIGEgdGVzdA=="
 URL = "http://app.invalid/hooks"
@@ -147,3 +151,25 @@ def test_rows_are_due_at_once() -> None:
     (insert,) = webhooks().announce(Dice(), "p", "batch.completed", "batch_1", 12.5)
     assert (insert.row.due_at, insert.row.created_at) == (12.5, 12.5)
     assert insert.row.document["event"]["data"] == {"id": "batch_1"}
+
+
+@pytest.mark.parametrize(("body", "kind"), [({"input": "a"}, "completed"), ({}, "failed")])
+async def test_the_end_of_a_batch_is_told(serve: Serve, body: dict[str, Any], kind: str) -> None:
+    async with receiving() as receiver:
+        app = await serve(mode="synth", webhook=(receiver.url,), webhook_secret=SECRET)
+        async with asking(app) as client:
+            line = {
+                "custom_id": "1", "method": "POST", "url": "/v1/embeddings",
+                "body": {"model": "text-embedding-3-small", **body} if body else body,
+            }  # fmt: skip
+            content = json.dumps(line).encode()
+            file = await client.files.create(file=("a.jsonl", content), purpose="batch")
+            batch = await client.batches.create(
+                input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h"
+            )
+            while not receiver.heard:
+                await client.models.retrieve("gpt-4o")
+            ((headers, text),) = receiver.heard
+            event: Any = client.webhooks.unwrap(text, headers, secret=SECRET)
+            assert (event.type, event.data.id) == (f"batch.{kind}", batch.id)
+            assert (await client.batches.retrieve(batch.id)).status == kind

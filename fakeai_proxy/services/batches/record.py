@@ -80,8 +80,7 @@ def moved(row: Row, status: str, now: float) -> Row:
 def failed(row: Row, found: Sequence[LineError], model: str | None, now: float) -> Row:
     """The end of a batch whose file is not one."""
     told = {"object": "list", "data": [one._asdict() for one in found]}
-    row = moved(row, "failed", now).merged(errors=told, model=model)
-    return replace(row, due_at=None, owner="", blob=None)
+    return moved(row, "failed", now).merged(errors=told, model=model)
 
 
 def cancelled(row: Row, now: float) -> Row:

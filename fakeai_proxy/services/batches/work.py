@@ -19,10 +19,15 @@ from fakeai_proxy.services.bulk.desk import settle
 from fakeai_proxy.services.bulk.lines import PIECE_BYTES, Line, Lines, Place
 from fakeai_proxy.services.filing import FILES, file_row
 from fakeai_proxy.services.job import Work
+from fakeai_proxy.services.webhooks import EventType
 from fakeai_proxy.store import Blob, Insert, Key, Row, Write
 
 #: Its end, by what it was when the last line had its result.
 _ENDS: Mapping[str, str] = {"cancelling": "cancelled", "finalizing": "completed"}
+_TOLD: Mapping[str, EventType] = {
+    "completed": "batch.completed", "failed": "batch.failed", "expired": "batch.expired",
+    "cancelled": "batch.cancelled",
+}  # fmt: skip
 
 
 async def run_batch(work: Work) -> None:
@@ -37,7 +42,10 @@ async def run_batch(work: Work) -> None:
         row = await _finalized(work, row)
     if row.owner:
         await cleared(work)
-        await work.store.commit(work.change(_ended))
+        told = work.webhooks.announce(
+            work.dice, row.key.parent, _TOLD[row.document["status"]], row.key.id, work.clock.wall()
+        )
+        await work.store.commit(work.change(_ended), *told)
 
 
 def _ended(row: Row) -> Row:
@@ -55,7 +63,7 @@ async def _committed(work: Work, function: Any, *writes: Write) -> Row:
 
 
 async def _checked(work: Work, row: Row) -> Row:
-    checker = Checker(row.document["endpoint"], lambda name: bool(work.catalogue.find(name)))
+    checker = Checker(row.document["endpoint"], lambda name: bool(work.catalogue.priced(name)))
     assert row.blob is not None, "a batch has its lines"
     lines = Lines(work.store.blobs, row.blob, work.clock, Place())
     try:
