@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import re
 import socket
 import urllib.request
@@ -24,6 +25,7 @@ from fakeai_proxy.services import ROOMS
 from tests.cli.conftest import ROOT, Program, Run, Start
 from tests.cli.upstreams import counting, silent
 from tests.doubles.authority import Authority
+from tests.servers import postgresql
 
 PROFILE = """
 description = "One value everywhere"
@@ -174,6 +176,12 @@ def _store(program: Program, start: Start) -> None:
     again.stop()
     later = start("--data", str(kept), "--store", "sqlite")
     assert [one["name"] for one in later.ask("/v1/containers")[1]["data"]] == ["mine"]
+    if postgresql.is_installed():
+        address = f"{postgresql.shared()}&search_path=options_{os.getpid()}_{kept.parent.name}"
+        one, other = (start("--data", str(kept), "--store", address) for _ in range(2))
+        assert other.ask("/v1/containers")[1]["data"] == []
+        assert one.ask("/v1/containers", {"name": "ours"})[0] == 200
+        assert [one["name"] for one in other.ask("/v1/containers")[1]["data"]] == ["ours"]
 
 
 def _listen(program: Program, start: Start) -> None:
@@ -598,6 +606,7 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["--on-miss", "pass"], {}, "replay, auto, hybrid"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),
         (["--on-miss", "pass"], {}, ": --on-miss: mode synth does not replay"),
+        (["--store", "mysql://u:p@db/x"], {}, "--store: this is memory, sqlite or postgresql://"),
         ([], {"FAKEAI_PROXY_SEED": "many"}, "FAKEAI_PROXY_SEED"),
         ([], {"FAKEAI_PROXY_PROFIL": "none"}, "FAKEAI_PROXY_PROFILE"),
     ],
