@@ -56,6 +56,7 @@ ONLY_IN = {
     "random": {"dice.py"},
     "aiohttp.web": {"proxy/", "app.py"},
     "sqlite3": {"store/"},
+    "asyncpg": {"store/postgresql/"},
 }
 
 

@@ -54,12 +54,17 @@ ROOMS = _rooms(
     serving="health metadata ping version",
     text_generation="text",
     uploads="uploads",
+    vector_stores="vector_stores",
     videos="videos",
 )
 
 
 #: The module of this package that works on rows of each kind.
-JOBS: dict[str, str] = {"batch": "batches", "message_batch": "messages"}
+JOBS: dict[str, str] = {
+    "batch": "batches",
+    "message_batch": "messages",
+    "vector_store.file": "vector_stores",
+}
 
 
 def job_of(kind: str) -> Job:
