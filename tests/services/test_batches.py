@@ -311,7 +311,7 @@ async def test_who_is_told_to_wait_is_asked_again(serve: Serve, still: VirtualCl
         wrong = await told(client, done.error_file_id)
     assert {line["response"]["status_code"] for line in wrong} <= {503}
     statuses = [exchange.status for exchange in seen.exchanges if exchange.tier]
-    assert statuses.count(429) == 3
+    assert statuses.count(429) >= 3
     assert len(statuses) > 20
 
 
