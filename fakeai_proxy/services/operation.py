@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Reply
+from fakeai_proxy.exchange import PROJECT, Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
@@ -27,9 +27,6 @@ from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.store import Key, Store
 
 T = TypeVar("T")
-
-#: The project of whoever has none of their own.
-PROJECT = "proj_default"
 
 
 class Unhurried(Exception):  # noqa: N818 - a state of affairs
@@ -77,6 +74,8 @@ class Call:
     header: Callable[[bytes], str] = lambda name: ""
     #: Whose state it reads and changes: the parent of top-level rows in the store.
     project: str = PROJECT
+    #: The rate class in which it is asked: "" for live ones, "batch" for the lines of a batch.
+    tier: str = ""
     #: What tells `origin`.
     reached: Callable[[], str] = lambda: ""
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
