@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -18,6 +20,8 @@ from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.jobs.asking import Asker
+from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.faults import fault_routes
@@ -43,9 +47,10 @@ from fakeai_proxy.proxy.listening import is_loopback, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
-from fakeai_proxy.services import ROOMS, media, warm_up
+from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
+from fakeai_proxy.services.job import Work
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
@@ -60,7 +65,7 @@ from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
-from fakeai_proxy.store import Store, is_begun, open_store
+from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -97,6 +102,7 @@ class App:
         self.store: Store | None = None
         self._vocabulary = ""
         self._records = Records()
+        self._catalogue: Catalogue | None = None
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
@@ -112,8 +118,10 @@ class App:
         self.pages = Pages(
             (*routes, document_route(routes)), Admin(config, exposed).admit, self.clock
         )
+        pipeline = Pipeline(self._source, pacer, self.clock, observers, self.faults, self.limiter)
+        self.jobs = self._open_jobs(pipeline)
         self.gateway = Gateway(
-            Pipeline(self._source, pacer, self.clock, observers, self.faults, self.limiter),
+            pipeline,
             Pipeline(self.upstream, pacer, self.clock, observers),
             self.policy,
             self.pages,
@@ -131,6 +139,7 @@ class App:
         if self.config.synthesizes:
             if is_begun(self.config.state_dir):
                 await self._keeper().open()
+                self.jobs.start()
             await asyncio.to_thread(warm_up, self._vocabulary)
         # Clients check certificates against their own clocks, so these dates are real ones.
         wall = SystemClock().wall
@@ -162,6 +171,7 @@ class App:
         if self.exporters is not None:
             await self.exporters.close()
         await self._drain.finish(self._server, drain_s)
+        await self.jobs.close()
         await self._source.close()
         await self.upstream.close()
         if self.store is not None:
@@ -261,9 +271,30 @@ class App:
 
         return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
 
+    def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
+        owner = f"{self.dice.number('owner', *_this_life(self.clock)):032x}"
+        ask = Asker(pipeline, self.clock, owner[:16]).ask
+
+        def equipped(row: Row, owner: str, store: Store) -> Work:
+            assert self._catalogue is not None, "only what synthesizes has jobs"
+            embedder = embedder_kind(self.config.embedder)
+            return Work(
+                row, owner, store, self.clock, self.dice, self._catalogue, embedder, self._pace, ask
+            )
+
+        jobs = {kind: partial(job_of, kind) for kind in JOBS}
+        return JobRunner(jobs, self._keeper, equipped, self.clock, owner)
+
+    def _dispatch(self, key: Key) -> None:
+        self.jobs.dispatch(key)
+
+    @property
+    def _pace(self) -> float:
+        return self.config.speed if self._is_timed else math.inf
+
     def _synth(self) -> Source:
         fleet = self.back_end if isinstance(self.back_end, FleetProfile) else None
-        catalogue = Catalogue.shipped(self.config, fleet)
+        catalogue = self._catalogue = Catalogue.shipped(self.config, fleet)
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
@@ -276,7 +307,8 @@ class App:
             self._keeper,
             Dialects(self.config),
             self._records,
-            self.config.speed if self._is_timed else math.inf,
+            self._dispatch,
+            self._pace,
         )
 
     def _keeper(self) -> Store:
@@ -337,3 +369,8 @@ class App:
         if self.config.records:
             log.warning("WebSocket %s is passed through, not recorded", request.target)
         return await relay_websocket(raw, request, self.upstream)
+
+
+def _this_life(clock: Clock) -> tuple[int, int]:
+    """What no other process, and no other life of this one, has had."""
+    return os.getpid(), int(clock.wall() * 1_000_000)

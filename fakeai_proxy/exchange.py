@@ -311,6 +311,8 @@ class Exchange:
     sent_bytes: int = 0
     #: What was done to it on purpose: faults with their parameters.
     faults: tuple[str, ...] = ()
+    #: The rate class: "" for live ones, "batch" for the lines of a batch.
+    tier: str = ""
     #: The phase of a scenario in which it arrived, "" for none.
     phase: str = ""
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".

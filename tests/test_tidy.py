@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "providers": {"exchange", "errors"},
     "cassette": {"exchange", "body", "errors", "providers"},
     "services": {"exchange", "errors", "clock", "dice", "profiles", "generate", "store"},
+    "jobs": {"exchange", "body", "errors", "clock", "providers", "services", "store", "pipeline"},
     "sources": LEAVES
     | {"exchange", "body", "providers", "generate", "services", "store", "cassette"},
     "resilience": LEAVES | {"exchange"},
@@ -163,6 +164,7 @@ def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
         "prompt_safety",
         "records",
         "resources",
+        "job",
         "responder",
         "router",
         "wire",

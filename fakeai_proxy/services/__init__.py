@@ -1,4 +1,5 @@
-"""The rooms: one module a service. ROOMS is the table of contents of the whole API."""
+"""The rooms: one module a service. ROOMS is the table of contents of the whole API, JOBS that of the
+work which goes on after an answer."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module
 
+from fakeai_proxy.services.job import Job
 from fakeai_proxy.services.operation import Operation
 
 
@@ -53,6 +55,16 @@ ROOMS = _rooms(
     uploads="uploads",
     videos="videos",
 )
+
+
+#: The module of this package that works on rows of each kind.
+JOBS: dict[str, str] = {}
+
+
+def job_of(kind: str) -> Job:
+    """Imports its module, which may take a while."""
+    offered: tuple[Job, ...] = import_module(f"{__name__}.{JOBS[kind]}").JOBS
+    return next(job for job in offered if job.kind == kind)
 
 
 def warm_up(vocabulary: str) -> None:

@@ -23,7 +23,7 @@ from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Ask, Canned, Responder
 from fakeai_proxy.services.validation import request_error
-from fakeai_proxy.store import Store
+from fakeai_proxy.store import Key, Store
 
 T = TypeVar("T")
 
@@ -62,6 +62,8 @@ class Call:
     keeper: Callable[[], Store]
     wall: Callable[[], float]
     strict: bool = False
+    #: Told of every row that has become due, once it is committed.
+    dispatch: Callable[[Key], None] = lambda key: None
     #: The query with its repetitions.
     pairs: Sequence[tuple[str, str]] = ()
     #: Which kind of vectors texts have.

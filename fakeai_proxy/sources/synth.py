@@ -29,7 +29,7 @@ from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.router import Router
 from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.sources.plans import Plans
-from fakeai_proxy.store import Store
+from fakeai_proxy.store import Key, Store
 
 #: Objects and arrays inside each other; what walks a body may recurse.
 JSON_DEPTH_MAX = 200
@@ -80,6 +80,7 @@ class Synth:
         keeper: Callable[[], Store],
         dialects: Dialects,
         records: Records,
+        dispatch: Callable[[Key], None],
         pace: float = 1.0,
     ) -> None:
         """`pace` is how many seconds of a back end's work pass in one."""
@@ -93,6 +94,7 @@ class Synth:
         self._keeper = keeper
         self._plans = Plans()
         self._records = records
+        self._dispatch = dispatch
         self._pace = pace
         self._responder = Responder(settings.responder) if settings.responder else None
 
@@ -200,6 +202,7 @@ class Synth:
             created=int(self._clock.wall()),
             records=self._records,
             keeper=self._keeper,
+            dispatch=self._dispatch,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
             embedder=self._embedder,

@@ -6,7 +6,7 @@ keeps a database from being used is a 503 that says so; the next call tries agai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -93,6 +93,9 @@ class Store(Protocol):
 
     async def renew(self, key: Key, owner: str, until: float) -> bool:
         """Whether `owner` has it still, and then until that instant."""
+
+    async def next_due(self, kinds: Sequence[str]) -> Mapping[str, float]:
+        """The earliest instant at which a row of each kind is due, of those that have any."""
 
     async def sums(self, kind: str, start_at: int, end_at: int, bucket_s: int) -> list[Sum]:
         """What was tallied, by bucket (whole minutes, aligned to the epoch) and labels, oldest first;

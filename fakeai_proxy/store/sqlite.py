@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -106,6 +106,10 @@ class SqliteStore:
         return await self._read(
             lambda connection: statements.count(connection, kind, parent, tags or {}, now)
         )
+
+    async def next_due(self, kinds: Sequence[str]) -> Mapping[str, float]:
+        now = self._clock.wall()
+        return await self._read(lambda connection: statements.next_due(connection, kinds, now))
 
     async def sums(self, kind: str, start_at: int, end_at: int, bucket_s: int) -> list[Sum]:
         return await self._read(

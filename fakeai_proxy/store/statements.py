@@ -303,6 +303,17 @@ def claim(
     return sorted(map(row_of, found), key=lambda row: row.sequence)
 
 
+def next_due(connection: sqlite3.Connection, kinds: Sequence[str], now: float) -> dict[str, float]:
+    among = ", ".join("?" * len(kinds))
+    return dict(
+        connection.execute(
+            f"SELECT kind, MIN(due_at) FROM documents WHERE kind IN ({among}) AND due_at IS NOT NULL"
+            f" AND {_ALIVE} GROUP BY kind",
+            (*kinds, now),
+        )
+    )
+
+
 def renew(connection: sqlite3.Connection, key: Key, owner: str, until: float) -> bool:
     changed = connection.execute(
         "UPDATE documents SET due_at = ? WHERE kind = ? AND id = ? AND parent = ? AND owner = ?",

@@ -254,3 +254,17 @@ async def test_counts_are_summed_by_bucket_and_labels(store: Store) -> None:
     assert [tuple(one) for one in found] == [
         (3600, a, {"in": 7, "out": 10}), (7200, b, {"in": 2**40}),
     ]  # fmt: skip
+
+
+async def test_what_is_due_next_is_told_by_kind(store: Store, clock: VirtualClock) -> None:
+    assert await store.next_due(["file", "other"]) == {}
+    await fill(store, 2, due_at=100.0)
+    later = Key("other", "other-0", PROJECT)
+    await store.commit(Insert(row(later, due_at=70.0)), Insert(row(later.child("part", "p"))))
+    assert await store.next_due(["file", "other", "part"]) == {"file": 100.0, "other": 70.0}
+    assert await store.next_due(["file"]) == {"file": 100.0}
+    await store.claim("file", "me", until=160.0, limit=1, now=100.0)
+    await store.claim("file", "me", until=150.0, limit=1, now=100.0)
+    assert await store.next_due(["file"]) == {"file": 150.0}
+    await store.commit(finish(later, ""))
+    assert await store.next_due(["file", "other"]) == {"file": 150.0}

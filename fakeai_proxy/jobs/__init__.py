@@ -1,0 +1,1 @@
+"""Has jobs run: who works on which row, for how long, and how a job asks."""

@@ -1,0 +1,215 @@
+"""Finds the rows that are due and has their jobs run, each under a lease.
+
+The store decides who works on what; `dispatch` only says that it is worth a look. Rows that other
+processes made, or left behind, are found by looking from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.errors import ApiError
+from fakeai_proxy.services.job import Job, Work
+from fakeai_proxy.store import Change, Key, LeaseLost, Missing, Row, Store, StoreError
+
+log = logging.getLogger("fakeai_proxy")
+
+#: After so long, the work of a process that died is taken over.
+LEASE_S = 10.0
+#: How often a process looks for work that others have left.
+SWEEP_REAL_S = 5.0
+#: A lease is renewed so many times before it would end.
+RENEWALS = 3
+#: Work that fails is tried again after one lease, two, four, and so on up to this.
+BACKOFF_S_MAX = 600.0
+
+#: Makes what a job is given, of the row, its owner and the store.
+Equip = Callable[[Row, str, Store], Work]
+
+
+class JobRunner:
+    def __init__(
+        self,
+        jobs: Mapping[str, Callable[[], Job]],
+        keeper: Callable[[], Store],
+        equip: Equip,
+        clock: Clock,
+        owner: str,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        """`jobs` are loaded by kind when there is work for them; `owner` is this process, and no
+        other one ever."""
+        self._jobs = jobs
+        self._keeper = keeper
+        self._equip = equip
+        self._clock = clock
+        self._owner = owner
+        self._lease_s = lease_s
+        self._running: dict[Key, asyncio.Task[None]] = {}
+        self._failures: dict[Key, int] = {}
+        self._wake = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look for work from now on; without it, the first `dispatch` does."""
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+            self._looking.add_done_callback(_tell)
+
+    def dispatch(self, key: Key) -> None:
+        """A row of this key may be due, or due at another time than before."""
+        self.start()
+        self._wake.set()
+
+    async def close(self) -> None:
+        """What is under way is given back, to be taken up by whoever comes first."""
+        tasks = [*self._running.values()]
+        if self._looking is not None:
+            tasks.append(self._looking)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # --- looking -----------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        timer = self._clock.timer(self._wake.set)
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    due_at = await self._take()
+                except ApiError as error:
+                    log.warning("jobs wait, as the store cannot be used: %s", error)
+                    due_at = None
+                if due_at is not None:
+                    timer.at(self._clock.now() + due_at - self._clock.wall())
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SWEEP_REAL_S):
+                        await self._wake.wait()
+        finally:
+            timer.close()
+
+    async def _take(self) -> float | None:
+        """Begin what is due, as far as there is room. When to look again. Raises 503."""
+        store = self._keeper()
+        next_due = await store.next_due(list(self._jobs))
+        looks = []
+        for kind, due_at in next_due.items():
+            if due_at > self._clock.wall():
+                looks.append(due_at)
+                continue
+            job = await self._loaded(self._jobs[kind])
+            room = job.at_once - sum(1 for key in self._running if key.kind == kind)
+            if room <= 0:
+                continue  # whatever ends looks again
+            until = self._clock.wall() + self._lease_s
+            rows = await store.claim(kind, self._owner, until, room)
+            for row in rows:
+                self._begin(job, row, store)
+            if len(rows) == room:
+                continue
+            looks += (await store.next_due((kind,))).values()
+        return min(looks, default=None)
+
+    async def _loaded(self, load: Callable[[], Job]) -> Job:
+        with self._clock.hold():
+            return await asyncio.to_thread(load)
+
+    def _begin(self, job: Job, row: Row, store: Store) -> None:
+        if row.key in self._running:
+            return  # our own lease ran out while the process stood still; the task will notice
+        task = asyncio.get_running_loop().create_task(self._work(job, row, store))
+        self._running[row.key] = task
+        task.add_done_callback(partial(self._ended, row.key))
+
+    def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
+        del self._running[key]
+        _tell(task)
+        self._wake.set()
+
+    # --- working -----------------------------------------------------------------------------------
+
+    async def _work(self, job: Job, row: Row, store: Store) -> None:
+        doing = asyncio.get_running_loop().create_task(
+            _run(job, self._equip(row, self._owner, store))
+        )
+        try:
+            kept = await self._guard(doing, row.key, store)
+        except asyncio.CancelledError:
+            await _cancelled(doing)
+            # The store may be closing, too; then the lease ends by itself.
+            await self._give_back(store, row.key, 0.0)
+            raise
+        error = None if doing.cancelled() else doing.exception()
+        if not kept or isinstance(error, (LeaseLost, Missing)):
+            log.info("%s %s is no longer ours to work on", row.key.kind, row.key.id)
+        elif error is not None:
+            await self._failed(store, row.key, error)
+            return
+        self._failures.pop(row.key, None)
+
+    async def _failed(self, store: Store, key: Key, error: BaseException) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        wait_s = min(self._lease_s * 2 ** (failures - 1), BACKOFF_S_MAX)
+        known = isinstance(error, (ApiError, StoreError))
+        log.log(
+            logging.WARNING if known else logging.ERROR,
+            "%s %s is tried again in %.0f s: %s", key.kind, key.id, wait_s, error,
+            exc_info=None if known else error,
+        )  # fmt: skip
+        await self._give_back(store, key, wait_s)
+
+    async def _guard(self, doing: asyncio.Task[None], key: Key, store: Store) -> bool:
+        """Renew the lease until the work is done. Whether we had it to the end: without a lease there
+        is no work."""
+        while True:
+            renew_at = self._clock.now() + self._lease_s / RENEWALS
+            waiting = asyncio.ensure_future(self._clock.sleep_until(renew_at))
+            try:
+                await asyncio.wait((doing, waiting), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
+            if doing.done():
+                return True
+            try:
+                kept = await store.renew(key, self._owner, self._clock.wall() + self._lease_s)
+            except ApiError as error:  # the store may be back before the lease ends
+                log.warning("the lease of %s %s is not renewed: %s", key.kind, key.id, error)
+                continue
+            if not kept and not doing.done():
+                await _cancelled(doing)
+                return False
+
+    async def _give_back(self, store: Store, key: Key, wait_s: float) -> None:
+        due_at = self._clock.wall() + wait_s
+
+        def given_back(row: Row) -> Row:
+            if row.owner != self._owner:
+                raise LeaseLost(key)
+            return replace(row, due_at=due_at, owner="")
+
+        with suppress(ApiError, StoreError):
+            await store.commit(Change(key, given_back))
+
+
+async def _run(job: Job, work: Work) -> None:
+    await job.run(work)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel it and wait until it has ended, however it does."""
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a job failed", exc_info=error)
