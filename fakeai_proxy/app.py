@@ -52,6 +52,7 @@ from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.services.job import Work
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer
@@ -102,6 +103,7 @@ class App:
         self.store: Store | None = None
         self._vocabulary = ""
         self._records = Records()
+        self._responder: Responder | None = None
         self._catalogue: Catalogue | None = None
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
@@ -279,8 +281,9 @@ class App:
             assert self._catalogue is not None, "only what synthesizes has jobs"
             embedder = embedder_kind(self.config.embedder)
             return Work(
-                row, owner, store, self.clock, self.dice, self._catalogue, embedder, self._pace, ask
-            )
+                row, owner, store, self.clock, self.dice, self._catalogue, embedder, self._pace, ask,
+                self._responder,
+            )  # fmt: skip
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
         return JobRunner(jobs, self._keeper, equipped, self.clock, owner)
@@ -298,7 +301,7 @@ class App:
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
-        return Synth(
+        synth = Synth(
             self.config,
             ROOMS.values(),
             catalogue,
@@ -310,6 +313,8 @@ class App:
             self._dispatch,
             self._pace,
         )
+        self._responder = synth.responder
+        return synth
 
     def _keeper(self) -> Store:
         if self.store is None:

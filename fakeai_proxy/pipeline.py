@@ -45,6 +45,10 @@ class Pipeline:
         done to that exchange on purpose is not done again."""
         return Pipeline(source, self.pacer, self.clock, self.observers, limiter=self.limiter)
 
+    def around(self, source: Source) -> Pipeline:
+        """The same in all but the source."""
+        return Pipeline(source, self.pacer, self.clock, self.observers, self.faults, self.limiter)
+
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.
 

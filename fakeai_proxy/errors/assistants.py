@@ -84,7 +84,9 @@ def wrong_outputs(expected: Sequence[str], got: Sequence[str]) -> ApiError:
 
 
 def names_twice(param: str, name: str) -> ApiError:
-    return bad_parameter(param, "invalid_value", f"Tool names must be unique: '{name}' comes twice.")
+    return bad_parameter(
+        param, "invalid_value", f"Tool names must be unique: '{name}' comes twice."
+    )
 
 
 def no_such_tool(name: str) -> ApiError:

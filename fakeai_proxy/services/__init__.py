@@ -35,6 +35,7 @@ def _rooms(**under: str) -> dict[str, Room]:
 
 
 ROOMS = _rooms(
+    assistants="assistants",
     audio="audio",
     chat="chat tokenize detokenize",
     completions="completions",
@@ -52,13 +53,14 @@ ROOMS = _rooms(
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",
+    threads="threads",
     uploads="uploads",
     videos="videos",
 )
 
 
 #: The module of this package that works on rows of each kind.
-JOBS: dict[str, str] = {}
+JOBS: dict[str, str] = {"thread.run": "threads"}
 
 
 def job_of(kind: str) -> Job:

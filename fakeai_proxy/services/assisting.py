@@ -79,9 +79,7 @@ class FunctionTool(Shape):
 
 
 Tool = CodeInterpreter | FileSearch | FunctionTool
-Tools = Annotated[
-    list[Annotated[Tool, Field(discriminator="type")]], Field(max_length=TOOLS_MAX)
-]
+Tools = Annotated[list[Annotated[Tool, Field(discriminator="type")]], Field(max_length=TOOLS_MAX)]
 
 
 class AutoChunking(Shape):

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.exchange import Headers
+from fakeai_proxy.exchange import Exchange, Headers, Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.store import Change, Document, LeaseLost, Row, Store, finish
 
 
@@ -27,6 +28,8 @@ class Asked(NamedTuple):
     headers: Headers
     body: bytes
     tier: str = "batch"
+    #: What answers it instead of the source, at the same pace and under the same limits.
+    content: Callable[[Exchange], Awaitable[Reply]] | None = None
 
 
 class Answered(NamedTuple):
@@ -52,6 +55,8 @@ class Work:
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
     pace: float
     ask: Callable[[Asked], Awaitable[Answered]]
+    #: What the user has put ready, if anything.
+    responder: Responder | None = None
 
     def finish(self, document: Document | None = None) -> Change:
         """The end of the work. The commit raises LeaseLost if somebody else has taken it over."""
