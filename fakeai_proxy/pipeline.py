@@ -57,7 +57,15 @@ class Pipeline:
 
     def around(self, source: Source) -> Pipeline:
         """The same in all but the source."""
-        return Pipeline(source, self.pacer, self.clock, self.observers, self.faults, self.limiter)
+        return Pipeline(
+            source,
+            self.pacer,
+            self.clock,
+            self.observers,
+            self.faults,
+            self.limiter,
+            self.meter,
+        )
 
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.

@@ -93,7 +93,3 @@ def no_such_tool(name: str) -> ApiError:
     return bad_parameter(
         "tool_choice", "invalid_value", f"Tool choice '{name}' not found in 'tools' parameter."
     )
-
-
-def no_such_vector_store(vector_store_id: str, param: str) -> ApiError:
-    return ApiError(404, f"Vector store with id [{vector_store_id}] not found.", param=param)

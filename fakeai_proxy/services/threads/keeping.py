@@ -10,13 +10,19 @@ from dataclasses import replace
 from typing import Any
 
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.exchange import Admission, Usage
+from fakeai_proxy.services import metering
 from fakeai_proxy.services.answer.task import Answer
+from fakeai_proxy.services.metering import tallies
 from fakeai_proxy.services.threads import life
 from fakeai_proxy.services.threads.kinds import MESSAGES, STEPS, THREADS
 from fakeai_proxy.services.threads.turn import Step, Turn
 from fakeai_proxy.store import Change, Insert, Key, LeaseLost, Row, Store, Write
 
 Document = dict[str, Any]
+#: platform.openai.com/docs/assistants/tools/code-interpreter: how long a thread's code runs in one
+#: session.
+_SESSION_S = 3600
 #: Steps of one run.
 STEPS_MAX = 1000
 
@@ -71,23 +77,34 @@ class Kept:
             writes.append(self._put(self._message_key(k), self.said(k, now), self._tags))
         return writes
 
-    def over(self, now: float) -> list[Write]:
-        """What the turn comes to for the run and its thread. Raises LeaseLost in commit."""
+    def over(self, now: float, admission: Admission) -> list[Write]:
+        """What the turn comes to for the run, its thread and who pays. `admission` is what the back
+        end did with it. Raises LeaseLost in commit."""
         turn, run = self.turn, self._run
+        opens = bool(turn.works("code_interpreter")) and _is_over(run.document["_session_at"], now)
 
         def function(row: Row) -> Row:
             if life.is_expired(row, now):
                 raise LeaseLost(row.key)
             row = life.used(life.started(row, now), turn.prompt_tokens, turn.completion_tokens)
+            row = row.merged(_session_at=now) if opens else row
             if turn.status == "requires_action":
                 k = len(turn.steps) - 1
                 return life.waiting(row, self._calls(k), self._step_key(k).id)
             return life.ended(row, turn.status, now, **turn.details)
 
-        writes: list[Write] = [self._held(function)]
-        if turn.status != "requires_action":
-            writes.append(Change(thread_key(run), lambda row: life.unlocked(row, run.key.id)))
-        return writes
+        def left(thread: Row) -> Row:
+            thread = thread.merged(_session_at=now) if opens else thread
+            waits = turn.status == "requires_action"
+            return thread if waits else life.unlocked(thread, run.key.id)
+
+        paid = paid_for(turn, opens)
+        project, payer = thread_key(run).parent, run.document["_payer"]
+        return [
+            self._held(function),
+            Change(thread_key(run), left),
+            *tallies(paid, now, admission, project=project, **payer),
+        ]
 
     def _held(self, function: Callable[[Row], Row]) -> Change:
         return Change(self._run.key, lambda row: function(life.held(row, self._owner)))
@@ -182,6 +199,24 @@ class Kept:
             ended = {"incomplete_at": int(now), "incomplete_details": {"reason": "max_tokens"}}
             return {**document, **ended, "status": "incomplete"}
         return {**document, "status": "completed", "completed_at": int(now)}
+
+
+def _is_over(session_at: float | None, now: float) -> bool:
+    return session_at is None or now >= session_at + _SESSION_S
+
+
+def paid_for(turn: Turn, opens: bool) -> list[Usage]:
+    """`opens` says whether its code runs in a session of its own."""
+    card = turn.card
+    if card is None:
+        return []
+    paid = [
+        metering.completion(card, step.prompt_tokens, step.completion_tokens) for step in turn.spent
+    ]
+    searches = turn.works("file_search")
+    if searches:
+        paid.append(metering.searches(metering.FILE_SEARCHES, card, searches))
+    return [*paid, metering.session()] if opens else paid
 
 
 def _content(step: Step, answer: Answer) -> Document:

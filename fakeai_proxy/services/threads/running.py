@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from fakeai_proxy.exchange import Chunk, Exchange, Reply
+from fakeai_proxy.exchange import Admission, Chunk, Exchange, Reply
 from fakeai_proxy.services.job import Answered, Asked, Work
 from fakeai_proxy.services.threads import life
 from fakeai_proxy.services.threads.keeping import Kept, broken_off, known_ids
@@ -37,8 +37,9 @@ async def _turn(work: Work) -> None:
     means = Means(work.store, work.dice, work.catalogue, work.embedder, work.responder)
     with work.clock.hold():
         turn = await means.turn(row)
+    admission = Admission()
     if turn.workload is not None:
-        answered = await _worked(work, row, turn)
+        answered, admission = await _worked(work, row, turn)
         if answered.status != 200:
             error = {
                 "code": _CODES.get(answered.status, "server_error"),
@@ -52,14 +53,17 @@ async def _turn(work: Work) -> None:
         return
     kept = Kept(work.dice, row, turn, work.owner, await known_ids(work.store, row))
     ends = [write for k in range(len(turn.steps)) for write in kept.end(k, now)]
-    await work.store.commit(*ends, *kept.over(now))
+    await work.store.commit(*ends, *kept.over(now, admission))
 
 
-async def _worked(work: Work, row: Row, turn: Turn) -> Answered:
+async def _worked(work: Work, row: Row, turn: Turn) -> tuple[Answered, Admission]:
     """The turn's work, done by the back end in its own time."""
     document = row.document
+    admission = Admission()
 
     async def content(exchange: Exchange) -> Reply:
+        nonlocal admission
+        admission = exchange.admission
         exchange.dice_key = f"{document['id']} {document['_turn']}".encode()
         body = orjson.dumps({"run_id": document["id"]})
         workload = turn.workload
@@ -69,7 +73,8 @@ async def _worked(work: Work, row: Row, turn: Turn) -> Answered:
 
     target = f"/v1/threads/{document['thread_id']}/runs/{document['id']}"
     body = orjson.dumps({"model": document["model"]})
-    return await work.ask(Asked("POST", target, JSON_HEADERS, body, content=content))
+    asked = Asked("POST", target, JSON_HEADERS, body, tier="", content=content)
+    return await work.ask(asked), admission
 
 
 def _said(answered: Answered) -> str:

@@ -40,6 +40,7 @@ class Begun:
         row = row.merged(
             thread_id=thread.key.id, **life.BEGUN, **self.document,
             _vector_store_ids=_stores(thread.document["tool_resources"], self.resources),
+            _session_at=thread.document["_session_at"], _payer=_payer(self.call),
         )  # fmt: skip
         expires_at = int(row.created_at) + life.EXPIRES_S
         row = row.merged(expires_at=expires_at, _expires_at=expires_at)
@@ -51,6 +52,10 @@ class Begun:
         self.row = self.filled(begun, thread)
         run_id = begun.key.id
         return [Change(thread.key, lambda row: life.locked(row, run_id)), Insert(self.row)]
+
+
+def _payer(call: Call) -> dict[str, str]:
+    return {name: getattr(call, name, "") for name in ("key_id", "user_id")}
 
 
 def _stores(*resources: Mapping[str, Any]) -> list[str]:

@@ -40,7 +40,9 @@ async def checked(call: Call, asked: wire.CreateThreadRequest, path: str = "") -
 
 
 def filled(row: Row, asked: wire.CreateThreadRequest, resources: dict[str, Any]) -> Row:
-    row = row.merged(metadata=asked.metadata or {}, tool_resources=resources, _active_run=None)
+    row = row.merged(
+        metadata=asked.metadata or {}, tool_resources=resources, _active_run=None, _session_at=None
+    )
     return messages.attached(row, asked.messages or ())
 
 

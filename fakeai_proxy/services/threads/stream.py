@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Chunk, Reply
+from fakeai_proxy.exchange import Admission, Chunk, Reply
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.threads import events, life
 from fakeai_proxy.services.threads.keeping import Kept, broken_off
@@ -49,6 +50,8 @@ class Stream:
         self._with_content = with_content
         self._look_at = call.wall() + LOOK_S
         self._is_over = False
+        #: What the back end has done with the prompt.
+        self._admission = Admission()
         #: What of each message has gone out.
         self._said: dict[str, int] = {}
 
@@ -73,13 +76,14 @@ class Stream:
 
     async def _told(self) -> AsyncGenerator[Chunk]:
         kept, turn = self._kept, self.turn
-        yield self._run_event("in_progress", await self._commit(kept.started(self._call.wall())))
+        run = await self._commit(kept.started(self._call.wall()))
+        yield Chunk(partial(self._admitted, self._run_frame("in_progress", run)))
         for k in range(len(turn.steps)):
             async for chunk in self._step(k):
                 yield chunk
         if not turn.steps:
-            now = self._call.wall()
-            yield self._run_event(turn.status, await self._commit(*kept.over(now)))
+            run = await self._commit(*kept.over(self._call.wall(), self._admission))
+            yield self._run_event(turn.status, run, turn.lost_tokens)
 
     async def _step(self, k: int) -> AsyncGenerator[Chunk]:
         kept, step = self._kept, self.turn.steps[k]
@@ -101,7 +105,9 @@ class Stream:
             await self._look()
         now = self._call.wall()
         is_last = k == len(self.turn.steps) - 1
-        run = await self._commit(*kept.end(k, now), *(kept.over(now) if is_last else ()))
+        run = await self._commit(
+            *kept.end(k, now), *(kept.over(now, self._admission) if is_last else ())
+        )
         if step.answer is not None:
             message = kept.said(k, now)
             yield _event(f"thread.message.{message['status']}", message)
@@ -109,7 +115,11 @@ class Stream:
         if closed["status"] == "completed":
             yield _event("thread.run.step.completed", closed)
         if is_last:
-            yield self._run_event(str(run.document["status"]), run, self.turn.unsaid_tokens)
+            yield self._run_event(str(run.document["status"]), run, self.turn.lost_tokens)
+
+    def _admitted(self, data: bytes, admission: Admission) -> bytes:
+        self._admission = admission
+        return data
 
     async def _commit(self, *writes: Write) -> Row:
         """The run as it is afterwards. Raises LeaseLost."""
@@ -192,8 +202,11 @@ class Stream:
 
     # --- frames ------------------------------------------------------------------------------------
 
+    def _run_frame(self, status: str, run: Row) -> bytes:
+        return events.frame(f"thread.run.{status}", RUNS.show(run, self._call.wall()))
+
     def _run_event(self, status: str, run: Row, tokens: int = 0) -> Chunk:
-        return _event(f"thread.run.{status}", RUNS.show(run, self._call.wall()), tokens)
+        return Chunk(self._run_frame(status, run), tokens)
 
     def _shown(self, step: Mapping[str, Any]) -> dict[str, Any]:
         return step_shown(step, self._with_content)

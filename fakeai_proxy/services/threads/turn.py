@@ -43,34 +43,48 @@ class Step:
 @dataclass(slots=True)
 class Turn:
     """`status` is what the run has come to: completed, requires_action, incomplete or failed; the last
-    two with their `details`. `unsaid_tokens` were generated and came to nothing."""
+    two with their `details`. Of a call of the model that came to nothing the tokens are `lost`."""
 
     model: str
+    card: ModelCard | None = None
     steps: list[Step] = field(default_factory=list)
     status: str = "completed"
     details: dict[str, Any] = field(default_factory=dict)
     prompt: Sequence[int] = ()
     output: Sequence[int] = ()
     lora: str = ""
-    unsaid_tokens: int = 0
+    lost: Step | None = None
+
+    @property
+    def spent(self) -> Sequence[Step]:
+        """All calls of the model."""
+        return self.steps if self.lost is None else [*self.steps, self.lost]
 
     @property
     def prompt_tokens(self) -> int:
-        return sum([step.prompt_tokens for step in self.steps])
+        return sum([step.prompt_tokens for step in self.spent])
 
     @property
     def completion_tokens(self) -> int:
-        return sum([step.completion_tokens for step in self.steps]) + self.unsaid_tokens
+        return sum([step.completion_tokens for step in self.spent])
+
+    @property
+    def lost_tokens(self) -> int:
+        return 0 if self.lost is None else self.lost.completion_tokens
+
+    def works(self, kind: str) -> int:
+        """How often the tool of that kind was used."""
+        calls = [step.worked.call for step in self.steps if step.worked is not None]
+        return len([call for call in calls if call["type"] == kind])
 
     @property
     def workload(self) -> Workload | None:
         """None where nothing was generated."""
         if not self.completion_tokens:
             return None
-        finish = "length" if self.status == "incomplete" else "stop"
         return Workload(
             self.model, self.prompt, self.completion_tokens, output=self.output, lora=self.lora,
-            finishes=["length" if finish == "length" else "stop"],
+            finishes=["length" if self.status == "incomplete" else "stop"],
         )  # fmt: skip
 
 
@@ -107,7 +121,7 @@ class Maker:
         self._found = found
         self._canned = canned
         self._tokens = Tokens.load(card.vocabulary)
-        self._made = Turn(card.id, lora=card.id if card.parent else "")
+        self._made = Turn(card.id, card, lora=card.id if card.parent else "")
 
     def turn(self) -> Turn:
         try:
@@ -181,7 +195,7 @@ class Maker:
             worked = searched(self._tokens, self._run, hints, self._found)
         size = len(read.ids)
         if worked.given.tokens > self._limit(read):
-            self._made.unsaid_tokens += self._limit(read)
+            self._made.lost = Step(size, self._limit(read))
             self._incomplete("max_completion_tokens")
             return
         self._made.steps.append(Step(size, worked.given.tokens, worked=worked))
@@ -202,7 +216,7 @@ class Maker:
         if cut:
             self._incomplete("max_completion_tokens")
         if answer.content is None and answer.refusal is None:
-            self._made.unsaid_tokens += answer.tokens  # calls that were cut short
+            self._made.lost = Step(len(ids), answer.tokens)  # calls that were cut short
             return
         step = Step(len(ids), answer.tokens, answer=answer, annotations=self._annotations(answer))
         self._made.steps.append(step)
