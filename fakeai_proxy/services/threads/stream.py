@@ -227,4 +227,5 @@ def _error(error: ApiError) -> Chunk:
     told = {
         "message": error.message, "type": error.type, "param": error.param, "code": error.code,
     }  # fmt: skip
-    return Chunk(events.frame("error", told))
+    # In its envelope, by which the SDK knows it.
+    return Chunk(events.frame("error", {"error": told}))
