@@ -5,7 +5,7 @@ is made again after a crash is the same turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -224,6 +224,35 @@ def _content(step: Step, answer: Answer) -> Document:
         return {"type": "refusal", "refusal": answer.refusal.text}
     text = {"value": answer.said.text, "annotations": list(step.annotations)}
     return {"type": "text", "text": text}
+
+
+# --- what the client adds --------------------------------------------------------------------------------
+
+
+def answers(
+    run: Row, given: Sequence[str], outputs: Mapping[str, str], now: float, owner: str,
+    due_at: float,
+) -> list[Write]:  # fmt: skip
+    """The run goes on with these outputs, by the ids of their calls, all of which are `given`. Raises
+    400 in commit."""
+
+    def filled(step: Row) -> Row:
+        details = step.document["step_details"]
+        calls = [
+            {**one, "function": {**one["function"], "output": outputs[one["id"]]}}
+            for one in details["tool_calls"]
+        ]
+        return step.merged(
+            status="completed", completed_at=int(now), usage=step.document["_usage"],
+            step_details={**details, "tool_calls": calls},
+        )  # fmt: skip
+
+    writes: list[Write] = [
+        Change(run.key, lambda row: life.answered(row, given, now, owner, due_at))
+    ]
+    if "_step" in run.document:
+        writes.append(Change(run.key.child(STEPS.kind, run.document["_step"]), filled))
+    return writes
 
 
 # --- ends that are not its own -------------------------------------------------------------------------

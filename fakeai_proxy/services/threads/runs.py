@@ -13,8 +13,8 @@ from fakeai_proxy.services.assisting import ASSISTANTS, shown
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.resources import with_metadata
 from fakeai_proxy.services.threads import life, messages, wire
-from fakeai_proxy.services.threads.keeping import Kept, known_ids
-from fakeai_proxy.services.threads.kinds import RUNS, STEPS, THREADS, step_shown
+from fakeai_proxy.services.threads.keeping import Kept, answers, known_ids
+from fakeai_proxy.services.threads.kinds import RUNS, THREADS, step_shown
 from fakeai_proxy.services.threads.making import Means
 from fakeai_proxy.services.threads.steps import with_content
 from fakeai_proxy.services.threads.stream import LEASE_S, Event, Stream, stream_reply
@@ -171,28 +171,11 @@ async def submit_outputs(call: Call) -> Reply:
     run = await RUNS.row(call)
     now = call.wall()
     given = [output.tool_call_id or "" for output in asked.tool_outputs]
-    outputs = {output.tool_call_id: output.output or "" for output in asked.tool_outputs}
+    outputs = {output.tool_call_id or "": output.output or "" for output in asked.tool_outputs}
     owner = ""
     if asked.stream:
         owner = "stream-" + call.dice.text_id(call.id_key, "stream", str(now))
-    due_at = now + LEASE_S if owner else now
-
-    def filled(step: Row) -> Row:
-        details = step.document["step_details"]
-        calls = [
-            {**one, "function": {**one["function"], "output": outputs[one["id"]]}}
-            for one in details["tool_calls"]
-        ]
-        return step.merged(
-            status="completed", completed_at=int(now), usage=step.document["_usage"],
-            step_details={**details, "tool_calls": calls},
-        )  # fmt: skip
-
-    writes: list[Write] = [
-        Change(run.key, lambda row: life.answered(row, given, now, owner, due_at))
-    ]
-    if "_step" in run.document:
-        writes.append(Change(run.key.child(STEPS.kind, run.document["_step"]), filled))
+    writes = answers(run, given, outputs, now, owner, now + LEASE_S if owner else now)
     try:
         row, *steps = await call.store.commit(*writes)
     except Missing as error:

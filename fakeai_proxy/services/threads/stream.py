@@ -24,7 +24,7 @@ from fakeai_proxy.store import Change, Key, LeaseLost, Missing, Row, StoreError,
 
 #: How long a stream that has died keeps a run from the jobs, and how often one that lives looks whether
 #: somebody has cancelled the run.
-LEASE_S, LOOK_S = 15.0, 2.0
+LEASE_S, LOOK_S = 10.0, 2.0
 
 Event = tuple[str, Mapping[str, Any]]
 
