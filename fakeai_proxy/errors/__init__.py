@@ -9,6 +9,7 @@ envelope, `proxy/gateway.py` sends them.
 from fakeai_proxy.errors.access import *
 from fakeai_proxy.errors.assistants import *
 from fakeai_proxy.errors.audio import *
+from fakeai_proxy.errors.batches import *
 from fakeai_proxy.errors.bodies import *
 from fakeai_proxy.errors.catalogue import *
 from fakeai_proxy.errors.control import *

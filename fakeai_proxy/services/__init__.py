@@ -37,6 +37,7 @@ def _rooms(**under: str) -> dict[str, Room]:
 ROOMS = _rooms(
     assistants="assistants",
     audio="audio",
+    batches="batches",
     chat="chat tokenize detokenize",
     completions="completions",
     containers="containers",
@@ -55,12 +56,18 @@ ROOMS = _rooms(
     text_generation="text",
     threads="threads",
     uploads="uploads",
+    vector_stores="vector_stores",
     videos="videos",
 )
 
 
 #: The module of this package that works on rows of each kind.
-JOBS: dict[str, str] = {"thread.run": "threads"}
+JOBS: dict[str, str] = {
+    "batch": "batches",
+    "message_batch": "messages",
+    "thread.run": "threads",
+    "vector_store.file": "vector_stores",
+}
 
 
 def job_of(kind: str) -> Job:

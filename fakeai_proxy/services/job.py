@@ -7,7 +7,7 @@ a process may die at any moment, and another goes on where the last commit left 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from fakeai_proxy.exchange import Exchange, Headers, Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.responder import Responder
-from fakeai_proxy.store import Change, Document, LeaseLost, Row, Store, finish
+from fakeai_proxy.store import Change, Document, LeaseLost, Row, Store, Tally, finish
 
 
 class Asked(NamedTuple):
@@ -28,15 +28,23 @@ class Asked(NamedTuple):
     headers: Headers
     body: bytes
     tier: str = "batch"
+    #: Who asks, and pays.
+    project: str = ""
+    key_id: str = ""
+    user_id: str = ""
     #: What answers it instead of the source, at the same pace and under the same limits.
     content: Callable[[Exchange], Awaitable[Reply]] | None = None
 
 
 class Answered(NamedTuple):
+    """`tallies` are what a line of a batch used, to be committed with its result; what others used is
+    counted when they are answered."""
+
     id: str
     status: int
     headers: Headers
     body: bytes
+    tallies: Sequence[Tally] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,8 @@ async def _check(history: History) -> None:
 
 
 _MEANWHILE = st.sampled_from(
-    ["", "", "overtake", "overtake", "cancel", "submit", "work", "delete", "fail", "wait5", "wait11", "wait700", "die0", "die1",
+    ["", "", "overtake", "overtake", "cancel", "submit", "work", "delete", "fail", "wait5", "wait11",
+     "wait700", "die0", "die1",
      "die2", "die3"]
 )  # fmt: skip
 _EVENTS = st.lists(
