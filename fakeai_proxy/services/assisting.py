@@ -17,7 +17,10 @@ from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.filing import FILES
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.resources import Resource
-from fakeai_proxy.services.wire import Shape, json_kind
+from fakeai_proxy.services.vector_stores.making import made
+from fakeai_proxy.services.vector_stores.searching import require
+from fakeai_proxy.services.vector_stores.wire import STORE_FILES_MAX, Chunking, CreateStore
+from fakeai_proxy.services.wire import Metadata, Shape, json_kind
 from fakeai_proxy.store import Row
 
 #: platform.openai.com/docs/api-reference/assistants: tools, files of the code interpreter, characters
@@ -82,28 +85,12 @@ Tool = CodeInterpreter | FileSearch | FunctionTool
 Tools = Annotated[list[Annotated[Tool, Field(discriminator="type")]], Field(max_length=TOOLS_MAX)]
 
 
-class AutoChunking(Shape):
-    type: Literal["auto"]
-
-
-class ChunkSizes(Shape):
-    max_chunk_size_tokens: Annotated[int, Field(ge=100, le=4096)]
-    chunk_overlap_tokens: Annotated[int, Field(ge=0)]
-
-
-class StaticChunking(Shape):
-    type: Literal["static"]
-    static: ChunkSizes
-
-
 class BegunStore(Shape):
     """A vector store to be made."""
 
-    file_ids: Annotated[list[str], Field(max_length=10_000)] | None = None
-    chunking_strategy: (
-        Annotated[AutoChunking | StaticChunking, Field(discriminator="type")] | None
-    ) = None
-    metadata: dict[str, Any] | None = None
+    file_ids: Annotated[list[str], Field(max_length=STORE_FILES_MAX)] | None = None
+    chunking_strategy: Chunking | None = None
+    metadata: Metadata | None = None
 
 
 class CodeResources(Shape):
@@ -234,8 +221,24 @@ async def shown_resources(
         await check_files(call, ids, f"{path}.code_interpreter.file_ids")
         kept["code_interpreter"] = {"file_ids": ids}
     if asked.file_search is not None:
-        kept["file_search"] = {"vector_store_ids": asked.file_search.vector_store_ids or []}
+        ids = await _stores(call, asked.file_search, f"{path}.file_search")
+        kept["file_search"] = {"vector_store_ids": ids}
     return kept
+
+
+async def _stores(call: Call, asked: SearchResources, path: str) -> list[str]:
+    """The vector stores that are named, and the one that is made. Raises 400 and 404."""
+    ids = asked.vector_store_ids or []
+    begun = asked.vector_stores or []
+    if ids and begun:
+        raise errors.not_together(f"{path}.vector_stores", f"{path}.vector_store_ids")
+    await require(call.store, call.project, ids, call.wall())
+    for k, one in enumerate(begun):
+        new = CreateStore(
+            file_ids=one.file_ids, chunking_strategy=one.chunking_strategy, metadata=one.metadata
+        )
+        ids = [(await made(call, new, f"{path}.vector_stores[{k}].")).key.id]
+    return ids
 
 
 async def check_files(call: Call, file_ids: Sequence[str], param: str) -> None:

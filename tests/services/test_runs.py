@@ -9,6 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types.beta.threads import Message, Run
 
+from fakeai_proxy.app import App
 from fakeai_proxy.clock import VirtualClock, turn
 from tests.conftest import Serve
 from tests.services.asking import count
@@ -416,3 +417,120 @@ async def test_a_thread_and_its_run_are_made_at_once(client: AsyncOpenAI) -> Non
         client.beta.threads.create_and_run(assistant_id="asst_none")
     )
     assert (status, message) == (404, "No assistant found with id 'asst_none'.")
+
+
+HANDBOOK = (
+    "The lighthouse of Norrskar was built in 1871 by the pilot Elin Berg. Its lamp burned rape-seed "
+    "oil until 1912, when it was changed to acetylene. The keeper was paid in coal and in herring."
+)
+
+
+async def test_a_search_finds_and_cites_what_the_files_say(client: AsyncOpenAI) -> None:
+    file = await client.files.create(file=("norrskar.md", HANDBOOK.encode()), purpose="assistants")
+    store: Any = {"file_search": {"vector_stores": [{"file_ids": [file.id]}]}}
+    maker = await assistant(client, {"type": "file_search"}, tool_resources=store)
+    made = await client.beta.assistants.retrieve(maker)
+    assert made.tool_resources is not None
+    assert made.tool_resources.file_search is not None
+    assert made.tool_resources.file_search.vector_store_ids is not None
+    (store_id,) = made.tool_resources.file_search.vector_store_ids
+    assert (await client.vector_stores.retrieve(store_id)).file_counts.total == 1
+    place = await thread(client, "Who built the lighthouse of Norrskar?")
+    run = await ran(client, place, maker)
+    (part,) = (await said(client, run)).content
+    assert part.type == "text"
+    assert "Elin Berg" in part.text.value
+    (note,) = part.text.annotations
+    assert note.type == "file_citation"
+    assert note.file_citation.file_id == file.id
+    assert part.text.value[note.start_index : note.end_index] == note.text == "【4:0†norrskar.md】"
+    content: Any = ["step_details.tool_calls[*].file_search.results[*].content"]
+    steps = client.beta.threads.runs.steps
+    for include, text in (([], None), (content, HANDBOOK)):
+        step = (await steps.list(run.id, thread_id=place, order="asc", include=include)).data[0]
+        found = await steps.retrieve(step.id, thread_id=place, run_id=run.id, include=include)
+        assert found.model_dump() == step.model_dump()
+        (call,) = step.step_details.tool_calls  # type: ignore[union-attr] # the search comes first
+        assert call.type == "file_search"
+        assert call.file_search.results is not None
+        hit = call.file_search.results[0]
+        assert (hit.file_id, hit.file_name) == (file.id, "norrskar.md")
+        assert 0 < hit.score <= 1
+        assert (hit.content[0].text if hit.content else None) == text
+
+
+async def test_what_is_attached_for_searches_is_the_threads(client: AsyncOpenAI) -> None:
+    file = await client.files.create(file=("norrskar.md", HANDBOOK.encode()), purpose="assistants")
+    maker = await assistant(client, {"type": "file_search"})
+    attached: Any = [{"file_id": file.id, "tools": [{"type": "file_search"}]}]
+    ask: Any = {"role": "user", "content": "What was the keeper paid in?", "attachments": attached}
+    stream = await client.beta.threads.create_and_run(
+        assistant_id=maker, thread={"messages": [ask]}, stream=True
+    )
+    events = [event async for event in stream]
+    thread_id = events[0].data.id  # type: ignore[union-attr] # the thread
+    (message,) = [event.data for event in events if event.event == "thread.message.completed"]
+    assert "herring" in text(message)
+    noted = [
+        delta.text.annotations
+        for event in events
+        if event.event == "thread.message.delta"
+        for delta in event.data.delta.content or ()
+        if delta.type == "text" and delta.text is not None and delta.text.annotations
+    ]
+    ((note,),) = noted
+    assert note.type == "file_citation"
+    assert note.file_citation is not None
+    assert note.file_citation.file_id == file.id
+    made = await client.beta.threads.retrieve(thread_id)
+    assert made.tool_resources is not None
+    assert made.tool_resources.file_search is not None
+    (store_id,) = made.tool_resources.file_search.vector_store_ids or ()
+    other = await client.files.create(
+        file=("b.md", b"The door of the tower is green."), purpose="assistants"
+    )
+    attached[0]["file_id"] = other.id
+    await client.beta.threads.messages.create(
+        thread_id,
+        role="user",
+        content="What colour is the door of the tower?",
+        attachments=attached,
+    )
+    assert (await client.vector_stores.retrieve(store_id)).file_counts.total == 2
+    run = await ran(client, thread_id, maker)
+    assert "green" in text(await said(client, run))
+
+
+async def test_a_vector_store_that_is_gone_fails_the_run(client: AsyncOpenAI) -> None:
+    store = await client.vector_stores.create()
+    resources: Any = {"file_search": {"vector_store_ids": [store.id]}}
+    maker = await assistant(client, {"type": "file_search"}, tool_resources=resources)
+    await client.vector_stores.delete(store.id)
+    run = await ran(client, await thread(client, STORY), maker)
+    assert run.status == "failed"
+    assert run.last_error is not None
+    assert run.last_error.message == f"Vector store with id [{store.id}] not found."
+    status, *_ = await refused(client.beta.threads.create(tool_resources=resources))
+    assert status == 404
+
+
+async def test_a_run_is_paid_for_as_it_says(client: AsyncOpenAI, app: App) -> None:
+    maker = await assistant(client, CODE)
+    place = await thread(client, "Compute the sum of 19 and 23 with python.")
+    runs = [await ran(client, place, maker)]
+    stream = await client.beta.threads.runs.create(place, assistant_id=maker, stream=True)
+    runs += [event.data async for event in stream if event.event == "thread.run.completed"]
+    assert app.store is not None
+    at = int(app.clock.wall())
+    sums = await app.store.sums("usage.completions", at - 86_400, at + 60, 86_400)
+    usages = [run.usage for run in runs if run.usage is not None]
+    assert len(usages) == 2
+    assert sum(one.amounts["input_tokens"] for one in sums) == sum(
+        one.prompt_tokens for one in usages
+    )
+    assert sum(one.amounts["output_tokens"] for one in sums) == sum(
+        one.completion_tokens for one in usages
+    )
+    # Both work in the hour of one session.
+    sessions = await app.store.sums("usage.code_interpreter_sessions", at - 86_400, at + 60, 86_400)
+    assert sum(one.amounts["num_sessions"] for one in sessions) == 1

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.generate.plausible import Hints
@@ -21,11 +22,20 @@ from fakeai_proxy.services.threads.keeping import STEPS_MAX, thread_key
 from fakeai_proxy.services.threads.kinds import MESSAGES, STEPS
 from fakeai_proxy.services.threads.tool_choice import Uses
 from fakeai_proxy.services.threads.turn import Maker, Turn, failed, uses_of
-from fakeai_proxy.services.threads.works import Found
+from fakeai_proxy.services.threads.works import Found, search_options
+from fakeai_proxy.services.vector_stores.quoting import quotes
+from fakeai_proxy.services.vector_stores.rows import STORES
+from fakeai_proxy.services.vector_stores.searching import Hit, search
+from fakeai_proxy.services.vector_stores.wire import RankingOptions
 from fakeai_proxy.store import Key, Row, Store
 
 #: Messages that are read in one go, and the characters after which no model has room for more.
 _PAGE, _CHARS_PER_TOKEN = 100, 8
+#: platform.openai.com/docs/assistants/tools/file-search: results of a search, fewer for gpt-3.5, and how
+#: long a run waits for files that are being read.
+_RESULTS, _RESULTS_FEW, _INDEXED_S = 20, 5, 60
+_LOOK_S = 0.1
+_QUERY_CHARS_MAX = 1000
 #: Larger pictures are not looked at; a limit of the vendor's.
 _IMAGE_BYTES_MAX = 20 << 20
 
@@ -39,6 +49,7 @@ class Means:
     catalogue: Catalogue
     embedder: Kind
     responder: Responder | None
+    clock: Clock
 
     async def turn(self, run: Row) -> Turn:
         """What is wrong with the run is a turn that fails."""
@@ -49,16 +60,26 @@ class Means:
             return failed(document["model"], error)
         heard = await self._heard(run, card)
         uses = uses_of(heard)
-        found: list[Found] = []
+        hits: list[Hit] | None = None
         if "file_search" in uses.works:
-            found = await self._search(run, heard.hints)
-        return await asyncio.to_thread(self._planned, card, heard, uses, found)
+            try:
+                hits = await self._search(run, _query(heard.hints))
+            except ApiError as error:
+                return failed(card.id, error)
+        with self.clock.hold():
+            return await asyncio.to_thread(self._planned, card, heard, uses, hits)
 
-    def _planned(self, card: ModelCard, heard: Heard, uses: Uses, found: Sequence[Found]) -> Turn:
+    def _planned(
+        self, card: ModelCard, heard: Heard, uses: Uses, hits: Sequence[Hit] | None
+    ) -> Turn:
         try:
             canned = self._canned(card, heard)
         except ApiError as error:
             return failed(card.id, error)
+        found = None
+        if hits is not None:
+            query = _query(heard.hints)
+            found = Found(query, hits, quotes(query, hits, self.embedder))
         return Maker(self.dice, card, heard, uses, found, canned).turn()
 
     def _canned(self, card: ModelCard, heard: Heard) -> Canned | None:
@@ -68,8 +89,32 @@ class Means:
         rng: Random = self.dice.roll(f"{card.id}\n{prompt}", "responder")
         return self.responder.answer(Ask("createRun", card.id, prompt, rng, _as_chat(heard)))
 
-    async def _search(self, run: Row, hints: Hints) -> list[Found]:
-        return []
+    # --- files -------------------------------------------------------------------------------------
+
+    async def ready(self, run: Row) -> None:
+        """Waits until what the run searches has been read, for a minute at most."""
+        project = thread_key(run).parent
+        until = run.created_at + _INDEXED_S
+        for store_id in run.document["_vector_store_ids"]:
+            key = Key(STORES.kind, store_id, project)
+            while (row := await self.store.get(key)) is not None:
+                now = self.clock.wall()
+                if not row.document["file_counts"]["in_progress"] or now >= until:
+                    break
+                await self.clock.sleep_until(self.clock.now() + _LOOK_S)
+
+    async def _search(self, run: Row, query: str) -> list[Hit]:
+        """Raises 400 and 404."""
+        document = run.document
+        options = search_options(document)
+        few = document["model"].startswith("gpt-3.5")
+        ranking = options["ranking_options"]
+        return await search(
+            self.store, thread_key(run).parent, document["_vector_store_ids"], [query],
+            limit=options.get("max_num_results") or (_RESULTS_FEW if few else _RESULTS),
+            ranking=RankingOptions(score_threshold=ranking["score_threshold"]),
+            embedder=self.embedder, clock=self.clock,
+        )  # fmt: skip
 
     # --- what is in the store ----------------------------------------------------------------------
 
@@ -117,6 +162,11 @@ class Means:
     def _read(self, blob: str) -> bytes:
         with self.store.blobs.open_file(blob) as file:
             return file.read()
+
+
+def _query(hints: Hints) -> str:
+    """What is looked for: the question, which says more than its subject."""
+    return " ".join(hints.prompt[-_QUERY_CHARS_MAX:].split()) or hints.subject or "overview"
 
 
 def _as_chat(heard: Heard) -> Callable[[], dict[str, object]]:

@@ -15,8 +15,14 @@ from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.resources import with_metadata
 from fakeai_proxy.services.threads import life, wire
 from fakeai_proxy.services.threads.kinds import MESSAGES, THREADS
+from fakeai_proxy.services.vector_stores.making import added, made
+from fakeai_proxy.services.vector_stores.wire import CreateStore, ExpiresAfter
 from fakeai_proxy.services.wire import json_reply
 from fakeai_proxy.store import Change, Delete, Insert, Key, Missing, Require, Row, Write
+
+#: platform.openai.com/docs/assistants/tools/file-search: how long a vector store of attachments lasts
+#: after it was used last.
+_STORE_DAYS = 7
 
 
 async def check(call: Call, asked: wire.CreateMessageRequest, path: str = "") -> None:
@@ -86,33 +92,68 @@ def _files(call: Call, asked: wire.CreateMessageRequest) -> list[Key]:
     return [FILES.key(call, attached.file_id) for attached in asked.attachments or ()]
 
 
-def attached(thread: Row, asked: Sequence[wire.CreateMessageRequest]) -> Row:
-    """The thread, whose code interpreter may use what is attached for it."""
+def attached(thread: Row, asked: Sequence[wire.CreateMessageRequest], store_id: str = "") -> Row:
+    """The thread, whose code interpreter may use what is attached for it, and whose searches look into
+    this vector store."""
+    resources = dict(thread.document["tool_resources"])
+    ids = _attached_for(asked, assisting.CodeInterpreter)
+    if ids:
+        known = resources.get("code_interpreter", {}).get("file_ids", [])
+        every = list(dict.fromkeys([*known, *ids]))
+        most = assisting.CODE_FILES_MAX
+        if len(every) > most:
+            raise errors.wrong_length("attachments", "array", "<=", most, len(every))
+        resources["code_interpreter"] = {"file_ids": every}
+    if store_id and not _searched_in(resources):
+        resources["file_search"] = {"vector_store_ids": [store_id]}
+    return thread.merged(tool_resources=resources)
+
+
+async def searched(
+    call: Call, resources: Mapping[str, Any], asked: Sequence[wire.CreateMessageRequest]
+) -> str:
+    """Puts what is attached for searches into the thread's vector store; the id of one that is made for
+    that, "" where there is no need. Raises 404."""
+    ids = _attached_for(asked, wire.SearchedIn)
+    if not ids:
+        return ""
+    known = _searched_in(resources)
+    if known:
+        await added(call, known[0], ids, "attachments")
+        return ""
+    after = ExpiresAfter(anchor="last_active_at", days=_STORE_DAYS)
+    return (await made(call, CreateStore(file_ids=ids, expires_after=after))).key.id
+
+
+def _attached_for(
+    asked: Sequence[wire.CreateMessageRequest],
+    tool: type[assisting.CodeInterpreter] | type[wire.SearchedIn],
+) -> list[str]:
     ids = [
         one.file_id
         for message in asked
         for one in message.attachments or ()
-        if any(isinstance(tool, assisting.CodeInterpreter) for tool in one.tools)
+        if any(isinstance(each, tool) for each in one.tools)
     ]
-    if not ids:
-        return thread
-    resources = dict(thread.document["tool_resources"])
-    known = resources.get("code_interpreter", {}).get("file_ids", [])
-    every = list(dict.fromkeys([*known, *ids]))
-    if len(every) > assisting.CODE_FILES_MAX:
-        raise errors.wrong_length(
-            "attachments", "array", "<=", assisting.CODE_FILES_MAX, len(every)
-        )
-    return thread.merged(tool_resources={**resources, "code_interpreter": {"file_ids": every}})
+    return list(dict.fromkeys(ids))
+
+
+def _searched_in(resources: Mapping[str, Any]) -> list[str]:
+    found: list[str] = resources.get("file_search", {}).get("vector_store_ids", [])
+    return found
 
 
 async def create_message(call: Call) -> Reply:
     asked: wire.CreateMessageRequest = call.body
     await check(call, asked)
     thread = await THREADS.row(call)
+    life.unlocked_for_messages(thread)
+    store_id = await searched(call, thread.document["tool_resources"], [asked])
 
     def also(row: Row) -> Iterable[Write]:
-        yield Change(thread.key, lambda row: attached(life.unlocked_for_messages(row), [asked]))
+        yield Change(
+            thread.key, lambda row: attached(life.unlocked_for_messages(row), [asked], store_id)
+        )
         yield from [Require(key) for key in _files(call, asked)]
 
     try:

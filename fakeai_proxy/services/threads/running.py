@@ -34,9 +34,9 @@ async def run(work: Work) -> None:
 async def _turn(work: Work) -> None:
     (row,) = await work.store.commit(work.change(lambda row: life.started(row, work.clock.wall())))
     assert row is not None, "a change answers with its row"
-    means = Means(work.store, work.dice, work.catalogue, work.embedder, work.responder)
-    with work.clock.hold():
-        turn = await means.turn(row)
+    means = Means(work.store, work.dice, work.catalogue, work.embedder, work.responder, work.clock)
+    await means.ready(row)
+    turn = await means.turn(row)
     admission = Admission()
     if turn.workload is not None:
         answered, admission = await _worked(work, row, turn)

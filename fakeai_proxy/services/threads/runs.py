@@ -130,10 +130,14 @@ async def create_run(call: Call) -> Reply:
     for k, message in enumerate(more):
         await messages.check(call, message, f"additional_messages[{k}]")
     begun = await prepared(call, asked)
+    store_id = await messages.searched(call, thread.document["tool_resources"], more)
+    thread = messages.attached(thread, more, store_id)
 
     def also(row: Row) -> Iterable[Write]:
         run_id = row.key.id
-        yield Change(thread.key, lambda row: messages.attached(life.locked(row, run_id), more))
+        yield Change(
+            thread.key, lambda row: messages.attached(life.locked(row, run_id), more, store_id)
+        )
         yield from messages.inserted(call, thread.key, more)
 
     try:
@@ -158,7 +162,8 @@ async def answered(call: Call, begun: Begun, before: Sequence[Event] = ()) -> Re
 async def _streamed(
     call: Call, row: Row, owner: str, before: Sequence[Event], wanted: bool
 ) -> Reply:
-    means = Means(call.store, call.dice, call.catalogue, call.embedder, call.responder)
+    means = Means(call.store, call.dice, call.catalogue, call.embedder, call.responder, call.clock)
+    await means.ready(row)
     turn = await means.turn(row)
     kept = Kept(call.dice, row, turn, owner, await known_ids(call.store, row))
     return stream_reply(call, Stream(call, row, turn, kept, owner, before, with_content=wanted))
@@ -210,10 +215,10 @@ async def modify_run(call: Call) -> Reply:
 
 _ONE = "/threads/{thread_id}/runs/{run_id}"
 OPERATIONS = (
-    Operation("createRun", "POST", RUNS.path, create_run, wire.CreateRunRequest, threaded=True),
+    Operation("createRun", "POST", RUNS.path, create_run, wire.CreateRunRequest),
     *RUNS.operations(list="listRuns", retrieve="getRun"),
     Operation("modifyRun", "POST", _ONE, modify_run, wire.ModifyRequest),
     Operation("submitToolOuputsToRun", "POST", f"{_ONE}/submit_tool_outputs", submit_outputs,
-              wire.SubmitOutputsRequest, threaded=True),
+              wire.SubmitOutputsRequest),
     Operation("cancelRun", "POST", f"{_ONE}/cancel", cancel_run),
 )  # fmt: skip

@@ -36,7 +36,11 @@ async def checked(call: Call, asked: wire.CreateThreadRequest, path: str = "") -
     assisting.check_extra(asked)
     for k, message in enumerate(asked.messages or ()):
         await messages.check(call, message, f"{path}messages[{k}]")
-    return await assisting.shown_resources(call, asked.tool_resources, f"{path}tool_resources")
+    resources = await assisting.shown_resources(call, asked.tool_resources, f"{path}tool_resources")
+    store_id = await messages.searched(call, resources, asked.messages or ())
+    if store_id:
+        resources["file_search"] = {"vector_store_ids": [store_id]}
+    return resources
 
 
 def filled(row: Row, asked: wire.CreateThreadRequest, resources: dict[str, Any]) -> Row:
@@ -85,7 +89,7 @@ OPERATIONS = assisting.entered(
         *THREADS.operations(retrieve="getThread", delete="deleteThread"),
         Operation("modifyThread", "POST", _ONE, modify_thread, wire.ModifyThreadRequest),
         Operation("createThreadAndRun", "POST", "/threads/runs", create_thread_and_run,
-                  wire.CreateThreadAndRunRequest, threaded=True),
+                  wire.CreateThreadAndRunRequest),
         *messages.OPERATIONS,
         *runs.OPERATIONS,
         *steps.OPERATIONS,

@@ -5,7 +5,7 @@ client, or a message. Pure, but for the dice; `events.py` tells it, `keeping.py`
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -25,7 +25,7 @@ from fakeai_proxy.services.extras import guided_text
 from fakeai_proxy.services.responder import Canned
 from fakeai_proxy.services.threads.conversation import Conversation, Document, Heard
 from fakeai_proxy.services.threads.tool_choice import Uses, choose
-from fakeai_proxy.services.threads.works import Found, Worked, cited, interpreted, searched
+from fakeai_proxy.services.threads.works import Found, Worked, interpreted, searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Maker:
     """Makes one turn."""
 
     def __init__(
-        self, dice: Dice, card: ModelCard, heard: Heard, uses: Uses, found: Sequence[Found],
+        self, dice: Dice, card: ModelCard, heard: Heard, uses: Uses, found: Found | None,
         canned: Canned | None,
     ) -> None:  # fmt: skip
         """`found` is what the search for files has found, if it was wanted."""
@@ -192,7 +192,7 @@ class Maker:
         if kind == "code_interpreter":
             worked = interpreted(self._tokens, hints)
         else:
-            worked = searched(self._tokens, self._run, hints, self._found)
+            worked = searched(self._tokens, self._run, self._found or Found())
         size = len(read.ids)
         if worked.given.tokens > self._limit(read):
             self._made.lost = Step(size, self._limit(read))
@@ -224,7 +224,7 @@ class Maker:
             self._made.output = answer.ids(self._tokens)
 
     def _annotations(self, answer: Answer) -> Sequence[Mapping[str, Any]]:
-        return cited(answer.said.text, self._found) if self._found else ()
+        return () if self._found is None else self._found.cited(answer.said.text)
 
     def _task(self, read: Conversation, limit: int) -> Task:
         run, hints = self._run, self._heard.hints
@@ -236,12 +236,22 @@ class Maker:
             limit,
             self._uses.calls,
             form=_form(run),
-            guide=_guide(run, hints),
+            guide=self._guide(),
             report=" ".join(filter(None, reports)),
             effort=effort_for(self._card, run["reasoning_effort"]),
             temperature=1.0 if temperature is None else temperature,
             canned=self._canned,
         )
+
+    def _guide(self) -> Callable[[Random], str] | None:
+        """What an answer is that is neither prose nor by a schema: what the files say, or JSON."""
+        form = self._run["response_format"]
+        if isinstance(form, dict) and form["type"] == "json_object":
+            return partial(_object, self._heard.hints)
+        if self._found is None or (isinstance(form, dict) and form["type"] == "json_schema"):
+            return None
+        told = self._found.told
+        return lambda rng: told
 
 
 def _form(run: Document) -> Form | None:
@@ -254,13 +264,6 @@ def _form(run: Document) -> Form | None:
         {"type": "object"} if schema is None else schema, bool(declared.get("strict")),
         f"response_format '{declared['name']}'", "response_format",
     )  # fmt: skip
-
-
-def _guide(run: Document, hints: Hints) -> Any:
-    form = run["response_format"]
-    if not isinstance(form, dict) or form["type"] != "json_object":
-        return None
-    return partial(_object, hints)
 
 
 def _object(hints: Hints, rng: Random) -> str:

@@ -58,9 +58,12 @@ class SearchedIn(Shape):
     type: Literal["file_search"]
 
 
+AttachedTo = assisting.CodeInterpreter | SearchedIn
+
+
 class Attachment(Shape):
     file_id: str
-    tools: list[Annotated[assisting.CodeInterpreter | SearchedIn, Field(discriminator="type")]]
+    tools: list[Annotated[AttachedTo, Field(discriminator="type")]]
 
 
 class CreateMessageRequest(Shape):

@@ -4,27 +4,48 @@ cites.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fakeai_proxy.generate.answer import report
-from fakeai_proxy.generate.plausible import Hints, words_of
+from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.sums import computed
 from fakeai_proxy.generate.tokens import Passage, Tokens
-
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n{2,}")
-_QUOTED_CHARS = 300
+from fakeai_proxy.services.vector_stores.quoting import NOTHING, Quote
+from fakeai_proxy.services.vector_stores.searching import Hit
 
 
 class Found(NamedTuple):
-    """A piece of a document that a search has found, with its score from 0 to 1."""
+    """What a search has found, and what of that an answer says."""
 
-    file_id: str
-    filename: str
-    score: float
-    text: str
+    query: str = ""
+    hits: Sequence[Hit] = ()
+    quotes: Sequence[Quote] = ()
+
+    @property
+    def told(self) -> str:
+        """The quotes, each with the mark of where it is from."""
+        marked = [f"{quote.text}{_mark(k, quote)}" for k, quote in enumerate(self.quotes)]
+        return " ".join(marked) or NOTHING
+
+    def cited(self, text: str) -> list[dict[str, Any]]:
+        """Where the text, which may be cut, names its files."""
+        annotations = []
+        for k, quote in enumerate(self.quotes):
+            mark = _mark(k, quote)
+            start = text.find(mark)
+            if start >= 0:
+                annotations.append(
+                    {"type": "file_citation", "text": mark, "start_index": start,
+                     "end_index": start + len(mark),
+                     "file_citation": {"file_id": quote.hit.file_id}}
+                )  # fmt: skip
+        return annotations
+
+
+def _mark(place: int, quote: Quote) -> str:
+    return f"【4:{place}†{quote.hit.filename}】"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,51 +65,20 @@ def interpreted(tokens: Tokens, hints: Hints) -> Worked:
     return Worked(call, tokens.passage(code), report(logs))
 
 
-def searched(
-    tokens: Tokens, run: Mapping[str, Any], hints: Hints, found: Sequence[Found]
-) -> Worked:
-    query = hints.subject or "overview"
-    (options,) = [tool["file_search"] for tool in run["tools"] if tool["type"] == "file_search"]
+def searched(tokens: Tokens, run: Mapping[str, Any], found: Found) -> Worked:
     results = [
         {"file_id": hit.file_id, "file_name": hit.filename, "score": hit.score,
          "content": [{"type": "text", "text": hit.text}]}
-        for hit in found
+        for hit in found.hits
     ]  # fmt: skip
-    search = {"ranking_options": options["ranking_options"], "results": results}
-    call = {"type": "file_search", "file_search": search, "_query": query}
-    return Worked(call, tokens.passage(query), _quoted(hints, found))
+    ranking = search_options(run)["ranking_options"]
+    search = {"ranking_options": ranking, "results": results}
+    call = {"type": "file_search", "file_search": search, "_query": found.query}
+    return Worked(call, tokens.passage(found.query))
 
 
-def query_of(hints: Hints) -> str:
-    """What is looked for: the question, which says more than its subject."""
-    return hints.prompt.strip()[-2000:] or hints.subject
-
-
-def _quoted(hints: Hints, found: Sequence[Found]) -> str:
-    """The best hit's sentence that speaks of the question, with the mark of where it is from."""
-    if not found:
-        return ""
-    asked = set(words_of(hints.prompt))
-    sentences = [" ".join(one.split()) for one in _SENTENCE.split(found[0].text) if one.strip()]
-    if not sentences:
-        return ""
-    best = max(sentences, key=lambda one: (len(asked & set(words_of(one))), -len(one)))
-    return f"{best[:_QUOTED_CHARS].rstrip()}{_mark(0, found[0])}"
-
-
-def _mark(place: int, hit: Found) -> str:
-    return f"【4:{place}†{hit.filename}】"
-
-
-def cited(text: str, found: Sequence[Found]) -> list[dict[str, Any]]:
-    """Where the text, which may be cut, names what was found."""
-    annotations = []
-    for place, hit in enumerate(found):
-        mark = _mark(place, hit)
-        start = text.find(mark)
-        if start >= 0:
-            annotations.append(
-                {"type": "file_citation", "text": mark, "start_index": start,
-                 "end_index": start + len(mark), "file_citation": {"file_id": hit.file_id}}
-            )  # fmt: skip
-    return annotations
+def search_options(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    options: Mapping[str, Any] = next(
+        tool["file_search"] for tool in run["tools"] if tool["type"] == "file_search"
+    )
+    return options
