@@ -53,6 +53,7 @@ from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.services.job import Work
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.webhooks import Webhooks
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
@@ -104,6 +105,7 @@ class App:
         self.store: Store | None = None
         self._vocabulary = ""
         self._records = Records()
+        self._responder: Responder | None = None
         self._catalogue: Catalogue | None = None
         self._webhooks = Webhooks(config)
         on_miss: OnMiss = config.miss or "error"
@@ -284,9 +286,20 @@ class App:
             assert self._catalogue is not None, "only what synthesizes has jobs"
             embedder = embedder_kind(self.config.embedder)
             return Work(
-                row, owner, store, self.clock, self.dice, self._catalogue, embedder, self._pace, ask,
-                self._webhooks, self.poster.post, self.config.python_graders,
-            )  # fmt: skip
+                row,
+                owner,
+                store,
+                self.clock,
+                self.dice,
+                self._catalogue,
+                embedder,
+                self._pace,
+                ask,
+                webhooks=self._webhooks,
+                post=self.poster.post,
+                runs_python=self.config.python_graders,
+                responder=self._responder,
+            )
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
         return JobRunner(jobs, self._keeper, equipped, self.clock, owner)
@@ -304,7 +317,7 @@ class App:
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
-        return Synth(
+        synth = Synth(
             self.config,
             ROOMS.values(),
             catalogue,
@@ -317,6 +330,8 @@ class App:
             self._pace,
             self._webhooks,
         )
+        self._responder = synth.responder
+        return synth
 
     def _keeper(self) -> Store:
         if self.store is None:

@@ -58,6 +58,18 @@ class Pipeline:
             meter=self.meter,
         )
 
+    def around(self, source: Source) -> Pipeline:
+        """The same in all but the source."""
+        return Pipeline(
+            source,
+            self.pacer,
+            self.clock,
+            self.observers,
+            self.faults,
+            self.limiter,
+            self.meter,
+        )
+
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.
 

@@ -7,6 +7,7 @@ envelope, `proxy/gateway.py` sends them.
 
 # ruff: noqa: F403 - a catalogue is all of its pages
 from fakeai_proxy.errors.access import *
+from fakeai_proxy.errors.assistants import *
 from fakeai_proxy.errors.audio import *
 from fakeai_proxy.errors.batches import *
 from fakeai_proxy.errors.bodies import *

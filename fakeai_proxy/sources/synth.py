@@ -105,7 +105,7 @@ class Synth:
         self._dispatch = dispatch
         self._pace = pace
         self._webhooks = webhooks
-        self._responder = Responder(settings.responder) if settings.responder else None
+        self.responder = Responder(settings.responder) if settings.responder else None
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -151,7 +151,7 @@ class Synth:
             _check_content_type(request)
         inline = request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX
         # The user's own code may take its time, and answer otherwise tomorrow.
-        if inline and dialect.silent and self._responder is None:
+        if inline and dialect.silent and self.responder is None:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
             if not operation.is_heavy(body) and self._at_hand(call, request, body):
@@ -226,7 +226,7 @@ class Synth:
             reached=partial(_origin, request),
             pace=self._pace,
             loop=asyncio.get_running_loop(),
-            responder=self._responder,
+            responder=self.responder,
         )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
