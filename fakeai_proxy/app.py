@@ -309,7 +309,14 @@ class App:
             self._records,
             self._dispatch,
             self._pace,
+            self._life,
         )
+
+    @property
+    def _life(self) -> bytes:
+        if self.config.state_dir is None:
+            return b""
+        return self.dice.number("life", *_this_life(self.clock)).to_bytes(16, "big")
 
     def _keeper(self) -> Store:
         if self.store is None:

@@ -58,7 +58,9 @@ ROOMS = _rooms(
 
 
 #: The module of this package that works on rows of each kind.
-JOBS: dict[str, str] = {}
+JOBS: dict[str, str] = {
+    "response": "responses",
+}
 
 
 def job_of(kind: str) -> Job:

@@ -74,6 +74,8 @@ class Call:
     header: Callable[[bytes], str] = lambda name: ""
     #: Whose state it reads and changes: the parent of top-level rows in the store.
     project: str = PROJECT
+    #: What no other life of this server has had; empty where nothing outlives it.
+    life: bytes = b""
     #: What tells `origin`.
     reached: Callable[[], str] = lambda: ""
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
@@ -84,6 +86,12 @@ class Call:
     plan: Any = None
     #: Where coroutines run; None where there are none to wait for.
     loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def lasting_key(self) -> bytes:
+        """Instead of `id_key`, for ids under which something is kept without asking whether they are
+        free."""
+        return self.id_key + self.life
 
     @property
     def store(self) -> Store:

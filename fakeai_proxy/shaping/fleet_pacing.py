@@ -66,8 +66,12 @@ class FleetPacing:
         self._reply.chunks = ()  # the frames say it all
         del chunks
         self._jobs.follow(stream)
+        settle = self._reply.settle
         try:
             await stream.done
+            if settle is not None:
+                await settle(self._exchange.admission)
+                stream.finish(self._driver.clock.now())
         finally:
             stream.done.cancel()
 

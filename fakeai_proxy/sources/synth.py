@@ -83,8 +83,10 @@ class Synth:
         records: Records,
         dispatch: Callable[[Key], None],
         pace: float = 1.0,
+        life: bytes = b"",
     ) -> None:
-        """`pace` is how many seconds of a back end's work pass in one."""
+        """`pace` is how many seconds of a back end's work pass in one; `life` is of this process alone,
+        and empty where nothing is kept when it ends."""
         self._settings = settings
         self._dialects = dialects
         self._embedder = embedder_kind(settings.embedder)
@@ -96,6 +98,7 @@ class Synth:
         self._plans = Plans()
         self._records = records
         self._dispatch = dispatch
+        self._life = life
         self._pace = pace
         self._responder = Responder(settings.responder) if settings.responder else None
 
@@ -204,6 +207,7 @@ class Synth:
             records=self._records,
             keeper=self._keeper,
             dispatch=self._dispatch,
+            life=self._life,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
             embedder=self._embedder,

@@ -7,7 +7,7 @@ from typing import Any
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Workload
+from fakeai_proxy.exchange import Admission, Workload
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.answer.prompt import Prompt
 from fakeai_proxy.services.realtime.items import Item, Part
@@ -38,6 +38,9 @@ class Transcript:
     @property
     def demand(self) -> Mapping[str, object]:
         return {"model": self._model, "input": [0] * self._input_tokens}
+
+    async def settle(self, admission: Admission) -> None:
+        """A session remembers by itself."""
 
     def prepare(self) -> tuple[Workload, Sequence[int]]:
         tokens = Tokens.load(_VOCABULARY)

@@ -19,7 +19,9 @@ from fakeai_proxy.exchange import Admission, Begin, Chunk, Close, Effect, Header
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responses import wire
-from fakeai_proxy.services.responses.plan import RESPONSE, plan
+from fakeai_proxy.services.responses.before import NEARBY
+from fakeai_proxy.services.responses.keeping import keep, said_in
+from fakeai_proxy.services.responses.plan import plan
 from fakeai_proxy.services.responses.record import Record, record
 from fakeai_proxy.services.responses.speech import stream, workload_of
 from fakeai_proxy.services.validation import request_error
@@ -63,20 +65,15 @@ class Nearby(Records):
 
     def keep_here(self, made: Record) -> None:
         """Instead of the one before: only the last that is not stored can be gone on from."""
-        super().forget(RESPONSE, self._last)
+        super().forget(NEARBY, self._last)
         self._last = made.id
-        super().keep(RESPONSE, made.id, made, made.bytes)
+        said = said_in(made)
+        super().keep(NEARBY, made.id, said, said.weight)
 
     def find(self, kind: str, record_id: str) -> Any:
-        found = super().find(kind, record_id)
-        return self._shared.find(kind, record_id) if found is None else found
-
-    def forget(self, kind: str, record_id: str) -> None:
-        super().forget(kind, record_id)
-        self._shared.forget(kind, record_id)
-
-    def ids(self, kind: str) -> list[str]:
-        return self._shared.ids(kind)
+        if kind == NEARBY:
+            return super().find(kind, record_id)
+        return self._shared.find(kind, record_id)
 
 
 class Answering:
@@ -88,6 +85,7 @@ class Answering:
         self.demand: Mapping[str, object] = asked.value
         self.chunks: list[Chunk] = []
         self._call = call
+        self._made: Record | None = None
 
     @property
     def dice_key(self) -> bytes:
@@ -99,12 +97,17 @@ class Answering:
         if call.body.generate is False:  # the prompt is read, and nothing is said
             planned.outputs, planned.ended = [], True
             planned.reasoning_tokens, planned.said = 0, ()
-        made = record(call, planned)
+        made = self._made = record(call, planned)
         if not planned.request.stored and isinstance(call.records, Nearby):
-            made.history = planned.read.history.and_then(planned.card, made.output)
             call.records.keep_here(made)
         self.chunks = stream(call, made)
         return workload_of(planned), [chunk.tokens for chunk in self.chunks]
+
+    async def settle(self, admission: Admission) -> None:
+        made = self._made
+        assert made is not None, "it is prepared before it gets on"
+        made.finish(admission, self._call.wall())
+        await keep(self._call, made)
 
     def message(self, place: int, admission: Admission) -> bytes:
         data = self.chunks[place].data
