@@ -10,7 +10,7 @@ never meets them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from fakeai_proxy.clock import Clock
@@ -31,9 +31,12 @@ class Pipeline:
         observers: Sequence[Observer] = (),
         faults: Faults | None = None,
         limiter: Limiter | None = None,
+        meter: Callable[[Exchange], None] | None = None,
     ) -> None:
-        """Without `faults` nothing goes wrong on purpose; without a `limiter` everybody may ask."""
+        """Without `faults` nothing goes wrong on purpose; without a `limiter` everybody may ask;
+        without a `meter` nobody pays."""
         self.faults = faults
+        self.meter = meter
         self.limiter = limiter or Limiter(LimitSettings(), clock)
         self.source = source
         self.pacer = pacer
@@ -43,7 +46,14 @@ class Pipeline:
     def within(self, source: Source) -> Pipeline:
         """For what is said within one exchange: the same limits, timing and observers, but what was
         done to that exchange on purpose is not done again."""
-        return Pipeline(source, self.pacer, self.clock, self.observers, limiter=self.limiter)
+        return Pipeline(
+            source,
+            self.pacer,
+            self.clock,
+            self.observers,
+            limiter=self.limiter,
+            meter=self.meter,
+        )
 
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.
@@ -84,6 +94,7 @@ class Pipeline:
     ) -> None:
         reply = await source.reply(exchange)
         exchange.reply, exchange.status = reply, reply.status
+        exchange.meter = self.meter
         permit.stamp(reply)
         if reply.dialogue is not None:
             await client.converse(exchange, reply)
@@ -108,8 +119,8 @@ class Pipeline:
         out first, as the upstream's did."""
         sink = client.sink
         async with aclosing(chunks):
-            if reply.settle is not None:
-                await reply.settle(exchange.admission)
+            if reply.keep is not None:
+                await reply.keep(exchange.admission)
             sink.write(client.head(reply))
             exchange.first_byte_at = self.clock.now()
             async for chunk in chunks:
@@ -122,4 +133,5 @@ class Pipeline:
                 sink.write(client.frame(data))
                 exchange.sent_bytes += len(data)
                 await client.drain()
+            exchange.settle()
             sink.write(client.tail())

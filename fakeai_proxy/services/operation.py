@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Reply
+from fakeai_proxy.exchange import PROJECT, Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
@@ -26,9 +26,6 @@ from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.store import Key, Store
 
 T = TypeVar("T")
-
-#: The project of whoever has none of their own.
-PROJECT = "proj_default"
 
 
 class Unhurried(Exception):  # noqa: N818 - a state of affairs

@@ -66,11 +66,11 @@ class FleetPacing:
         self._reply.chunks = ()  # the frames say it all
         del chunks
         self._jobs.follow(stream)
-        settle = self._reply.settle
+        keep = self._reply.keep
         try:
             await stream.done
-            if settle is not None:
-                await settle(self._exchange.admission)
+            if keep is not None:
+                await keep(self._exchange.admission)
                 stream.finish(self._driver.clock.now())
         finally:
             stream.done.cancel()

@@ -18,7 +18,7 @@ _LAST = 1 << 62
 
 
 class FleetStream:
-    """`done` is set when the last byte is written; of a reply that has something to settle first, when
+    """`done` is set when the last byte is written; of a reply that is kept first, when
     its last frame is due, which `finish` writes. Frames of one step leave in one write; a slow reader
     makes its own stream wait, never the engine."""
 
@@ -115,7 +115,7 @@ class FleetStream:
         totals, given = self._totals, self._given
         while end < len(totals) and totals[end] <= given:
             end += 1
-        if end == len(totals) and self._reply.settle is not None:
+        if end == len(totals) and self._reply.keep is not None:
             self._hold(start, now)
             return
         data = self._opened(self._due(start, end), now)
@@ -123,6 +123,7 @@ class FleetStream:
             self._next, self._need = end, totals[end]
             sink.write(data)
             return
+        self._exchange.settle()
         sink.write(data + tail_of(self._reply, self._client))
         self.done.set_result(None)
 
@@ -139,6 +140,7 @@ class FleetStream:
         if self._sink.is_closing():
             raise ConnectionResetError("the reader has gone")
         data = self._due(self._next, len(self._frames))
+        self._exchange.settle()
         self._sink.write(self._opened(data, now) + tail_of(self._reply, self._client))
 
     def _opened(self, data: bytes, now: float) -> bytes:

@@ -50,8 +50,8 @@ class TimedPacing:
 
     async def play(self, chunks: Sequence[Chunk], client: Client) -> None:
         reply, exchange = self._reply, self._exchange
-        if reply.settle is not None:
-            await reply.settle(exchange.admission)
+        if reply.keep is not None:
+            await reply.keep(exchange.admission)
         head, frames, tail = rendered(reply, chunks, exchange.admission, client)
         exchange.sent_bytes = sum(map(len, frames))
         # The frames say it all; thousands of chunks kept until the last token would only give the
@@ -68,7 +68,7 @@ class TimedPacing:
         else:
             frames[0] = head + frames[0]
         frames[-1] += tail
-        await self._scheduler.play(client.sink, frames, dues, self._started)
+        await self._scheduler.play(client.sink, frames, dues, self._started, exchange.settle)
 
     def _started(self, at: float) -> None:
         self._exchange.first_byte_at = at
@@ -107,6 +107,8 @@ class TimedPacing:
                 await turn()
             if sink.is_closing():
                 raise ConnectionResetError("the reader has gone")
+            if not number:
+                self._exchange.settle()  # the rest follows at once
             sink.write(data)
             if not number:
                 self._exchange.first_byte_at = self._clock.now()

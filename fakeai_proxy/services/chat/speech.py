@@ -10,7 +10,7 @@ from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
 from fakeai_proxy.services.chat import message
 from fakeai_proxy.services.chat.plan import Plan
 from fakeai_proxy.services.chat.stream import Stream
-from fakeai_proxy.services.chat.usage import usage_of
+from fakeai_proxy.services.chat.usage import billed, usage_of
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.wire import JSON_HEADERS, model_fingerprint, sse_reply
 
@@ -24,14 +24,17 @@ def speak(call: Call, plan: Plan) -> Reply:
     workload = plan.workload
     if workload is None:
         workload = plan.workload = _workload(plan)
+        plan.usage = (billed(plan),)
     identity = _identity(call, plan)
     if plan.request.stream:
-        return sse_reply(Stream(call, plan, identity).chunks(), workload)
+        return sse_reply(Stream(call, plan, identity).chunks(), workload, plan.usage)
     return _whole(call, plan, identity, workload)
 
 
-def completion_id(call: Call) -> str:
-    return ID_PREFIX + call.dice.text_id(call.id_key, "chatcmpl", length=29)
+def completion_id(call: Call, *, lasting: bool = False) -> str:
+    """`lasting` for one that is stored."""
+    key = call.lasting_key if lasting else call.id_key
+    return ID_PREFIX + call.dice.text_id(key, "chatcmpl", length=29)
 
 
 def tier_of(plan: Plan) -> bytes:
@@ -61,7 +64,8 @@ def _workload(plan: Plan) -> Workload:
 def _identity(call: Call, plan: Plan) -> tuple[bytes, bytes, bytes]:
     """`"id":...` up to the object's name, what follows the name, and the end of the object."""
     model, fingerprint = model_fingerprint(plan.model)
-    before = b'{"id":"%b","object":"chat.completion' % completion_id(call).encode()
+    name = completion_id(call, lasting=bool(plan.request.store))
+    before = b'{"id":"%b","object":"chat.completion' % name.encode()
     after = b'","created":%d,"model":%b,' % (call.created, model)
     closing = b'"service_tier":"%b","system_fingerprint":"%b"' % (tier_of(plan), fingerprint)
     return before, after, closing
@@ -82,9 +86,11 @@ def _whole(
     if isinstance(usage, bytes):
         data = b"%b%b,%b}" % (start, usage, closing)
         headers = (*JSON_HEADERS, (b"content-length", b"%d" % len(data)))
-        return Reply(200, headers, [Chunk(data, workload.output_tokens)], workload=workload)
+        chunk = Chunk(data, workload.output_tokens)
+        return Reply(200, headers, [chunk], workload=workload, usage=plan.usage)
 
     def body(admission: Admission) -> bytes:
         return b"%b%b,%b}" % (start, usage(admission), closing)
 
-    return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
+    chunk = Chunk(body, workload.output_tokens)
+    return Reply(200, JSON_HEADERS, [chunk], workload=workload, usage=plan.usage)

@@ -15,11 +15,22 @@ from pydantic import ValidationError
 
 from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Admission, Begin, Chunk, Close, Effect, Headers, Say, Workload
+from fakeai_proxy.exchange import (
+    Admission,
+    Begin,
+    Chunk,
+    Close,
+    Effect,
+    Headers,
+    Say,
+    Usage,
+    Workload,
+)
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responses import wire
 from fakeai_proxy.services.responses.before import NEARBY
+from fakeai_proxy.services.responses.bill import billed
 from fakeai_proxy.services.responses.keeping import keep, said_in
 from fakeai_proxy.services.responses.plan import plan
 from fakeai_proxy.services.responses.record import Record, record
@@ -84,6 +95,7 @@ class Answering:
         self.lane = asked.lane
         self.demand: Mapping[str, object] = asked.value
         self.chunks: list[Chunk] = []
+        self.usage: Sequence[Usage] = ()
         self._call = call
         self._made: Record | None = None
 
@@ -103,13 +115,15 @@ class Answering:
         self.chunks = stream(call, made)
         return workload_of(planned), [chunk.tokens for chunk in self.chunks]
 
-    async def settle(self, admission: Admission) -> None:
+    async def keep(self, admission: Admission) -> None:
         made = self._made
         assert made is not None, "it is prepared before it gets on"
         made.finish(admission, self._call.wall())
         await keep(self._call, made)
 
     def message(self, place: int, admission: Admission) -> bytes:
+        if place == len(self.chunks) - 1 and self._made is not None and self._made.plan is not None:
+            self.usage = billed(self._made.plan)
         data = self.chunks[place].data
         event = (data if isinstance(data, bytes) else data(admission)).partition(b"\ndata: ")[2]
         event = event.rstrip(b"\n")

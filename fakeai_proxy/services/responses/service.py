@@ -13,8 +13,10 @@ from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.media import is_heavy
 from fakeai_proxy.services.items.history import Item, text_of, user_message
 from fakeai_proxy.services.items.listing import page
+from fakeai_proxy.services.metering import completion
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.responses import rules, wire
+from fakeai_proxy.services.responses.bill import billed
 from fakeai_proxy.services.responses.dialogue import Dialogue
 from fakeai_proxy.services.responses.keeping import (
     UNFINISHED,
@@ -45,7 +47,9 @@ def create_response(call: Call) -> Reply | Awaitable[Reply]:
 async def _in_background(call: Call, made: Record) -> Reply:
     await begin(call, made)
     assert made.plan is not None, "it was planned just now"
-    return speak(call, made) if made.plan.request.stream else json_reply(made.shown("queued"))
+    if made.plan.request.stream:
+        return speak(call, made)
+    return json_reply(made.shown("queued"), usage=billed(made.plan))
 
 
 def open_dialogue(call: Call) -> Reply:
@@ -69,12 +73,12 @@ def _told_again(call: Call, row: Row, first: int) -> Reply:
     unfinished = made.document["status"] in UNFINISHED
     reply = Reply(200, SSE_HEADERS, stream(call, made)[first:])
 
-    async def settle(admission: Admission) -> None:
+    async def kept(admission: Admission) -> None:
         made.finish(admission, call.wall())
         await complete(call, made)
 
     if unfinished:
-        reply.settle = settle
+        reply.keep = kept
     return reply
 
 
@@ -137,7 +141,8 @@ def compact(call: Call) -> Reply:
         "usage": usage_of(len(prompt), written, 0, 0),
     }
     workload = Workload(card.id, prompt, written, lora=card.id if card.parent else "")
-    return json_reply(body, workload)
+    usage = completion(card, len(prompt), written, amounts={})
+    return json_reply(body, workload, usage=(usage,))
 
 
 def _id(call: Call, prefix: str, *key: int) -> str:

@@ -10,6 +10,7 @@ import orjson
 from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
 from fakeai_proxy.services.items.history import Item
 from fakeai_proxy.services.operation import Call
+from fakeai_proxy.services.responses.bill import billed
 from fakeai_proxy.services.responses.events import Events
 from fakeai_proxy.services.responses.keeping import complete, keep
 from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work
@@ -26,7 +27,7 @@ def speak(call: Call, made: Record) -> Reply:
     assert plan is not None, "it was planned just now"
     workload = workload_of(plan)
     if plan.request.stream:
-        reply = sse_reply(stream(call, made), workload)
+        reply = sse_reply(stream(call, made), workload, billed(plan))
     else:
 
         def body(admission: Admission) -> bytes:
@@ -34,14 +35,14 @@ def speak(call: Call, made: Record) -> Reply:
             return orjson.dumps(made.shown(made.document["status"]))
 
         chunk = Chunk(body, workload.output_tokens)
-        reply = Reply(200, JSON_HEADERS, [chunk], workload=workload)
+        reply = Reply(200, JSON_HEADERS, [chunk], workload=workload, usage=billed(plan))
 
-    async def settle(admission: Admission) -> None:
+    async def kept(admission: Admission) -> None:
         made.finish(admission, call.wall())
         await (complete(call, made) if made.background else keep(call, made))
 
     if plan.request.stored or plan.read.before.conversation is not None:
-        reply.settle = settle
+        reply.keep = kept
     return reply
 
 

@@ -8,6 +8,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.exchange import Chunk, Reply
 from fakeai_proxy.generate.pictures.moving import Film, Variant, filmed
 from fakeai_proxy.generate.pictures.painter import Brief
+from fakeai_proxy.services import metering
 from fakeai_proxy.services.form import Upload
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.paging import cut, envelope
@@ -65,7 +66,10 @@ def _started(
         remixed_from=remixed_from,
     )
     call.records.keep(Video.KIND, video.id, video, video.bytes)
-    return _shown(call, video)
+    reply = _shown(call, video)
+    if not video.refused:
+        reply.usage = (metering.film(model, film.seconds, film.brief.width, film.brief.height),)
+    return reply
 
 
 def _shown(call: Call, video: Video) -> Reply:
