@@ -137,7 +137,7 @@ class App:
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
-            if is_begun(self.config.state_dir):
+            if self.config.store_address or is_begun(self.config.state_dir):
                 await self._keeper().open()
                 self.jobs.start()
             await asyncio.to_thread(warm_up, self._vocabulary)
@@ -320,7 +320,7 @@ class App:
 
     def _keeper(self) -> Store:
         if self.store is None:
-            self.store = open_store(self.config.state_dir, self.clock)
+            self.store = open_store(self.config.state_dir, self.clock, self.config.store_address)
         return self.store
 
     def _media(self, name: str) -> media.Media | None:
@@ -351,7 +351,12 @@ class App:
             "journal": self.journal.reset,
             "limits": self.limiter.reset,
         }
-        shown = {"mode": config.mode, "profile": config.profile, "seed": config.seed}
+        shown = {
+            "mode": config.mode,
+            "profile": config.profile,
+            "seed": config.seed,
+            "store": config.store_place,
+        }
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),

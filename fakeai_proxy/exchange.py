@@ -209,6 +209,8 @@ class Chunk(NamedTuple):
     age_s: float | None = None
 
 
+#: The rate class of the lines of a batch.
+BATCH = "batch"
 #: Where a reply's content came from; a fault makes some of its own.
 SYNTH, HIT, LIVE, FAULT = "SYNTH", "HIT", "LIVE", "FAULT"
 
@@ -341,8 +343,8 @@ class Exchange:
     faults: tuple[str, ...] = ()
     #: The phase of a scenario in which it arrived, "" for none.
     phase: str = ""
-    #: Whose it is, as the key tells: the parent of what it keeps in the store, and who pays.
-    project: str = PROJECT
+    #: Whose it is: the parent of what it keeps in the store, and who pays. "" until a key has told.
+    project: str = ""
     key_id: str = ""
     user_id: str = ""
     #: The class of service in which it is asked: "", "batch", "flex" or "priority".

@@ -73,6 +73,8 @@ class Call:
     project: str = PROJECT
     #: What no other life of this server has had; empty where nothing outlives it.
     life: bytes = b""
+    #: The rate class in which it is asked: "" for live ones, "batch" for the lines of a batch.
+    tier: str = ""
     #: What tells `origin`.
     reached: Callable[[], str] = lambda: ""
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.

@@ -17,7 +17,7 @@ from fakeai_proxy.body import INLINE_BYTES_MAX, JSON_BYTES_MAX, decoded
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
+from fakeai_proxy.exchange import PROJECT, SYNTH, Exchange, Reply, Request
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.providers import Told, credential, provider_of
 from fakeai_proxy.services import Room
@@ -127,7 +127,7 @@ class Synth:
         if not self._router.is_at_hand(path):
             with self._clock.hold():
                 await asyncio.to_thread(self._router.open, path)
-        if not self._router.is_keyless(path):
+        if not self._router.is_keyless(path) and not exchange.project:
             check_key(request)
         # A HEAD is a GET whose body stays here.
         method = "GET" if request.method == "HEAD" else request.method
@@ -208,6 +208,8 @@ class Synth:
             keeper=self._keeper,
             dispatch=self._dispatch,
             life=self._life,
+            project=exchange.project or PROJECT,
+            tier=exchange.tier,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
             embedder=self._embedder,
