@@ -230,8 +230,7 @@ class Reply:
     head_age_s: float | None = None
     #: The body stops short of its end (an interrupted recording): the connection is cut after it.
     cut: bool = False
-    #: Awaited before the end of the body goes out, with what the back end did: what the client may
-    #: rely on from then on is kept first. Raises ApiError.
+    #: Awaited before the end of the body goes out: what the client may rely on then. Raises ApiError.
     keep: Callable[[Admission], Awaitable[None]] | None = None
     #: Instead of a body: the connection becomes a WebSocket, on which we speak as this says.
     dialogue: Dialogue | None = None
@@ -289,7 +288,7 @@ class Turn(Protocol):
         as it takes, in any thread. Raises ApiError."""
 
     async def keep(self, admission: Admission) -> None:
-        """Before the last step: keeps what the client may rely on from then on. Raises ApiError."""
+        """As `Reply.keep`, before the last step. Raises ApiError."""
 
 
 class Dialogue(Protocol):

@@ -142,7 +142,8 @@ class Operation:
     computes for longer than the event loop can wait; a function tells it by the raw body. One that
     waits for something is a coroutine, on the event loop. `plan` is a
     pure function of the request, the dice and records that never change under their id, without
-    `id_key` and `created`; what it made is kept for equal requests. `keyless` ones answer whoever
+    `id_key` and `created`; what it made is kept for equal requests, unless it waited for something
+    (`Call.wait_for`), as whatever reads the store does. `keyless` ones answer whoever
     asks. `enter` looks at the headers before anybody looks at the body, and `complain` words what is
     wrong with the body's shape. A `socket` is opened by the handshake of a WebSocket; the reply of its
     handler has a dialogue."""
