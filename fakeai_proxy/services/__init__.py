@@ -54,6 +54,7 @@ ROOMS = _rooms(
     serving="health metadata ping version",
     text_generation="text",
     uploads="uploads",
+    vector_stores="vector_stores",
     videos="videos",
 )
 
@@ -63,6 +64,7 @@ JOBS: dict[str, str] = {
     "batch": "batches",
     "message_batch": "messages",
     "response": "responses",
+    "vector_store.file": "vector_stores",
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import PROJECT, Reply
@@ -59,6 +60,8 @@ class Call:
     keeper: Callable[[], Store]
     wall: Callable[[], float]
     strict: bool = False
+    #: What time it is, and who waits while a thread works.
+    clock: Clock = field(default_factory=SystemClock)
     #: Told of every row that has become due, once it is committed.
     dispatch: Callable[[Key], None] = lambda key: None
     #: The query with its repetitions.

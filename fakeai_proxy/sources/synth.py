@@ -211,6 +211,7 @@ class Synth:
             project=exchange.project or PROJECT,
             tier=exchange.tier,
             wall=self._clock.wall,
+            clock=self._clock,
             strict=self._settings.strict_parameters,
             embedder=self._embedder,
             vendor=provider_of(request).name,

@@ -51,7 +51,7 @@ def _kind(place: str, data: bytes) -> str:
     return "application/pdf" if b"%PDF-" in data[:1024] else "application/octet-stream"
 
 
-def check_tools(call: Call, offered: Sequence[tools.Tool]) -> None:
+def check_named(call: Call, offered: Sequence[tools.Tool]) -> None:
     """The containers and files that tools name are there. Raises 404 and Unhurried."""
     for k, tool in enumerate(offered):
         path = f"tools[{k}]"
