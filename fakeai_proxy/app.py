@@ -329,9 +329,16 @@ class App:
             self._dispatch,
             self._pace,
             self._webhooks,
+            self._life,
         )
         self._responder = synth.responder
         return synth
+
+    @property
+    def _life(self) -> bytes:
+        if self.config.state_dir is None and self.config.store_address is None:
+            return b""
+        return self.dice.number("life", *_this_life(self.clock)).to_bytes(16, "big")
 
     def _keeper(self) -> Store:
         if self.store is None:

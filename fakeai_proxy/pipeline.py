@@ -136,6 +136,8 @@ class Pipeline:
         out first, as the upstream's did."""
         sink = client.sink
         async with aclosing(chunks):
+            if reply.keep is not None:
+                await reply.keep(exchange.admission)
             sink.write(client.head(reply))
             exchange.first_byte_at = self.clock.now()
             async for chunk in chunks:

@@ -68,6 +68,7 @@ JOBS: dict[str, str] = {
     "fine_tuning.job": "fine_tuning",
     "message_batch": "messages",
     "thread.run": "threads",
+    "response": "responses",
     "vector_store.file": "vector_stores",
     "webhook": "delivery",
 }

@@ -76,6 +76,8 @@ class Call:
     header: Callable[[bytes], str] = lambda name: ""
     #: Whose state it reads and changes: the parent of top-level rows in the store.
     project: str = PROJECT
+    #: What no other life of this server has had; empty where nothing outlives it.
+    life: bytes = b""
     #: The rate class in which it is asked: "" for live ones, "batch" for the lines of a batch.
     tier: str = ""
     #: What tells `origin`.
@@ -94,6 +96,12 @@ class Call:
     plan: Any = None
     #: Where coroutines run; None where there are none to wait for.
     loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def lasting_key(self) -> bytes:
+        """Instead of `id_key`, for ids under which something is kept without asking whether they are
+        free."""
+        return self.id_key + self.life
 
     @property
     def store(self) -> Store:
@@ -159,7 +167,8 @@ class Operation:
     computes for longer than the event loop can wait; a function tells it by the raw body. One that
     waits for something is a coroutine, on the event loop. `plan` is a
     pure function of the request, the dice and records that never change under their id, without
-    `id_key` and `created`; what it made is kept for equal requests. `keyless` ones answer whoever
+    `id_key` and `created`; what it made is kept for equal requests, unless it waited for something
+    (`Call.wait_for`), as whatever reads the store does. `keyless` ones answer whoever
     asks. `enter` looks at the headers before anybody looks at the body, and `complain` words what is
     wrong with the body's shape. A `socket` is opened by the handshake of a WebSocket; the reply of its
     handler has a dialogue."""

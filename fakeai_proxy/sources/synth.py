@@ -90,8 +90,10 @@ class Synth:
         dispatch: Callable[[Key], None],
         pace: float = 1.0,
         webhooks: Webhooks = NOBODY,
+        life: bytes = b"",
     ) -> None:
-        """`pace` is how many seconds of a back end's work pass in one."""
+        """`pace` is how many seconds of a back end's work pass in one; `life` is of this process alone,
+        and empty where nothing is kept when it ends."""
         self._settings = settings
         self._dialects = dialects
         self._embedder = embedder_kind(settings.embedder)
@@ -103,6 +105,7 @@ class Synth:
         self._plans = Plans()
         self._records = records
         self._dispatch = dispatch
+        self._life = life
         self._pace = pace
         self._webhooks = webhooks
         self.responder = Responder(settings.responder) if settings.responder else None
@@ -215,6 +218,7 @@ class Synth:
             dispatch=self._dispatch,
             webhooks=self._webhooks,
             runs_python=self._settings.python_graders,
+            life=self._life,
             project=exchange.project or PROJECT,
             tier=exchange.tier,
             wall=self._clock.wall,
