@@ -51,6 +51,7 @@ from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.services.job import Work
+from fakeai_proxy.services.ledger import Ledger
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
@@ -63,6 +64,7 @@ from fakeai_proxy.shaping.scenario.runner import Runner
 from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
+from fakeai_proxy.sources.doorkeeper import Doorkeeper
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
@@ -103,6 +105,8 @@ class App:
         self._vocabulary = ""
         self._records = Records()
         self._catalogue: Catalogue | None = None
+        self.ledger = Ledger(self._keeper, config.state_dir, self.clock)
+        self.doorkeeper = Doorkeeper(config, self._begun, self._records, self.clock)
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
@@ -118,7 +122,16 @@ class App:
         self.pages = Pages(
             (*routes, document_route(routes)), Admin(config, exposed).admit, self.clock
         )
-        pipeline = Pipeline(self._source, pacer, self.clock, observers, self.faults, self.limiter)
+        pipeline = Pipeline(
+            self._source,
+            pacer,
+            self.clock,
+            observers,
+            self.faults,
+            self.limiter,
+            self.ledger.note if config.synthesizes else None,
+            self.doorkeeper.identify if config.synthesizes else None,
+        )
         self.jobs = self._open_jobs(pipeline)
         self.gateway = Gateway(
             pipeline,
@@ -174,6 +187,7 @@ class App:
         await self.jobs.close()
         await self._source.close()
         await self.upstream.close()
+        await self.ledger.close()
         if self.store is not None:
             await self.store.close()
         if self.library is not None:
@@ -309,7 +323,14 @@ class App:
             self._records,
             self._dispatch,
             self._pace,
+            self.doorkeeper,
+            self.ledger.settle,
         )
+
+    def _begun(self) -> Store | None:
+        """The store, if anybody ever kept anything in it."""
+        begun = self.store is not None or is_begun(self.config.state_dir)
+        return self._keeper() if begun else None
 
     def _keeper(self) -> Store:
         if self.store is None:

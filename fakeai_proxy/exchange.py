@@ -337,12 +337,13 @@ class Exchange:
     tier: str = ""
     #: The phase of a scenario in which it arrived, "" for none.
     phase: str = ""
-    #: Whose it is, as the key tells: the parent of what it keeps in the store, and who pays.
-    project: str = PROJECT
+    #: Whose it is: the parent of what it keeps in the store, and who pays. "" until a key has told.
+    project: str = ""
     key_id: str = ""
     user_id: str = ""
-    #: The class of service in which it is asked: "", "batch", "flex" or "priority".
-    tier: str = ""
+    #: Whether the key is one that was made here, and one of an administrator.
+    is_known: bool = False
+    is_admin: bool = False
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0

@@ -7,10 +7,12 @@ import itertools
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, bad_request
-from fakeai_proxy.exchange import Exchange, Headers, Reply, Request
+from fakeai_proxy.exchange import PROJECT, Exchange, Headers, Reply, Request
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Told, error_answer, provider_of
 from fakeai_proxy.services.job import Answered, Asked
+from fakeai_proxy.services.metering import BATCH, tallies
+from fakeai_proxy.store import Tally
 
 
 class Asker:
@@ -28,6 +30,9 @@ class Asker:
             request,
             self._clock.now(),
             tier=asked.tier,
+            project=asked.project or PROJECT,
+            key_id=asked.key_id,
+            user_id=asked.user_id,
         )
         client = _Keeper()
         try:
@@ -37,7 +42,17 @@ class Asker:
             told = Told(exchange.id, spent_ms, int(self._clock.wall()))
             said = error_answer(provider_of(request), error, told)
             return Answered(exchange.id, said.status, said.headers, said.body)
-        return Answered(exchange.id, client.status, client.headers, client.sink.body)
+        used = self._used(exchange) if asked.tier == BATCH else ()
+        return Answered(exchange.id, client.status, client.headers, client.sink.body, used)
+
+    def _used(self, exchange: Exchange) -> list[Tally]:
+        reply = exchange.reply
+        if reply is None or reply.status >= 400:
+            return []
+        return tallies(
+            reply.usage, self._clock.wall(), exchange.admission, project=exchange.project,
+            key_id=exchange.key_id, user_id=exchange.user_id, tier=exchange.tier,
+        )  # fmt: skip
 
 
 class _Bytes:

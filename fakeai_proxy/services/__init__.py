@@ -46,6 +46,7 @@ ROOMS = _rooms(
     messages="messages",
     models="models",
     moderations="moderations",
+    organization="organization",
     rag="rag",
     ranking="ranking rerank retrieval score v2",
     realtime="realtime",

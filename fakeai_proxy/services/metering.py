@@ -23,6 +23,8 @@ VECTOR_STORES, SESSIONS = "vector_stores", "code_interpreter_sessions"
 WEB_SEARCHES, FILE_SEARCHES = "web_search_calls", "file_search_calls"
 VIDEOS, RANKINGS, TRAINING = "videos", "rankings", "training"
 
+#: The class of service of what waits for half the price.
+BATCH = "batch"
 #: A label of requests that cost as much as long ones do.
 LONG = {"context": "long"}
 _TIERS = {"flex": "flex", "priority": "priority", "fast": "priority", "ultrafast": "priority"}
@@ -172,8 +174,8 @@ def tallies(
             "service_tier": tier,
             **usage.labels,
         }
-        if tier == "batch":
-            labels["batch"], labels["service_tier"] = "true", "batch"
+        if tier == BATCH:
+            labels["batch"], labels["service_tier"] = "true", BATCH
         labels = {name: value for name, value in labels.items() if value}
         found.append(Tally(PREFIX + usage.kind, at, labels, amounts))
     return found
