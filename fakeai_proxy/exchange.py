@@ -333,8 +333,6 @@ class Exchange:
     sent_bytes: int = 0
     #: What was done to it on purpose: faults with their parameters.
     faults: tuple[str, ...] = ()
-    #: The rate class: "" for live ones, "batch" for the lines of a batch.
-    tier: str = ""
     #: The phase of a scenario in which it arrived, "" for none.
     phase: str = ""
     #: Whose it is: the parent of what it keeps in the store, and who pays. "" until a key has told.

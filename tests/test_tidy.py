@@ -161,6 +161,7 @@ def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
         "form",
         "media",
         "operation",
+        "paging",
         "prompt_safety",
         "records",
         "resources",

@@ -1,4 +1,4 @@
-"""`fakeai-proxy cassette ls|show|verify`: looking into recordings without changing them.
+"""`fakeai-proxy cassette ls|show|verify|seal`: looking into recordings, and packing them.
 
 Tables are for terminals; in a pipe every line is plain, tab-separated and in recorded order.
 """
@@ -18,8 +18,10 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from fakeai_proxy.cassette import sealing
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
 from fakeai_proxy.cassette.frames import INTERRUPTED
@@ -46,7 +48,7 @@ _COLUMNS = ("id", "time", "request", "status", "end", "model", "bytes", "seconds
 
 @click.group()
 def cassette() -> None:
-    """Look into recordings."""
+    """Look into recordings, and pack them."""
 
 
 _path = click.argument("path", type=click.Path(path_type=Path, exists=True))
@@ -125,6 +127,35 @@ def verify(path: Path, secrets: bool) -> None:
         )
         raise SystemExit(1)
     click.echo(f"{checked} interactions, no damage{looked_for}")
+
+
+@cassette.command()
+@_path
+@click.option("--again", is_flag=True, help="Pack what is sealed already, too: into one file.")
+def seal(path: Path, again: bool) -> None:
+    """Make PATH, a directory, several times smaller. What another process is recording stays as it is;
+    who replays from PATH may go on."""
+    shown = sys.stderr.isatty()
+    columns = (TextColumn("sealing"), BarColumn(), MofNCompleteColumn())
+    bars = Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown)
+    with bars as bar:
+        task = bar.add_task("", total=None)
+        try:
+            done = sealing.seal(
+                path, lambda done, of: bar.update(task, completed=done, total=of), again=again
+            )
+        except CassetteError as error:
+            raise click.ClickException(str(error)) from None
+    for name in done.busy:
+        click.echo(f"{name} is being recorded into, and was left alone", err=True)
+    if not done.records:
+        click.echo("nothing to seal")
+        return
+    ratio = done.before_bytes / done.after_bytes
+    click.echo(
+        f"{done.records} records sealed: {done.before_bytes:,} bytes before, "
+        f"{done.after_bytes:,} after ({ratio:.1f} times smaller)"
+    )
 
 
 def _open(path: Path) -> Library:

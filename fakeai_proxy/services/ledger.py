@@ -122,14 +122,16 @@ class Ledger:
         async with self._counting:
             waiting, self._waiting = self._waiting, {}
             if waiting:
+                counted = False
                 try:
                     with self._clock.hold():
                         together = await asyncio.to_thread(_together, waiting)
                     await self._keeper().commit(*together)
-                except BaseException:
-                    for place, times in waiting.items():
-                        self._waiting[place] = self._waiting.get(place, 0) + times
-                    raise
+                    counted = True
+                finally:
+                    if not counted:
+                        for place, times in waiting.items():
+                            self._waiting[place] = self._waiting.get(place, 0) + times
             if self._log is not None:
                 await self._log.count(self._keeper())
 

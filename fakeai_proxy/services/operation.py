@@ -76,8 +76,8 @@ class Call:
     header: Callable[[bytes], str] = lambda name: ""
     #: Whose state it reads and changes: the parent of top-level rows in the store.
     project: str = PROJECT
-    #: Where the client reaches us: what a URL of ours begins with.
-    origin: str = ""
+    #: What tells `origin`.
+    reached: Callable[[], str] = lambda: ""
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
     pace: float = 1.0
     #: What the user has put ready, if anything.
@@ -90,6 +90,11 @@ class Call:
     @property
     def store(self) -> Store:
         return self.keeper()
+
+    @property
+    def origin(self) -> str:
+        """Where the client reaches us: what a URL of ours begins with."""
+        return self.reached()
 
     def wait_for(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What a coroutine comes to, for a plan or a handler that is none. Raises Unhurried on the

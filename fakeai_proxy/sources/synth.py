@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
@@ -128,7 +129,7 @@ class Synth:
     async def _answered(self, exchange: Exchange) -> Reply:
         request = exchange.request
         path = unquote(request.path)
-        if not self._router.is_open(path):
+        if not self._router.is_at_hand(path):
             with self._clock.hold():
                 await asyncio.to_thread(self._router.open, path)
         if not self._router.is_keyless(path):
@@ -221,7 +222,7 @@ class Synth:
             embedder=self._embedder,
             vendor=provider_of(request).name,
             header=request.text_header,
-            origin=_origin(request),
+            reached=partial(_origin, request),
             pace=self._pace,
             loop=asyncio.get_running_loop(),
             responder=self._responder,

@@ -118,7 +118,9 @@ async def test_cached_tokens_are_those_that_were_told(serve: Serve) -> None:
 
 
 async def test_every_kind_of_work_is_counted(app: App, client: AsyncOpenAI) -> None:
-    embedded = await client.embeddings.create(model="text-embedding-3-small", input=["a b", "c"])
+    embedded = await client.embeddings.create(
+        model="text-embedding-3-small", input=["a b", "c"], encoding_format="float"
+    )
     await client.moderations.create(input="I am peaceful.")
     await client.images.generate(model="dall-e-2", prompt="A boat", n=2, size="256x256")
     speech = await client.audio.speech.create(model="tts-1", voice="alloy", input="Hello there.",
