@@ -339,6 +339,8 @@ class Exchange:
     project: str = ""
     key_id: str = ""
     user_id: str = ""
+    #: The class of service in which it is asked: "", "batch", "flex" or "priority".
+    tier: str = ""
     #: Whether the key is one that was made here, and one of an administrator.
     is_known: bool = False
     is_admin: bool = False
