@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fakeai_proxy import errors
 from fakeai_proxy.services.operation import Call
-from fakeai_proxy.services.resources import limit_of
+from fakeai_proxy.services.paging import limit_of
 from fakeai_proxy.store import Sum
 
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
@@ -74,7 +74,7 @@ class Query:
         last = min(call.wall() + 1, float("inf") if end is None else end)
         end_at = max(-(-int(last) // seconds) * seconds, start // seconds * seconds)
         start_at = max(start // seconds * seconds, _cursor(call.query.get("page", ""), seconds))
-        limit = limit_of(call.query, width.default, width.most)
+        limit = limit_of(call.query.get("limit"), width.default, width.most)
         page_end = min(start_at + limit * seconds, end_at)
         return cls(
             seconds, start_at, max(page_end, start_at), page_end < end_at,
