@@ -1,5 +1,25 @@
 """The organization: who belongs to it, their keys, what they used and what that costs."""
 
-from fakeai_proxy.services.organization import costs, usage
+from fakeai_proxy.services.organization import (
+    audit,
+    certificates,
+    costs,
+    groups,
+    invites,
+    keys,
+    members,
+    projects,
+    roles,
+    usage,
+    users,
+)
+from fakeai_proxy.services.organization.founding import founded
 
-OPERATIONS = (*usage.OPERATIONS, *costs.OPERATIONS)
+_OF_ITS_OWN = (
+    audit, certificates, groups, invites, keys, members, projects, roles, users,
+)  # fmt: skip
+OPERATIONS = (
+    *usage.OPERATIONS,
+    *costs.OPERATIONS,
+    *[founded(operation) for room in _OF_ITS_OWN for operation in room.OPERATIONS],
+)
