@@ -76,6 +76,8 @@ log = logging.getLogger("fakeai_proxy")
 
 #: Longest request line and longest header field.
 HEADER_BYTES_MAX = 64 << 10
+#: How often usage is counted where other machines ask for it, too.
+COUNTING_S = 0.05
 #: How long an idle connection is kept; clients' pools give theirs up sooner.
 KEEP_ALIVE_REAL_S = 300.0
 
@@ -105,7 +107,12 @@ class App:
         self._vocabulary = ""
         self._records = Records()
         self._catalogue: Catalogue | None = None
-        self.ledger = Ledger(self._keeper, config.state_dir, self.clock)
+        self.ledger = Ledger(
+            self._keeper,
+            config.state_dir,
+            self.clock,
+            COUNTING_S if config.store_address else None,
+        )
         self.doorkeeper = Doorkeeper(config, self._begun, self._records, self.clock)
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
@@ -122,16 +129,7 @@ class App:
         self.pages = Pages(
             (*routes, document_route(routes)), Admin(config, exposed).admit, self.clock
         )
-        pipeline = Pipeline(
-            self._source,
-            pacer,
-            self.clock,
-            observers,
-            self.faults,
-            self.limiter,
-            self.ledger.note if config.synthesizes else None,
-            self.doorkeeper.identify if config.synthesizes else None,
-        )
+        pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = Gateway(
             pipeline,
@@ -147,10 +145,24 @@ class App:
         self._drain = Drain(self.gateway.handle)
         self.url = ""
 
+    def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
+        """Who asks and what it costs matters to what we answer ourselves."""
+        ours = self.config.synthesizes
+        return Pipeline(
+            self._source,
+            pacer,
+            self.clock,
+            observers,
+            self.faults,
+            self.limiter,
+            self.ledger.note if ours else None,
+            self.doorkeeper.identify if ours else None,
+        )
+
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
-            if is_begun(self.config.state_dir):
+            if self.config.store_address or is_begun(self.config.state_dir):
                 await self._keeper().open()
                 self.jobs.start()
             await asyncio.to_thread(warm_up, self._vocabulary)
@@ -329,12 +341,13 @@ class App:
 
     def _begun(self) -> Store | None:
         """The store, if anybody ever kept anything in it."""
-        begun = self.store is not None or is_begun(self.config.state_dir)
+        config = self.config
+        begun = self.store is not None or config.store_address or is_begun(config.state_dir)
         return self._keeper() if begun else None
 
     def _keeper(self) -> Store:
         if self.store is None:
-            self.store = open_store(self.config.state_dir, self.clock)
+            self.store = open_store(self.config.state_dir, self.clock, self.config.store_address)
         return self.store
 
     def _media(self, name: str) -> media.Media | None:
@@ -365,7 +378,12 @@ class App:
             "journal": self.journal.reset,
             "limits": self.limiter.reset,
         }
-        shown = {"mode": config.mode, "profile": config.profile, "seed": config.seed}
+        shown = {
+            "mode": config.mode,
+            "profile": config.profile,
+            "seed": config.seed,
+            "store": config.store_place,
+        }
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal),

@@ -209,6 +209,8 @@ class Chunk(NamedTuple):
     age_s: float | None = None
 
 
+#: The rate class of the lines of a batch.
+BATCH = "batch"
 #: Where a reply's content came from; a fault makes some of its own.
 SYNTH, HIT, LIVE, FAULT = "SYNTH", "HIT", "LIVE", "FAULT"
 

@@ -10,6 +10,7 @@ never meets them.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
@@ -44,6 +45,8 @@ class Pipeline:
         self.pacer = pacer
         self.clock = clock
         self.observers = observers
+        #: When a model was last given work that somebody waits for.
+        self.live_at = -math.inf
 
     def within(self, source: Source) -> Pipeline:
         """For what is said within one exchange: the same limits, timing and observers, but what was
@@ -100,6 +103,8 @@ class Pipeline:
     ) -> None:
         reply = await source.reply(exchange)
         exchange.reply, exchange.status = reply, reply.status
+        if reply.workload is not None and not exchange.tier:
+            self.live_at = self.clock.now()
         exchange.meter = self.meter
         permit.stamp(reply)
         if reply.dialogue is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -27,6 +27,10 @@ _TEMPORARY = ".sealing-"
 Progress = Callable[[int, int], None]
 
 
+def silent(done: int, of: int) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """`busy` files are being written by another process and were left alone."""
@@ -38,7 +42,7 @@ class Sealed:
 
 
 @dataclass(slots=True)
-class _Found:
+class Found:
     label: Label
     segment: Segment
     place: Place
@@ -52,12 +56,12 @@ def seal(
     one file. Raises CassetteError."""
     if is_single(folder) or not folder.is_dir():
         raise CassetteError(f"{folder}: only a directory cassette (NAME.fcz) is sealed")
-    with _alone(folder):
+    with alone(folder):
         return _seal(folder, progress, again)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder / ".sealing", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not lock(descriptor):
@@ -81,9 +85,10 @@ def _seal(folder: Path, progress: Progress, again: bool) -> Sealed:
                 os.close(descriptor)
                 busy.append(segment.path.name)
         before = sum(segment.path.stat().st_size for segment in (*old, *free))
-        found = _found((*old, *free))
+        found = found_in((*old, *free))
         kept = () if again else manifest.segments
-        new = _written(folder, manifest, found, (*old, *free), progress) if found else None
+        of = [segment.path.name for segment in (*old, *free)]
+        new = write_sealed(folder, manifest, _read(found, progress), of)
         listed = (*kept, *(() if new is None else (new,)))
         manifest.sealed(listed).write(folder)
         for segment in (*old, *free):
@@ -97,16 +102,16 @@ def _seal(folder: Path, progress: Progress, again: bool) -> Sealed:
     return Sealed(len(found), before, after, tuple(busy))
 
 
-def _found(segments: Sequence[Segment]) -> list[_Found]:
+def found_in(segments: Sequence[Segment]) -> list[Found]:
     """What is worth keeping, in recorded order: whole interactions, and requests whose end never
     came. Raises CassetteError for a file that is damaged."""
-    found: dict[tuple[int, int], _Found] = {}
+    found: dict[tuple[int, int], Found] = {}
     others = 0
     for number, segment in enumerate(segments):
         for order, (label, place) in enumerate(segment.scan(every_checksum=True)):
             if label.kind == frames.HEAD:
                 continue
-            one = _Found(label, segment, place, order)
+            one = Found(label, segment, place, order)
             if label.kind == frames.OTHER:
                 others += 1
                 found[-1, others] = one
@@ -125,57 +130,61 @@ def _found(segments: Sequence[Segment]) -> list[_Found]:
     return list(found.values())
 
 
-def _written(
+def write_sealed(
     folder: Path,
     manifest: Manifest,
-    found: list[_Found],
-    sources: Sequence[Segment],
-    progress: Progress,
-) -> SealedFile:
+    records: Iterable[tuple[Label, int, bytes]],
+    of: Sequence[str],
+) -> SealedFile | None:
+    """A sealed file of these records, each with its order and its line; it does not count yet. None
+    where there are none. `of` are the files in whose place it comes."""
     temporary = folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
     hashed = blake2b(digest_size=16)
-    size = 0
+    count = size = 0
+    head = Head(TOOL, manifest.created_at, manifest.salt)
     try:
         with temporary.open("wb") as file:
-            for group in _groups(manifest, found, progress):
+            for group in ([(Label(frames.HEAD, 0), 0, encode(head))], *_groups(records)):
                 data = groups.pack(group)
                 hashed.update(data)
                 size += len(data)
+                count += len(group)
                 file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if count == 1:
+            return None
         numbers = [int(one.name[4:9]) for one in manifest.segments]
         name = f"seg-{max(numbers, default=0) + 1:05}-{hashed.hexdigest()[:8]}.jsonl.zst"
         temporary.replace(folder / name)
         sync_folder(folder)
     finally:
         temporary.unlink(missing_ok=True)
-    of = tuple(segment.path.name for segment in sources)
-    return SealedFile(name, size, len(found), hashed.hexdigest(), of)
+    return SealedFile(name, size, count - 1, hashed.hexdigest(), tuple(of))
 
 
 def _groups(
-    manifest: Manifest, found: list[_Found], progress: Progress
+    records: Iterable[tuple[Label, int, bytes]],
 ) -> Iterator[list[tuple[Label, int, bytes]]]:
-    head = Head(TOOL, manifest.created_at, manifest.salt)
-    yield [(Label(frames.HEAD, 0), 0, encode(head))]
     group: list[tuple[Label, int, bytes]] = []
     size = 0
-    found.sort(key=_alike)
-    for done, one in enumerate(found):
-        line = one.segment.line(one.place)
-        group.append((one.label, one.order, line))
-        size += len(line)
+    for record in records:
+        group.append(record)
+        size += len(record[2])
         if len(group) == groups.GROUP_RECORDS or size >= groups.GROUP_BYTES:
             yield group
             group, size = [], 0
-            progress(done + 1, len(found))
     if group:
         yield group
-    progress(len(found), len(found))
 
 
-def _alike(one: _Found) -> tuple[int, int, int]:
+def _read(found: list[Found], progress: Progress) -> Iterator[tuple[Label, int, bytes]]:
+    for done, one in enumerate(sorted(found, key=_alike), 1):
+        yield one.label, one.order, one.segment.line(one.place)
+        progress(done, len(found))
+
+
+def _alike(one: Found) -> tuple[int, int, int]:
     """Turns of one conversation were recorded one after the other, on one route."""
     return one.label.route, one.label.authority, one.order
 

@@ -36,6 +36,7 @@ def _rooms(**under: str) -> dict[str, Room]:
 
 ROOMS = _rooms(
     audio="audio",
+    batches="batches",
     chat="chat tokenize detokenize",
     completions="completions",
     containers="containers",
@@ -54,12 +55,17 @@ ROOMS = _rooms(
     serving="health metadata ping version",
     text_generation="text",
     uploads="uploads",
+    vector_stores="vector_stores",
     videos="videos",
 )
 
 
 #: The module of this package that works on rows of each kind.
-JOBS: dict[str, str] = {}
+JOBS: dict[str, str] = {
+    "batch": "batches",
+    "message_batch": "messages",
+    "vector_store.file": "vector_stores",
+}
 
 
 def job_of(kind: str) -> Job:

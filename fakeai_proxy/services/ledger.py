@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock, Timer
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import PROJECT, Admission, Exchange, Usage
-from fakeai_proxy.services.metering import BATCH, tallies
+from fakeai_proxy.exchange import BATCH, PROJECT, Admission, Exchange, Usage
+from fakeai_proxy.services.metering import tallies
 from fakeai_proxy.store import Store, Tally
 from fakeai_proxy.store.tally_log import TallyLog, line_of
 

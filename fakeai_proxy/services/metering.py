@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from fakeai_proxy.exchange import Admission, Usage
+from fakeai_proxy.exchange import BATCH, Admission, Usage
 from fakeai_proxy.services.answer.cached import cached_tokens, may_be_cached
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.store import Tally
@@ -23,8 +23,6 @@ VECTOR_STORES, SESSIONS = "vector_stores", "code_interpreter_sessions"
 WEB_SEARCHES, FILE_SEARCHES = "web_search_calls", "file_search_calls"
 VIDEOS, RANKINGS, TRAINING = "videos", "rankings", "training"
 
-#: The class of service of what waits for half the price.
-BATCH = "batch"
 #: A label of requests that cost as much as long ones do.
 LONG = {"context": "long"}
 _TIERS = {"flex": "flex", "priority": "priority", "fast": "priority", "ultrafast": "priority"}

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import PROJECT, Reply
@@ -59,6 +60,8 @@ class Call:
     keeper: Callable[[], Store]
     wall: Callable[[], float]
     strict: bool = False
+    #: What time it is, and who waits while a thread works.
+    clock: Clock = field(default_factory=SystemClock)
     #: The key that it is asked with, and whose that is.
     key_id: str = ""
     user_id: str = ""
@@ -76,6 +79,8 @@ class Call:
     header: Callable[[bytes], str] = lambda name: ""
     #: Whose state it reads and changes: the parent of top-level rows in the store.
     project: str = PROJECT
+    #: The rate class in which it is asked: "" for live ones, "batch" for the lines of a batch.
+    tier: str = ""
     #: What tells `origin`.
     reached: Callable[[], str] = lambda: ""
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.

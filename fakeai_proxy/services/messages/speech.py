@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import orjson
 from pydantic_core import from_json
 
-from fakeai_proxy.exchange import Admission, Chunk, Reply, Usage, Workload
+from fakeai_proxy.exchange import BATCH, Admission, Chunk, Reply, Usage, Workload
 from fakeai_proxy.services import metering
 from fakeai_proxy.services.claude import traits_of
 from fakeai_proxy.services.messages.block import Block
@@ -32,7 +32,7 @@ Late = Callable[[Admission], bytes]
 
 def speak(call: Call, plan: Plan) -> Reply:
     workload = _workload(plan)
-    speech = _Speech(call, plan)
+    speech = _Speech(call, plan, b"batch" if call.tier == BATCH else b"standard")
     if plan.request.stream:
         return sse_reply(list(speech.events()), workload, speech.usage.billed())
     body = speech.body()
@@ -47,12 +47,6 @@ def speak(call: Call, plan: Plan) -> Reply:
     headers = (*JSON_HEADERS, (b"content-length", b"%d" % len(data)))
     chunk = Chunk(data, workload.output_tokens)
     return Reply(200, headers, [chunk], workload=workload, usage=speech.usage.billed())
-
-
-def batched(call: Call, plan: Plan) -> bytes:
-    """The whole message as a line of a batch has it."""
-    speech = _Speech(call, plan, b"batch")
-    return speech.body() % speech.usage.whole(Admission())
 
 
 def _workload(plan: Plan) -> Workload:
@@ -155,7 +149,7 @@ class _Usage:
 
 
 class _Speech:
-    def __init__(self, call: Call, plan: Plan, tier: bytes = b"standard") -> None:
+    def __init__(self, call: Call, plan: Plan, tier: bytes) -> None:
         self._call = call
         self._plan = plan
         self.usage = _Usage(plan, tier)

@@ -39,6 +39,7 @@ from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.responses import rules, wire
 from fakeai_proxy.services.responses.attached import readable
 from fakeai_proxy.services.responses.built_in import Workshop
+from fakeai_proxy.services.responses.file_search import check_tools, citations, told
 from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work, sealed
 from fakeai_proxy.services.responses.tool_choice import Uses, choose
 
@@ -94,6 +95,7 @@ def plan(call: Call) -> Plan:
     rules.check(request, card)
     if request.prompt is not None:
         raise errors.prompt_not_found(request.prompt.id)
+    check_tools(call, request.tools or ())
     heard = read(call, request, card)
     history = heard.history
     rules.check_json_mode(request, history.items)
@@ -214,7 +216,7 @@ class _Maker:
     def outputs(self, limit: int) -> tuple[list[Output], Answer]:
         canned = self.call.canned(self.card.id, self.hints.prompt)
         uses = Uses() if canned else choose(self.request, self.items, self.hints)
-        shop = Workshop(self.request, self.hints, self.tokens, self.rng)
+        shop = Workshop(self.call, self.request, self.hints, self.tokens, self.rng)
         works: list[Work] = []
         left = limit
         for work in shop.works(uses.works, self.items):
@@ -225,6 +227,9 @@ class _Maker:
         asks = any(work.waits for work in works)
         task = self._task(uses.calls, left)
         task.canned = canned
+        found = next((work.quotes for work in works if work.quotes is not None), None)
+        if found is not None and task.form is None and not self.request.ignore_eos:
+            task.guide = task.guide or (lambda rng: told(found))
         answer = Planner(self.call.dice, self.call.dice_key, self.tokens, task).answer()
         thought = self._thought(answer.reasoning_tokens)
         outputs: list[Output] = [*([thought] if thought else ()), *works]
@@ -293,7 +298,7 @@ class _Maker:
         return f"**Considering {subject}**\n\n{' '.join(said)}"
 
     def _cited(self, works: Sequence[Work], answer: Answer) -> tuple[dict[str, Any], ...]:
-        """What the text refers to: its first sentence."""
+        """What the text refers to: files where it quotes them, the rest in its first sentence."""
         assert answer.content is not None
         if self._form() is not None:
             return ()
@@ -301,10 +306,8 @@ class _Maker:
         end = text.find(". ") + 1 or len(text)
         cited: list[dict[str, Any]] = []
         for work in works:
-            if work.citation is None or not text:
-                continue
-            if work.citation["type"] == "file_citation":
-                cited.append({**work.citation, "index": end})
-            else:
+            if work.quotes is not None:
+                cited += citations(work.quotes, text)
+            elif work.citation is not None and text:
                 cited.append({**work.citation, "start_index": 0, "end_index": end})
         return tuple(cited)
