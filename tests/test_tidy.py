@@ -168,6 +168,7 @@ def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
         "records",
         "resources",
         "job",
+        "keyring",
         "ledger",
         "metering",
         "responder",

@@ -1,6 +1,7 @@
 """The organization: who belongs to it, their keys, what they used and what that costs."""
 
 from fakeai_proxy.services.organization import (
+    assignments,
     audit,
     certificates,
     costs,
@@ -16,7 +17,7 @@ from fakeai_proxy.services.organization import (
 from fakeai_proxy.services.organization.founding import founded
 
 _OF_ITS_OWN = (
-    audit, certificates, groups, invites, keys, members, projects, roles, users,
+    assignments, audit, certificates, groups, invites, keys, members, projects, roles, users,
 )  # fmt: skip
 OPERATIONS = (
     *usage.OPERATIONS,

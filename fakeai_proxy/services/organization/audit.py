@@ -33,25 +33,35 @@ def entry(
     """A write that says so. `project` is its document, where the change was made in one."""
     salt = (event, str(details.get("id", "")), str(call.wall()))
     name = "audit_log-" + call.dice.text_id(call.id_key, KIND, *salt, length=24)
+    return line(name, event, details, project, call.key_id, call.user_id, call.wall())
+
+
+def line(
+    name: str, event: str, details: Mapping[str, Any], project: Mapping[str, Any] | None,
+    key_id: str, user_id: str, now: float,
+) -> Insert:  # fmt: skip
+    """The line under that id. Without a `key_id` it was done at a console."""
     document = {
         "id": name,
         "type": event,
-        "effective_at": call.created,
-        "actor": _actor(call),
+        "effective_at": int(now),
+        "actor": _actor(key_id, user_id),
         event: details,
     }
     if project is not None:
         document["project"] = {"id": project["id"], "name": project["name"]}
-    return Insert(Row(Key(KIND, name, ORGANIZATION), document, float(call.created)))
+    return Insert(Row(Key(KIND, name, ORGANIZATION), document, now))
 
 
-def _actor(call: Call) -> dict[str, Any]:
-    key: dict[str, Any] = {"id": call.key_id, "type": "user"}
-    if call.user_id.startswith("svc_acct_"):
-        key |= {"type": "service_account", "service_account": {"id": call.user_id}}
+def _actor(key_id: str, user_id: str) -> dict[str, Any]:
+    user = {"id": user_id or OWNER_ID, "email": OWNER_EMAIL}
+    if not key_id:
+        return {"type": "session", "session": {"user": user, "ip_address": None}}
+    if user_id.startswith("svc_acct_"):
+        key = {"type": "service_account", "service_account": {"id": user_id}}
     else:
-        key["user"] = {"id": call.user_id or OWNER_ID, "email": OWNER_EMAIL}
-    return {"type": "api_key", "api_key": key}
+        key = {"type": "user", "user": user}
+    return {"type": "api_key", "api_key": {"id": key_id, **key}}
 
 
 async def list_audit_logs(call: Call) -> Reply:
@@ -102,13 +112,15 @@ def _among(of: Callable[[Mapping[str, Any]], set[str | None]], wanted: set[str])
 
 
 def _user(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    key = document["actor"]["api_key"]
-    found: Mapping[str, Any] = key.get("user") or key.get("service_account") or {}
+    actor = document["actor"]
+    by = actor.get("api_key") or actor.get("session") or {}
+    found: Mapping[str, Any] = by.get("user") or by.get("service_account") or {}
     return found
 
 
 def _actors(document: Mapping[str, Any]) -> set[str | None]:
-    return {document["actor"]["api_key"]["id"], _user(document).get("id")}
+    key = document["actor"].get("api_key") or {}
+    return {key.get("id"), _user(document).get("id")}
 
 
 OPERATIONS = (Operation("list-audit-logs", "GET", "/organization/audit_logs", list_audit_logs),)

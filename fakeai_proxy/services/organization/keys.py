@@ -13,12 +13,10 @@ from fakeai_proxy.services.keyring import (
     ADMIN_KEY,
     PROJECT_KEY,
     dropped,
-    kept,
-    redacted,
-    secret_for,
 )
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.organization.audit import OWNER_ID
+from fakeai_proxy.services.organization.key_rows import account_key, admin_key, expiring
 from fakeai_proxy.services.organization.listing import all_rows
 from fakeai_proxy.services.organization.managed import Managed, Strict
 from fakeai_proxy.services.organization.projects import PROJECTS, open_project
@@ -57,11 +55,6 @@ class ModifyKeyRequest(Strict):
     scopes: list[str] | None = None
 
 
-def _expiring(row: Row, seconds: int | None, now: float) -> Row:
-    expires_at = None if seconds is None else int(now) + seconds
-    return replace(row.merged(expires_at=expires_at), expires_at=expires_at)
-
-
 # --- of administrators -----------------------------------------------------------------------------
 
 ADMIN_KEYS = Managed(
@@ -79,27 +72,11 @@ ADMIN_KEYS = Managed(
 
 async def create_admin_key(call: Call) -> Reply:
     asked: CreateAdminKeyRequest = call.body
-    row, secret = await make_admin_key(call, asked.name, asked.expires_in_seconds)
-    return json_reply({**row.document, "value": secret})
-
-
-async def make_admin_key(call: Call, name: str, seconds: int | None) -> tuple[Row, str]:
     owner = (await USERS.row(call, OWNER_ID)).document
-    secret = secret_for("admin")
-    whose = {
-        "type": "user", "object": "organization.user", "id": owner["id"], "name": owner["name"],
-        "created_at": owner["added_at"], "role": "owner",
-    }  # fmt: skip
-    begun = ADMIN_KEYS.begun(call, str(call.wall())).merged(
-        name=name, redacted_value=redacted(secret), last_used_at=None, owner=whose
-    )
-    made, look_up = kept(
-        secret, _expiring(begun, seconds, call.wall()),
-        {"project": "proj_default", "key_id": begun.key.id, "user_id": OWNER_ID,
-         "is_admin": True},
-    )  # fmt: skip
-    await call.store.commit(Insert(made), look_up, ADMIN_KEYS.log_of(call, made))
-    return made, secret
+    key_id = ADMIN_KEYS.begun(call, str(call.wall())).key.id
+    made = admin_key(key_id, asked.name, owner, asked.expires_in_seconds, call.wall())
+    await call.store.commit(*made.writes, ADMIN_KEYS.log_of(call, made.row))
+    return json_reply({**made.row.document, "value": made.secret})
 
 
 async def delete_admin_key(call: Call) -> Reply:
@@ -145,49 +122,24 @@ async def create_account(call: Call) -> Reply:
     writes: list[Write] = [Require(project.key), Insert(account)]
     shown: dict[str, Any] | None = None
     if not alone:
-        more, shown = account_key(call, project, account, "Secret Key", asked.expires_in_seconds)
+        more, shown = _account_key(call, project, account, "Secret Key", asked.expires_in_seconds)
         writes += more
     await call.store.commit(*writes, ACCOUNTS.log_of(call, account, project.document))
     return json_reply({**account.document, "api_key": shown})
 
 
-def account_key(
+def _account_key(
     call: Call, project: Row, account: Row, name: str, seconds: int | None
 ) -> tuple[list[Write], dict[str, Any]]:
     """The writes that make a key of the account, and what clients see of it, once."""
-    secret = secret_for("service_account")
-    document = account.document
-    owner = {
-        "type": "service_account",
-        "service_account": {
-            "id": account.key.id, "object": account.document["object"], "name": document["name"],
-            "created_at": document["created_at"], "role": document["role"],
-        },
-    }  # fmt: skip
-    made, look_up = _project_key(call, project, account.key.id, secret, name, seconds, owner)
+    begun = PROJECT_KEYS.begun(call, account.key.id, str(call.wall()), parent=project.key.path)
+    made = account_key(begun.key.id, project.key, name, account.document, seconds, call.wall())
     shown = {
-        "object": "organization.project.service_account.api_key", "value": secret, "name": name,
-        "created_at": call.created, "id": made.key.id,
-        "expires_at": made.document["expires_at"],
+        "object": "organization.project.service_account.api_key", "value": made.secret,
+        "name": name, "created_at": call.created, "id": made.row.key.id,
+        "expires_at": made.row.document["expires_at"],
     }  # fmt: skip
-    told = PROJECT_KEYS.log_of(call, made, project.document)
-    return [Insert(made), look_up, told], shown
-
-
-def _project_key(
-    call: Call, project: Row, owner_id: str, secret: str, name: str, seconds: int | None,
-    owner: dict[str, Any],
-) -> tuple[Row, Insert]:  # fmt: skip
-    begun = PROJECT_KEYS.begun(call, owner_id, str(call.wall()), parent=project.key.path).merged(
-        name=name, redacted_value=redacted(secret), last_used_at=None, owner=owner,
-        owner_project_access="active",
-    )  # fmt: skip
-    begun = replace(begun, tags={"owner": owner_id})
-    return kept(
-        secret, _expiring(begun, seconds, call.wall()),
-        {"project": project.key.id, "key_id": begun.key.id, "user_id": owner_id,
-         "is_admin": False},
-    )  # fmt: skip
+    return [*made.writes, PROJECT_KEYS.log_of(call, made.row, project.document)], shown
 
 
 async def create_account_key(call: Call) -> Reply:
@@ -195,7 +147,7 @@ async def create_account_key(call: Call) -> Reply:
     project = open_project(await PROJECTS.row(call))
     account = await ACCOUNTS.row(call)
     name = asked.name or "Secret Key"
-    writes, shown = account_key(call, project, account, name, asked.expires_in_seconds)
+    writes, shown = _account_key(call, project, account, name, asked.expires_in_seconds)
     await call.store.commit(Require(account.key), *writes)
     return json_reply(shown)
 
@@ -222,7 +174,7 @@ async def modify_key(call: Call) -> Reply:
         also.append(Change(look_up, lambda row: replace(row, expires_at=int(now) + seconds)))
 
     def changed(row: Row) -> Row:
-        return row if seconds is None else _expiring(row, seconds, now)
+        return row if seconds is None else expiring(row, seconds, now)
 
     return PROJECT_KEYS.reply(call, await PROJECT_KEYS.alter(call, changed, requested, *also))
 
