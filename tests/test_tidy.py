@@ -155,6 +155,7 @@ def test_the_import_table_has_no_circle() -> None:
 def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
     shared = {
         "answer",
+        "assisting",
         "items",
         "azure",
         "bulk",
@@ -170,6 +171,7 @@ def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
         "delivery",
         "graders",
         "job",
+        "keyring",
         "extraction",
         "ledger",
         "metering",

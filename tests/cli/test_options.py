@@ -9,6 +9,7 @@ import base64
 import hmac
 import http.client
 import json
+import os
 import re
 import socket
 import urllib.request
@@ -25,6 +26,7 @@ from fakeai_proxy.services import ROOMS
 from tests.cli.conftest import ROOT, Program, Run, Start
 from tests.cli.upstreams import POSTED, counting, silent
 from tests.doubles.authority import Authority
+from tests.servers import postgresql
 
 PROFILE = """
 description = "One value everywhere"
@@ -175,6 +177,12 @@ def _store(program: Program, start: Start) -> None:
     again.stop()
     later = start("--data", str(kept), "--store", "sqlite")
     assert [one["name"] for one in later.ask("/v1/containers")[1]["data"]] == ["mine"]
+    if postgresql.is_installed():
+        address = f"{postgresql.shared()}&search_path=options_{os.getpid()}_{kept.parent.name}"
+        one, other = (start("--data", str(kept), "--store", address) for _ in range(2))
+        assert other.ask("/v1/containers")[1]["data"] == []
+        assert one.ask("/v1/containers", {"name": "ours"})[0] == 200
+        assert [one["name"] for one in other.ask("/v1/containers")[1]["data"]] == ["ours"]
 
 
 def _listen(program: Program, start: Start) -> None:
@@ -338,6 +346,16 @@ def _dialect(program: Program, start: Start) -> None:
 def _admin_token(program: Program, start: Start) -> None:
     assert program.ask("/_fakeai/v1/status")[0] == 401
     assert program.ask("/_fakeai/v1/status", **{"x-fakeai-token": "open sesame"})[0] == 200
+
+
+def _auth(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models")[0] == 401
+
+
+def _admin_key(program: Program, start: Start) -> None:
+    path, key = "/v1/organization/projects", {"authorization": "Bearer the first of all keys"}
+    assert program.ask(path)[0] == 401
+    assert program.ask(path, **key)[0] == 200
 
 
 def _journal_size(program: Program, start: Start) -> None:
@@ -508,6 +526,8 @@ EFFECTS: dict[str, Effect] = {
     "embedder": Effect("hashed", _embedder, {"profile": "none"}, "embeddings"),
     "responder": Effect("TMP/answers.toml", _responder, {"profile": "none"}, "chat"),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
+    "auth": Effect("required", _auth),
+    "admin_key": Effect("the first of all keys", _admin_key, {"auth": "required"}),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
     "scenario": Effect("TMP/outage.toml", _scenario),
@@ -650,6 +670,7 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["--on-miss", "pass"], {}, "replay, auto, hybrid"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),
         (["--on-miss", "pass"], {}, ": --on-miss: mode synth does not replay"),
+        (["--store", "mysql://u:p@db/x"], {}, "--store: this is memory, sqlite or postgresql://"),
         ([], {"FAKEAI_PROXY_SEED": "many"}, "FAKEAI_PROXY_SEED"),
         ([], {"FAKEAI_PROXY_PROFIL": "none"}, "FAKEAI_PROXY_PROFILE"),
     ],
