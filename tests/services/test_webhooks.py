@@ -173,3 +173,37 @@ async def test_the_end_of_a_batch_is_told(serve: Serve, body: dict[str, Any], ki
             event: Any = client.webhooks.unwrap(text, headers, secret=SECRET)
             assert (event.type, event.data.id) == (f"batch.{kind}", batch.id)
             assert (await client.batches.retrieve(batch.id)).status == kind
+
+
+async def test_the_ends_of_background_responses_are_told_once(serve: Serve) -> None:
+    async with receiving() as receiver:
+        app = await serve(VirtualClock(), mode="synth", webhook=(receiver.url,))
+        async with asking(app) as client:
+            done = await client.responses.create(model="gpt-4o", input="Hi", background=True)
+            short = await client.responses.create(
+                model="gpt-4o", input="Tell me about lighthouses", background=True,
+                max_output_tokens=16,
+            )  # fmt: skip
+            stream = await client.responses.create(
+                model="gpt-4o", input="Hello", background=True, stream=True
+            )
+            streamed = [event async for event in stream][-1]
+            await client.responses.create(model="gpt-4o", input="Hi")  # which nobody waits for
+            while len(receiver.heard) < 3:
+                await client.models.retrieve("gpt-4o")
+            events = [json.loads(text) for _, text in receiver.heard]
+            assert {event["data"]["id"]: event["type"] for event in events} == {
+                done.id: "response.completed", short.id: "response.incomplete",
+                streamed.response.id: "response.completed",  # type: ignore[union-attr]  # the last one
+            }  # fmt: skip
+    async with receiving() as receiver:
+        app = await serve(VirtualClock(autojump=False), mode="synth", webhook=(receiver.url,))
+        async with asking(app) as client:
+            made = await client.responses.create(model="gpt-4o", input="Hi", background=True)
+            for _ in range(2):
+                assert (await client.responses.cancel(made.id)).status == "cancelled"
+            while not receiver.heard:
+                await client.models.retrieve("gpt-4o")
+            ((_, text),) = receiver.heard
+            event = json.loads(text)
+            assert (event["type"], event["data"]["id"]) == ("response.cancelled", made.id)
