@@ -99,8 +99,8 @@ class Leniency:
 
 def _forget(path: str) -> Callable[[Any], object]:
     """Deletes what lies there. Raises CassetteError for what is no JSONPath."""
-    from jsonpath_ng.parser import parse
     from jsonpath_ng.exceptions import JSONPathError
+    from jsonpath_ng.parser import parse
 
     try:
         found = parse(path if path.startswith("$") else f"$.{path}")
