@@ -69,7 +69,7 @@ def no_such_eval(eval_id: str) -> ApiError:
     return ApiError(404, f"No eval found with id '{eval_id[:100]}'.", code="not_found")
 
 
-def no_such_run(run_id: str) -> ApiError:
+def no_such_eval_run(run_id: str) -> ApiError:
     return ApiError(404, f"No eval run found with id '{run_id[:100]}'.", code="not_found")
 
 
@@ -77,7 +77,7 @@ def no_such_output_item(item_id: str) -> ApiError:
     return ApiError(404, f"No output item found with id '{item_id[:100]}'.", code="not_found")
 
 
-def run_is_over(status: str) -> ApiError:
+def eval_run_is_over(status: str) -> ApiError:
     return ApiError(400, f"Eval run cannot be canceled: its status is '{status}'.")
 
 

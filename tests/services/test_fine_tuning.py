@@ -85,6 +85,12 @@ async def test_a_job_ends_in_a_model_that_answers_as_it_was_taught(client: Async
     assert len(other.choices[0].message.content or "") > 20
     response = await client.responses.create(model=model.id, input="What is 5 plus 5?")
     assert response.output_text == "It is 10."
+    async with client.responses.connect() as connection:
+        await connection.response.create(model=model.id, input="What is 5 plus 5?")
+        async for event in connection:
+            if event.type == "response.completed":
+                break
+    assert event.response.output_text == "It is 10."
 
     await client.models.delete(model.id)
     with pytest.raises(openai.NotFoundError):
@@ -385,3 +391,22 @@ async def test_training_and_answers_are_billed_and_batched(client: AsyncOpenAI) 
     assert lines[f"{name}, training_tokens"] == pytest.approx(3e-6 * done.trained_tokens)
     assert lines[f"{name}, input_tokens"] == pytest.approx(0.3e-6 * said.usage.prompt_tokens)
     assert lines[f"{name}, output_tokens"] == pytest.approx(1.2e-6 * said.usage.completion_tokens)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_an_assistant_may_be_of_a_model_of_ones_own(client: AsyncOpenAI) -> None:
+    job = await client.fine_tuning.jobs.create(
+        model=MODEL, training_file=await upload(client, EXAMPLES)
+    )
+    name = (await ended(client, job.id)).fine_tuned_model or ""
+    beta = client.beta
+    assistant = await beta.assistants.create(model=name)
+    thread = await beta.threads.create(messages=[{"role": "user", "content": "What is 6 plus 6?"}])
+    run = await beta.threads.runs.create(thread.id, assistant_id=assistant.id)
+    while (
+        run := await beta.threads.runs.retrieve(run.id, thread_id=thread.id)
+    ).status != "completed":
+        assert run.status in ("queued", "in_progress"), run.last_error
+    assert run.model == name
+    (said, _) = (await beta.threads.messages.list(thread.id)).data
+    assert said.content[0].text.value == "It is 12."  # type: ignore[union-attr]  # a text

@@ -201,7 +201,7 @@ async def cancel_run(call: Call) -> Reply:
     def canceled(row: Row) -> Row:
         status = row.document["status"]
         if status not in GOING:
-            raise errors.run_is_over(status)
+            raise errors.eval_run_is_over(status)
         return replace(moved(row, "canceled"), due_at=None, owner="")
 
     key = RUNS.key(call)
