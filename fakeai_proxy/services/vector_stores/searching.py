@@ -115,7 +115,15 @@ def _searched(
                 if found.score >= least and (key not in best or best[key].score < found.score):
                     best[key] = found
     ranked = sorted(best.items(), key=lambda pair: (-pair[1].score, pair[0]))[:limit]
-    return [_hit(shelved[key[0]], blobs, found) for key, found in ranked]
+    chunks: dict[tuple[int, str], list[int]] = {}
+    for place, file, chunk in dict(ranked):
+        chunks.setdefault((place, file), []).append(chunk)
+    texts: dict[tuple[int, str, int], str] = {}
+    for (place, file), wanted in chunks.items():
+        with blobs.open_file(shelved[place].files[file].blob) as opened:
+            for chunk, said in zip(wanted, pack.texts(opened, wanted), strict=True):
+                texts[place, file, chunk] = said
+    return [_hit(shelved[key[0]], found, texts[key]) for key, found in ranked]
 
 
 def _weights(ranking: RankingOptions | None, kind: Kind) -> tuple[float, float]:
@@ -132,8 +140,6 @@ def _allowed(shelved: Shelved, filters: Comparison | Compound | None) -> frozens
     )
 
 
-def _hit(shelved: Shelved, blobs: Blobs, found: Found) -> Hit:
+def _hit(shelved: Shelved, found: Found, text: str) -> Hit:
     known = shelved.files[found.file]
-    with blobs.open_file(known.blob) as file:
-        (text,) = pack.texts(file, (found.chunk,))
     return Hit(found.file, known.filename, found.score, known.attributes, text, found.chunk)
