@@ -155,6 +155,7 @@ def test_the_import_table_has_no_circle() -> None:
 def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
     shared = {
         "answer",
+        "assisting",
         "items",
         "azure",
         "bulk",
@@ -167,11 +168,15 @@ def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
         "prompt_safety",
         "records",
         "resources",
+        "delivery",
+        "graders",
         "job",
         "extraction",
         "ledger",
         "metering",
         "responder",
+        "tuned",
+        "webhooks",
         "router",
         "wire",
         "validation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Awaitable, Callable
 
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
@@ -37,14 +38,30 @@ class Asker:
             user_id=asked.user_id,
         )
         client = _Keeper()
+        pipeline = self._pipeline
+        if asked.content is not None:
+            pipeline = pipeline.around(_Own(asked.content))
         try:
-            await self._pipeline.serve(exchange, client)
+            await pipeline.serve(exchange, client)
         except ApiError as error:
             spent_ms = int((self._clock.now() - exchange.arrived_at) * 1000)
             told = Told(exchange.id, spent_ms, int(self._clock.wall()))
             said = error_answer(provider_of(request), error, told)
             return Answered(exchange.id, said.status, said.headers, said.body)
         return Answered(exchange.id, client.status, client.headers, client.sink.body)
+
+
+class _Own:
+    """A source for one exchange."""
+
+    def __init__(self, content: Callable[[Exchange], Awaitable[Reply]]) -> None:
+        self._content = content
+
+    async def reply(self, exchange: Exchange) -> Reply:
+        return await self._content(exchange)
+
+    async def close(self) -> None:
+        pass
 
 
 class _Bytes:
