@@ -348,6 +348,9 @@ class Exchange:
     user_id: str = ""
     #: The class of service in which it is asked: "", "batch", "flex" or "priority".
     tier: str = ""
+    #: Whether the key is one that was made here, and one of an administrator.
+    is_known: bool = False
+    is_admin: bool = False
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0

@@ -49,6 +49,7 @@ ROOMS = _rooms(
     messages="messages",
     models="models",
     moderations="moderations",
+    organization="organization projects",
     rag="rag",
     ranking="ranking rerank retrieval score v2",
     realtime="realtime",
