@@ -11,7 +11,7 @@ import orjson
 from fakeai_proxy.exchange import Admission, Chunk, Exchange, Reply
 from fakeai_proxy.services.job import Answered, Asked, Work
 from fakeai_proxy.services.threads import life
-from fakeai_proxy.services.threads.keeping import Kept, broken_off, known_ids
+from fakeai_proxy.services.threads.keeping import Kept, broken_off, known_ids, thread_key
 from fakeai_proxy.services.threads.making import Means
 from fakeai_proxy.services.threads.turn import Turn
 from fakeai_proxy.services.wire import JSON_HEADERS
@@ -73,7 +73,10 @@ async def _worked(work: Work, row: Row, turn: Turn) -> tuple[Answered, Admission
 
     target = f"/v1/threads/{document['thread_id']}/runs/{document['id']}"
     body = orjson.dumps({"model": document["model"]})
-    asked = Asked("POST", target, JSON_HEADERS, body, tier="", content=content)
+    asked = Asked(
+        "POST", target, JSON_HEADERS, body, tier="", project=thread_key(row).parent,
+        content=content, **document["_payer"],
+    )  # fmt: skip
     return await work.ask(asked), admission
 
 
