@@ -171,6 +171,7 @@ def test_every_room_of_the_api_is_in_the_table_of_contents() -> None:
         "delivery",
         "graders",
         "job",
+        "keyring",
         "extraction",
         "ledger",
         "metering",

@@ -20,6 +20,7 @@ from fakeai_proxy.errors.kinds import *
 from fakeai_proxy.errors.limits import *
 from fakeai_proxy.errors.media import *
 from fakeai_proxy.errors.message_batches import *
+from fakeai_proxy.errors.organization import *
 from fakeai_proxy.errors.proxying import *
 from fakeai_proxy.errors.realtime import *
 from fakeai_proxy.errors.responses import *

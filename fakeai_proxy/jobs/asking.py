@@ -13,6 +13,8 @@ from fakeai_proxy.jobs.courtesy import Courtesy
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Told, error_answer, provider_of
 from fakeai_proxy.services.job import Answered, Asked
+from fakeai_proxy.services.metering import tallies
+from fakeai_proxy.store import Tally
 
 
 class Asker:
@@ -48,7 +50,17 @@ class Asker:
             told = Told(exchange.id, spent_ms, int(self._clock.wall()))
             said = error_answer(provider_of(request), error, told)
             return Answered(exchange.id, said.status, said.headers, said.body)
-        return Answered(exchange.id, client.status, client.headers, client.sink.body)
+        used = self._used(exchange) if asked.tier == BATCH else ()
+        return Answered(exchange.id, client.status, client.headers, client.sink.body, used)
+
+    def _used(self, exchange: Exchange) -> list[Tally]:
+        reply = exchange.reply
+        if reply is None or reply.status >= 400:
+            return []
+        return tallies(
+            reply.usage, self._clock.wall(), exchange.admission, project=exchange.project,
+            key_id=exchange.key_id, user_id=exchange.user_id, tier=exchange.tier,
+        )  # fmt: skip
 
 
 class _Own:

@@ -49,6 +49,7 @@ ROOMS = _rooms(
     messages="messages",
     models="models",
     moderations="moderations",
+    organization="organization projects",
     rag="rag",
     ranking="ranking rerank retrieval score v2",
     realtime="realtime",
@@ -68,6 +69,7 @@ JOBS: dict[str, str] = {
     "fine_tuning.job": "fine_tuning",
     "message_batch": "messages",
     "thread.run": "threads",
+    "response": "responses",
     "vector_store.file": "vector_stores",
     "webhook": "delivery",
 }

@@ -64,6 +64,11 @@ class Call:
     strict: bool = False
     #: What time it is, and who waits while a thread works.
     clock: Clock = field(default_factory=SystemClock)
+    #: The key that it is asked with, and whose that is.
+    key_id: str = ""
+    user_id: str = ""
+    #: Waits until all that was answered is counted.
+    settle: Callable[[], Coroutine[Any, Any, None]] | None = None
     #: Told of every row that has become due, once it is committed.
     dispatch: Callable[[Key], None] = lambda key: None
     #: The query with its repetitions.
@@ -76,6 +81,8 @@ class Call:
     header: Callable[[bytes], str] = lambda name: ""
     #: Whose state it reads and changes: the parent of top-level rows in the store.
     project: str = PROJECT
+    #: What no other life of this server has had; empty where nothing outlives it.
+    life: bytes = b""
     #: The rate class in which it is asked: "" for live ones, "batch" for the lines of a batch.
     tier: str = ""
     #: What tells `origin`.
@@ -94,6 +101,12 @@ class Call:
     plan: Any = None
     #: Where coroutines run; None where there are none to wait for.
     loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def lasting_key(self) -> bytes:
+        """Instead of `id_key`, for ids under which something is kept without asking whether they are
+        free."""
+        return self.id_key + self.life
 
     @property
     def store(self) -> Store:
@@ -159,7 +172,8 @@ class Operation:
     computes for longer than the event loop can wait; a function tells it by the raw body. One that
     waits for something is a coroutine, on the event loop. `plan` is a
     pure function of the request, the dice and records that never change under their id, without
-    `id_key` and `created`; what it made is kept for equal requests. `keyless` ones answer whoever
+    `id_key` and `created`; what it made is kept for equal requests, unless it waited for something
+    (`Call.wait_for`), as whatever reads the store does. `keyless` ones answer whoever
     asks. `enter` looks at the headers before anybody looks at the body, and `complain` words what is
     wrong with the body's shape. A `socket` is opened by the handshake of a WebSocket; the reply of its
     handler has a dialogue."""
@@ -175,6 +189,8 @@ class Operation:
     plan: Callable[[Call], Plan] | None = None
     at_root: bool = False
     keyless: bool = False
+    #: For administrators, where keys are told apart.
+    admin: bool = False
     enter: Callable[[Call], None] | None = None
     complain: Complain = request_error
     socket: bool = False

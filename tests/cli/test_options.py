@@ -348,6 +348,16 @@ def _admin_token(program: Program, start: Start) -> None:
     assert program.ask("/_fakeai/v1/status", **{"x-fakeai-token": "open sesame"})[0] == 200
 
 
+def _auth(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models")[0] == 401
+
+
+def _admin_key(program: Program, start: Start) -> None:
+    path, key = "/v1/organization/projects", {"authorization": "Bearer the first of all keys"}
+    assert program.ask(path)[0] == 401
+    assert program.ask(path, **key)[0] == 200
+
+
 def _journal_size(program: Program, start: Start) -> None:
     for _ in range(3):
         program.ask("/v1/models")
@@ -516,6 +526,8 @@ EFFECTS: dict[str, Effect] = {
     "embedder": Effect("hashed", _embedder, {"profile": "none"}, "embeddings"),
     "responder": Effect("TMP/answers.toml", _responder, {"profile": "none"}, "chat"),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
+    "auth": Effect("required", _auth),
+    "admin_key": Effect("the first of all keys", _admin_key, {"auth": "required"}),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
     "scenario": Effect("TMP/outage.toml", _scenario),
