@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any
 
 import openai
 import orjson
 import pytest
 from openai import AssistantEventHandler, AsyncAssistantEventHandler, AsyncOpenAI, OpenAI
+from PIL import Image
 from typing_extensions import override
 
 from fakeai_proxy.clock import VirtualClock, turn
@@ -333,3 +335,40 @@ async def test_a_thread_that_is_deleted_ends_its_stream(
     await slowly.beta.threads.delete(place)
     with pytest.raises(openai.APIError, match="No run found"):
         await stream.to_the_end()
+
+
+async def test_a_chart_is_a_file_that_the_message_shows(client: AsyncOpenAI) -> None:
+    maker = await assistant(client, CODE)
+    ask = "Plot a bar chart of 3, 1, 4 and 15 with python."
+    place = await thread(client, ask)
+    events = await streamed(client, place, maker)
+    by_name = {event.event: event.data for event in events}
+    drawn, words = by_name["thread.message.completed"].content
+    assert (drawn.type, words.type) == ("image_file", "text")
+    file = await client.files.retrieve(drawn.image_file.file_id)
+    assert (file.purpose, file.filename) == ("assistants_output", "chart.png")
+    content = await client.files.content(file.id)
+    assert Image.open(io.BytesIO(content.read())).size == (640, 480)
+    told = [event.data.delta.content[0] for event in events if event.event == _DELTAS[0]]
+    assert told[0].image_file.file_id == file.id
+    assert {delta.index for delta in told[1:]} == {1}
+    assert "".join([delta.text.value for delta in told[1:]]) == words.text.value
+    run = by_name["thread.run.completed"]
+    steps = (await client.beta.threads.runs.steps.list(run.id, thread_id=place, order="asc")).data
+    (call,) = steps[0].step_details.tool_calls  # type: ignore[union-attr] # the code comes first
+    assert "[3, 1, 4, 15]" in call.code_interpreter.input  # type: ignore[union-attr] # as asked
+    (output,) = call.code_interpreter.outputs  # type: ignore[union-attr] # as asked
+    assert output.image.file_id == file.id  # type: ignore[union-attr] # no logs
+    # Whoever goes on from it, or does not stream, has it too.
+    whole = await client.beta.threads.create_and_run_poll(
+        assistant_id=maker, thread={"messages": [{"role": "user", "content": ask}]},
+        poll_interval_ms=20,
+    )  # fmt: skip
+    assert whole.status == "completed"
+    (message,) = (await client.beta.threads.messages.list(whole.thread_id, run_id=whole.id)).data
+    assert message.content[0].type == "image_file"
+    assert message.content[0].image_file.file_id != file.id
+    again = await client.beta.threads.runs.create_and_poll(
+        thread_id=place, assistant_id=maker, model="gpt-3.5-turbo", poll_interval_ms=20
+    )
+    assert (again.status, again.last_error) == ("completed", None)
