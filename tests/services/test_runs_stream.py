@@ -13,7 +13,7 @@ from openai import AssistantEventHandler, AsyncAssistantEventHandler, AsyncOpenA
 from PIL import Image
 from typing_extensions import override
 
-from fakeai_proxy.clock import VirtualClock, turn
+from fakeai_proxy.clock import VirtualClock
 from tests.conftest import Ended, Serve
 from tests.services.assistant_asking import (
     CODE,
@@ -230,9 +230,10 @@ async def test_a_stream_asks_the_back_end_for_what_it_says(serve: Serve) -> None
 
 
 class Slow:
-    """A stream whose time passes as told."""
+    """A stream whose time passes as told, and no faster than the store gets on."""
 
-    def __init__(self, clock: VirtualClock, stream: Any) -> None:
+    def __init__(self, client: AsyncOpenAI, clock: VirtualClock, stream: Any) -> None:
+        self._client = client
         self._clock = clock
         self._stream = stream
         self.events: list[Any] = []
@@ -244,14 +245,16 @@ class Slow:
 
     async def until(self, deltas: int) -> None:
         while sum(event.event == _DELTAS[0] for event in self.events) < deltas:
-            self._clock.advance(0.02)
-            await turn()
+            await self._go_on()
 
     async def to_the_end(self) -> None:
         while not self._reading.done():
-            self._clock.advance(0.02)
-            await turn()
+            await self._go_on()
         await self._reading
+
+    async def _go_on(self) -> None:
+        self._clock.advance(0.05)
+        await self._client.files.list()
 
     async def leave(self) -> None:
         self._reading.cancel()
@@ -277,7 +280,7 @@ async def test_a_run_that_is_cancelled_ends_its_stream(
     place = await thread(slowly, STORY)
     runs = slowly.beta.threads.runs
     stream = Slow(
-        clock, await runs.create(place, assistant_id=await assistant(slowly), stream=True)
+        slowly, clock, await runs.create(place, assistant_id=await assistant(slowly), stream=True)
     )
     await stream.until(5)
     (live,) = (await runs.list(place)).data
@@ -305,7 +308,7 @@ async def test_a_run_whose_client_leaves_is_completed_once(
     place = await thread(slowly, STORY)
     runs = slowly.beta.threads.runs
     stream = Slow(
-        clock, await runs.create(place, assistant_id=await assistant(slowly), stream=True)
+        slowly, clock, await runs.create(place, assistant_id=await assistant(slowly), stream=True)
     )
     await stream.until(5)
     await stream.leave()
@@ -326,6 +329,7 @@ async def test_a_thread_that_is_deleted_ends_its_stream(
 ) -> None:
     place = await thread(slowly, STORY)
     stream = Slow(
+        slowly,
         clock,
         await slowly.beta.threads.runs.create(
             place, assistant_id=await assistant(slowly), stream=True
