@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fakeai_proxy.store import encoding
-from fakeai_proxy.store.documents import Key, Missing, Page, Row, Sum
-from fakeai_proxy.store.encoding import COLUMNS, GRAVE_S, gathered
+from fakeai_proxy.store.documents import Key, Missing, Page, Row
+from fakeai_proxy.store.encoding import COLUMNS, GRAVE_S
 from fakeai_proxy.store.spans import covering
 
 if TYPE_CHECKING:
@@ -151,22 +151,24 @@ async def count(
 
 async def sums(
     connection: asyncpg.Connection, kind: str, start_at: int, end_at: int, bucket_s: int
-) -> list[Sum]:
-    """By bucket and by all labels."""
+) -> tuple[list[Sequence[Any]], dict[int, str]]:
+    """By bucket and by all labels, for `gathered`."""
     ranges = covering(start_at, end_at, bucket_s)
-    # The labels have their text only when all is added up.
+    if not ranges:
+        return [], {}
     found = await connection.fetch(
-        "SELECT bucket, labels, name, amount FROM ("
-        "  SELECT tallies.at / $2 * $2 AS bucket, labels_id, name, sum(amount)::bigint AS amount"
-        "  FROM unnest($3::integer[], $4::bigint[], $5::bigint[]) AS wanted (span, start_at, end_at)"
-        "  JOIN labels ON labels.kind = $1"
-        "  JOIN tallies ON tallies.labels_id = labels.id AND tallies.span = wanted.span"
-        "  AND tallies.at >= wanted.start_at AND tallies.at < wanted.end_at"
-        "  GROUP BY bucket, labels_id, name) AS added"
-        " JOIN labels ON labels.id = labels_id ORDER BY bucket, labels_id",
+        "SELECT tallies.at / $2 * $2 AS bucket, labels_id, name, sum(amount)::bigint"
+        " FROM unnest($3::integer[], $4::bigint[], $5::bigint[]) AS wanted (span, start_at, end_at)"
+        " JOIN labels ON labels.kind = $1"
+        # A stretch of one set of labels lies together; OFFSET keeps it from being looked for elsewhere.
+        " CROSS JOIN LATERAL (SELECT labels_id, at, name, amount FROM tallies"
+        "  WHERE tallies.labels_id = labels.id AND tallies.span = wanted.span"
+        "  AND tallies.at >= wanted.start_at AND tallies.at < wanted.end_at OFFSET 0) AS tallies"
+        " GROUP BY bucket, labels_id, name ORDER BY bucket, labels_id",
         bound(kind), bucket_s, *map(list, zip(*ranges, strict=True)),
-    ) if ranges else []  # fmt: skip
-    return gathered(found)
+    )  # fmt: skip
+    texts = await connection.fetch("SELECT id, labels FROM labels WHERE kind = $1", bound(kind))
+    return found, dict(texts)
 
 
 # --- leases ----------------------------------------------------------------------------------------
