@@ -71,21 +71,28 @@ async def get(connection: asyncpg.Connection, key: Key, now: float) -> Row | Non
 
 def _selected(
     arguments: Arguments, kind: str, parent: str | None, tags: Mapping[str, str], now: float
-) -> str:
-    """The FROM and WHERE of a list."""
+) -> tuple[str, str]:
+    """The FROM and WHERE of a list, and what it is ordered by."""
     kind_place = arguments.add(bound(kind))
-    source = "FROM documents"
-    for number, (name, value) in enumerate(tags.items()):
-        tag = f"tag{number}"
-        source += (
-            f" JOIN tags AS {tag} ON {tag}.sequence = documents.sequence AND {tag}.kind = {kind_place}"
-            f" AND {tag}.name = {arguments.add(bound(name))}"
-            f" AND {tag}.value = {arguments.add(bound(value))}"
-        )
     where = f"documents.kind = {kind_place} AND {_alive(arguments, now)}"
     if parent is not None:
         where += f" AND documents.parent = {arguments.add(bound(parent))}"
-    return f"{source} WHERE {where}"
+    if not tags:
+        return f"FROM documents WHERE {where}", "documents.sequence"
+    sources = []
+    for number, (name, value) in enumerate(tags.items()):
+        sources.append(f"tags AS tag{number}")
+        where += (
+            f" AND tag{number}.sequence = tag0.sequence AND tag{number}.kind = {kind_place}"
+            f" AND tag{number}.name = {arguments.add(bound(name))}"
+            f" AND tag{number}.value = {arguments.add(bound(value))}"
+        )
+    # OFFSET has the list of the first tag read in its order, and as far as it is wanted only.
+    source = (
+        f"FROM {', '.join(sources)} CROSS JOIN LATERAL (SELECT * FROM documents"
+        f" WHERE documents.sequence = tag0.sequence OFFSET 0) AS documents WHERE {where}"
+    )
+    return source, "tag0.sequence"
 
 
 async def page(
@@ -101,17 +108,16 @@ async def page(
     """(columns, whether there are more, whether they are in the other order). Raises Missing."""
     after, before = cursors
     arguments = Arguments()
-    where = _selected(arguments, kind, parent, tags, now)
+    where, place = _selected(arguments, kind, parent, tags, now)
     for cursor, later in ((after, ascending), (before, not ascending)):
         if cursor:
-            place = await _place(connection, kind, parent, cursor)
-            where += f" AND documents.sequence {'>' if later else '<'} {arguments.add(place)}"
+            at = await _place(connection, kind, parent, cursor)
+            where += f" AND {place} {'>' if later else '<'} {arguments.add(at)}"
     # The page before a row ends next to that row.
     backwards = bool(before) and not after
     order = "ASC" if ascending != backwards else "DESC"
     found = await connection.fetch(
-        f"SELECT {ALL_COLUMNS} {where} ORDER BY documents.sequence {order}"
-        f" LIMIT {arguments.add(limit + 1)}",
+        f"SELECT {ALL_COLUMNS} {where} ORDER BY {place} {order} LIMIT {arguments.add(limit + 1)}",
         *arguments,
     )
     return found[:limit], len(found) > limit, backwards
@@ -145,7 +151,7 @@ async def count(
     now: float,
 ) -> int:
     arguments = Arguments()
-    where = _selected(arguments, kind, parent, tags, now)
+    where, _ = _selected(arguments, kind, parent, tags, now)
     return int(await connection.fetchval(f"SELECT count(*) {where}", *arguments))
 
 
