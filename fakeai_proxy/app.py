@@ -21,6 +21,7 @@ from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
+from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
@@ -51,7 +52,10 @@ from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.services.job import Work
+from fakeai_proxy.services.ledger import Ledger
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.responder import Responder
+from fakeai_proxy.services.webhooks import Webhooks
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer
@@ -63,6 +67,7 @@ from fakeai_proxy.shaping.scenario.runner import Runner
 from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
+from fakeai_proxy.sources.doorkeeper import Doorkeeper
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
@@ -74,6 +79,8 @@ log = logging.getLogger("fakeai_proxy")
 
 #: Longest request line and longest header field.
 HEADER_BYTES_MAX = 64 << 10
+#: How often usage is counted where other machines ask for it, too.
+COUNTING_S = 0.05
 #: How long an idle connection is kept; clients' pools give theirs up sooner.
 KEEP_ALIVE_REAL_S = 300.0
 
@@ -102,7 +109,16 @@ class App:
         self.store: Store | None = None
         self._vocabulary = ""
         self._records = Records()
+        self._responder: Responder | None = None
         self._catalogue: Catalogue | None = None
+        self._webhooks = Webhooks(config)
+        self.ledger = Ledger(
+            self._keeper,
+            config.state_dir,
+            self.clock,
+            COUNTING_S if config.store_address else None,
+        )
+        self.doorkeeper = Doorkeeper(config, self._begun, self._records, self.clock)
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
@@ -118,7 +134,7 @@ class App:
         self.pages = Pages(
             (*routes, document_route(routes)), Admin(config, exposed).admit, self.clock
         )
-        pipeline = Pipeline(self._source, pacer, self.clock, observers, self.faults, self.limiter)
+        pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = Gateway(
             pipeline,
@@ -133,6 +149,20 @@ class App:
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
+
+    def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
+        """Who asks and what it costs matters to what we answer ourselves."""
+        ours = self.config.synthesizes
+        return Pipeline(
+            self._source,
+            pacer,
+            self.clock,
+            observers,
+            self.faults,
+            self.limiter,
+            self.ledger.note if ours else None,
+            self.doorkeeper.identify if ours else None,
+        )
 
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
@@ -172,8 +202,10 @@ class App:
             await self.exporters.close()
         await self._drain.finish(self._server, drain_s)
         await self.jobs.close()
+        await self.poster.close()
         await self._source.close()
         await self.upstream.close()
+        await self.ledger.close()
         if self.store is not None:
             await self.store.close()
         if self.library is not None:
@@ -274,12 +306,25 @@ class App:
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = f"{self.dice.number('owner', *_this_life(self.clock)):032x}"
         ask = Asker(pipeline, self.clock, owner[:16]).ask
+        self.poster = Poster()
 
         def equipped(row: Row, owner: str, store: Store) -> Work:
             assert self._catalogue is not None, "only what synthesizes has jobs"
             embedder = embedder_kind(self.config.embedder)
             return Work(
-                row, owner, store, self.clock, self.dice, self._catalogue, embedder, self._pace, ask
+                row,
+                owner,
+                store,
+                self.clock,
+                self.dice,
+                self._catalogue,
+                embedder,
+                self._pace,
+                ask,
+                webhooks=self._webhooks,
+                post=self.poster.post,
+                runs_python=self.config.python_graders,
+                responder=self._responder,
             )
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
@@ -298,7 +343,7 @@ class App:
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
-        return Synth(
+        synth = Synth(
             self.config,
             ROOMS.values(),
             catalogue,
@@ -309,7 +354,25 @@ class App:
             self._records,
             self._dispatch,
             self._pace,
+            self._webhooks,
+            self._life,
+            self.doorkeeper,
+            self.ledger.settle,
         )
+        self._responder = synth.responder
+        return synth
+
+    @property
+    def _life(self) -> bytes:
+        if self.config.state_dir is None and self.config.store_address is None:
+            return b""
+        return self.dice.number("life", *_this_life(self.clock)).to_bytes(16, "big")
+
+    def _begun(self) -> Store | None:
+        """The store, if anybody ever kept anything in it."""
+        config = self.config
+        begun = self.store is not None or config.store_address or is_begun(config.state_dir)
+        return self._keeper() if begun else None
 
     def _keeper(self) -> Store:
         if self.store is None:
