@@ -321,3 +321,26 @@ async def test_lines_are_not_counted_among_live_requests(serve: Serve) -> None:
         done = await ended(client, await created(client, [question(k) for k in range(60)]))
         assert done.request_counts is not None
         assert done.request_counts.completed == 60
+
+
+async def test_what_lines_used_is_counted_once_at_half_the_price(
+    client: AsyncOpenAI, app: App
+) -> None:
+    done = await ended(client, await created(client, [question(k) for k in range(10)]))
+    assert done.usage is not None
+    query = {"start_time": done.created_at - 86_400, "bucket_width": "1d", "group_by": "batch"}
+    headers = {"authorization": "Bearer sk-admin"}
+    async with httpx.AsyncClient(base_url=app.url, headers=headers) as http:
+        usage = (await http.get("/v1/organization/usage/completions", params=query)).json()
+        del query["group_by"]
+        costs = (await http.get("/v1/organization/costs", params=query)).json()
+    found = [one for bucket in usage["data"] for one in bucket["results"]]
+    counted = [
+        (one["batch"], one["num_model_requests"], one["input_tokens"], one["output_tokens"])
+        for one in found
+    ]
+    assert counted == [(True, 10, done.usage.input_tokens, done.usage.output_tokens)]
+    (cost,) = [one["amount"]["value"] for bucket in costs["data"] for one in bucket["results"]]
+    # gpt-4o-mini: 0.15 and 0.60 US dollars a million tokens, and half of that.
+    full = (done.usage.input_tokens * 0.15 + done.usage.output_tokens * 0.60) / 1e6
+    assert float(cost) == pytest.approx(full / 2)

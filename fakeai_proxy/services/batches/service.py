@@ -55,8 +55,8 @@ def _asked(call: Call) -> dict[str, Any]:
         "base": "/openai/v1" if is_azure else "/v1",
         "version": version if dated else "",
         "headers": {name: value for name, value in headers.items() if value},
-        "key_id": getattr(call, "key_id", ""),
-        "user_id": getattr(call, "user_id", ""),
+        "key_id": call.key_id,
+        "user_id": call.user_id,
         "expires_s": None if after is None else after.seconds,
     }
 
