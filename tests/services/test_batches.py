@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -344,3 +346,25 @@ async def test_what_lines_used_is_counted_once_at_half_the_price(
     # gpt-4o-mini: 0.15 and 0.60 US dollars a million tokens, and half of that.
     full = (done.usage.input_tokens * 0.15 + done.usage.output_tokens * 0.60) / 1e6
     assert float(cost) == pytest.approx(full / 2)
+
+
+async def test_whoever_wants_to_know_hears_how_a_batch_ended(serve: Serve) -> None:
+    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split()[0])
+        event = json.loads(await reader.readexactly(length))
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        writer.close()
+        await heard.put((event["type"], event["data"]["id"]))
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    app = await serve(mode="synth", webhook=(f"http://127.0.0.1:{port}/",))
+    async with connected(app) as client:
+        good = await ended(client, await created(client, [question(0)]))
+        assert await heard.get() == ("batch.completed", good.id)
+        bad = await ended(client, await created(client, [b"{\n"]))
+        assert await heard.get() == ("batch.failed", bad.id)
+    server.close()

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from fakeai_proxy import errors
-from fakeai_proxy.errors import LineError
 from fakeai_proxy.services.bulk import desk
 from fakeai_proxy.services.bulk.chunks import Result
 from fakeai_proxy.services.filing import ExpiresAfter
@@ -31,9 +30,8 @@ _INSTANTS = (
     "in_progress_at", "finalizing_at", "completed_at", "failed_at", "expired_at", "cancelling_at",
     "cancelled_at",
 )  # fmt: skip
-#: Statuses of work that goes on, and of work that nobody may have looked at.
+#: Statuses of work that goes on.
 GOING = ("validating", "in_progress", "finalizing")
-ASKED = ("validating", "cancelling")
 
 
 class CreateBatchRequest(Shape):
@@ -75,13 +73,6 @@ def begun(row: Row, request: CreateBatchRequest, asked: Mapping[str, Any]) -> Ro
 def moved(row: Row, status: str, now: float) -> Row:
     """To another status, whose instant is `now`."""
     return row.merged(**{"status": status, f"{status}_at": int(now)})
-
-
-def failed(row: Row, found: Sequence[LineError], model: str | None, now: float) -> Row:
-    """The end of a batch whose file is not one."""
-    told = {"object": "list", "data": [one._asdict() for one in found]}
-    row = moved(row, "failed", now).merged(errors=told, model=model)
-    return replace(row, due_at=None, owner="", blob=None)
 
 
 def cancelled(row: Row, now: float) -> Row:
