@@ -297,9 +297,10 @@ class App:
             return Recorder(source, library(), self.clock, base)
 
         def player(on_miss: Source) -> Source:
+            from fakeai_proxy.cassette.leniency import Leniency
             from fakeai_proxy.sources.recorded import Player
 
-            return Player(library(), on_miss, base)
+            return Player(library(), on_miss, base, Leniency.of(self.config))
 
         return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
 
@@ -383,12 +384,13 @@ class App:
         found: media.Media | None = self._records.find(media.Media.KIND, name)
         return found
 
-    def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:
+    def _connection(self, tunnel: Origin | None, waiting_s: float, user: str) -> Connection:
         return Connection(
             self._server,
             self.clock.now,
             tunnel,
             self.clock.ago(waiting_s),
+            user,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=KEEP_ALIVE_REAL_S,
