@@ -368,3 +368,27 @@ async def test_whoever_wants_to_know_hears_how_a_batch_ended(serve: Serve) -> No
         bad = await ended(client, await created(client, [b"{\n"]))
         assert await heard.get() == ("batch.failed", bad.id)
     server.close()
+
+
+async def test_only_so_many_tokens_wait_for_a_model(serve: Serve, still: VirtualClock) -> None:
+    """OpenAI's first tier: 90,000 of gpt-4o."""
+    app = await serve(still, mode="synth", profile="openai", limits=("openai:1",))
+    text = "far " * 20_000
+    lines = [question(k, model="gpt-4o", messages=[{"role": "user", "content": text}])
+             for k in range(3)]  # fmt: skip
+    async with connected(app) as client:
+        first = await created(client, lines)
+        while first.status == "validating":
+            first = await client.batches.retrieve(first.id)
+        second = await ended(client, await created(client, lines[:2]))
+        assert (second.status, first.status) == ("failed", "in_progress")
+        assert second.errors is not None
+        (error,) = second.errors.data or []
+        assert (error.code, error.line) == ("token_limit_exceeded", None)
+        assert error.message is not None
+        assert "Limit: 90,000 enqueued tokens" in error.message
+        other = await created(client, [question(0)])
+        assert (await ended(client, other, still)).status == "completed"
+        await ended(client, first, still)
+        third = await ended(client, await created(client, lines[:2]), still)
+        assert third.status == "completed"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from fakeai_proxy import errors
+from fakeai_proxy.services.batches.checking import Checker
 from fakeai_proxy.services.bulk import desk
 from fakeai_proxy.services.bulk.chunks import Result
 from fakeai_proxy.services.filing import ExpiresAfter
@@ -25,11 +26,13 @@ Endpoint = Literal[
 #: Amounts of a result, in the order in which they are counted.
 AMOUNTS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 #: Members that clients do not see: how far the work has come, and what it needs to know.
-_OURS = ("progress", "asked")
+_OURS = ("progress", "asked", "tokens")
 _INSTANTS = (
     "in_progress_at", "finalizing_at", "completed_at", "failed_at", "expired_at", "cancelling_at",
     "cancelled_at",
 )  # fmt: skip
+#: The tag of a batch that is worked on: for which model its tokens wait.
+QUEUE = "queue"
 #: Statuses of work that goes on.
 GOING = ("validating", "in_progress", "finalizing")
 
@@ -68,6 +71,14 @@ def begun(row: Row, request: CreateBatchRequest, asked: Mapping[str, Any]) -> Ro
         request_counts={"total": 0, "completed": 0, "failed": 0}, usage=_usage(dict.fromkeys(AMOUNTS, 0)),
         metadata=request.metadata, progress=desk.begun(), asked=asked,
     )  # fmt: skip
+
+
+def queued(row: Row, checker: Checker, now: float) -> Row:
+    """Checked: its tokens wait for its model."""
+    row = moved(row, "in_progress", now)
+    counts = {"total": checker.total, "completed": 0, "failed": 0}
+    row = row.merged(model=checker.model, request_counts=counts, tokens=checker.tokens)
+    return replace(row, tags={QUEUE: checker.model or ""})
 
 
 def moved(row: Row, status: str, now: float) -> Row:

@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from fakeai_proxy import errors
 from fakeai_proxy.clock import turn
+from fakeai_proxy.errors import LineError
 from fakeai_proxy.services.batches import record
 from fakeai_proxy.services.batches.checking import Checker
 from fakeai_proxy.services.batches.trade import BatchTrade
@@ -25,6 +27,8 @@ from fakeai_proxy.store import Blob, Conflict, Insert, Key, Missing, Row, Write
 _ENDS: Mapping[str, str] = {
     "cancelling": "cancelled", "finalizing": "completed", "in_progress": "expired",
 }  # fmt: skip
+#: Batches that are looked at together.
+_PAGE = 100
 _EVENTS: Mapping[str, EventType] = {
     "cancelled": "batch.cancelled", "completed": "batch.completed", "expired": "batch.expired",
     "failed": "batch.failed",
@@ -87,7 +91,7 @@ async def _ended(
     def ended(row: Row) -> Row:
         if row.document["status"] != before:
             raise Conflict(row.key)
-        return change(record.moved(row, end, now))
+        return replace(change(record.moved(row, end, now)), tags={})
 
     return await _committed(work, ended, *writes, *told)
 
@@ -108,6 +112,7 @@ async def _checked(work: Work, row: Row) -> Row:
     if row.document["status"] == "cancelling":
         # Nothing was promised yet, so there is nothing to be told line by line.
         return await _ended(work, row, "cancelled", lambda row: row)
+    checker.errors = checker.errors or await _queue_is_full(work, row, checker)
     if checker.errors:
         told = {"object": "list", "data": [one._asdict() for one in checker.errors]}
         found = {"errors": told, "model": checker.model}
@@ -117,11 +122,27 @@ async def _checked(work: Work, row: Row) -> Row:
     def begun(row: Row) -> Row:
         if row.document["status"] == "cancelling":
             raise Conflict(row.key)
-        counts = {"total": checker.total, "completed": 0, "failed": 0}
-        row = record.moved(row, "in_progress", now)
-        return row.merged(model=checker.model, request_counts=counts)
+        return record.queued(row, checker, now)
 
     return await _committed(work, begun)
+
+
+async def _queue_is_full(work: Work, row: Row, checker: Checker) -> list[LineError]:
+    """Whether more tokens would wait for the model than may."""
+    model = checker.model or ""
+    limit = work.queue_limit(row.document["asked"]["vendor"], model)
+    if limit is None:
+        return []
+    waiting, after = checker.tokens, ""
+    while True:
+        tags = {record.QUEUE: model}
+        page = await work.store.page(row.key.kind, None, tags=tags, after=after, limit=_PAGE)
+        waiting += sum(one.document["tokens"] for one in page.rows)
+        if waiting > limit:
+            return [errors.batch_queue_is_full(model, int(limit))]
+        if not page.has_more:
+            return []
+        after = page.rows[-1].key.id
 
 
 async def _add(work: Work, checker: Checker, piece: list[Line]) -> None:
