@@ -27,12 +27,22 @@ ALLOWED: dict[str, set[str]] = {
     "profiles": {"errors"},
     "body": {"errors"},
     "exchange": {"errors", "body"},
+    "dialogue": {"exchange", "errors"},
     "fleet": LEAVES | {"exchange"},
     "generate": {"dice", "errors", "profiles"},
     "store": {"errors", "clock"},
     "providers": {"exchange", "errors"},
     "cassette": {"exchange", "body", "errors", "providers"},
-    "services": {"exchange", "errors", "clock", "dice", "profiles", "generate", "store"},
+    "services": {
+        "dialogue",
+        "exchange",
+        "errors",
+        "clock",
+        "dice",
+        "profiles",
+        "generate",
+        "store",
+    },
     "jobs": {"exchange", "body", "errors", "clock", "providers", "services", "store", "pipeline"},
     "sources": LEAVES
     | {"exchange", "body", "providers", "generate", "services", "store", "cassette"},
@@ -41,7 +51,17 @@ ALLOWED: dict[str, set[str]] = {
     "shaping": LEAVES | {"exchange", "body", "providers", "fleet"},
     "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette"},
     "pipeline": {"exchange", "errors", "clock", "providers", "shaping"},
-    "proxy": {"exchange", "body", "errors", "clock", "dice", "providers", "shaping", "pipeline"},
+    "proxy": {
+        "dialogue",
+        "exchange",
+        "body",
+        "errors",
+        "clock",
+        "dice",
+        "providers",
+        "shaping",
+        "pipeline",
+    },
 }
 #: The top of the building: these may import everything.
 TOP = {"config", "app", "cli", "__init__", "__main__"}
