@@ -70,7 +70,10 @@ class Means:
             except ApiError as error:
                 return failed(card.id, error)
         with self.clock.hold():
-            return await asyncio.to_thread(self._planned, card, own, heard, uses, hits)
+            turn = await asyncio.to_thread(self._planned, card, own, heard, uses, hits)
+        for drawn in turn.drawn:
+            turn.blobs[drawn.file_id] = await self.store.blobs.put([drawn.data])
+        return turn
 
     def _planned(
         self, card: ModelCard, own: Tuned | None, heard: Heard, uses: Uses,
