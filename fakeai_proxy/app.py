@@ -21,6 +21,7 @@ from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
+from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
@@ -52,6 +53,7 @@ from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.services.job import Work
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.webhooks import Webhooks
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer
@@ -103,6 +105,7 @@ class App:
         self._vocabulary = ""
         self._records = Records()
         self._catalogue: Catalogue | None = None
+        self._webhooks = Webhooks(config)
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
@@ -172,6 +175,7 @@ class App:
             await self.exporters.close()
         await self._drain.finish(self._server, drain_s)
         await self.jobs.close()
+        await self.poster.close()
         await self._source.close()
         await self.upstream.close()
         if self.store is not None:
@@ -274,13 +278,15 @@ class App:
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = f"{self.dice.number('owner', *_this_life(self.clock)):032x}"
         ask = Asker(pipeline, self.clock, owner[:16]).ask
+        self.poster = Poster()
 
         def equipped(row: Row, owner: str, store: Store) -> Work:
             assert self._catalogue is not None, "only what synthesizes has jobs"
             embedder = embedder_kind(self.config.embedder)
             return Work(
-                row, owner, store, self.clock, self.dice, self._catalogue, embedder, self._pace, ask
-            )
+                row, owner, store, self.clock, self.dice, self._catalogue, embedder, self._pace, ask,
+                self._webhooks, self.poster.post, self.config.python_graders,
+            )  # fmt: skip
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
         return JobRunner(jobs, self._keeper, equipped, self.clock, owner)
@@ -310,11 +316,13 @@ class App:
             self._dispatch,
             self._pace,
             self._life,
+            self._webhooks,
         )
 
     @property
     def _life(self) -> bytes:
-        if self.config.state_dir is None:
+        config = self.config
+        if config.state_dir is None and config.store_address is None:
             return b""
         return self.dice.number("life", *_this_life(self.clock)).to_bytes(16, "big")
 

@@ -13,6 +13,7 @@ from fakeai_proxy.errors.bodies import *
 from fakeai_proxy.errors.catalogue import *
 from fakeai_proxy.errors.control import *
 from fakeai_proxy.errors.files import *
+from fakeai_proxy.errors.fine_tuning import *
 from fakeai_proxy.errors.images import *
 from fakeai_proxy.errors.kinds import *
 from fakeai_proxy.errors.limits import *

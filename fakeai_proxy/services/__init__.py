@@ -43,6 +43,7 @@ ROOMS = _rooms(
     conversations="conversations",
     embeddings="embeddings",
     files="files",
+    fine_tuning="fine_tuning",
     images="images",
     messages="messages",
     models="models",
@@ -62,9 +63,11 @@ ROOMS = _rooms(
 #: The module of this package that works on rows of each kind.
 JOBS: dict[str, str] = {
     "batch": "batches",
+    "fine_tuning.job": "fine_tuning",
     "message_batch": "messages",
     "response": "responses",
     "vector_store.file": "vector_stores",
+    "webhook": "delivery",
 }
 
 

@@ -7,7 +7,7 @@ a process may die at any moment, and another goes on where the last commit left 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Headers
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.webhooks import NOBODY, Webhooks
 from fakeai_proxy.store import Change, Document, LeaseLost, Row, Store, Tally, finish
 
 
@@ -44,6 +45,13 @@ class Answered(NamedTuple):
     tallies: Sequence[Tally] = ()
 
 
+Post = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
+
+
+async def _reaches_nobody(url: str, headers: Mapping[str, str], body: bytes) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a job is given. `row` is as it was when the lease began; the lease is renewed for as long
@@ -60,6 +68,12 @@ class Work:
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
     pace: float
     ask: Callable[[Asked], Awaitable[Answered]]
+    #: Who is told of ends; `announce` goes into the commit with `finish`.
+    webhooks: Webhooks = NOBODY
+    #: Sends a body with headers to a URL elsewhere. The status; 0 where nobody answers.
+    post: Post = _reaches_nobody
+    #: Whether code that comes as a grader may run here.
+    runs_python: bool = False
 
     def finish(self, document: Document | None = None) -> Change:
         """The end of the work. The commit raises LeaseLost if somebody else has taken it over."""

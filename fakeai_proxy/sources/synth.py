@@ -29,6 +29,7 @@ from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.router import Router
 from fakeai_proxy.services.validation import request_error
+from fakeai_proxy.services.webhooks import NOBODY, Webhooks
 from fakeai_proxy.sources.plans import Plans
 from fakeai_proxy.store import Key, Store
 
@@ -62,6 +63,11 @@ class SynthSettings(BaseModel):
         description="Ask this first what to answer: FILE.toml (patterns and texts), FILE.py:function or "
         "package.module:function. Read again when it changes.",
     )
+    python_graders: bool = Field(
+        False,
+        description="Run the code of python graders, in processes with limits; for servers whose "
+        "clients are trusted. Otherwise such a grader fails as it does when its server is down.",
+    )
     embedder: Literal["auto", "hashed", "semantic"] = Field(
         "auto",
         description="What makes the vectors of embeddings and rankings: semantic knows what words "
@@ -84,6 +90,7 @@ class Synth:
         dispatch: Callable[[Key], None],
         pace: float = 1.0,
         life: bytes = b"",
+        webhooks: Webhooks = NOBODY,
     ) -> None:
         """`pace` is how many seconds of a back end's work pass in one; `life` is of this process alone,
         and empty where nothing is kept when it ends."""
@@ -100,6 +107,7 @@ class Synth:
         self._dispatch = dispatch
         self._life = life
         self._pace = pace
+        self._webhooks = webhooks
         self._responder = Responder(settings.responder) if settings.responder else None
 
     async def reply(self, exchange: Exchange) -> Reply:
@@ -152,7 +160,8 @@ class Synth:
             if not operation.is_heavy(body) and self._at_hand(call, request, body):
                 with contextlib.suppress(Unhurried):
                     reply = await _whole(_answer(call, request, body))
-                    if call.plan is not None:
+                    # A user's own model may be gone tomorrow, and is nobody else's.
+                    if call.plan is not None and call.tuned is None:
                         self._plans.keep(call.dice_key, call.plan)
                     return reply
         with self._clock.hold():
@@ -208,6 +217,8 @@ class Synth:
             keeper=self._keeper,
             dispatch=self._dispatch,
             life=self._life,
+            webhooks=self._webhooks,
+            runs_python=self._settings.python_graders,
             project=exchange.project or PROJECT,
             tier=exchange.tier,
             wall=self._clock.wall,
@@ -262,6 +273,8 @@ def _answer(
     if call.plan is None:
         if operation.body is not None and call.body is None:
             call.body = _parse(operation, operation.body, request, raw)
+        if operation.body is not None:
+            call.look_up(call.params.get("deployment") or getattr(call.body, "model", None))
         dialect.admit(call)
         if operation.plan is not None:
             call.plan = operation.plan(call)
