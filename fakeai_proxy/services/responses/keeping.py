@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +22,8 @@ from fakeai_proxy.services.responses.before import (
 )
 from fakeai_proxy.services.responses.output import Called, Output, Thought
 from fakeai_proxy.services.responses.record import Record
-from fakeai_proxy.store import Change, Document, Insert, Key, Missing, Row, finish
+from fakeai_proxy.services.webhooks import EventType
+from fakeai_proxy.store import Change, Document, Insert, Missing, Row
 
 #: platform.openai.com/docs/guides/conversation-state: how long a response is kept.
 KEPT_S = 30 * 86_400
@@ -89,22 +89,19 @@ async def find(call: Call) -> Row:
     return row
 
 
-async def change(call: Call, changed: Mapping[str, Any], *, only_unfinished: bool = False) -> Row:
-    """The row with these members of its document. Raises 404."""
-    name = call.params["response_id"]
+async def delete(call: Call) -> Row:
+    """Whoever went on from it still can. Raises 404."""
 
-    def function(row: Row) -> Row:
+    def gone(row: Row) -> Row:
         if not is_there(row):
-            raise errors.response_not_found(name)
-        if only_unfinished and row.document["status"] not in UNFINISHED:
-            return row
-        tags = {} if changed.get("deleted") else row.tags
-        return replace(row.merged(**changed), tags=tags, due_at=None, owner="")
+            raise errors.response_not_found(row.key.id)
+        return replace(row.merged(deleted=True), tags={}, due_at=None, owner="")
 
+    key = response_key(call, call.params["response_id"])
     try:
-        (found,) = await call.store.commit(Change(response_key(call, name), function))
+        (found,) = await call.store.commit(Change(key, gone))
     except Missing:
-        raise errors.response_not_found(name) from None
+        raise errors.response_not_found(key.id) from None
     assert found is not None, "a change answers with its row"
     return found
 
@@ -119,31 +116,52 @@ async def begin(call: Call, made: Record) -> None:
     call.dispatch(response_key(call, made.id))
 
 
-async def complete(call: Call, made: Record) -> None:
-    """Somebody has been told all of it. Raises 503."""
-    document = made.document
+class _Over(Exception):  # noqa: N818 - a state of affairs
+    """It has ended already."""
+
+
+async def end(call: Call, name: str, status: str, whole: Document | None = None) -> None:
+    """Unless it has ended already, it does with this status, and as this object of the API. Raises 503."""
 
     def function(row: Row) -> Row:
         if row.document["status"] not in UNFINISHED:
-            return row
-        ended = row.merged(status=document["status"], shown=document["shown"])
-        return replace(ended, due_at=None, owner="")
+            raise _Over
+        said = {"status": status} if whole is None else {"status": status, "shown": whole}
+        return replace(row.merged(**said), due_at=None, owner="")
 
+    told = call.webhooks.announce(call.dice, call.project, _ENDS[status], name, call.wall())
     try:
-        await call.store.commit(Change(Key(RESPONSE, made.id, call.project), function))
-    except Missing:
-        return  # it was kept for long enough
+        await call.store.commit(Change(response_key(call, name), function), *told)
+    except (Missing, _Over):
+        return  # it was kept for long enough, or somebody was quicker
+    for one in told:
+        call.dispatch(one.row.key)
+
+
+_ENDS: dict[str, EventType] = {
+    "completed": "response.completed",
+    "incomplete": "response.incomplete",
+    "cancelled": "response.cancelled",
+}
+
+
+async def complete(call: Call, made: Record) -> None:
+    """Somebody has been told all of it. Raises 503."""
+    await end(call, made.id, made.document["status"], made.document["shown"])
 
 
 async def _work(work: Work) -> None:
     """A status that time changes; what is answered is known from the beginning."""
-    document = work.row.document
+    document, now = work.row.document, work.clock.wall()
     if document["status"] == "queued":
         seconds = QUEUED_S + document["shown"]["usage"]["output_tokens"] // TOKENS_PER_S
         due_at = work.row.created_at + seconds
         await work.store.commit(work.later({**document, "status": "in_progress"}, due_at))
         return
-    await work.store.commit(finish(work.row.key, work.owner, _ended(document, work.clock.wall())))
+    ended = _ended(document, now)
+    key = work.row.key
+    told = work.webhooks.announce(work.dice, key.parent, _ENDS[ended["status"]], key.id, now)
+    await work.store.commit(work.finish(ended), *told)
 
 
 def _ended(document: Document, now: float) -> Document:
