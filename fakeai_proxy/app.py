@@ -315,15 +315,17 @@ class App:
             self._records,
             self._dispatch,
             self._pace,
-            self._life,
+            self._life if self._is_lasting else b"",
             self._webhooks,
         )
 
     @property
+    def _is_lasting(self) -> bool:
+        """Whether what is kept outlives this process, or others have it, too."""
+        return self.config.state_dir is not None or self.config.store_address is not None
+
+    @property
     def _life(self) -> bytes:
-        config = self.config
-        if config.state_dir is None and config.store_address is None:
-            return b""
         return self.dice.number("life", *_this_life(self.clock)).to_bytes(16, "big")
 
     def _keeper(self) -> Store:
@@ -331,9 +333,8 @@ class App:
             self.store = open_store(self.config.state_dir, self.clock, self.config.store_address)
         return self.store
 
-    def _media(self, name: str) -> media.Media | None:
-        found: media.Media | None = self._records.find(media.Media.KIND, name)
-        return found
+    async def _media(self, name: str) -> media.Media | None:
+        return await media.find(self._records, self._keeper() if self._is_lasting else None, name)
 
     def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:
         return Connection(
