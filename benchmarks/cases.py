@@ -319,6 +319,44 @@ def stalls(bench: Bench) -> list[Measure]:
     return [alone, together]
 
 
+def store(bench: Bench) -> list[Measure]:
+    """Each store by itself; one run makes a million exchanges, rounds would only repeat it."""
+    measures = []
+    exchanges = int(bench.take(1_000_000, 100_000))
+    for name in ("sqlite", "postgresql"):
+        took = client("store.py", "--store", name, "--exchanges", exchanges)
+        said = {
+            "week_by_day_ms": (f"sums of {exchanges:,} exchanges by day, ms", at_most(200, " ms")),
+            "week_by_hour_ms": ("the same by hour, ms", at_most(200, " ms")),
+            "hour_by_minute_ms": ("an hour of them by minute, ms", at_most(200, " ms")),
+            "commit_ms": ("a commit alone, ms", None),
+            "inserted_per_s": ("documents inserted by 64 at once/s", None),
+            "get_ms": ("a document, ms", None),
+            "page_ms": ("a page of 20, ms", None),
+            "put_mib_per_s": ("a blob put, MiB/s", None),
+            "get_mib_per_s": ("a blob read, MiB/s", None),
+        }
+        for key, (text, bar) in said.items():
+            measure = Measure("store", f"{name}: {text}", bar)
+            measure.add(took[key])
+            measures.append(measure)
+    return measures
+
+
+def vectors(bench: Bench) -> list[Measure]:
+    chunks = int(bench.take(100_000, 10_000))
+    found = Measure("vectors", f"a search of {chunks:,} chunks, p50 ms", at_most(10, " ms"))
+    worst = Measure("vectors", "the same, p95 ms")
+    first = Measure("vectors", "the first one, which reads the index, s")
+    read = Measure("vectors", "made searchable, chunks of 100 tokens/s")
+    took = client("vectors.py", "--chunks", chunks, "--searches", int(bench.take(200, 50)))
+    found.add(took["p50_ms"])
+    worst.add(took["p95_ms"])
+    first.add(took["load_s"])
+    read.add(took["chunks_per_s"])
+    return [found, worst, first, read]
+
+
 def start(bench: Bench) -> list[Measure]:
     listening = Measure("start", "process to listening, ms", at_most(1000, " ms"))
     resident = Measure("start", "resident after start, MiB", at_most(120, " MiB"))
@@ -352,5 +390,7 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "limits": limits,
     "faults": faults,
     "stalls": stalls,
+    "store": store,
+    "vectors": vectors,
     "start": start,
 }

@@ -15,7 +15,7 @@ from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError, websocket_unserved
-from fakeai_proxy.exchange import Observer, Origin, Request, Source
+from fakeai_proxy.exchange import Origin, Request
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.site import Site
@@ -48,11 +48,14 @@ from fakeai_proxy.proxy.listening import is_loopback, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
+from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.services.job import Work
+from fakeai_proxy.services.ledger import Ledger
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.webhooks import Webhooks
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
@@ -65,6 +68,7 @@ from fakeai_proxy.shaping.scenario.runner import Runner
 from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
+from fakeai_proxy.sources.doorkeeper import Doorkeeper
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
@@ -76,6 +80,8 @@ log = logging.getLogger("fakeai_proxy")
 
 #: Longest request line and longest header field.
 HEADER_BYTES_MAX = 64 << 10
+#: How often usage is counted where other machines ask for it, too.
+COUNTING_S = 0.05
 #: How long an idle connection is kept; clients' pools give theirs up sooner.
 KEEP_ALIVE_REAL_S = 300.0
 
@@ -104,8 +110,16 @@ class App:
         self.store: Store | None = None
         self._vocabulary = ""
         self._records = Records()
+        self._responder: Responder | None = None
         self._catalogue: Catalogue | None = None
         self._webhooks = Webhooks(config)
+        self.ledger = Ledger(
+            self._keeper,
+            config.state_dir,
+            self.clock,
+            COUNTING_S if config.store_address else None,
+        )
+        self.doorkeeper = Doorkeeper(config, self._begun, self.clock)
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
@@ -121,7 +135,7 @@ class App:
         self.pages = Pages(
             (*routes, document_route(routes)), Admin(config, exposed).admit, self.clock
         )
-        pipeline = Pipeline(self._source, pacer, self.clock, observers, self.faults, self.limiter)
+        pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = Gateway(
             pipeline,
@@ -136,6 +150,20 @@ class App:
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
+
+    def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
+        """Who asks and what it costs matters to what we answer ourselves."""
+        ours = self.config.synthesizes
+        return Pipeline(
+            self._source,
+            pacer,
+            self.clock,
+            observers,
+            self.faults,
+            self.limiter,
+            self.ledger.note if ours else None,
+            self.doorkeeper.identify if ours else None,
+        )
 
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
@@ -178,6 +206,7 @@ class App:
         await self.poster.close()
         await self._source.close()
         await self.upstream.close()
+        await self.ledger.close()
         if self.store is not None:
             await self.store.close()
         if self.library is not None:
@@ -269,9 +298,10 @@ class App:
             return Recorder(source, library(), self.clock, base)
 
         def player(on_miss: Source) -> Source:
+            from fakeai_proxy.cassette.leniency import Leniency
             from fakeai_proxy.sources.recorded import Player
 
-            return Player(library(), on_miss, base)
+            return Player(library(), on_miss, base, Leniency.of(self.config))
 
         return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
 
@@ -284,9 +314,20 @@ class App:
             assert self._catalogue is not None, "only what synthesizes has jobs"
             embedder = embedder_kind(self.config.embedder)
             return Work(
-                row, owner, store, self.clock, self.dice, self._catalogue, embedder, self._pace, ask,
-                self._webhooks, self.poster.post, self.config.python_graders,
-            )  # fmt: skip
+                row,
+                owner,
+                store,
+                self.clock,
+                self.dice,
+                self._catalogue,
+                embedder,
+                self._pace,
+                ask,
+                webhooks=self._webhooks,
+                post=self.poster.post,
+                runs_python=self.config.python_graders,
+                responder=self._responder,
+            )
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
         return JobRunner(jobs, self._keeper, equipped, self.clock, owner)
@@ -304,7 +345,7 @@ class App:
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
-        return Synth(
+        synth = Synth(
             self.config,
             ROOMS.values(),
             catalogue,
@@ -315,9 +356,13 @@ class App:
             self._records,
             self._dispatch,
             self._pace,
-            self._life if self._is_lasting else b"",
             self._webhooks,
+            self._life if self._is_lasting else b"",
+            self.doorkeeper,
+            self.ledger.settle,
         )
+        self._responder = synth.responder
+        return synth
 
     @property
     def _is_lasting(self) -> bool:
@@ -328,6 +373,12 @@ class App:
     def _life(self) -> bytes:
         return self.dice.number("life", *_this_life(self.clock)).to_bytes(16, "big")
 
+    def _begun(self) -> Store | None:
+        """The store, if anybody ever kept anything in it."""
+        config = self.config
+        begun = self.store is not None or config.store_address or is_begun(config.state_dir)
+        return self._keeper() if begun else None
+
     def _keeper(self) -> Store:
         if self.store is None:
             self.store = open_store(self.config.state_dir, self.clock, self.config.store_address)
@@ -336,12 +387,13 @@ class App:
     async def _media(self, name: str) -> media.Media | None:
         return await media.find(self._records, self._keeper() if self._is_lasting else None, name)
 
-    def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:
+    def _connection(self, tunnel: Origin | None, waiting_s: float, user: str) -> Connection:
         return Connection(
             self._server,
             self.clock.now,
             tunnel,
             self.clock.ago(waiting_s),
+            user,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=KEEP_ALIVE_REAL_S,

@@ -32,6 +32,7 @@ from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.shaping.scenario.settings import ScenarioSettings
 from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
+from fakeai_proxy.sources.doorkeeper import AuthSettings
 from fakeai_proxy.sources.synth import SynthSettings
 from fakeai_proxy.sources.upstream import UpstreamSettings
 from fakeai_proxy.store import StoreSettings
@@ -84,6 +85,7 @@ class Config(
     DcgmSettings,
     JournalSettings,
     AdminSettings,
+    AuthSettings,
     SynthSettings,
     AzureSettings,
     DialectSettings,

@@ -87,6 +87,8 @@ class Request:
     origin: Origin | None = None
     client: str = ""
     dialect: str = "auto"
+    #: Requests of one session share one recorded order.
+    session: str = ""
     _first: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
     #: The last fingerprint and the body that it is of: faults and sources ask for the same.
     _fingerprint: tuple[bytes, bytes] | None = field(
@@ -348,6 +350,9 @@ class Exchange:
     user_id: str = ""
     #: The class of service in which it is asked: "", "batch", "flex" or "priority".
     tier: str = ""
+    #: Whether the key is one that was made here, and one of an administrator.
+    is_known: bool = False
+    is_admin: bool = False
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
@@ -359,62 +364,3 @@ class Exchange:
         meter, self.meter = self.meter, None
         if meter is not None:
             meter(self)
-
-
-class Source(Protocol):
-    """Where content comes from."""
-
-    async def reply(self, exchange: Exchange) -> Reply:
-        """Raises ApiError when the answer is an error of ours."""
-
-    async def close(self) -> None: ...
-
-
-class Sink(Protocol):
-    """Where framed bytes go; an asyncio transport is one."""
-
-    def write(self, data: bytes) -> None: ...
-
-    def is_closing(self) -> bool: ...
-
-    def get_write_buffer_size(self) -> int: ...
-
-
-class Client(Protocol):
-    """The client's end of an exchange: frames a reply for its connection."""
-
-    @property
-    def sink(self) -> Sink: ...
-
-    def head(self, reply: Reply) -> bytes:
-        """The response head; afterwards the frames follow its choice of framing."""
-
-    def frame(self, data: bytes) -> bytes:
-        """One piece of the body as it goes over the wire; b"" where there is nothing to send."""
-
-    def tail(self) -> bytes:
-        """The end of the body."""
-
-    async def drain(self) -> None:
-        """Wait until a slow reader has caught up. Raises ConnectionError when it is gone."""
-
-    def cut(self) -> None:
-        """Close without the end of the body."""
-
-    async def converse(self, exchange: Exchange, reply: Reply) -> None:
-        """Make the connection a WebSocket and carry the reply's dialogue until a side leaves. Raises
-        ConnectionError when the client vanishes."""
-
-    def reset(self) -> None:
-        """End the connection with a reset (RST), at once."""
-
-    def downgrade(self) -> None:
-        """Before the head: answer as a server of HTTP/1.0 would."""
-
-    def close_after(self) -> None:
-        """Before the head: close the connection after this reply."""
-
-
-class Observer(Protocol):
-    def finished(self, exchange: Exchange) -> None:
-        """Called once, after the last byte or the failure."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, StreamCut
-from fakeai_proxy.exchange import Chunk, Client, Exchange, Observer, Reply, Source
+from fakeai_proxy.exchange import Chunk, Exchange, Reply
 from fakeai_proxy.providers import status_of
+from fakeai_proxy.roles import Client, Observer, Source
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Free, Limiter, LimitSettings, Permit
 from fakeai_proxy.shaping.pacing import Pacer, Pacing
@@ -33,11 +34,13 @@ class Pipeline:
         faults: Faults | None = None,
         limiter: Limiter | None = None,
         meter: Callable[[Exchange], None] | None = None,
+        identify: Callable[[Exchange], Awaitable[None] | None] | None = None,
     ) -> None:
         """Without `faults` nothing goes wrong on purpose; without a `limiter` everybody may ask;
-        without a `meter` nobody pays."""
+        without a `meter` nobody pays. `identify` says whose an exchange is, as far as its key tells."""
         self.faults = faults
         self.meter = meter
+        self.identify = identify
         self.limiter = limiter or Limiter(LimitSettings(), clock)
         self.source = source
         self.pacer = pacer
@@ -58,6 +61,18 @@ class Pipeline:
             meter=self.meter,
         )
 
+    def around(self, source: Source) -> Pipeline:
+        """The same in all but the source."""
+        return Pipeline(
+            source,
+            self.pacer,
+            self.clock,
+            self.observers,
+            self.faults,
+            self.limiter,
+            self.meter,
+        )
+
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.
 
@@ -67,6 +82,10 @@ class Pipeline:
         if self.faults is not None:
             exchange.phase = self.faults.phase
         try:
+            if self.identify is not None and not exchange.project:
+                asking = self.identify(exchange)
+                if asking is not None:
+                    await asking
             async with self.limiter.admit(exchange) as permit:
                 injection = None
                 if self.faults is not None and self.faults.concern(exchange.request):

@@ -7,6 +7,7 @@ envelope, `proxy/gateway.py` sends them.
 
 # ruff: noqa: F403 - a catalogue is all of its pages
 from fakeai_proxy.errors.access import *
+from fakeai_proxy.errors.assistants import *
 from fakeai_proxy.errors.audio import *
 from fakeai_proxy.errors.batches import *
 from fakeai_proxy.errors.bodies import *
@@ -19,6 +20,7 @@ from fakeai_proxy.errors.kinds import *
 from fakeai_proxy.errors.limits import *
 from fakeai_proxy.errors.media import *
 from fakeai_proxy.errors.message_batches import *
+from fakeai_proxy.errors.organization import *
 from fakeai_proxy.errors.proxying import *
 from fakeai_proxy.errors.realtime import *
 from fakeai_proxy.errors.responses import *

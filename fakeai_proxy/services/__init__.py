@@ -35,6 +35,7 @@ def _rooms(**under: str) -> dict[str, Room]:
 
 
 ROOMS = _rooms(
+    assistants="assistants",
     audio="audio",
     batches="batches",
     chat="chat tokenize detokenize",
@@ -48,12 +49,14 @@ ROOMS = _rooms(
     messages="messages",
     models="models",
     moderations="moderations",
+    organization="organization projects",
     rag="rag",
     ranking="ranking rerank retrieval score v2",
     realtime="realtime",
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",
+    threads="threads",
     uploads="uploads",
     vector_stores="vector_stores",
     videos="videos",
@@ -65,6 +68,7 @@ JOBS: dict[str, str] = {
     "batch": "batches",
     "fine_tuning.job": "fine_tuning",
     "message_batch": "messages",
+    "thread.run": "threads",
     "response": "responses",
     "vector_store.file": "vector_stores",
     "webhook": "delivery",

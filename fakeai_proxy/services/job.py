@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.exchange import Headers
+from fakeai_proxy.exchange import Exchange, Headers, Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.webhooks import NOBODY, Webhooks
 from fakeai_proxy.store import Change, Document, LeaseLost, Row, Store, Tally, finish
 
@@ -32,6 +33,8 @@ class Asked(NamedTuple):
     project: str = ""
     key_id: str = ""
     user_id: str = ""
+    #: What answers it instead of the source, at the same pace and under the same limits.
+    content: Callable[[Exchange], Awaitable[Reply]] | None = None
 
 
 class Answered(NamedTuple):
@@ -74,6 +77,8 @@ class Work:
     post: Post = _reaches_nobody
     #: Whether code that comes as a grader may run here.
     runs_python: bool = False
+    #: What the user has put ready, if anything.
+    responder: Responder | None = None
 
     def finish(self, document: Document | None = None) -> Change:
         """The end of the work. The commit raises LeaseLost if somebody else has taken it over."""

@@ -64,6 +64,11 @@ class Call:
     strict: bool = False
     #: What time it is, and who waits while a thread works.
     clock: Clock = field(default_factory=SystemClock)
+    #: The key that it is asked with, and whose that is.
+    key_id: str = ""
+    user_id: str = ""
+    #: Waits until all that was answered is counted.
+    settle: Callable[[], Coroutine[Any, Any, None]] | None = None
     #: Told of every row that has become due, once it is committed.
     dispatch: Callable[[Key], None] = lambda key: None
     #: The query with its repetitions.
@@ -184,6 +189,8 @@ class Operation:
     plan: Callable[[Call], Plan] | None = None
     at_root: bool = False
     keyless: bool = False
+    #: For administrators, where keys are told apart.
+    admin: bool = False
     enter: Callable[[Call], None] | None = None
     complain: Complain = request_error
     socket: bool = False

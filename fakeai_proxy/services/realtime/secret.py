@@ -9,20 +9,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from fakeai_proxy import errors
+from fakeai_proxy.services.keyring import GUEST_PREFIX, Owner, guest_key, guest_row, is_guest
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.realtime import wire
 from fakeai_proxy.services.realtime.protocol import BETA, GA, Protocol
 from fakeai_proxy.services.realtime.settings import Settings, updated
-from fakeai_proxy.store import Insert, Key, Row
+from fakeai_proxy.store import Insert
 
-_KIND = "realtime_secret"
-#: Whoever has a secret has it: it belongs to nobody else's list.
-_PARENT = "realtime"
-#: How long one that is too old is known as such.
-_REMEMBERED_S = 3600
 #: Seconds that a secret lives: in the protocol, and in beta (OpenAI's reference).
 _LIFE_S, _BETA_LIFE_S = 600, 60
-PREFIX = "ek_"
 _SUBPROTOCOL = "openai-insecure-api-key."
 
 
@@ -64,9 +59,9 @@ def secret_of(call: Call) -> Secret | None:
     key = call.header(b"authorization").partition(" ")[2].strip()
     for offered in call.header(b"sec-websocket-protocol").split(","):
         key = key or offered.strip().partition(_SUBPROTOCOL)[2]
-    if not key.startswith(PREFIX):
+    if not is_guest(key):
         return None
-    row = call.wait_for(lambda: call.store.get(Key(_KIND, key, _PARENT)))
+    row = call.wait_for(lambda: call.store.get(guest_key(key)))
     if row is None:
         return None
     document = row.document
@@ -84,18 +79,12 @@ async def made(call: Call) -> Secret:
     make, protocol = _MAKERS[type(asked)]
     settings = make(call, asked)
     life_s = _seconds(asked) or (_BETA_LIFE_S if protocol.beta else _LIFE_S)
-    value = PREFIX + call.dice.text_id(call.lasting_key, "secret", length=32)
+    value = GUEST_PREFIX + call.dice.text_id(call.lasting_key, "secret", length=32)
     secret = Secret(value, int(call.wall()) + life_s, settings, protocol)
-    document = {
-        "expires_at": secret.expires_at,
-        "shape": type(asked).__name__,
-        "asked": asked.model_dump(mode="json", by_alias=True, exclude_unset=True),
-    }
-    row = Row(
-        Key(_KIND, value, _PARENT), document, call.wall(),
-        expires_at=float(secret.expires_at + _REMEMBERED_S),
-    )  # fmt: skip
-    await call.store.commit(Insert(row))
+    said = asked.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    owner = Owner(call.project, call.key_id, call.user_id, expires_at=float(secret.expires_at))
+    row = guest_row(value, owner, call.wall())
+    await call.store.commit(Insert(row.merged(shape=type(asked).__name__, asked=said)))
     return secret
 
 
