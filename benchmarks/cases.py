@@ -343,6 +343,30 @@ def store(bench: Bench) -> list[Measure]:
     return measures
 
 
+def batch(bench: Bench) -> list[Measure]:
+    """The yardstick of live chat is the same server without a batch."""
+    alone = Measure("batch", "lines/s, alone")
+    core = Measure("batch", "lines/s of a core")
+    late = Measure("batch", "p99 latency of live chat beside it, ms", ratio_to(1.3))
+    wall = Measure("batch", "live requests/s beside it")
+    lines = int(bench.take(10_000, 3_000))
+    live = ("--seconds", bench.take(4, 2), "--warm-up", 1)
+    with product("--mode", "synth", "--profile", "none", "--log-format", "none") as server:
+        to = ("batch.py", "--url", server.url)
+        for _ in bench.rounds:
+            whole = client(*to, "--server-pid", server.pid, "--lines", lines)
+            alone.add(whole["per_s"])
+            core.add(1e6 / whole["server_us"])
+            without = _load(server, *live)
+            begun = client(*to, "--lines", 10_000, "--begin")
+            beside = _load(server, *live)
+            if client(*to, "--look", begun["id"])["status"] != "in_progress":
+                raise SystemExit("the batch was over before the live requests were")
+            late.add(beside["p99_ms"], without["p99_ms"])
+            wall.add(beside["per_s"], without["per_s"])
+    return [late, wall, alone, core]
+
+
 def vectors(bench: Bench) -> list[Measure]:
     chunks = int(bench.take(100_000, 10_000))
     found = Measure("vectors", f"a search of {chunks:,} chunks, p50 ms", at_most(10, " ms"))
@@ -391,6 +415,7 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "faults": faults,
     "stalls": stalls,
     "store": store,
+    "batch": batch,
     "vectors": vectors,
     "start": start,
 }

@@ -324,6 +324,7 @@ class App:
                 self._pace,
                 ask,
                 webhooks=self._webhooks,
+                queue_limit=self.limiter.queue_limit,
                 post=self.poster.post,
                 runs_python=self.config.python_graders,
                 responder=self._responder,

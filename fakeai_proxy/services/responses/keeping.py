@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +25,7 @@ from fakeai_proxy.services.responses.before import (
 from fakeai_proxy.services.responses.output import Called, Output, Thought
 from fakeai_proxy.services.responses.record import Record
 from fakeai_proxy.services.webhooks import EventType
-from fakeai_proxy.store import Change, Document, Insert, Missing, Row
+from fakeai_proxy.store import Change, Conflict, Document, Insert, Key, Missing, Row
 
 #: platform.openai.com/docs/guides/conversation-state: how long a response is kept.
 KEPT_S = 30 * 86_400
@@ -31,6 +33,10 @@ KEPT_S = 30 * 86_400
 #: the size that a hosted model of medium size has.
 QUEUED_S, TOKENS_PER_S = 1, 100
 UNFINISHED = ("queued", "in_progress")
+_TOLD: Mapping[str, EventType] = {
+    "completed": "response.completed", "incomplete": "response.incomplete",
+    "failed": "response.failed", "cancelled": "response.cancelled",
+}  # fmt: skip
 
 
 async def keep(call: Call, made: Record, due_at: float | None = None) -> None:
@@ -106,6 +112,36 @@ async def delete(call: Call) -> Row:
     return found
 
 
+async def cancel(call: Call) -> Row:
+    """The row, which is not worked on any longer. Raises 404."""
+    name = call.params["response_id"]
+    try:
+        return await _end(call, response_key(call, name), {"status": "cancelled"})
+    except Conflict:
+        return await find(call)  # it had ended before
+    except Missing:
+        raise errors.response_not_found(name) from None
+
+
+async def _end(call: Call, key: Key, changed: Mapping[str, Any]) -> Row:
+    """Whoever wants to know is told. Raises Conflict where it has ended already, and Missing."""
+
+    def function(row: Row) -> Row:
+        if not is_there(row):
+            raise Missing(key)
+        if row.document["status"] not in UNFINISHED:
+            raise Conflict(key)
+        return replace(row.merged(**changed), due_at=None, owner="")
+
+    now = call.wall()
+    told = call.webhooks.announce(call.dice, call.project, _TOLD[changed["status"]], key.id, now)
+    found, *_ = await call.store.commit(Change(key, function), *told)
+    for one in told:
+        call.dispatch(one.row.key)
+    assert found is not None, "a change answers with its row"
+    return found
+
+
 # --- in the background ----------------------------------------------------------------------------
 
 
@@ -116,38 +152,12 @@ async def begin(call: Call, made: Record) -> None:
     call.dispatch(response_key(call, made.id))
 
 
-class _Over(Exception):  # noqa: N818 - a state of affairs
-    """It has ended already."""
-
-
-async def end(call: Call, name: str, status: str, whole: Document | None = None) -> None:
-    """Unless it has ended already, it does with this status, and as this object of the API. Raises 503."""
-
-    def function(row: Row) -> Row:
-        if row.document["status"] not in UNFINISHED:
-            raise _Over
-        said = {"status": status} if whole is None else {"status": status, "shown": whole}
-        return replace(row.merged(**said), due_at=None, owner="")
-
-    told = call.webhooks.announce(call.dice, call.project, _ENDS[status], name, call.wall())
-    try:
-        await call.store.commit(Change(response_key(call, name), function), *told)
-    except (Missing, _Over):
-        return  # it was kept for long enough, or somebody was quicker
-    for one in told:
-        call.dispatch(one.row.key)
-
-
-_ENDS: dict[str, EventType] = {
-    "completed": "response.completed",
-    "incomplete": "response.incomplete",
-    "cancelled": "response.cancelled",
-}
-
-
 async def complete(call: Call, made: Record) -> None:
     """Somebody has been told all of it. Raises 503."""
-    await end(call, made.id, made.document["status"], made.document["shown"])
+    ended = {name: made.document[name] for name in ("status", "shown")}
+    # It may have been kept for long enough, or have been cancelled.
+    with suppress(Missing, Conflict):
+        await _end(call, response_key(call, made.id), ended)
 
 
 async def _work(work: Work) -> None:
@@ -160,7 +170,7 @@ async def _work(work: Work) -> None:
         return
     ended = _ended(document, now)
     key = work.row.key
-    told = work.webhooks.announce(work.dice, key.parent, _ENDS[ended["status"]], key.id, now)
+    told = work.webhooks.announce(work.dice, key.parent, _TOLD[ended["status"]], key.id, now)
     await work.store.commit(work.finish(ended), *told)
 
 

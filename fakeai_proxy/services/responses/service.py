@@ -21,9 +21,9 @@ from fakeai_proxy.services.responses.dialogue import Dialogue
 from fakeai_proxy.services.responses.keeping import (
     UNFINISHED,
     begin,
+    cancel,
     complete,
     delete,
-    end,
     find,
     record_of,
 )
@@ -92,8 +92,7 @@ async def cancel_response(call: Call) -> Reply:
     row = await find(call)
     if not row.document["shown"]["background"]:
         raise errors.not_cancellable()
-    await end(call, row.key.id, "cancelled")
-    return json_reply(shown((await find(call)).document))
+    return json_reply(shown((await cancel(call)).document))
 
 
 async def list_input_items(call: Call) -> Reply:
