@@ -119,7 +119,7 @@ class App:
             self.clock,
             COUNTING_S if config.store_address else None,
         )
-        self.doorkeeper = Doorkeeper(config, self._begun, self._records, self.clock)
+        self.doorkeeper = Doorkeeper(config, self._begun, self.clock)
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
@@ -358,7 +358,7 @@ class App:
             self._dispatch,
             self._pace,
             self._webhooks,
-            self._life,
+            self._life if self._is_lasting else b"",
             self.doorkeeper,
             self.ledger.settle,
         )
@@ -366,9 +366,12 @@ class App:
         return synth
 
     @property
+    def _is_lasting(self) -> bool:
+        """Whether what is kept outlives this process, or others have it, too."""
+        return self.config.state_dir is not None or self.config.store_address is not None
+
+    @property
     def _life(self) -> bytes:
-        if self.config.state_dir is None and self.config.store_address is None:
-            return b""
         return self.dice.number("life", *_this_life(self.clock)).to_bytes(16, "big")
 
     def _begun(self) -> Store | None:
@@ -382,9 +385,8 @@ class App:
             self.store = open_store(self.config.state_dir, self.clock, self.config.store_address)
         return self.store
 
-    def _media(self, name: str) -> media.Media | None:
-        found: media.Media | None = self._records.find(media.Media.KIND, name)
-        return found
+    async def _media(self, name: str) -> media.Media | None:
+        return await media.find(self._records, self._keeper() if self._is_lasting else None, name)
 
     def _connection(self, tunnel: Origin | None, waiting_s: float, user: str) -> Connection:
         return Connection(
