@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
+from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
@@ -51,8 +51,9 @@ from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.services.job import Work
-from fakeai_proxy.services.ledger import Ledger
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.responder import Responder
+from fakeai_proxy.services.webhooks import Webhooks
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer
@@ -64,10 +65,10 @@ from fakeai_proxy.shaping.scenario.runner import Runner
 from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
-from fakeai_proxy.sources.doorkeeper import Doorkeeper
+from fakeai_proxy.sources.holdings import Holdings
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
-from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
+from fakeai_proxy.store import Key, Row, Store
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -76,8 +77,6 @@ log = logging.getLogger("fakeai_proxy")
 
 #: Longest request line and longest header field.
 HEADER_BYTES_MAX = 64 << 10
-#: How often usage is counted where other machines ask for it, too.
-COUNTING_S = 0.05
 #: How long an idle connection is kept; clients' pools give theirs up sooner.
 KEEP_ALIVE_REAL_S = 300.0
 
@@ -103,21 +102,16 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
         self.exporters = self._exporters()
         self.library = self._open_library()
-        self.store: Store | None = None
         self._vocabulary = ""
         self._records = Records()
+        self._responder: Responder | None = None
         self._catalogue: Catalogue | None = None
-        self.ledger = Ledger(
-            self._keeper,
-            config.state_dir,
-            self.clock,
-            COUNTING_S if config.store_address else None,
-        )
-        self.doorkeeper = Doorkeeper(config, self._begun, self._records, self.clock)
+        self.limiter = Limiter(config, self.clock)
+        self.holdings = self._open_holdings()
+        self._webhooks = Webhooks(config)
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
-        self.limiter = Limiter(config, self.clock)
         observers = (self.status, self.journal, self.exchanges, *observers)
         self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
         #: Tasks that nobody waits for.
@@ -155,15 +149,14 @@ class App:
             observers,
             self.faults,
             self.limiter,
-            self.ledger.note if ours else None,
-            self.doorkeeper.identify if ours else None,
+            self.holdings.ledger.note if ours else None,
+            self.holdings.doorkeeper.identify if ours else None,
         )
 
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
-            if self.config.store_address or is_begun(self.config.state_dir):
-                await self._keeper().open()
+            if await self.holdings.open():
                 self.jobs.start()
             await asyncio.to_thread(warm_up, self._vocabulary)
         # Clients check certificates against their own clocks, so these dates are real ones.
@@ -197,11 +190,10 @@ class App:
             await self.exporters.close()
         await self._drain.finish(self._server, drain_s)
         await self.jobs.close()
+        await self.poster.close()
         await self._source.close()
         await self.upstream.close()
-        await self.ledger.close()
-        if self.store is not None:
-            await self.store.close()
+        await self.holdings.close()
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
         self.scheduler.close()
@@ -298,18 +290,31 @@ class App:
         return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
-        owner = f"{self.dice.number('owner', *_this_life(self.clock)):032x}"
+        owner = self.holdings.owner
         ask = Asker(pipeline, self.clock, owner[:16]).ask
+        self.poster = Poster()
 
         def equipped(row: Row, owner: str, store: Store) -> Work:
             assert self._catalogue is not None, "only what synthesizes has jobs"
             embedder = embedder_kind(self.config.embedder)
             return Work(
-                row, owner, store, self.clock, self.dice, self._catalogue, embedder, self._pace, ask
+                row,
+                owner,
+                store,
+                self.clock,
+                self.dice,
+                self._catalogue,
+                embedder,
+                self._pace,
+                ask,
+                webhooks=self._webhooks,
+                post=self.poster.post,
+                runs_python=self.config.python_graders,
+                responder=self._responder,
             )
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
-        return JobRunner(jobs, self._keeper, equipped, self.clock, owner)
+        return JobRunner(jobs, self.holdings.keeper, equipped, self.clock, owner)
 
     def _dispatch(self, key: Key) -> None:
         self.jobs.dispatch(key)
@@ -324,31 +329,35 @@ class App:
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
-        return Synth(
+        synth = Synth(
             self.config,
             ROOMS.values(),
             catalogue,
             self.clock,
             self.dice,
-            self._keeper,
+            self.holdings.keeper,
             Dialects(self.config),
             self._records,
             self._dispatch,
             self._pace,
-            self.doorkeeper,
-            self.ledger.settle,
+            self.holdings.doorkeeper,
+            self.holdings.ledger.settle,
+            self._webhooks,
+            self.holdings.life,
         )
+        self._responder = synth.responder
+        return synth
 
-    def _begun(self) -> Store | None:
-        """The store, if anybody ever kept anything in it."""
+    def _open_holdings(self) -> Holdings:
         config = self.config
-        begun = self.store is not None or config.store_address or is_begun(config.state_dir)
-        return self._keeper() if begun else None
+        return Holdings(
+            config, config.state_dir, config.store_address, self._records, self.clock, self.dice,
+            self.limiter.limit_project,
+        )  # fmt: skip
 
-    def _keeper(self) -> Store:
-        if self.store is None:
-            self.store = open_store(self.config.state_dir, self.clock, self.config.store_address)
-        return self.store
+    @property
+    def store(self) -> Store | None:
+        return self.holdings.store
 
     def _media(self, name: str) -> media.Media | None:
         found: media.Media | None = self._records.find(media.Media.KIND, name)
@@ -408,8 +417,3 @@ class App:
         if self.config.records:
             log.warning("WebSocket %s is passed through, not recorded", request.target)
         return await relay_websocket(raw, request, self.upstream)
-
-
-def _this_life(clock: Clock) -> tuple[int, int]:
-    """What no other process, and no other life of this one, has had."""
-    return os.getpid(), int(clock.wall() * 1_000_000)

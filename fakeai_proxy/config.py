@@ -26,6 +26,7 @@ from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.services.azure.settings import AzureSettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
+from fakeai_proxy.services.webhooks import WebhookSettings
 from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
@@ -97,6 +98,7 @@ class Config(
     PacingSettings,
     CassetteSettings,
     UpstreamSettings,
+    WebhookSettings,
     StoreSettings,
     ServerSettings,
 ):

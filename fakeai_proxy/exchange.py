@@ -8,7 +8,7 @@ arriving is *live* (an async iterator). A whole JSON body is a script of one chu
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal, NamedTuple, Protocol
@@ -230,6 +230,8 @@ class Reply:
     head_age_s: float | None = None
     #: The body stops short of its end (an interrupted recording): the connection is cut after it.
     cut: bool = False
+    #: Awaited before the end of the body goes out: what the client may rely on then. Raises ApiError.
+    keep: Callable[[Admission], Awaitable[None]] | None = None
     #: Instead of a body: the connection becomes a WebSocket, on which we speak as this says.
     dialogue: Dialogue | None = None
     usage: Sequence[Usage] = ()
@@ -285,6 +287,9 @@ class Turn(Protocol):
         """The work, and after how many tokens each there is something to say. Computes for as long
         as it takes, in any thread. Raises ApiError."""
 
+    async def keep(self, admission: Admission) -> None:
+        """As `Reply.keep`, before the last step. Raises ApiError."""
+
 
 class Dialogue(Protocol):
     """Our side of a WebSocket: a core without socket, clock or task. Whoever drives it passes in what
@@ -333,29 +338,26 @@ class Exchange:
     first_byte_at: float | None = None
     finished_at: float | None = None
     sent_bytes: int = 0
-    #: What was done to it on purpose: faults with their parameters.
+    #: What was done to it on purpose (faults with their parameters), and in which phase of a scenario.
     faults: tuple[str, ...] = ()
-    #: The phase of a scenario in which it arrived, "" for none.
     phase: str = ""
-    #: Whose it is: the parent of what it keeps in the store, and who pays. "" until a key has told.
+    #: Whose it is: whose state it sees, and who pays. "" until a key has told.
     project: str = ""
     key_id: str = ""
     user_id: str = ""
+    is_known: bool = False  # the key was made here
+    is_admin: bool = False
     #: The class of service in which it is asked: "", "batch", "flex" or "priority".
     tier: str = ""
-    #: Whether the key is one that was made here, and one of an administrator.
-    is_known: bool = False
-    is_admin: bool = False
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
-    #: Counts what it used, once.
     meter: Callable[[Exchange], None] | None = None
 
     def settle(self) -> None:
         """The last bytes are about to leave: whoever has an answer finds it counted."""
-        meter, self.meter = self.meter, None
-        if meter is not None:
+        if self.meter is not None:
+            meter, self.meter = self.meter, None
             meter(self)
 
 

@@ -60,6 +60,18 @@ class Pipeline:
             meter=self.meter,
         )
 
+    def around(self, source: Source) -> Pipeline:
+        """The same in all but the source."""
+        return Pipeline(
+            source,
+            self.pacer,
+            self.clock,
+            self.observers,
+            self.faults,
+            self.limiter,
+            self.meter,
+        )
+
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.
 
@@ -130,6 +142,8 @@ class Pipeline:
         out first, as the upstream's did."""
         sink = client.sink
         async with aclosing(chunks):
+            if reply.keep is not None:
+                await reply.keep(exchange.admission)
             sink.write(client.head(reply))
             exchange.first_byte_at = self.clock.now()
             async for chunk in chunks:

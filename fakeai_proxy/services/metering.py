@@ -102,6 +102,11 @@ def film(model: str, seconds: int, width: int, height: int) -> Usage:
     return Usage(VIDEOS, model, {"seconds": seconds, "num_model_requests": 1}, labels)
 
 
+def training(model: str, tokens: int) -> Usage:
+    """Of a fine-tuned model, whose name says what it was made from."""
+    return Usage(TRAINING, model, {"training_tokens": tokens, "num_model_requests": 1})
+
+
 def session() -> Usage:
     """Of a container that code runs in."""
     return Usage(SESSIONS, "", {"num_sessions": 1})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
@@ -14,13 +14,22 @@ from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import PROJECT, Exchange
 from fakeai_proxy.providers import credential
-from fakeai_proxy.services.keyring import ORGANIZATION, Guest, Owner, may_be_ours, owner_of
+from fakeai_proxy.services.keyring import (
+    ORGANIZATION,
+    Guest,
+    Owner,
+    limits_of,
+    may_be_ours,
+    owner_of,
+)
 from fakeai_proxy.services.operation import Operation
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.store import Store
 
 #: How long what a key was is taken for granted: it may have been deleted by another process.
 TRUST_S = 0.5
+#: The same for the limits of whoever has a key that was not made here.
+STRANGERS_S = 5.0
 #: Keys that are remembered; more of them are looked up again.
 KNOWN_MAX = 4096
 #: Names of keys that were not made here: further ones share one.
@@ -59,13 +68,18 @@ class Doorkeeper:
         keeper: Callable[[], Store | None],
         records: Records,
         clock: Clock,
+        limit: Callable[[str, Mapping[str, Mapping[str, float]]], None] = lambda project, limits: (
+            None
+        ),
     ) -> None:
+        """`limit` is told what limits a project has of its own: amounts by model."""
         self.is_required = settings.auth == "required"
         key = settings.admin_key
         self._admin_key = None if key is None else key.get_secret_value().encode()
         self._keeper = keeper
         self._records = records
         self._clock = clock
+        self._limit = limit
         self._known: dict[str, _Known] = {}
         self._strangers: set[str] = set()
 
@@ -80,7 +94,9 @@ class Doorkeeper:
                 return self._look_up(exchange, key)
             if "invalid" in key:
                 return None
-            known = self._remember(key, Owner(PROJECT, self._stranger(key)), float("inf"))
+            if known is not None or self._keeper() is not None:
+                return self._look_up(exchange, key)
+            known = self._remember(key, Owner(PROJECT, self._stranger(key)), self._later)
         _assign(exchange, known.owner)
         return None
 
@@ -88,10 +104,19 @@ class Doorkeeper:
         owner = await self._owner(key)
         if owner is None and not self.is_required and "invalid" not in key:
             owner = Owner(PROJECT, self._stranger(key))
-        until = self._clock.now() + TRUST_S
+        store = self._keeper()
+        if store is not None and owner is not None:
+            self._limit(owner.project, await limits_of(store, owner.project))
+        is_stranger = owner is not None and owner.shown is None
+        until = self._later if is_stranger else self._clock.now() + TRUST_S
         if owner is not None and owner.expires_at is not None:
             until = min(until, self._clock.now() + owner.expires_at - self._clock.wall())
         _assign(exchange, self._remember(key, owner, until).owner)
+
+    @property
+    def _later(self) -> float:
+        """When to look again what limits strangers have."""
+        return self._clock.now() + STRANGERS_S
 
     async def _owner(self, key: str) -> Owner | None:
         if self._admin_key is not None and compare_digest(key.encode(), self._admin_key):

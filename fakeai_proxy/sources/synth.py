@@ -29,6 +29,7 @@ from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.router import Router
 from fakeai_proxy.services.validation import request_error
+from fakeai_proxy.services.webhooks import NOBODY, Webhooks
 from fakeai_proxy.sources.doorkeeper import AuthSettings, Doorkeeper
 from fakeai_proxy.sources.plans import Plans
 from fakeai_proxy.store import Key, Store
@@ -63,6 +64,11 @@ class SynthSettings(BaseModel):
         description="Ask this first what to answer: FILE.toml (patterns and texts), FILE.py:function or "
         "package.module:function. Read again when it changes.",
     )
+    python_graders: bool = Field(
+        False,
+        description="Run the code of python graders, in processes with limits; for servers whose "
+        "clients are trusted. Otherwise such a grader fails as it does when its server is down.",
+    )
     embedder: Literal["auto", "hashed", "semantic"] = Field(
         "auto",
         description="What makes the vectors of embeddings and rankings: semantic knows what words "
@@ -86,9 +92,12 @@ class Synth:
         pace: float = 1.0,
         doorkeeper: Doorkeeper | None = None,
         settle: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        webhooks: Webhooks = NOBODY,
+        life: bytes = b"",
     ) -> None:
         """`settle` waits until all that was answered is counted. `pace` is how many seconds of a back
-        end's work pass in one."""
+        end's work pass in one; `life` is of this process alone, and empty where nothing is kept when it
+        ends."""
         self._settings = settings
         self._dialects = dialects
         self._embedder = embedder_kind(settings.embedder)
@@ -100,10 +109,12 @@ class Synth:
         self._plans = Plans()
         self._records = records
         self._dispatch = dispatch
+        self._life = life
         self._pace = pace
         self._doorkeeper = doorkeeper or Doorkeeper(AuthSettings(), lambda: None, records, clock)
         self._settle = settle
-        self._responder = Responder(settings.responder) if settings.responder else None
+        self._webhooks = webhooks
+        self.responder = Responder(settings.responder) if settings.responder else None
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -152,13 +163,14 @@ class Synth:
             _check_content_type(request)
         inline = request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX
         # The user's own code may take its time, and answer otherwise tomorrow.
-        if inline and dialect.silent and self._responder is None:
+        if inline and dialect.silent and self.responder is None:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
             if not operation.is_heavy(body) and self._at_hand(call, request, body):
                 with contextlib.suppress(Unhurried):
                     reply = await _whole(_answer(call, request, body))
-                    if call.plan is not None:
+                    # A user's own model may be gone tomorrow, and is nobody else's.
+                    if call.plan is not None and call.tuned is None:
                         self._plans.keep(call.dice_key, call.plan)
                     return reply
         with self._clock.hold():
@@ -213,6 +225,9 @@ class Synth:
             records=self._records,
             keeper=self._keeper,
             dispatch=self._dispatch,
+            webhooks=self._webhooks,
+            runs_python=self._settings.python_graders,
+            life=self._life,
             project=exchange.project or PROJECT,
             key_id=exchange.key_id,
             user_id=exchange.user_id,
@@ -227,7 +242,7 @@ class Synth:
             reached=partial(_origin, request),
             pace=self._pace,
             loop=asyncio.get_running_loop(),
-            responder=self._responder,
+            responder=self.responder,
         )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
@@ -261,6 +276,8 @@ def _answer(
     if call.plan is None:
         if operation.body is not None and call.body is None:
             call.body = _parse(operation, operation.body, request, raw)
+        if operation.body is not None:
+            call.look_up(call.params.get("deployment") or getattr(call.body, "model", None))
         dialect.admit(call)
         if operation.plan is not None:
             call.plan = operation.plan(call)

@@ -18,6 +18,8 @@ _MARKS = (
 _SAMPLE_BYTES = 1 << 15
 #: Share of signs that no text has, above which it is none.
 _BINARY_SHARE = 0.02
+#: What Windows wrote for decades in the West; latin-1 is part of it.
+_USUAL = "cp1252"
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""")
 _DECLARED_WITHIN_BYTES = 1024
@@ -86,5 +88,10 @@ def _wide(data: bytes) -> str:
 def _guessed(data: bytes) -> str:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data[:_SAMPLE_BYTES]).best()
-    return "cp1252" if best is None else best.encoding
+    found = from_bytes(data[:_SAMPLE_BYTES])
+    best = found.best()
+    if best is None:
+        return _USUAL
+    # Western letters make fair Polish, too; of what is equally good, the usual is the likely.
+    usual = [one for one in found if one.encoding == _USUAL and one.chaos <= best.chaos]
+    return _USUAL if usual else best.encoding

@@ -24,6 +24,7 @@ _QUERY_CHARS_MAX = 1000
 def check_tools(call: Call, offered: Sequence[tools.Tool]) -> None:
     """What a request says about files is right whether or not it is used. Raises 400, 404 and
     Unhurried."""
+    named: list[str] = []
     for place, tool in enumerate(offered):
         if isinstance(tool, tools.FileSearch):
             path = f"tools[{place}]"
@@ -31,8 +32,9 @@ def check_tools(call: Call, offered: Sequence[tools.Tool]) -> None:
             check_weights(tool.ranking_options, f"{path}.ranking_options")
             if tool.filters is not None:
                 check(tool.filters, f"{path}.filters")
-            ids = tool.vector_store_ids
-            call.wait_for(lambda ids=ids: require(call.store, call.project, ids, call.wall()))
+            named += tool.vector_store_ids
+    if named:
+        call.wait_for(lambda: require(call.store, call.project, named, call.wall()))
 
 
 def file_search(

@@ -199,12 +199,12 @@ class Index:
             if files is not None:
                 allowed = numpy.array([name in files for name in segment.files])
                 scores = numpy.where(allowed[segment.file_of], scores, -numpy.inf)
-            count = min(limit, len(scores))
-            best = numpy.argpartition(scores, len(scores) - count)[len(scores) - count :]
             found += [
-                Found(_spread(float(scores[k])), segment.files[segment.file_of[k]], int(segment.chunk_of[k]))
-                for k in best
-                if scores[k] > -numpy.inf
+                Found(
+                    _spread(float(scores[k])), segment.files[segment.file_of[k]],
+                    int(segment.chunk_of[k]),
+                )
+                for k in _best(scores, limit)
             ]  # fmt: skip
         found.sort(key=lambda each: (-each.score, each.file, each.chunk))
         return found[:limit]
@@ -239,6 +239,17 @@ class Index:
             gain = numpy.float32(share * weight * (_K1 + 1)) * counts / (counts + norms[rows])
             scores[rows] += gain
         return scores
+
+
+def _best(scores: Floats, limit: int) -> list[int]:
+    """The rows of the best, of equals the first ones."""
+    import numpy
+
+    count = min(limit, len(scores))
+    least = numpy.partition(scores, len(scores) - count)[len(scores) - count]
+    above = numpy.flatnonzero(scores > least)
+    equal = numpy.flatnonzero(scores == least)[: count - len(above)]
+    return [int(k) for k in (*above, *(equal if least > -numpy.inf else ()))]
 
 
 def _weights(segments: Sequence[Segment], terms: Mapping[int, float]) -> dict[int, float]:

@@ -21,8 +21,8 @@ from fakeai_proxy.services.vector_stores.wire import RankingOptions
 from fakeai_proxy.store import Blobs, Change, Key, Missing, Row, Store
 
 #: How much the meaning and the words of a chunk matter, where a request says nothing. Where vectors know
-#: little of meaning, words tell more; tests/services/test_recall.py measures both.
-_WEIGHTS: Mapping[Kind, tuple[float, float]] = {"semantic": (1.0, 0.3), "hashed": (1.0, 2.0)}
+#: little of meaning, words tell more; tests/services/test_vector_search.py measures both.
+WEIGHTS: Mapping[Kind, tuple[float, float]] = {"semantic": (1.0, 0.3), "hashed": (1.0, 2.0)}
 #: A vector store that is used says so not more often.
 _ACTIVE_EVERY_S = 60
 
@@ -121,7 +121,7 @@ def _searched(
 def _weights(ranking: RankingOptions | None, kind: Kind) -> tuple[float, float]:
     if ranking is not None and ranking.hybrid_search is not None:
         return ranking.hybrid_search.embedding_weight, ranking.hybrid_search.text_weight
-    return (1.0, 0.0) if ranking is not None and ranking.ranker == "none" else _WEIGHTS[kind]
+    return (1.0, 0.0) if ranking is not None and ranking.ranker == "none" else WEIGHTS[kind]
 
 
 def _allowed(shelved: Shelved, filters: Comparison | Compound | None) -> frozenset[str] | None:

@@ -4,47 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.vector_stores import files, wire
 from fakeai_proxy.services.vector_stores.filters import check
-from fakeai_proxy.services.vector_stores.rows import (
-    FILE_KIND,
-    NO_FILES,
-    STORES,
-)
+from fakeai_proxy.services.vector_stores.making import expiry, made
+from fakeai_proxy.services.vector_stores.rows import STORES
 from fakeai_proxy.services.vector_stores.searching import Hit, rewritten, search
 from fakeai_proxy.services.wire import json_reply
-from fakeai_proxy.store import Key, Missing, Row
+from fakeai_proxy.store import Row
 
 
 async def create_store(call: Call) -> Reply:
     asked: wire.CreateStore = call.body
     wire.check_known(asked)
-    strategy = wire.strategy_of(asked.chunking_strategy, "chunking_strategy")
-    wanted = [files.Wanted(each, strategy, {}) for each in asked.file_ids or ()]
-    found = await files.sources(call, wanted, "file_ids")
-
-    def make(row: Row) -> Row:
-        given = {"description": asked.description} if asked.description is not None else {}
-        return row.merged(
-            name=asked.name or "", **given, usage_bytes=0, file_counts=NO_FILES,
-            expires_after=_after(asked.expires_after), last_active_at=call.created,
-            metadata=asked.metadata or {}, revision=0,
-        )  # fmt: skip
-
-    try:
-        row = await STORES.insert(call, make, lambda row: files.attachments(call, row.key, found))
-    except Missing as error:
-        raise errors.no_such_file(error.key.id, "file_ids") from None
-    for each in wanted[:1]:
-        call.dispatch(Key(FILE_KIND, each.file_id, row.key.path))
-    return STORES.reply(call, await STORES.row(call, row.key.id))
-
-
-def _after(asked: wire.ExpiresAfter | None) -> dict[str, Any] | None:
-    return None if asked is None else {"anchor": asked.anchor, "days": asked.days}
+    return STORES.reply(call, await made(call, asked))
 
 
 async def modify_store(call: Call) -> Reply:
@@ -57,7 +31,7 @@ async def modify_store(call: Call) -> Reply:
         if asked.name is not None:
             changes["name"] = asked.name
         if "expires_after" in sent:
-            changes["expires_after"] = _after(asked.expires_after)
+            changes["expires_after"] = expiry(asked.expires_after)
         if asked.metadata is not None:
             changes["metadata"] = asked.metadata
         return row.merged(**changes)
