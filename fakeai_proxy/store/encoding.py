@@ -39,4 +39,5 @@ def gathered(lines: Iterable[Sequence[Any]]) -> list[Sum]:
     found: dict[tuple[int, str], dict[str, int]] = {}
     for at, labels, name, amount in lines:
         found.setdefault((int(at), labels), {})[name] = int(amount)
-    return [Sum(at, orjson.loads(labels), amounts) for (at, labels), amounts in found.items()]
+    read = {labels: orjson.loads(labels) for labels in {labels for _, labels in found}}
+    return [Sum(at, read[labels], amounts) for (at, labels), amounts in found.items()]
