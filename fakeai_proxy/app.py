@@ -68,7 +68,7 @@ from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.holdings import Holdings
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
-from fakeai_proxy.store import Key, Row, Store
+from fakeai_proxy.store import Row, Store
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -283,9 +283,10 @@ class App:
             return Recorder(source, library(), self.clock, base)
 
         def player(on_miss: Source) -> Source:
+            from fakeai_proxy.cassette.leniency import Leniency
             from fakeai_proxy.sources.recorded import Player
 
-            return Player(library(), on_miss, base)
+            return Player(library(), on_miss, base, Leniency.of(self.config))
 
         return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
 
@@ -316,9 +317,6 @@ class App:
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
         return JobRunner(jobs, self.holdings.keeper, equipped, self.clock, owner)
 
-    def _dispatch(self, key: Key) -> None:
-        self.jobs.dispatch(key)
-
     @property
     def _pace(self) -> float:
         return self.config.speed if self._is_timed else math.inf
@@ -338,12 +336,12 @@ class App:
             self.holdings.keeper,
             Dialects(self.config),
             self._records,
-            self._dispatch,
+            lambda key: self.jobs.dispatch(key),  # noqa: PLW0108 - jobs are made later
             self._pace,
-            self.holdings.doorkeeper,
-            self.holdings.ledger.settle,
             self._webhooks,
             self.holdings.life,
+            self.holdings.doorkeeper,
+            self.holdings.ledger.settle,
         )
         self._responder = synth.responder
         return synth
@@ -363,12 +361,13 @@ class App:
         found: media.Media | None = self._records.find(media.Media.KIND, name)
         return found
 
-    def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:
+    def _connection(self, tunnel: Origin | None, waiting_s: float, user: str) -> Connection:
         return Connection(
             self._server,
             self.clock.now,
             tunnel,
             self.clock.ago(waiting_s),
+            user,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=KEEP_ALIVE_REAL_S,

@@ -87,6 +87,8 @@ class Request:
     origin: Origin | None = None
     client: str = ""
     dialect: str = "auto"
+    #: Requests of one session share one recorded order.
+    session: str = ""
     _first: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
     #: The last fingerprint and the body that it is of: faults and sources ask for the same.
     _fingerprint: tuple[bytes, bytes] | None = field(

@@ -57,6 +57,7 @@ class Connection(web.RequestHandler):
         "exchange",
         "now",
         "tunnel",
+        "user",
     )
 
     def __init__(
@@ -65,11 +66,14 @@ class Connection(web.RequestHandler):
         now: Callable[[], float],
         tunnel: Origin | None = None,
         seen_at: float | None = None,
+        user: str = "",
         **settings: object,
     ) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **settings)  # type: ignore[arg-type]
         self.now = now
         self.tunnel = tunnel
+        #: Whom the proxy's credentials named when the tunnel was asked for.
+        self.user = user
         self.arrived_at = now() if seen_at is None else seen_at
         self._waiting = False
         self._held = False

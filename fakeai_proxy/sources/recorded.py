@@ -7,6 +7,7 @@ leave is the pacer's business.
 from __future__ import annotations
 
 import asyncio
+import logging
 from array import array
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import overload
@@ -14,6 +15,7 @@ from typing import overload
 from fakeai_proxy import errors
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.index import Entry
+from fakeai_proxy.cassette.leniency import Leniency
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import (
     CANONICAL_BYTES_MAX,
@@ -24,14 +26,19 @@ from fakeai_proxy.cassette.matching import (
     raw_hash,
     raw_key,
 )
+from fakeai_proxy.cassette.near import Near
 from fakeai_proxy.cassette.script import Script, chunks_of
 from fakeai_proxy.errors import CassetteError, StreamCut
 from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, Request, Source, Workload
 from fakeai_proxy.sources.miss import Miss
-from fakeai_proxy.sources.recorder import SESSION_HEADER, Recorder
+from fakeai_proxy.sources.recorder import Recorder
 
 __all__ = ["Miss", "Player", "Recorder"]
 
+log = logging.getLogger("fakeai_proxy")
+
+#: The header of a replayed reply that says which recording it is, and how it was found.
+EXPLAINED = b"x-fakeai-cassette"
 #: Bodies up to this size are read whole at once; larger ones are hashed as they come.
 _WHOLE_BYTES = 1 << 20
 #: Keys of larger bodies, and records larger than this on disk, are for a thread.
@@ -48,14 +55,25 @@ class Player:
     """`upstream` as for the Recorder; without it, a request that names no host is answered by any
     host's recording."""
 
-    def __init__(self, library: Library, on_miss: Source, upstream: str | None = None) -> None:
+    def __init__(
+        self,
+        library: Library,
+        on_miss: Source,
+        upstream: str | None = None,
+        leniency: Leniency | None = None,
+    ) -> None:
         self._library = library
         self._on_miss = on_miss
         self._upstream = upstream
+        self._near: Near | None = None
+        self._match = leniency.match if leniency is not None else "exact"
+        if leniency is not None and not leniency.is_exact:
+            self._near = Near(library, leniency)
 
     async def reply(self, exchange: Exchange) -> Reply:
         request, library = exchange.request, self._library
         where = destination(request.origin, request.target, self._upstream)
+        authority = authority_hash(where.authority)
         body = request.body.in_memory
         if body is not None and len(body) <= _WHOLE_BYTES:
             raw = raw_key(request.method, where.target, request.headers, body)
@@ -66,17 +84,40 @@ class Player:
             key = await _canonical_key(request, where.target, raw)
             library.index.remember(raw, key)
         exchange.dice_key = key
-        session = request.text_header(SESSION_HEADER)
-        entry = library.find_canonical(key, authority_hash(where.authority), session)
+        matched = "exact"
+        entry = library.find_canonical(key, authority, request.session)
+        if entry is None and self._near is not None:
+            matched = self._match
+            entry = await self._lenient(self._near, request, where.target, authority)
         if entry is None:
             return await self._on_miss.reply(exchange)
         try:
             script = library.at_hand(entry) or await self._script(entry)
+            explained = b"hit; id=%016x; match=%b" % (entry.label.id, matched.encode())
             if script.blob is None:
-                return _reply(request, script, script.chunks)
-            return _reply(request, script, await self._blob(entry, script, script.blob))
+                return _reply(request, script, script.chunks, explained)
+            chunks = await self._blob(entry, script, script.blob)
+            return _reply(request, script, chunks, explained)
         except CassetteError as error:
             raise errors.cassette_unreadable(f"The recording of this request: {error}") from None
+
+    async def _lenient(
+        self, near: Near, request: Request, target: str, authority: int
+    ) -> Entry | None:
+        if request.body.size > CANONICAL_BYTES_MAX:
+            return None
+        body = await request.body.read(CANONICAL_BYTES_MAX)
+        asked = request.method, target, request.headers, body, authority
+        key, entries = await asyncio.to_thread(near.find, *asked)
+        if not entries:
+            return None
+        found = self._library.next_of(entries, (request.session, key, authority))
+        if found is not None and self._match == "loose":
+            log.warning(
+                "%s %s is answered by recording %016x, which was asked something else (--match loose)",
+                request.method, target.partition("?")[0], found.label.id,
+            )  # fmt: skip
+        return found
 
     async def close(self) -> None:
         await self._on_miss.close()
@@ -101,11 +142,14 @@ class Player:
 
 
 def _reply(
-    request: Request, script: Script, chunks: Sequence[Chunk] | AsyncGenerator[Chunk]
+    request: Request,
+    script: Script,
+    chunks: Sequence[Chunk] | AsyncGenerator[Chunk],
+    explained: bytes,
 ) -> Reply:
     return Reply(
         script.status,
-        script.headers,
+        (*script.headers, (EXPLAINED, explained)),
         chunks,
         script.reason,
         _workload(request, script, chunks),

@@ -90,14 +90,14 @@ class Synth:
         records: Records,
         dispatch: Callable[[Key], None],
         pace: float = 1.0,
-        doorkeeper: Doorkeeper | None = None,
-        settle: Callable[[], Coroutine[Any, Any, None]] | None = None,
         webhooks: Webhooks = NOBODY,
         life: bytes = b"",
+        doorkeeper: Doorkeeper | None = None,
+        settle: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """`settle` waits until all that was answered is counted. `pace` is how many seconds of a back
-        end's work pass in one; `life` is of this process alone, and empty where nothing is kept when it
-        ends."""
+        """`pace` is how many seconds of a back end's work pass in one; `life` is of this process alone,
+        and empty where nothing is kept when it ends; `settle` waits until all that was answered is
+        counted."""
         self._settings = settings
         self._dialects = dialects
         self._embedder = embedder_kind(settings.embedder)
@@ -111,10 +111,10 @@ class Synth:
         self._dispatch = dispatch
         self._life = life
         self._pace = pace
-        self._doorkeeper = doorkeeper or Doorkeeper(AuthSettings(), lambda: None, records, clock)
-        self._settle = settle
         self._webhooks = webhooks
         self.responder = Responder(settings.responder) if settings.responder else None
+        self._doorkeeper = doorkeeper or Doorkeeper(AuthSettings(), lambda: None, records, clock)
+        self._settle = settle
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request

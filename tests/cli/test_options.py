@@ -106,6 +106,35 @@ def _cassette(program: Program, start: Start) -> None:
     assert again.ask("/any") == (200, recorded)
 
 
+def _asked(call: str, run: str, said: str = "hi") -> dict[str, object]:
+    """What LENIENT has an answer to, but for these."""
+    turns = [
+        {"role": "user", "content": said},
+        {"role": "tool", "tool_call_id": call, "content": "1"},
+    ]
+    return {"model": "m", "messages": turns, "metadata": {"run": run}}
+
+
+def _lenient(*near: dict[str, object], far: dict[str, object]) -> Callable[[Program, Start], None]:
+    """The recorded request and those near it are answered, one that is too far is a miss."""
+
+    def check(program: Program, start: Start) -> None:
+        for one in (_asked("call_000000a1", "first"), *near):
+            assert program.ask("/v1/chat/completions", one) == (200, {"recorded": 1})
+        assert program.ask("/v1/chat/completions", far)[0] == 404
+
+    return check
+
+
+def _repeat(program: Program, start: Start) -> None:
+    recorded = _asked("call_000000a1", "first")
+    assert [program.ask("/v1/chat/completions", recorded)[0] for _ in range(2)] == [200, 404]
+    other = {"x-fakeai-session": "other"}
+    assert program.ask("/v1/chat/completions", recorded, **other)[0] == 200
+    assert program.ask("/s/third/v1/chat/completions", recorded)[0] == 200
+    assert program.ask("/s/third/v1/chat/completions", recorded)[0] == 404
+
+
 def _on_miss(program: Program, start: Start) -> None:
     assert program.ask("/v1/models")[1]["object"] == "list"
 
@@ -455,6 +484,17 @@ def unfinished_request(program: Program) -> socket.socket:
     return sock
 
 
+#: As a person would write it: the keys are made when it is read.
+LENIENT = json.dumps({
+    "kind": "close", "id": "1",
+    "request": {"method": "POST", "target": "/v1/chat/completions",
+                "headers": [["content-type", "application/json"]],
+                "body": {"json": _asked("call_000000a1", "first")}},
+    "response": {"status": 200, "headers": [["content-type", "application/json"]],
+                 "body": {"json": {"recorded": 1}}},
+}) + "\n"  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Effect:
     value: str
@@ -465,6 +505,7 @@ class Effect:
 
 
 _FLEET = {"profile": "1xh100-8b"}
+_LENIENT = {"mode": "replay", "cassette": "TMP/lenient.jsonl"}
 #: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever,
 #: and limits;
 #: UPSTREAM, TLS and SILENT for upstreams.
@@ -483,6 +524,22 @@ EFFECTS: dict[str, Effect] = {
     ),
     "cassette": Effect("TMP/mine.jsonl", _cassette, {"mode": "record", "upstream": "UPSTREAM"}),
     "on_miss": Effect("synth", _on_miss, {"mode": "replay", "cassette": "TMP/empty.jsonl"}),
+    "match": Effect(
+        "agent",
+        _lenient(_asked("call_999999z9", "first"), far=_asked("call_999999z9", "second")),
+        _LENIENT,
+    ),
+    "match_ignore": Effect(
+        "$.metadata.run",
+        _lenient(_asked("call_000000a1", "second"), far=_asked("call_999999z9", "second")),
+        _LENIENT,
+    ),
+    "match_pattern": Effect(
+        "h.",
+        _lenient(_asked("call_000000a1", "first", "ho"), far=_asked("call_000000a1", "second")),
+        _LENIENT,
+    ),
+    "repeat": Effect("error", _repeat, _LENIENT),
     "replay_interrupted": Effect(
         "true",
         _replay_interrupted,
@@ -584,6 +641,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SITE.format(log=str(tmp_path / "fsyncs")))
     (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "lenient.jsonl").write_text(LENIENT)
     (tmp_path / "faults.toml").write_text('[[fault]]\nfault = 418\npath = "/v1/models"\n')
     (tmp_path / "outage.toml").write_text(
         'description = "x"\nsource = "made up for a test"\nillustrative = true\n'

@@ -92,10 +92,12 @@ def test_a_batch_of_messages_outlives_a_kill(tmp_path: Path) -> None:
         with Anthropic(base_url=program.url, api_key="k", max_retries=0) as client:
             made = client.messages.batches.create(requests=requests)  # type: ignore[arg-type]  # as JSON
         program.kill()
-    with started(tmp_path) as program:
-        with Anthropic(base_url=program.url, api_key="k", max_retries=0) as client:
-            while client.messages.batches.retrieve(made.id).processing_status != "ended":
-                pass
-            found = list(client.messages.batches.results(made.id))
+    with (
+        started(tmp_path) as program,
+        Anthropic(base_url=program.url, api_key="k", max_retries=0) as client,
+    ):
+        while client.messages.batches.retrieve(made.id).processing_status != "ended":
+            pass
+        found = list(client.messages.batches.results(made.id))
     assert [line.custom_id for line in found] == [f"line-{k}" for k in range(50)]
     assert {line.result.type for line in found} == {"succeeded"}
