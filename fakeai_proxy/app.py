@@ -351,8 +351,8 @@ class App:
     def _open_holdings(self) -> Holdings:
         config = self.config
         return Holdings(
-            config, config.state_dir, config.store_address, self._records, self.clock, self.dice,
-            self.limiter.limit_project,
+            config, config.state_dir, config.store_address, config.data and config.data_dir,
+            self._records, self.clock, self.dice, self.limiter.limit_project,
         )  # fmt: skip
 
     @property

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
+from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import PROJECT, Exchange
 from fakeai_proxy.providers import credential
 from fakeai_proxy.services.keyring import (
@@ -83,6 +84,11 @@ class Doorkeeper:
         self._known: dict[str, _Known] = {}
         self._strangers: set[str] = set()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody gets in whose key is not in the store."""
+        return self.is_required and self._admin_key is None
+
     def identify(self, exchange: Exchange) -> Awaitable[None] | None:
         """Whose the exchange is, if its key is one that counts. What has to be waited for raises 503."""
         key = credential(exchange.request)
@@ -104,14 +110,25 @@ class Doorkeeper:
         owner = await self._owner(key)
         if owner is None and not self.is_required and "invalid" not in key:
             owner = Owner(PROJECT, self._stranger(key))
-        store = self._keeper()
-        if store is not None and owner is not None:
-            self._limit(owner.project, await limits_of(store, owner.project))
+        if owner is not None:
+            await self._limit_project(owner)
         is_stranger = owner is not None and owner.shown is None
         until = self._later if is_stranger else self._clock.now() + TRUST_S
         if owner is not None and owner.expires_at is not None:
             until = min(until, self._clock.now() + owner.expires_at - self._clock.wall())
         _assign(exchange, self._remember(key, owner, until).owner)
+
+    async def _limit_project(self, owner: Owner) -> None:
+        store = self._keeper()
+        if store is None:
+            return
+        try:
+            limits = await limits_of(store, owner.project)
+        except ApiError:
+            if owner.shown is not None:
+                raise
+            return  # whoever keeps nothing needs no store
+        self._limit(owner.project, limits)
 
     @property
     def _later(self) -> float:

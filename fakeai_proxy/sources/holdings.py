@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.services.keyring import KEY
 from fakeai_proxy.services.ledger import Ledger
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.sources.doorkeeper import AuthSettings, Doorkeeper
 from fakeai_proxy.store import Store, is_begun, open_store
+
+log = logging.getLogger("fakeai_proxy")
 
 #: How often usage is counted where other machines ask for it, too.
 COUNTING_S = 0.05
 
 
 class Holdings:
-    """`folder` and `address` say where the store is; without either it is this process's memory. `limit`
-    is told what limits a project has of its own."""
+    """`folder` and `address` say where the store is; without either it is this process's memory. `data`
+    is where this machine keeps what is on its way there, if anywhere. `limit` is told what limits a
+    project has of its own."""
 
     def __init__(
         self,
         settings: AuthSettings,
         folder: Path | None,
         address: str | None,
+        data: Path | None,
         records: Records,
         clock: Clock,
         dice: Dice,
@@ -43,7 +49,7 @@ class Holdings:
         #: Of this process alone; empty where nothing is kept when it ends.
         self.life = dice.number("life", *this_life).to_bytes(16, "big") if is_kept else b""
         interval_s = None if address is None else COUNTING_S
-        self.ledger = Ledger(self.keeper, folder, clock, interval_s)
+        self.ledger = Ledger(self.keeper, data if is_kept else None, clock, interval_s)
         self.doorkeeper = Doorkeeper(settings, self.begun, records, clock, limit)
 
     def keeper(self) -> Store:
@@ -62,6 +68,11 @@ class Holdings:
         store = self.begun()
         if store is not None:
             await store.open()
+        if self.doorkeeper.is_closed and (store is None or not await store.count(KEY, None)):
+            log.warning(
+                "--auth required, and there is no key yet: make one with `fakeai-proxy keys create "
+                "--admin`, with the same --data or --store, or start with --admin-key."
+            )
         return store is not None
 
     async def close(self) -> None:

@@ -77,7 +77,8 @@ class Limiter:
         return lift
 
     def reset(self) -> None:
-        """Forget all that has been counted."""
+        """Forget all that has been counted. What projects have for themselves is told again."""
+        self._projects.clear()
         self.replace(self._profiles)
 
     @property
