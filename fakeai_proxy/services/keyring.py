@@ -18,6 +18,15 @@ from fakeai_proxy.store import Change, Delete, Insert, Key, Missing, Row, Store,
 ORGANIZATION = "org-fakeai"
 KEY, ADMIN_KEY, PROJECT_KIND = "key", "organization.admin_api_key", "organization.project"
 PROJECT_KEY = "organization.project.api_key"
+#: A limit of a project's own, and what its amounts are called where limits are kept.
+LIMIT = "project.rate_limit"
+LIMIT_AMOUNTS = {
+    "max_requests_per_1_minute": "rpm",
+    "max_tokens_per_1_minute": "tpm",
+    "max_images_per_1_minute": "ipm",
+    "max_requests_per_1_day": "rpd",
+}
+_LIMITS_MAX = 1000
 #: How long it may be until a key's last use is told, so that use is no write.
 USE_S = 60.0
 _SECRET_BYTES = 48
@@ -127,6 +136,17 @@ async def owner_of(store: Store, secret: str, now: float) -> Owner | None:
             return None
     await _note_use(store, owner, now)
     return owner
+
+
+async def limits_of(store: Store, project: str) -> dict[str, dict[str, int]]:
+    """What was set for the project: amounts by model."""
+    page = await store.page(LIMIT, project_key(project).path, limit=_LIMITS_MAX)
+    return {
+        row.document["model"]: {
+            LIMIT_AMOUNTS[name]: amount for name, amount in row.document["amounts"].items()
+        }
+        for row in page.rows
+    }
 
 
 async def _note_use(store: Store, owner: Owner, now: float) -> None:
