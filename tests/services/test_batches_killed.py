@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 from openai.types import Batch
 
 from tests.doubles.program import Program
+from tests.servers import postgresql
 from tests.services.batching import CHAT, OVER, jsonl, question
 
 LINES = 3000
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """What the programs are told of where they meet."""
+    if request.param == "sqlite":
+        return ()
+    if not postgresql.is_installed():
+        pytest.skip(postgresql.MISSING)
+    return ("--store", f"{postgresql.shared()}&search_path=batches_{os.getpid()}")
+
+
 @contextmanager
-def started(data: Path) -> Iterator[Program]:
-    program = Program(data, "--mode", "synth", "--profile", "none")
+def started(data: Path, *store: str) -> Iterator[Program]:
+    program = Program(data, "--mode", "synth", "--profile", "none", *store)
     try:
         yield program
     finally:
@@ -65,13 +78,13 @@ def check(client: OpenAI, batch: Batch) -> None:
     assert done.usage.total_tokens == sum(used)
 
 
-def test_a_batch_outlives_those_who_work_on_it(tmp_path: Path) -> None:
+def test_a_batch_outlives_those_who_work_on_it(tmp_path: Path, store: tuple[str, ...]) -> None:
     """Stopped, then killed beside another process, which takes it over and is killed as well."""
-    with started(tmp_path) as program, client_of(program) as client:
+    with started(tmp_path, *store) as program, client_of(program) as client:
         batch = begun(client)
         after(client, batch, 1)
         program.stop()
-    with started(tmp_path) as first, started(tmp_path) as second:
+    with started(tmp_path, *store) as first, started(tmp_path, *store) as second:
         with client_of(first) as client:
             seen = after(client, batch, LINES // 4)
             first.kill()
@@ -79,7 +92,7 @@ def test_a_batch_outlives_those_who_work_on_it(tmp_path: Path) -> None:
             assert seen.request_counts is not None
             after(client, batch, max(LINES // 2, seen.request_counts.completed + 1))
             second.kill()
-    with started(tmp_path) as third, client_of(third) as client:
+    with started(tmp_path, *store) as third, client_of(third) as client:
         check(client, batch)
         assert client.batches.list().data == [client.batches.retrieve(batch.id)]
 
