@@ -22,6 +22,7 @@ from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
+from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
@@ -330,7 +331,8 @@ class App:
             )
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
-        return JobRunner(jobs, self._keeper, equipped, self.clock, owner)
+        runner = JobRunner(jobs, self._keeper, equipped, self.clock, owner)
+        return share(runner, getattr(self.config, "redis", None), owner, self.clock)
 
     def _dispatch(self, key: Key) -> None:
         self.jobs.dispatch(key)
