@@ -319,6 +319,30 @@ def stalls(bench: Bench) -> list[Measure]:
     return [alone, together]
 
 
+def store(bench: Bench) -> list[Measure]:
+    """Each store by itself; one run makes a million exchanges, rounds would only repeat it."""
+    measures = []
+    exchanges = int(bench.take(1_000_000, 100_000))
+    for name in ("sqlite", "postgresql"):
+        took = client("store.py", "--store", name, "--exchanges", exchanges)
+        said = {
+            "week_by_day_ms": (f"sums of {exchanges:,} exchanges by day, ms", at_most(200, " ms")),
+            "week_by_hour_ms": ("the same by hour, ms", at_most(200, " ms")),
+            "hour_by_minute_ms": ("an hour of them by minute, ms", at_most(200, " ms")),
+            "commit_ms": ("a commit alone, ms", None),
+            "inserted_per_s": ("documents inserted by 64 at once/s", None),
+            "get_ms": ("a document, ms", None),
+            "page_ms": ("a page of 20, ms", None),
+            "put_mib_per_s": ("a blob put, MiB/s", None),
+            "get_mib_per_s": ("a blob read, MiB/s", None),
+        }
+        for key, (text, bar) in said.items():
+            measure = Measure("store", f"{name}: {text}", bar)
+            measure.add(took[key])
+            measures.append(measure)
+    return measures
+
+
 def batch(bench: Bench) -> list[Measure]:
     """The yardstick of live chat is the same server without a batch."""
     alone = Measure("batch", "lines/s, alone")
@@ -390,6 +414,7 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "limits": limits,
     "faults": faults,
     "stalls": stalls,
+    "store": store,
     "batch": batch,
     "vectors": vectors,
     "start": start,

@@ -15,7 +15,7 @@ from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError, websocket_unserved
-from fakeai_proxy.exchange import Observer, Origin, Request, Source
+from fakeai_proxy.exchange import Origin, Request
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.site import Site
@@ -49,6 +49,7 @@ from fakeai_proxy.proxy.listening import is_loopback, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
+from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects

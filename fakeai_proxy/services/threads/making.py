@@ -67,7 +67,10 @@ class Means:
             except ApiError as error:
                 return failed(card.id, error)
         with self.clock.hold():
-            return await asyncio.to_thread(self._planned, card, heard, uses, hits)
+            turn = await asyncio.to_thread(self._planned, card, heard, uses, hits)
+        for drawn in turn.drawn:
+            turn.blobs[drawn.file_id] = await self.store.blobs.put([drawn.data])
+        return turn
 
     def _planned(
         self, card: ModelCard, heard: Heard, uses: Uses, hits: Sequence[Hit] | None

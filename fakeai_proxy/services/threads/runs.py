@@ -55,7 +55,7 @@ class Begun:
 
 
 def _payer(call: Call) -> dict[str, str]:
-    return {name: getattr(call, name, "") for name in ("key_id", "user_id")}
+    return {"key_id": call.key_id, "user_id": call.user_id}
 
 
 def _stores(*resources: Mapping[str, Any]) -> list[str]:
