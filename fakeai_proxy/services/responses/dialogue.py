@@ -105,6 +105,7 @@ class Answering:
 
     def prepare(self) -> tuple[Workload, Sequence[int]]:
         call = self._call
+        call.look_up(call.body.model)
         planned = plan(call)
         if call.body.generate is False:  # the prompt is read, and nothing is said
             planned.outputs, planned.ended = [], True

@@ -70,6 +70,7 @@ async def prepared(call: Call, asked: wire.RunRequest) -> Begun:
     wanted = with_content(call)
     assistant = (await ASSISTANTS.row(call, asked.assistant_id)).document
     model = asked.model or assistant["model"]
+    await call.find_own(model)
     card = call.catalogue.asked_for(call.params.get("deployment"), model, "chat")
     assisting.check_tools(asked.tools)
     assisting.check_format(asked.response_format)
