@@ -224,6 +224,7 @@ async def test_what_is_no_batch_is_refused(client: AsyncOpenAI, app: App) -> Non
         ({"input_file_id": other.id}, 400, "input_file_id"),
         ({"input_file_id": None}, 400, "input_file_id"),
         ({"endpoint": "/v1/files"}, 400, "endpoint"),
+        ({"endpoint": "/chat/completions"}, 400, "endpoint"),
         ({"completion_window": "1h"}, 400, "completion_window"),
         ({"metadata": {"k": "v" * 513}}, 400, "metadata.k"),
         ({"metadata": {str(k): "v" for k in range(17)}}, 400, "metadata"),
