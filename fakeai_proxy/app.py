@@ -21,6 +21,7 @@ from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
+from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
@@ -317,7 +318,8 @@ class App:
             )
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
-        return JobRunner(jobs, self.holdings.keeper, equipped, self.clock, owner)
+        runner = JobRunner(jobs, self.holdings.keeper, equipped, self.clock, owner)
+        return share(runner, getattr(self.config, "redis", None), owner, self.clock)
 
     @property
     def _pace(self) -> float:
