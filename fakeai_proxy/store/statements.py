@@ -29,7 +29,7 @@ from fakeai_proxy.store.encoding import (
     label_text,
     row_of,
 )
-from fakeai_proxy.store.spans import SPANS_S, covering
+from fakeai_proxy.store.spans import SPANS_S, Range, covering
 
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 
@@ -129,21 +129,36 @@ def sums(
     connection: sqlite3.Connection, kind: str, start_at: int, end_at: int, bucket_s: int
 ) -> list[Sum]:
     """By bucket and by all labels."""
+    texts = connection.execute("SELECT id, labels FROM labels WHERE kind = ? ORDER BY id", (kind,))
+    labels: dict[int, str] = dict(texts)
     ranges = covering(start_at, end_at, bucket_s)
-    wanted = " UNION ALL ".join(["SELECT ? AS span, ? AS start_at, ? AS end_at"] * len(ranges))
-    if not ranges:
-        return []
-    # CROSS JOIN keeps the order: a stretch of each set of labels is next to each other.
-    found = connection.execute(
-        "SELECT tallies.at / ? * ? AS bucket, labels_id, name, sum(amount) FROM labels"
-        f" CROSS JOIN ({wanted}) AS wanted CROSS JOIN tallies ON tallies.labels_id = labels.id"
-        " AND tallies.span = wanted.span AND tallies.at >= wanted.start_at"
-        " AND tallies.at < wanted.end_at WHERE labels.kind = ?"
-        " GROUP BY bucket, labels_id, name ORDER BY bucket, labels_id",
-        (bucket_s, bucket_s, *[value for one in ranges for value in one], kind),
+    return gathered(
+        (
+            (at, number, amounts)
+            for number in labels
+            for span in ranges
+            for at, amounts in _amounts(connection, number, span, bucket_s)
+        ),
+        labels,
     )
-    texts = connection.execute("SELECT id, labels FROM labels WHERE kind = ?", (kind,))
-    return gathered(found, dict(texts))
+
+
+def _amounts(
+    connection: sqlite3.Connection, labels_id: int, wanted: Range, bucket_s: int
+) -> sqlite3.Cursor:
+    """(bucket, amounts as JSON). Each of these stretches lies together; what is a bucket already is not
+    added up, and so not sorted either."""
+    stretch = "labels_id = ? AND span = ? AND at >= ? AND at < ?"
+    if wanted[0] == bucket_s:
+        query = (
+            f"SELECT at, json_group_object(name, amount) FROM tallies WHERE {stretch} GROUP BY at"
+        )
+        return connection.execute(query, (labels_id, *wanted))
+    query = (
+        "SELECT bucket, json_group_object(name, amount) FROM (SELECT at / ? * ? AS bucket, name,"
+        f" sum(amount) AS amount FROM tallies WHERE {stretch} GROUP BY bucket, name) GROUP BY bucket"
+    )
+    return connection.execute(query, (bucket_s, bucket_s, labels_id, *wanted))
 
 
 # --- writing ---------------------------------------------------------------------------------------
