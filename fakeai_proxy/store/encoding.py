@@ -33,13 +33,13 @@ def label_text(labels: Mapping[str, str]) -> str:
     return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def gathered(lines: Iterable[Sequence[Any]], labels: Mapping[int, str]) -> list[Sum]:
-    """Of lines (bucket, number of the labels, amounts as JSON) in the order of those numbers; several of
-    one bucket and labels are added up. Oldest first."""
+def gathered(lines: Iterable[Sequence[Any]], labels: Mapping[int, str], bucket_s: int) -> list[Sum]:
+    """Of lines (instant, number of the labels, amounts as JSON) in the order of those numbers; those of one
+    bucket and labels are added up. Oldest first."""
     known = {number: orjson.loads(text) for number, text in labels.items()}
     found: dict[int, dict[int, dict[str, int]]] = {}
     for at, number, text in lines:
-        of_bucket = found.setdefault(at, {})
+        of_bucket = found.setdefault(at // bucket_s * bucket_s, {})
         before = of_bucket.get(number)
         amounts = orjson.loads(text)
         if before is None:

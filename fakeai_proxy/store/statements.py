@@ -29,7 +29,7 @@ from fakeai_proxy.store.encoding import (
     label_text,
     row_of,
 )
-from fakeai_proxy.store.spans import SPANS_S, Range, covering
+from fakeai_proxy.store.spans import SPANS_S, covering
 
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 
@@ -131,34 +131,19 @@ def sums(
     """By bucket and by all labels."""
     texts = connection.execute("SELECT id, labels FROM labels WHERE kind = ? ORDER BY id", (kind,))
     labels: dict[int, str] = dict(texts)
-    ranges = covering(start_at, end_at, bucket_s)
-    return gathered(
-        (
-            (at, number, amounts)
-            for number in labels
-            for span in ranges
-            for at, amounts in _amounts(connection, number, span, bucket_s)
-        ),
-        labels,
-    )
-
-
-def _amounts(
-    connection: sqlite3.Connection, labels_id: int, wanted: Range, bucket_s: int
-) -> sqlite3.Cursor:
-    """(bucket, amounts as JSON). Each of these stretches lies together; what is a bucket already is not
-    added up, and so not sorted either."""
-    stretch = "labels_id = ? AND span = ? AND at >= ? AND at < ?"
-    if wanted[0] == bucket_s:
-        query = (
-            f"SELECT at, json_group_object(name, amount) FROM tallies WHERE {stretch} GROUP BY at"
-        )
-        return connection.execute(query, (labels_id, *wanted))
+    # Each of these stretches lies together, and in order.
     query = (
-        "SELECT bucket, json_group_object(name, amount) FROM (SELECT at / ? * ? AS bucket, name,"
-        f" sum(amount) AS amount FROM tallies WHERE {stretch} GROUP BY bucket, name) GROUP BY bucket"
+        "SELECT at, ?, json_group_object(name, amount) FROM tallies"
+        " WHERE labels_id = ? AND span = ? AND at >= ? AND at < ? GROUP BY at"
     )
-    return connection.execute(query, (bucket_s, bucket_s, labels_id, *wanted))
+    ranges = covering(start_at, end_at, bucket_s)
+    lines = (
+        line
+        for number in labels
+        for stretch in ranges
+        for line in connection.execute(query, (number, number, *stretch))
+    )
+    return gathered(lines, labels, bucket_s)
 
 
 # --- writing ---------------------------------------------------------------------------------------
