@@ -280,6 +280,21 @@ def limits(bench: Bench) -> list[Measure]:
     return [added, keyed, weight]
 
 
+def usage(bench: Bench) -> list[Measure]:
+    exchanges = int(bench.take(1_000_000, 100_000))
+    noted = Measure("usage", "counting an answer, us", at_most(15, " us"))
+    days = Measure("usage", f"a month of {exchanges:,} by day and group, ms", at_most(200, " ms"))
+    hours = Measure("usage", "a week by hour and group, ms", at_most(200, " ms"))
+    costs = Measure("usage", "the month's costs by line, ms", at_most(200, " ms"))
+    for _ in bench.rounds:
+        took = client("usage.py", "--exchanges", exchanges)
+        noted.add(took["note_us"])
+        days.add(took["query_ms"])
+        hours.add(took["hours_ms"])
+        costs.add(took["costs_ms"])
+    return [noted, days, hours, costs]
+
+
 #: Rules of every kind of condition, none of which comes true.
 _UNMATCHED = (
     "cut:after=20,p=1e-9,model=gpt-*",
@@ -343,6 +358,30 @@ def store(bench: Bench) -> list[Measure]:
     return measures
 
 
+def batch(bench: Bench) -> list[Measure]:
+    """The yardstick of live chat is the same server without a batch."""
+    alone = Measure("batch", "lines/s, alone")
+    core = Measure("batch", "lines/s of a core")
+    late = Measure("batch", "p99 latency of live chat beside it, ms", ratio_to(1.3))
+    wall = Measure("batch", "live requests/s beside it")
+    lines = int(bench.take(10_000, 3_000))
+    live = ("--seconds", bench.take(4, 2), "--warm-up", 1)
+    with product("--mode", "synth", "--profile", "none", "--log-format", "none") as server:
+        to = ("batch.py", "--url", server.url)
+        for _ in bench.rounds:
+            whole = client(*to, "--server-pid", server.pid, "--lines", lines)
+            alone.add(whole["per_s"])
+            core.add(1e6 / whole["server_us"])
+            without = _load(server, *live)
+            begun = client(*to, "--lines", 10_000, "--begin")
+            beside = _load(server, *live)
+            if client(*to, "--look", begun["id"])["status"] != "in_progress":
+                raise SystemExit("the batch was over before the live requests were")
+            late.add(beside["p99_ms"], without["p99_ms"])
+            wall.add(beside["per_s"], without["per_s"])
+    return [late, wall, alone, core]
+
+
 def vectors(bench: Bench) -> list[Measure]:
     chunks = int(bench.take(100_000, 10_000))
     found = Measure("vectors", f"a search of {chunks:,} chunks, p50 ms", at_most(10, " ms"))
@@ -388,9 +427,11 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "recording": recording,
     "lookup": lookup,
     "limits": limits,
+    "usage": usage,
     "faults": faults,
     "stalls": stalls,
     "store": store,
+    "batch": batch,
     "vectors": vectors,
     "start": start,
 }

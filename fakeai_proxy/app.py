@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,13 +14,14 @@ from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError, websocket_unserved
-from fakeai_proxy.exchange import Observer, Origin, Request, Source
+from fakeai_proxy.exchange import Origin, Request
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
+from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
@@ -48,11 +48,11 @@ from fakeai_proxy.proxy.listening import is_loopback, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
+from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.services.job import Work
-from fakeai_proxy.services.ledger import Ledger
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.webhooks import Webhooks
@@ -67,10 +67,10 @@ from fakeai_proxy.shaping.scenario.runner import Runner
 from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
-from fakeai_proxy.sources.doorkeeper import Doorkeeper
+from fakeai_proxy.sources.holdings import Holdings
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
-from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
+from fakeai_proxy.store import Row, Store
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -79,8 +79,6 @@ log = logging.getLogger("fakeai_proxy")
 
 #: Longest request line and longest header field.
 HEADER_BYTES_MAX = 64 << 10
-#: How often usage is counted where other machines ask for it, too.
-COUNTING_S = 0.05
 #: How long an idle connection is kept; clients' pools give theirs up sooner.
 KEEP_ALIVE_REAL_S = 300.0
 
@@ -106,23 +104,16 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
         self.exporters = self._exporters()
         self.library = self._open_library()
-        self.store: Store | None = None
         self._vocabulary = ""
         self._records = Records()
         self._responder: Responder | None = None
         self._catalogue: Catalogue | None = None
+        self.limiter = Limiter(config, self.clock)
+        self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
-        self.ledger = Ledger(
-            self._keeper,
-            config.state_dir,
-            self.clock,
-            COUNTING_S if config.store_address else None,
-        )
-        self.doorkeeper = Doorkeeper(config, self._begun, self._records, self.clock)
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
-        self.limiter = Limiter(config, self.clock)
         observers = (self.status, self.journal, self.exchanges, *observers)
         self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
         #: Tasks that nobody waits for.
@@ -160,15 +151,14 @@ class App:
             observers,
             self.faults,
             self.limiter,
-            self.ledger.note if ours else None,
-            self.doorkeeper.identify if ours else None,
+            self.holdings.ledger.note if ours else None,
+            self.holdings.doorkeeper.identify if ours else None,
         )
 
     async def start(self) -> None:
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
-            if self.config.store_address or is_begun(self.config.state_dir):
-                await self._keeper().open()
+            if await self.holdings.open():
                 self.jobs.start()
             await asyncio.to_thread(warm_up, self._vocabulary)
         # Clients check certificates against their own clocks, so these dates are real ones.
@@ -205,9 +195,7 @@ class App:
         await self.poster.close()
         await self._source.close()
         await self.upstream.close()
-        await self.ledger.close()
-        if self.store is not None:
-            await self.store.close()
+        await self.holdings.close()
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
         self.scheduler.close()
@@ -305,7 +293,7 @@ class App:
         return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
-        owner = f"{self.dice.number('owner', *_this_life(self.clock)):032x}"
+        owner = self.holdings.owner
         ask = Asker(pipeline, self.clock, owner[:16]).ask
         self.poster = Poster()
 
@@ -323,16 +311,15 @@ class App:
                 self._pace,
                 ask,
                 webhooks=self._webhooks,
+                queue_limit=self.limiter.queue_limit,
                 post=self.poster.post,
                 runs_python=self.config.python_graders,
                 responder=self._responder,
             )
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
-        return JobRunner(jobs, self._keeper, equipped, self.clock, owner)
-
-    def _dispatch(self, key: Key) -> None:
-        self.jobs.dispatch(key)
+        runner = JobRunner(jobs, self.holdings.keeper, equipped, self.clock, owner)
+        return share(runner, getattr(self.config, "redis", None), owner, self.clock)
 
     @property
     def _pace(self) -> float:
@@ -350,39 +337,35 @@ class App:
             catalogue,
             self.clock,
             self.dice,
-            self._keeper,
+            self.holdings.keeper,
             Dialects(self.config),
             self._records,
-            self._dispatch,
+            lambda key: self.jobs.dispatch(key),  # noqa: PLW0108 - jobs are made later
             self._pace,
             self._webhooks,
-            self._life,
-            self.doorkeeper,
-            self.ledger.settle,
+            self.holdings.life,
+            self.holdings.doorkeeper,
+            self.holdings.ledger.settle,
         )
         self._responder = synth.responder
         return synth
 
-    @property
-    def _life(self) -> bytes:
-        if self.config.state_dir is None and self.config.store_address is None:
-            return b""
-        return self.dice.number("life", *_this_life(self.clock)).to_bytes(16, "big")
-
-    def _begun(self) -> Store | None:
-        """The store, if anybody ever kept anything in it."""
+    def _open_holdings(self) -> Holdings:
         config = self.config
-        begun = self.store is not None or config.store_address or is_begun(config.state_dir)
-        return self._keeper() if begun else None
+        return Holdings(
+            config, config.state_dir, config.store_address, config.data and config.data_dir,
+            self.clock, self.dice, self.limiter.limit_project,
+        )  # fmt: skip
 
-    def _keeper(self) -> Store:
-        if self.store is None:
-            self.store = open_store(self.config.state_dir, self.clock, self.config.store_address)
-        return self.store
+    @property
+    def store(self) -> Store | None:
+        return self.holdings.store
 
-    def _media(self, name: str) -> media.Media | None:
-        found: media.Media | None = self._records.find(media.Media.KIND, name)
-        return found
+    async def _media(self, name: str) -> media.Media | None:
+        holdings = self.holdings
+        return await media.find(
+            self._records, holdings.keeper() if holdings.is_kept else None, name
+        )
 
     def _connection(self, tunnel: Origin | None, waiting_s: float, user: str) -> Connection:
         return Connection(
@@ -439,8 +422,3 @@ class App:
         if self.config.records:
             log.warning("WebSocket %s is passed through, not recorded", request.target)
         return await relay_websocket(raw, request, self.upstream)
-
-
-def _this_life(clock: Clock) -> tuple[int, int]:
-    """What no other process, and no other life of this one, has had."""
-    return os.getpid(), int(clock.wall() * 1_000_000)

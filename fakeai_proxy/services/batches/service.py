@@ -8,7 +8,14 @@ from typing import Any
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply
-from fakeai_proxy.services.batches.record import BATCHES, CreateBatchRequest, begun, cancelled
+from fakeai_proxy.services.batches.record import (
+    AZURE_ENDPOINTS,
+    BATCHES,
+    ENDPOINTS,
+    CreateBatchRequest,
+    begun,
+    cancelled,
+)
 from fakeai_proxy.services.batches.work import run_batch
 from fakeai_proxy.services.filing import FILES
 from fakeai_proxy.services.job import Job
@@ -24,6 +31,9 @@ async def create_batch(call: Call) -> Reply:
     request: CreateBatchRequest = call.body
     for name in request.model_extra or ():
         raise errors.unknown_parameter(name[:100])
+    endpoints = AZURE_ENDPOINTS if call.vendor == "azure" else ENDPOINTS
+    if request.endpoint not in endpoints:
+        raise errors.invalid_value("endpoint", request.endpoint, endpoints)
     file = await call.store.get(FILES.key(call, request.input_file_id))
     if file is None:
         raise errors.no_such_file(request.input_file_id, "input_file_id")
@@ -52,11 +62,12 @@ def _asked(call: Call) -> dict[str, Any]:
     dated = is_azure and version[:1].isdigit()
     headers = {name: call.header(name.encode())[:_HEADER_CHARS_MAX] for name in _PASSED_ON}
     return {
+        "vendor": call.vendor,
         "base": "/openai/v1" if is_azure else "/v1",
         "version": version if dated else "",
         "headers": {name: value for name, value in headers.items() if value},
-        "key_id": getattr(call, "key_id", ""),
-        "user_id": getattr(call, "user_id", ""),
+        "key_id": call.key_id,
+        "user_id": call.user_id,
         "expires_s": None if after is None else after.seconds,
     }
 

@@ -12,10 +12,10 @@ from fakeai_proxy.profiles.price import Price, Tier, Usage, bill
 from fakeai_proxy.services import metering
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.organization.buckets import COSTS_WIDTHS, Query
-from fakeai_proxy.services.organization.usage import completions, settled, tallied
+from fakeai_proxy.services.organization.usage import DEFAULTS, completions, settled, tallied
 from fakeai_proxy.services.wire import json_reply
 
-_GROUPS = ("project_id", "user_id", "line_item", "api_key_id")
+_GROUPS = ("project_id", "user_id", "line_item", "api_key_id", "api_source")
 _FILTERS = ("project_ids", "user_ids", "api_key_ids", "line_items")
 #: platform.openai.com/docs/pricing, built-in tools, US dollars: a container of 1 GB, a search in files,
 #: a gigabyte of vector stores and day beyond the first.
@@ -215,7 +215,7 @@ def costs(call: Call) -> Reply:
     found: dict[int, dict[tuple[str, ...], _Group]] = {}
     for kind in (*_OF_MODELS, *_OF_TOOLS):
         for at, labels, amounts in tallied(call, kind, query):
-            card = call.catalogue.find(labels["model"]) if "model" in labels else None
+            card = call.catalogue.priced(labels["model"]) if "model" in labels else None
             price = None if card is None else card.price
             for line in lines_of(price, kind, labels, amounts):
                 named = {**labels, "line_item": line.item}
@@ -233,7 +233,7 @@ def costs(call: Call) -> Reply:
 def _result(query: Query, place: tuple[str, ...], group: _Group) -> dict[str, Any]:
     told: dict[str, Any] = dict.fromkeys(_GROUPS)
     for name, value in zip(query.groups, place, strict=True):
-        told[name] = value or None
+        told[name] = value or DEFAULTS.get(name)
     by_item = "line_item" in query.groups
     unit = next(iter(group.units)) if by_item and len(group.units) == 1 else None
     return {

@@ -21,8 +21,9 @@ from fakeai_proxy.services.responses.dialogue import Dialogue
 from fakeai_proxy.services.responses.keeping import (
     UNFINISHED,
     begin,
-    change,
+    cancel,
     complete,
+    delete,
     find,
     record_of,
 )
@@ -83,7 +84,7 @@ def _told_again(call: Call, row: Row, first: int) -> Reply:
 
 
 async def delete_response(call: Call) -> Reply:
-    row = await change(call, {"deleted": True})
+    row = await delete(call)
     return json_reply({"id": row.key.id, "object": "response", "deleted": True})
 
 
@@ -91,8 +92,7 @@ async def cancel_response(call: Call) -> Reply:
     row = await find(call)
     if not row.document["shown"]["background"]:
         raise errors.not_cancellable()
-    row = await change(call, {"status": "cancelled"}, only_unfinished=True)
-    return json_reply(shown(row.document))
+    return json_reply(shown((await cancel(call)).document))
 
 
 async def list_input_items(call: Call) -> Reply:

@@ -5,7 +5,7 @@ project, organization; model), in all of them or in none.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from fakeai_proxy import errors
@@ -40,6 +40,8 @@ class Limiter:
         self._default: Rules | None = None
         self._profiles: list[tuple[LimitsProfile, str]] = []
         self.factor = 1.0
+        #: What projects have been given for themselves, besides what everybody has.
+        self._projects: dict[str, tuple[LimitsProfile, Rules]] = {}
         #: Keys without quota, by name.
         self.exhausted: set[str] = set()
         self.use([spec for spec in settings.limits if spec != "none"])
@@ -75,7 +77,8 @@ class Limiter:
         return lift
 
     def reset(self) -> None:
-        """Forget all that has been counted."""
+        """Forget all that has been counted. What projects have for themselves is told again."""
+        self._projects.clear()
         self.replace(self._profiles)
 
     @property
@@ -104,9 +107,29 @@ class Limiter:
     def admit(self, exchange: Exchange) -> Permit | Free:
         """A context manager: entered, the request counts; left, what it held is given back. Raises
         429 on entering."""
-        if self._default is None and not self.exhausted:
+        if self._default is None and not self.exhausted and not self._projects:
             return FREE
         return Permit(self, exchange)
+
+    def limit_project(self, project: str, limits: Mapping[str, Mapping[str, float]]) -> None:
+        """The project has these amounts, by model, for itself. Whoever has the same as before stands
+        as before."""
+        if not limits:
+            self._projects.pop(project, None)
+            return
+        rows = [{"model": model, **amounts} for model, amounts in sorted(limits.items())]
+        profile = LimitsProfile.model_validate(
+            {"name": project, "description": "Set for a project", "source": "organization",
+             "limit": rows}
+        )  # fmt: skip
+        before = self._projects.get(project)
+        if before is None or before[0] != profile:
+            epoch_s = self.clock.wall() - self.clock.now()
+            self._projects[project] = profile, Rules(profile, "", self._settings, epoch_s)
+
+    def rules_of(self, project: str) -> Rules | None:
+        found = self._projects.get(project)
+        return None if found is None else found[1]
 
     def rules_for(self, provider: str) -> Rules | None:
         return self._rules.get(provider) or self._default
@@ -145,6 +168,13 @@ class Limiter:
 
     def dequeue(self, request: Request, model: str, tokens: float) -> None:
         self._queue(request, model, -tokens)
+
+    def queue_limit(self, provider: str, model: str) -> float | None:
+        """How many tokens of batches may wait for the model, None for any number."""
+        rules = self.rules_for(provider)
+        entries = () if rules is None else rules.queues(model)
+        limits = [quota.meter.limit for entry in entries for quota in entry.quotas]
+        return min(limits, default=None)
 
     def status(self, rows: int = STATUS_ROWS_MAX) -> list[dict[str, object]]:
         """How everybody stands who has used anything."""

@@ -151,6 +151,14 @@ class Rules:
         return TokenBucket(amount, period_s, row.burst_s if name == "rpm" else None)
 
 
+def together(plan: Plan, other: Plan) -> Plan:
+    """Both, at the prices of the first."""
+    entries = (*plan.entries, *other.entries)
+    return Plan(
+        entries, plan.price, _with(entries, "concurrent"), _with(entries, "usd_per_month"), None
+    )
+
+
 def _with(entries: tuple[Entry, ...], name: str) -> tuple[tuple[int, Quota], ...]:
     return tuple(
         (place, quota)
