@@ -30,6 +30,7 @@ from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.shaping.scenario.settings import ScenarioSettings
+from fakeai_proxy.shared.settings import SharedSettings
 from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
 from fakeai_proxy.sources.synth import SynthSettings
 from fakeai_proxy.sources.upstream import UpstreamSettings
@@ -94,6 +95,7 @@ class Config(
     PacingSettings,
     CassetteSettings,
     UpstreamSettings,
+    SharedSettings,
     StoreSettings,
     ServerSettings,
 ):

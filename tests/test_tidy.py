@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "generate": {"dice", "errors", "profiles"},
     "store": {"errors", "clock"},
     "providers": {"exchange", "errors"},
+    "shared": {"errors", "clock"},
     "cassette": {"exchange", "body", "errors", "providers"},
     "services": {"exchange", "errors", "clock", "dice", "profiles", "generate", "store"},
     "jobs": {"exchange", "body", "errors", "clock", "providers", "services", "store", "pipeline"},
@@ -38,8 +39,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"exchange", "body", "providers", "generate", "services", "store", "cassette"},
     "resilience": LEAVES | {"exchange"},
     "simulate": LEAVES | {"exchange", "fleet"},
-    "shaping": LEAVES | {"exchange", "body", "providers", "fleet"},
-    "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette"},
+    "shaping": LEAVES | {"exchange", "body", "providers", "fleet", "shared"},
+    "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette", "shared"},
     "pipeline": {"exchange", "errors", "clock", "providers", "shaping"},
     "proxy": {"exchange", "body", "errors", "clock", "dice", "providers", "shaping", "pipeline"},
 }
