@@ -14,10 +14,11 @@ from aiohttp import web
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import ConfigError, websocket_unserved
+from fakeai_proxy.errors import ApiError, ConfigError, websocket_unserved
 from fakeai_proxy.exchange import Observer, Origin, Request, Source
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
+from fakeai_proxy.fleet.share import Share, shared_out
 from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
@@ -35,7 +36,7 @@ from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
-from fakeai_proxy.profiles import FleetProfile, load_back_end
+from fakeai_proxy.profiles import FleetProfile, HostedProfile, load_back_end
 from fakeai_proxy.proxy.admin import Admin
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
@@ -54,6 +55,8 @@ from fakeai_proxy.services.job import Work
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
+from fakeai_proxy.shaping.limits.asked import AskedTables
+from fakeai_proxy.shaping.limits.tables import Tables
 from fakeai_proxy.shaping.pacing import Pacer
 from fakeai_proxy.shaping.scenario.fleet import FleetLever
 from fakeai_proxy.shaping.scenario.levers import FaultLever, Lever, LimitLever, PaceLever
@@ -62,12 +65,17 @@ from fakeai_proxy.shaping.scenario.plan import Plan
 from fakeai_proxy.shaping.scenario.runner import Runner
 from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
+from fakeai_proxy.shared.commons import Commons
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fakeai_proxy.proxy.handed import Handed
+    from fakeai_proxy.shared.member import Member
     from fakeai_proxy.cassette.library import Library
 
 log = logging.getLogger("fakeai_proxy")
@@ -82,21 +90,29 @@ class App:
     """`start` binds and serves until `close`."""
 
     def __init__(
-        self, config: Config, clock: Clock | None = None, observers: tuple[Observer, ...] = ()
+        self,
+        config: Config,
+        clock: Clock | None = None,
+        observers: tuple[Observer, ...] = (),
+        member: Member | None = None,
     ) -> None:
+        """`member` is this process's place among others of the machine, if there are any."""
         self.config = config
         self.clock = clock or SystemClock()
-        self.dice = Dice(config.seed)
+        self.commons = Commons() if member is None else member.commons
+        self._member = member
+        tables = self._common_tables()
+        self.dice = Dice(config.seed, self.commons.salt)
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
-        self.status = Status(self.clock)
+        self.status = Status(self.clock, self.commons)
         self.journal = Journal(config, self.clock)
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
-        self.back_end = load_back_end(config.profile)
+        self.back_end = self._load_back_end()
         self.fleet = self._open_fleet()
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
         self.exchanges = ExchangeCounts()
-        self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
+        self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
         self.store: Store | None = None
@@ -106,9 +122,17 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
-        self.limiter = Limiter(config, self.clock)
+        self.limiter = Limiter(config, self.clock, tables)
         observers = (self.status, self.journal, self.exchanges, *observers)
-        self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
+        self.faults = Faults(
+            config,
+            self.scheduler,
+            self.clock,
+            self.dice,
+            config.mode,
+            observers,
+            self.commons.counting,
+        )
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
         self.scenario = self._stage(pacer)
@@ -116,7 +140,10 @@ class App:
         exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
         routes = self._routes()
         self.pages = Pages(
-            (*routes, document_route(routes)), Admin(config, exposed).admit, self.clock
+            (*routes, document_route(routes)),
+            Admin(config, exposed).admit,
+            self.clock,
+            self.commons,
         )
         pipeline = Pipeline(self._source, pacer, self.clock, observers, self.faults, self.limiter)
         self.jobs = self._open_jobs(pipeline)
@@ -134,10 +161,11 @@ class App:
         self._drain = Drain(self.gateway.handle)
         self.url = ""
 
-    async def start(self) -> None:
+    async def start(self, handed: Handed | None = None) -> None:
+        """`handed` is where another process hands over what it accepts."""
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
-            if is_begun(self.config.state_dir):
+            if is_begun(self._state_dir):
                 await self._keeper().open()
                 self.jobs.start()
             await asyncio.to_thread(warm_up, self._vocabulary)
@@ -158,11 +186,23 @@ class App:
             tls_context(self.config.upstream_ca) if proxy else None,
             self.faults,
         )
-        await self._door.open()
+        if self._plan is not None:
+            among_others = self._member is not None
+            self.scenario.start(self._plan, *((0.0, "start") if among_others else ()))
+        await self._catch_up()
+        await self._door.open(handed)
         await self._open_exporters()
         self.url = self._door.addresses[0].url
-        if self._plan is not None:
-            self.scenario.start(self._plan)
+
+    async def _catch_up(self) -> None:
+        """What was done to the other processes before this one came."""
+        for issued in () if self._member is None else self._member.welcome.issued:
+            try:
+                self.commons.performer.mark = issued.mark
+                await self.pages.perform(issued)
+            except ApiError as error:
+                log.debug("%s came to nothing: %s", issued.operation.path, error)
+        self.commons.performer.begin(self.pages.perform)
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
@@ -182,10 +222,30 @@ class App:
         if self.fleet is not None:
             self.fleet.close()
 
+    def _load_back_end(self) -> HostedProfile | FleetProfile | None:
+        """Raises ConfigError."""
+        loaded, processes = load_back_end(self.config.profile), self.commons.processes
+        if not isinstance(loaded, FleetProfile) or processes == 1 or not self.config.has_back_end:
+            return loaded
+        named = "profile" in self.config.model_fields_set
+        return shared_out(loaded, processes, grows=not named)
+
     def _open_fleet(self) -> FleetDriver | None:
         if not isinstance(self.back_end, FleetProfile) or not self.config.has_back_end:
             return None
-        return FleetDriver(Cluster(self.back_end, self.dice), self.clock, self.config.speed)
+        share = Share(self.commons.number, self.commons.processes)
+        cluster = Cluster(self.back_end, self.dice, share=share)
+        return FleetDriver(cluster, self.clock, self.config.speed)
+
+    def _common_tables(self) -> Tables | None:
+        """Where the limits are counted, if not here."""
+        if self._member is None:
+            return None
+        return AskedTables(self._member.peer, lambda: self.commons.performer.mark)
+
+    @property
+    def _state_dir(self) -> Path | None:
+        return self.commons.state_dir or self.config.state_dir
 
     def _exporters(self) -> Exporters | None:
         """Raises ConfigError."""
@@ -196,6 +256,8 @@ class App:
                 f"dcgm_listen: the profile {self.config.profile} is no fleet, so there are no GPUs to "
                 "show. `fakeai-proxy profiles ls` lists the fleets."
             )
+        if self.commons.number:
+            return None  # the first process shows those of all
         pages = self.metric_pages
         return Exporters(self.config.dcgm_listen, pages.nodes, pages.of_node, self.clock)
 
@@ -267,7 +329,8 @@ class App:
         def player(on_miss: Source) -> Source:
             from fakeai_proxy.sources.recorded import Player
 
-            return Player(library(), on_miss, base)
+            counting = self.commons.counting
+            return Player(library(), on_miss, base, counting.next if counting else None)
 
         return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
 
@@ -313,7 +376,7 @@ class App:
 
     def _keeper(self) -> Store:
         if self.store is None:
-            self.store = open_store(self.config.state_dir, self.clock)
+            self.store = open_store(self._state_dir, self.clock)
         return self.store
 
     def _media(self, name: str) -> media.Media | None:
@@ -347,14 +410,14 @@ class App:
         shown = {"mode": config.mode, "profile": config.profile, "seed": config.seed}
         return (
             *control_routes(self.status, shown, resettable),
-            *journal_routes(self.journal),
+            *journal_routes(self.journal, self.commons),
             # Elsewhere it is the upstream that is asked for its metrics and its health.
             *(self.metric_pages.routes() if config.has_back_end else ()),
             *(self._health() if config.mode == "synth" else ()),
-            *FleetControl(self.site, self._grown).routes(),
+            *FleetControl(self.site, self._grown, self.commons).routes(),
             *(media_routes(media.PATH, self._media, self.clock) if config.synthesizes else ()),
             *limits_routes(self.limiter),
-            *fault_routes(self.faults),
+            *fault_routes(self.faults, self.commons),
             *scenario_routes(self.scenario, self.clock),
         )
 

@@ -56,10 +56,14 @@ class SystemClock:
 
     spacing_s = 0.0001
 
-    def __init__(self, rate: float = 1.0) -> None:
+    def __init__(self, rate: float = 1.0, origin: tuple[float, float] | None = None) -> None:
+        """`origin` is that of another process's clock, which this one then agrees with."""
         self.rate = rate
-        self._zero = time.monotonic()
-        self._epoch = time.time()
+        self._zero, self._epoch = origin or (time.monotonic(), time.time())
+
+    @property
+    def origin(self) -> tuple[float, float]:
+        return self._zero, self._epoch
 
     def now(self) -> float:
         return (time.monotonic() - self._zero) * self.rate

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import overload
 
 from fakeai_proxy import errors
@@ -46,7 +46,15 @@ class Player:
     """`upstream` as for the Recorder; without it, a request that names no host is answered by any
     host's recording."""
 
-    def __init__(self, library: Library, on_miss: Source, upstream: str | None = None) -> None:
+    def __init__(
+        self,
+        library: Library,
+        on_miss: Source,
+        upstream: str | None = None,
+        counting: Callable[[bytes], Awaitable[int]] | None = None,
+    ) -> None:
+        """`counting` tells how often a key was asked for before, where several processes answer."""
+        self._counting = counting
         self._library = library
         self._on_miss = on_miss
         self._upstream = upstream
@@ -65,7 +73,11 @@ class Player:
             library.index.remember(raw, key)
         exchange.dice_key = key
         session = request.text_header(SESSION_HEADER)
-        entry = library.find_canonical(key, authority_hash(where.authority), session)
+        authority = authority_hash(where.authority)
+        if self._counting is None:
+            entry = library.find_canonical(key, authority, session)
+        else:
+            entry = await self._found(key, authority, session, self._counting)
         if entry is None:
             return await self._on_miss.reply(exchange)
         try:
@@ -78,6 +90,16 @@ class Player:
 
     async def close(self) -> None:
         await self._on_miss.close()
+
+    async def _found(
+        self, key: bytes, authority: int, session: str, counting: Callable[[bytes], Awaitable[int]]
+    ) -> Entry | None:
+        """As the library finds it, in the order that all processes keep together."""
+        entries = self._library.index.matching(key, authority)
+        if len(entries) <= 1:
+            return entries[0] if entries else None
+        place = await counting(b"replay/%b/%d/%b" % (key, authority, session.encode()))
+        return entries[min(place, len(entries) - 1)]
 
     async def _script(self, entry: Entry) -> Script:
         library = self._library
