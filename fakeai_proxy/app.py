@@ -67,6 +67,7 @@ from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.shared.commons import Commons
 from fakeai_proxy.sources import MODES, OnMiss, Parts
+from fakeai_proxy.sources.assembly import assembled
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
@@ -74,9 +75,9 @@ from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fakeai_proxy.cassette.library import Library
     from fakeai_proxy.proxy.handed import Handed
     from fakeai_proxy.shared.member import Member
-    from fakeai_proxy.cassette.library import Library
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -165,7 +166,7 @@ class App:
         """`handed` is where another process hands over what it accepts."""
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
-            if is_begun(self._state_dir):
+            if self.config.store_address or is_begun(self._state_dir):
                 await self._keeper().open()
                 self.jobs.start()
             await asyncio.to_thread(warm_up, self._vocabulary)
@@ -309,30 +310,15 @@ class App:
         return Library.open(self.config, self.clock, record=self.config.records)
 
     def _parts(self) -> Parts:
-        """What the modes are made of."""
-        base = self.config.upstream
-
-        def library() -> Library:
-            assert self.library is not None, "a mode that plays or records has its library"
-            return self.library
-
-        def miss() -> Source:
-            from fakeai_proxy.sources.miss import Miss
-
-            return Miss(library(), base)
-
-        def recorder(source: Source) -> Source:
-            from fakeai_proxy.sources.recorder import Recorder
-
-            return Recorder(source, library(), self.clock, base)
-
-        def player(on_miss: Source) -> Source:
-            from fakeai_proxy.sources.recorded import Player
-
-            counting = self.commons.counting
-            return Player(library(), on_miss, base, counting.next if counting else None)
-
-        return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
+        counting = self.commons.counting
+        return assembled(
+            self.library,
+            self.config.upstream,
+            self.clock,
+            self._synth,
+            lambda: self.upstream,
+            counting.next if counting else None,
+        )
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = f"{self.dice.number('owner', *_this_life(self.clock)):032x}"
@@ -376,7 +362,7 @@ class App:
 
     def _keeper(self) -> Store:
         if self.store is None:
-            self.store = open_store(self._state_dir, self.clock)
+            self.store = open_store(self._state_dir, self.clock, self.config.store_address)
         return self.store
 
     def _media(self, name: str) -> media.Media | None:
@@ -407,7 +393,12 @@ class App:
             "journal": self.journal.reset,
             "limits": self.limiter.reset,
         }
-        shown = {"mode": config.mode, "profile": config.profile, "seed": config.seed}
+        shown = {
+            "mode": config.mode,
+            "profile": config.profile,
+            "seed": config.seed,
+            "store": config.store_place,
+        }
         return (
             *control_routes(self.status, shown, resettable),
             *journal_routes(self.journal, self.commons),

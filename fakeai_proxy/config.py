@@ -35,6 +35,7 @@ from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
 from fakeai_proxy.sources.synth import SynthSettings
 from fakeai_proxy.sources.upstream import UpstreamSettings
 from fakeai_proxy.store import StoreSettings
+from fakeai_proxy.store.address import shown
 
 ENVIRONMENT_PREFIX = "FAKEAI_PROXY_"
 #: Environment names with the prefix that are no settings.
@@ -156,6 +157,15 @@ class Config(
         """Where the store lies; None for one in memory."""
         kept = self.data is not None if self.store is None else self.store == "sqlite"
         return self.data_dir if kept else None
+
+    @property
+    def store_place(self) -> str:
+        """Where the store is, to be shown to anybody; "" where nothing is kept."""
+        if not self.synthesizes:
+            return ""
+        if self.store_address is not None:
+            return shown(self.store_address)
+        return "memory" if self.state_dir is None else f"sqlite in {self.state_dir}"
 
     @classmethod
     def load(

@@ -16,6 +16,9 @@ from typing import Literal, NamedTuple, Protocol
 from fakeai_proxy.body import Body
 from fakeai_proxy.errors import ApiError
 
+#: The project of whoever has none of their own.
+PROJECT = "proj_default"
+
 #: Ordered, duplicates kept, names as sent.
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -182,6 +185,20 @@ class Workload:
         return len(self.prompt)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Usage:
+    """What is paid for. `kind` is one of an organization's usage (completions, embeddings, images ...),
+    `amounts` and `labels` have its names. `late` are the amounts that depend on how many tokens of a
+    prompt were cached, which only the back end knows. The same one is counted twice more cheaply than
+    two that are equal."""
+
+    kind: str
+    model: str
+    amounts: Mapping[str, int]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    late: Callable[[Admission], Mapping[str, int]] | None = None
+
+
 class Chunk(NamedTuple):
     """Bytes of a body, the output tokens they stand for, and their age: seconds from the request's
     arrival to theirs, if they came from somewhere. `data` may be a function of the admission, for
@@ -192,6 +209,8 @@ class Chunk(NamedTuple):
     age_s: float | None = None
 
 
+#: The rate class of the lines of a batch.
+BATCH = "batch"
 #: Where a reply's content came from; a fault makes some of its own.
 SYNTH, HIT, LIVE, FAULT = "SYNTH", "HIT", "LIVE", "FAULT"
 
@@ -213,6 +232,7 @@ class Reply:
     cut: bool = False
     #: Instead of a body: the connection becomes a WebSocket, on which we speak as this says.
     dialogue: Dialogue | None = None
+    usage: Sequence[Usage] = ()
 
 
 class Say(NamedTuple):
@@ -256,6 +276,10 @@ class Turn(Protocol):
 
     @property
     def demand(self) -> Mapping[str, object]: ...
+
+    @property
+    def usage(self) -> Sequence[Usage]:
+        """What it has used by now."""
 
     def prepare(self) -> tuple[Workload, Sequence[int]]:
         """The work, and after how many tokens each there is something to say. Computes for as long
@@ -311,13 +335,25 @@ class Exchange:
     sent_bytes: int = 0
     #: What was done to it on purpose: faults with their parameters.
     faults: tuple[str, ...] = ()
-    #: The rate class: "" for live ones, "batch" for the lines of a batch.
-    tier: str = ""
     #: The phase of a scenario in which it arrived, "" for none.
     phase: str = ""
+    #: Whose it is: the parent of what it keeps in the store, and who pays. "" until a key has told.
+    project: str = ""
+    key_id: str = ""
+    user_id: str = ""
+    #: The class of service in which it is asked: "", "batch", "flex" or "priority".
+    tier: str = ""
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
+    #: Counts what it used, once.
+    meter: Callable[[Exchange], None] | None = None
+
+    def settle(self) -> None:
+        """The last bytes are about to leave: whoever has an answer finds it counted."""
+        meter, self.meter = self.meter, None
+        if meter is not None:
+            meter(self)
 
 
 class Source(Protocol):

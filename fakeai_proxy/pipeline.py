@@ -10,7 +10,8 @@ never meets them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import math
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from fakeai_proxy.clock import Clock
@@ -31,19 +32,31 @@ class Pipeline:
         observers: Sequence[Observer] = (),
         faults: Faults | None = None,
         limiter: Limiter | None = None,
+        meter: Callable[[Exchange], None] | None = None,
     ) -> None:
-        """Without `faults` nothing goes wrong on purpose; without a `limiter` everybody may ask."""
+        """Without `faults` nothing goes wrong on purpose; without a `limiter` everybody may ask;
+        without a `meter` nobody pays."""
         self.faults = faults
+        self.meter = meter
         self.limiter = limiter or Limiter(LimitSettings(), clock)
         self.source = source
         self.pacer = pacer
         self.clock = clock
         self.observers = observers
+        #: When a model was last given work that somebody waits for.
+        self.live_at = -math.inf
 
     def within(self, source: Source) -> Pipeline:
         """For what is said within one exchange: the same limits, timing and observers, but what was
         done to that exchange on purpose is not done again."""
-        return Pipeline(source, self.pacer, self.clock, self.observers, limiter=self.limiter)
+        return Pipeline(
+            source,
+            self.pacer,
+            self.clock,
+            self.observers,
+            limiter=self.limiter,
+            meter=self.meter,
+        )
 
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.
@@ -84,6 +97,9 @@ class Pipeline:
     ) -> None:
         reply = await source.reply(exchange)
         exchange.reply, exchange.status = reply, reply.status
+        if reply.workload is not None and not exchange.tier:
+            self.live_at = self.clock.now()
+        exchange.meter = self.meter
         permit.stamp(reply)
         if reply.dialogue is not None:
             await client.converse(exchange, reply)
@@ -120,4 +136,5 @@ class Pipeline:
                 sink.write(client.frame(data))
                 exchange.sent_bytes += len(data)
                 await client.drain()
+            exchange.settle()
             sink.write(client.tail())

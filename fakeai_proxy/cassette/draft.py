@@ -203,7 +203,7 @@ class Sealer:
     ) -> RecordedRequest:
         headers = draft.headers
         if stored is not None and stored.recoded:
-            headers = _recoded(headers, body)
+            headers = recoded(headers, body)
         return RecordedRequest(
             self._text(draft.method, echoes),
             self._redactor.target(draft.target, echoes),
@@ -224,7 +224,7 @@ class Sealer:
             stored = self._store(heard.body, heard.headers, echoes)
         headers, cuts = heard.headers, tuple(heard.cuts)
         if stored.recoded:
-            headers = _recoded(headers, stored.content)
+            headers = recoded(headers, stored.content)
             cuts = recut(cuts, _size(stored.content))
         if stored.withheld:
             cuts = ()
@@ -279,7 +279,7 @@ def _size(content: Content) -> int:
     return len(content) if isinstance(content, bytes) else content.size
 
 
-def _recoded(headers: Headers, content: Content) -> Headers:
+def recoded(headers: Headers, content: Content) -> Headers:
     """The headers of a body that is stored decoded."""
     length = b"%d" % _size(content)
     return tuple(
@@ -292,6 +292,8 @@ def _recoded(headers: Headers, content: Content) -> Headers:
 def recut(cuts: tuple[int, ...], size: int) -> tuple[int, ...]:
     """As many reads as there were, in proportion, of a body of another size."""
     whole = sum(cuts)
+    if whole == size:
+        return cuts
     if not whole:
         return (size,) if size else ()
     borders, seen = [0], 0

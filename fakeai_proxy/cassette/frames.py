@@ -54,10 +54,17 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a record lies in its file, label excluded."""
+    """Where a record lies in its file, label excluded; in a group, which part of its frame's lines it
+    is (`size` is -1 for a frame of its own)."""
 
     offset: int
     length: int
+    at: int = 0
+    size: int = -1
+
+    @property
+    def is_grouped(self) -> bool:
+        return self.size >= 0
 
 
 def pack(label: Label, line: bytes) -> bytes:

@@ -1,13 +1,17 @@
 """Which recordings answer a key: raw key -> canonical key -> entries in recorded order.
 
-Holds labels and places only; it never sees a body. Filled by the scan at opening and by the writer's
-thread, read on the event loop: every step is one operation on a dict or a list.
+Holds labels and places only; it never sees a body. What is sealed is looked up in columns on the disk
+(`sealed.py`); the rest is filled by the scan at opening and by the writer's thread, and read on the
+event loop: every step is one operation on a dict or a list.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, overload
 
 from fakeai_proxy.cassette import frames
 from fakeai_proxy.cassette.format import Drop, Head, Interaction, Open, Record
@@ -17,14 +21,20 @@ from fakeai_proxy.cassette.matching import (
     canonical_body,
     hash64,
     key_of,
+    nearest,
     raw_key,
     route_hash,
     simhash,
 )
+from fakeai_proxy.cassette.sealed import SealedIndex
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.segments import Segment
 
+#: Recordings of one route that are looked at for the nearest ones.
+COMPARED_MAX = 50_000
+#: Requests whose bytes differ from those recorded, and are known to mean the same.
+REMEMBERED_MAX = 65_536
 _NO_KEY = bytes(16)
 
 
@@ -37,17 +47,31 @@ class Entry:
 
 @dataclass(slots=True)
 class Index:
-    """`interrupted`: whether replies that stop short are matched too."""
+    """`interrupted`: whether replies that stop short are matched too. Sealed recordings come before
+    the others, and are looked up in their own files."""
 
     interrupted: bool = False
-    entries: list[Entry] = field(default_factory=list)
     #: Opened and never closed, by id.
     opened: dict[int, Entry] = field(default_factory=dict)
     dropped: int = 0
+    _sealed: list[SealedIndex] = field(default_factory=list)
+    _live: list[Entry] = field(default_factory=list)
     _by_id: dict[int, Entry] = field(default_factory=dict)
     _canonical: dict[bytes, bytes] = field(default_factory=dict)
     _by_key: dict[bytes, list[Entry]] = field(default_factory=dict)
     _by_route: dict[int, list[Entry]] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """In recorded order."""
+        if not self._sealed:
+            return self._live
+        return Chain([*(Rows(sealed, sealed.recorded()) for sealed in self._sealed), self._live])
+
+    def add_sealed(self, sealed: SealedIndex) -> None:
+        self._sealed.append(sealed)
+        for entry in Rows(sealed, sealed.opened()):
+            self.opened[entry.label.id] = entry
 
     def add(self, segment: Segment, label: Label, place: Place) -> None:
         if label.kind == frames.OPEN:
@@ -63,29 +87,75 @@ class Index:
                 before.label, before.place = label, place
                 return
             entry = Entry(segment, label, place)
-            self.entries.append(entry)
+            self._live.append(entry)
             self._by_id[label.id] = entry
             self._link(entry)
 
     def canonical(self, raw: bytes) -> bytes | None:
         """The canonical key of a raw key that was seen."""
-        return self._canonical.get(raw)
+        found = self._canonical.get(raw)
+        if found is None:
+            for sealed in self._sealed:
+                found = sealed.key_of(raw)
+                if found is not None:
+                    break
+        return found
 
     def remember(self, raw: bytes, key: bytes) -> None:
         """Spare the next request with these bytes the canonical key; only of keys that are here."""
-        if key in self._by_key and len(self._canonical) < 4 * len(self.entries) + 1024:
+        if len(self._canonical) < 4 * len(self._live) + REMEMBERED_MAX and (
+            key in self._by_key or any(len(sealed.with_key(key, 0)) for sealed in self._sealed)
+        ):
             self._canonical[raw] = key
 
-    def matching(self, key: bytes, authority: int) -> list[Entry]:
+    def matching(self, key: bytes, authority: int) -> Sequence[Entry]:
         """In recorded order; of every authority when `authority` is 0."""
-        found = self._by_key.get(key + authority.to_bytes(8, "big") if authority else key)
-        return found if found is not None else []
+        live = self._by_key.get(key + authority.to_bytes(8, "big") if authority else key, [])
+        if not self._sealed:
+            return live
+        parts: list[Sequence[Entry]] = []
+        for sealed in self._sealed:
+            rows = sealed.with_key(key, authority)
+            if rows and not self.interrupted:
+                rows = sealed.whole(rows)
+            if rows:
+                parts.append(Rows(sealed, rows))
+        if live:
+            parts.append(live)
+        return parts[0] if len(parts) == 1 else Chain(parts)
 
-    def on_route(self, route: int) -> list[Entry]:
-        return self._by_route.get(route, [])
+    def was_interrupted(self, key: bytes) -> bool:
+        """Whether a reply to this stops short."""
+        live = self._live[-COMPARED_MAX:]
+        return any(
+            sealed.is_interrupted(row) for sealed in self._sealed for row in sealed.with_key(key, 0)
+        ) or any(entry.label.key == key and entry.label.flags == INTERRUPTED for entry in live)
+
+    def nearest(self, route: int | None, simhash: int, count: int) -> list[Entry]:
+        """Recordings of the route, or of any, the most alike first."""
+        found: list[tuple[int, SealedIndex | Entry, int]] = []
+        for sealed in self._sealed:
+            found += [(likeness, sealed, row) for likeness, row in sealed.last(route, COMPARED_MAX)
+                      if self.interrupted or not sealed.is_interrupted(row)]  # fmt: skip
+        live = self._live if route is None else self._by_route.get(route, [])
+        found += [(entry.label.simhash, entry, 0) for entry in live[-COMPARED_MAX:]
+                  if not entry.label.flags & UNMATCHABLE]  # fmt: skip
+        alike = nearest(
+            ((likeness, (where, row)) for likeness, where, row in found), simhash, count
+        )
+        return [where if isinstance(where, Entry) else _entry(where, row) for where, row in alike]
 
     def by_id(self, number: int) -> Entry | None:
+        for sealed in self._sealed:
+            row = sealed.with_id(number)
+            if row is not None:
+                return self.opened.get(number) or _entry(sealed, row)
         return self._by_id.get(number) or self.opened.get(number)
+
+    def close(self) -> None:
+        for sealed in self._sealed:
+            sealed.close()
+        self._sealed.clear()
 
     def _link(self, entry: Entry) -> None:
         label = entry.label
@@ -98,6 +168,53 @@ class Index:
         for key in keys:
             self._by_key.setdefault(key, []).append(entry)
         self._canonical[label.raw_key] = label.key
+
+
+def _entry(sealed: SealedIndex, row: int) -> Entry:
+    return Entry(sealed.segment(row), sealed.label(row), sealed.place(row))
+
+
+class Rows(Sequence[Entry]):
+    """Entries of a sealed index, made when they are looked at."""
+
+    def __init__(self, sealed: SealedIndex, rows: Sequence[int]) -> None:
+        self._sealed, self._rows = sealed, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | Sequence[Entry]:
+        if isinstance(index, slice):
+            return Rows(self._sealed, self._rows[index])
+        return _entry(self._sealed, self._rows[index])
+
+
+class Chain(Sequence[Entry]):
+    """Several sequences, one after the other."""
+
+    def __init__(self, parts: Sequence[Sequence[Entry]]) -> None:
+        self._parts = parts
+        self._ends = list(accumulate(len(part) for part in parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | Sequence[Entry]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(index)
+        part = bisect_right(self._ends, place)
+        return self._parts[part][place - (self._ends[part - 1] if part else 0)]
 
 
 def number_of(record_id: str) -> int:

@@ -13,19 +13,22 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+from fakeai_proxy.cassette import manifest
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Sealer
 from fakeai_proxy.cassette.format import Head, Interaction, Open, decode, decode_reply
+from fakeai_proxy.cassette.frames import Place
 from fakeai_proxy.cassette.index import Entry, Index
-from fakeai_proxy.cassette.matching import nearest
+from fakeai_proxy.cassette.manifest import TOOL, Manifest
 from fakeai_proxy.cassette.redaction import Redactor
 from fakeai_proxy.cassette.script import Script, script_of
+from fakeai_proxy.cassette.sealed import open_index
 from fakeai_proxy.cassette.segments import (
-    TOOL,
     Segment,
     existing_salt,
     is_single,
     salt_of,
+    sealed_of,
     segments_of,
     torn_files,
 )
@@ -42,8 +45,6 @@ SCRIPTS_BYTES_MAX = 64 << 20
 HELD_FILES_MAX = 64
 #: Sessions times keys whose place in the recorded order is remembered.
 CURSORS_MAX = 262_144
-#: Recordings of one route that are looked at for the nearest ones.
-COMPARED_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Library:
         self.paths: tuple[Path, ...] = ()
         self.torn: list[Torn] = []
         self._writer: Writer | None = None
-        self._scripts: OrderedDict[tuple[Segment, int], Script] = OrderedDict()
+        self._scripts: OrderedDict[tuple[Segment, Place], Script] = OrderedDict()
         self._scripts_bytes = 0
         self._cursors: OrderedDict[tuple[str, bytes, int], int] = OrderedDict()
 
@@ -116,7 +117,7 @@ class Library:
 
     def at_hand(self, entry: Entry) -> Script | None:
         """Its script, if it has been kept."""
-        where = (entry.segment, entry.place.offset)
+        where = (entry.segment, entry.place)
         script = self._scripts.get(where)
         if script is not None:
             self._scripts.move_to_end(where)
@@ -136,7 +137,7 @@ class Library:
 
     def keep(self, entry: Entry, script: Script) -> None:
         size = script.size_bytes
-        where = (entry.segment, entry.place.offset)
+        where = (entry.segment, entry.place)
         if size > SCRIPTS_BYTES_MAX // 16 or where in self._scripts:
             return
         self._scripts[where] = script
@@ -164,10 +165,9 @@ class Library:
     def blob(self, entry: Entry, blob: Blob) -> Iterator[bytes]:
         return entry.segment.blobs.read(blob)
 
-    def nearest(self, route: int, simhash: int, count: int = 3) -> list[Entry]:
-        """Recordings of the same method and path, the most alike first."""
-        candidates = self.index.on_route(route)[-COMPARED_MAX:]
-        return nearest(((entry.label.simhash, entry) for entry in candidates), simhash, count)
+    def nearest(self, route: int | None, simhash: int, count: int = 3) -> list[Entry]:
+        """Recordings of the same method and path, or of any, the most alike first."""
+        return self.index.nearest(route, simhash, count)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -200,6 +200,7 @@ class Library:
             self._writer.close()
         for segment in self.segments:
             segment.release()
+        self.index.close()
 
     # --- opening ---------------------------------------------------------------------------------
 
@@ -207,6 +208,8 @@ class Library:
         if not path.exists():
             return
         self.torn += [Torn(file, file.stat().st_size, True) for file in torn_files(path)]
+        if path.is_dir() and (path / manifest.NAME).exists():
+            self._read_sealed(path, Manifest.read(path))
         for segment in segments_of(path):
             self._add(segment)
             for label, place in segment.scan():
@@ -214,8 +217,21 @@ class Library:
             if segment.torn_bytes and not (repair and self._set_aside(segment)):
                 self.torn.append(Torn(segment.path, segment.torn_bytes, False))
 
+    def _read_sealed(self, path: Path, listed: Manifest) -> None:
+        if not listed.segments:
+            return
+        sealed = sealed_of(path, listed)
+        for segment in sealed:
+            self._add(segment)
+
+        def said(records: int) -> None:
+            log.info("%s: the index of %d recordings was made", path, records)
+
+        self.index.add_sealed(open_index(path, sealed, listed.digest, said))
+
     def _add(self, segment: Segment) -> None:
-        segment.held = len(self.segments) < HELD_FILES_MAX
+        if len(self.segments) < HELD_FILES_MAX:
+            segment.hold()
         self.segments.append(segment)
 
     def _set_aside(self, segment: Segment) -> bool:

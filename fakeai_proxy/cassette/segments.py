@@ -6,23 +6,24 @@ being written is never taken for one whose writer died; the latter is moved to `
 
 from __future__ import annotations
 
-import json
 import logging
 import mmap
 import os
 import secrets
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
 import zstandard
 
-from fakeai_proxy import __version__
-from fakeai_proxy.cassette import frames
+from fakeai_proxy.cassette import frames, groups
+from fakeai_proxy.cassette import manifest as manifest_file
 from fakeai_proxy.cassette.blobs import BlobStore
-from fakeai_proxy.cassette.format import KEY_PROFILE, VERSION, Head, decode
+from fakeai_proxy.cassette.format import Head, decode
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import label_of
+from fakeai_proxy.cassette.manifest import SALT_BYTES, Manifest, manifest_of
 from fakeai_proxy.errors import CassetteError
 
 try:
@@ -32,10 +33,20 @@ except ImportError:  # Windows: one process a cassette, by agreement
 
 log = logging.getLogger("fakeai_proxy")
 
-TOOL = f"fakeai-proxy {__version__}"
 SUFFIX = ".fcz"
-_MANIFEST = "manifest.json"
-_SALT_BYTES = 16
+#: Groups whose lines are kept, of all segments together: neighbours are often asked for in turn.
+_GROUPS_KEPT = 4
+
+
+class _Kept:
+    """The lines of the groups that were read last."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.groups: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
+
+
+_KEPT = _Kept()
 
 
 class Segment:
@@ -81,6 +92,41 @@ class Segment:
         """The record's line. Raises CassetteError."""
         if self._whole is not None:
             return self._whole[place.offset : place.offset + place.length]
+        if place.is_grouped:
+            return self._lines_of(place)[place.at : place.at + place.size]
+        data = self._bytes(place)
+        return data if self._plain else frames.unpack(data)
+
+    def tables(self) -> Iterator[tuple[int, int, bytes]]:
+        """Of each group of a sealed file: place and length of its frame, and its table. Raises
+        CassetteError."""
+
+        def broken(position: int) -> None:
+            raise CassetteError(f"{self.path}: damaged at byte {position}")
+
+        with (
+            self.path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            memoryview(data) as view,
+        ):
+            for start, length, table in groups.tables(view, broken):
+                with table:
+                    copied = bytes(table)
+                yield start, length, copied
+
+    def _lines_of(self, place: Place) -> bytes:
+        """The lines of a whole group."""
+        with _KEPT.lock:
+            lines = _KEPT.groups.get((self.path, place.offset))
+        if lines is None:
+            lines = groups.unpack(self._bytes(place))
+            with _KEPT.lock:
+                _KEPT.groups[self.path, place.offset] = lines
+                while len(_KEPT.groups) > _GROUPS_KEPT:
+                    _KEPT.groups.popitem(last=False)
+        return lines
+
+    def _bytes(self, place: Place) -> bytes:
         try:
             if self.held:
                 data = os.pread(self._open(), place.length, place.offset)
@@ -91,7 +137,13 @@ class Segment:
             raise CassetteError(f"{self.path}: {error}") from None
         if len(data) != place.length:
             raise CassetteError(f"{self.path}: shorter than when it was opened")
-        return data if self._plain else frames.unpack(data)
+        return data
+
+    def hold(self) -> None:
+        """Keep the file open from now on: it can be read even when sealing has removed its name."""
+        self.held = True
+        if self.path.exists():
+            self._open()
 
     def release(self) -> None:
         """Close the file; reading opens it again."""
@@ -143,7 +195,10 @@ class Segment:
 
         check_from = 0 if every_checksum else max(0, size - frames.CHECKED_TAIL_BYTES)
         with memoryview(data) as view:
-            scan = frames.scan(view, broken, check_from)
+            if groups.is_grouped(data[:12]):
+                scan = groups.scan(view, broken, every_checksum)
+            else:
+                scan = frames.scan(view, broken, check_from)
             try:
                 yield from scan
             finally:
@@ -163,9 +218,10 @@ class Segment:
 
 
 def segments_of(path: Path) -> list[Segment]:
-    """The files of a cassette in recorded order. Raises CassetteError."""
+    """The files of a cassette that are not sealed, in recorded order. Raises CassetteError."""
     if path.is_dir():
-        found = [*sorted(path.glob("seg-*.jsonl.zst")), *sorted(path.glob("live-*.jsonl.zst"))]
+        over = Manifest.read(path).superseded if (path / manifest_file.NAME).exists() else ()
+        found = [file for file in sorted(path.glob("live-*.jsonl.zst")) if file.name not in over]
         if not found:
             _check_folder(path)
         return [Segment(file, BlobStore(path / "blobs")) for file in found]
@@ -174,12 +230,31 @@ def segments_of(path: Path) -> list[Segment]:
     return [Segment(path, BlobStore(single_blobs(path)))] if path.exists() else []
 
 
+def sealed_of(path: Path, manifest: Manifest) -> list[Segment]:
+    """Raises CassetteError for one that is missing or not whole."""
+    found = []
+    for one in manifest.segments:
+        segment = Segment(path / one.name, BlobStore(path / "blobs"))
+        try:
+            size = segment.path.stat().st_size
+        except OSError as error:
+            raise CassetteError(f"{segment.path}: {error.strerror}") from None
+        if size != one.size_bytes:
+            raise CassetteError(
+                f"{segment.path}: {size} bytes, of which the manifest says there are {one.size_bytes}"
+            )
+        found.append(segment)
+    return found
+
+
 def _check_folder(path: Path) -> None:
     """Raises CassetteError for a directory that holds something else."""
-    if not (path / _MANIFEST).exists() and any(
+    if not (path / manifest_file.NAME).exists() and any(
         not entry.name.startswith(".") for entry in path.iterdir()
     ):
-        raise CassetteError(f"{path}: a directory, but no cassette (it has no {_MANIFEST})")
+        raise CassetteError(
+            f"{path}: a directory, but no cassette (it has no {manifest_file.NAME})"
+        )
 
 
 def is_single(path: Path) -> bool:
@@ -210,8 +285,8 @@ def lock(descriptor: int) -> bool:
 
 
 def salt_of(path: Path, created_at: float) -> bytes:
-    """The cassette's salt; makes the directory and its manifest where there is none. Processes that
-    start at once agree on one manifest."""
+    """The cassette's salt; makes the directory and its manifest where there is none. Raises
+    CassetteError."""
     if is_single(path):
         return _salt_of_file(path)
     try:
@@ -219,39 +294,15 @@ def salt_of(path: Path, created_at: float) -> bytes:
     except OSError as error:
         raise CassetteError(f"{path}: cannot be made ({error.strerror})") from None
     _check_folder(path)
-    manifest = path / _MANIFEST
-    if not manifest.exists():
-        _create(
-            manifest,
-            {
-                "version": VERSION,
-                "tool": TOOL,
-                "created_at": created_at,
-                "key_profile": KEY_PROFILE,
-                "salt": secrets.token_hex(_SALT_BYTES),
-            },
-        )
-    return salt_of_manifest(manifest)
-
-
-def salt_of_manifest(manifest: Path) -> bytes:
-    try:
-        fields = json.loads(manifest.read_bytes())
-        if int(fields["version"]) > VERSION:
-            raise CassetteError(
-                f"{manifest}: version {fields['version']} is newer than this program"
-            )
-        return bytes.fromhex(fields["salt"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CassetteError(f"{manifest}: no manifest of a cassette ({error!r})") from None
+    return manifest_of(path, created_at).salt
 
 
 def existing_salt(path: Path) -> bytes:
     """The salt of a cassette that is only read; a fresh one where it has none."""
     if is_single(path):
         return _salt_of_file(path)
-    manifest = path / _MANIFEST
-    return salt_of_manifest(manifest) if manifest.exists() else secrets.token_bytes(_SALT_BYTES)
+    manifest = path / manifest_file.NAME
+    return Manifest.read(path).salt if manifest.exists() else secrets.token_bytes(SALT_BYTES)
 
 
 def _salt_of_file(path: Path) -> bytes:
@@ -263,28 +314,4 @@ def _salt_of_file(path: Path) -> bytes:
                 if isinstance(record, Head):
                     return record.salt
             break
-    return secrets.token_bytes(_SALT_BYTES)
-
-
-def _create(path: Path, fields: dict[str, object]) -> None:
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(fields, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass  # another process was first: its manifest counts
-    finally:
-        temporary.unlink()
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return secrets.token_bytes(SALT_BYTES)

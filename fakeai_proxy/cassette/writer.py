@@ -26,12 +26,12 @@ from fakeai_proxy.cassette.draft import Draft, Sealer
 from fakeai_proxy.cassette.format import Drop, Head, Record, encode
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import label_of
+from fakeai_proxy.cassette.manifest import sync_folder
 from fakeai_proxy.cassette.segments import (
     Segment,
     is_single,
     lock,
     single_blobs,
-    sync_folder,
 )
 from fakeai_proxy.cassette.settings import Durability
 from fakeai_proxy.errors import CassetteError, FakeAIError

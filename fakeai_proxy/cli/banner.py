@@ -31,6 +31,7 @@ class Banner:
     profile: str
     upstream: str
     cassette: list[str]
+    store: str
     ca: str
     intercepted: int
     #: Where each node's GPUs are shown, by its name.
@@ -48,6 +49,7 @@ class Banner:
             profile=config.profile if _is_timed_by_profile(config) else "",
             upstream=(config.upstream or "the host asked for") if config.is_live else "",
             cassette=[str(path) for path in config.cassette] if app.library else [],
+            store=config.store_place,
             ca=str(ca_dir(config) / "root.pem"),
             intercepted=len(Policy(config).intercepted),
             dcgm=app.exporters.urls if app.exporters is not None else {},
@@ -73,6 +75,7 @@ def _rows(banner: Banner) -> list[tuple[str, str]]:
         ("upstream", banner.upstream),
         ("cassette", ", ".join(banner.cassette)),
         ("profile", banner.profile),
+        ("store", "" if banner.store == "memory" else banner.store),
         ("CA", f"{banner.ca} (HTTPS of {banner.intercepted} host patterns is intercepted)"),
         ("GPUs", ", ".join(f"{node} {url}/metrics" for node, url in banner.dcgm.items())),
         ("try", banner.first),

@@ -67,6 +67,8 @@ def doctor(
         click.echo(orjson.dumps([asdict(one) for one in findings], option=orjson.OPT_INDENT_2))
     else:
         _print(findings)
+        if proxy is None:
+            click.echo(f"The store: {config.model_copy(update={'mode': 'synth'}).store_place}")
     return 1 if any(one.outcome == "fail" for one in findings) else 0
 
 

@@ -23,7 +23,10 @@ COMMANDS = {
     "run": ("run:run", "Start the proxy, run one command through it, end with its status."),
     "ca": ("ca:ca", "The certificate authority that intercepted TLS is signed with."),
     "doctor": ("doctor:doctor", "Prove, client by client, that the proxy is used and trusted."),
-    "cassette": ("cassette:cassette", "Recordings: list, show, verify."),
+    "cassette": (
+        "cassette:cassette",
+        "Recordings: list, show, search, verify, scrub, seal, pack, merge, split.",
+    ),
     "simulate": (
         "simulate:simulate",
         "A load on a simulated fleet: latency, throughput, cache hits.",

@@ -21,7 +21,6 @@ from fakeai_proxy.cli.scratch import Scratch
 from fakeai_proxy.cli.serve import (
     CUT_SHORT,
     Interrupts,
-    leave,
     raise_open_file_limit,
     say,
     set_up_diagnostics,

@@ -8,6 +8,7 @@ envelope, `proxy/gateway.py` sends them.
 # ruff: noqa: F403 - a catalogue is all of its pages
 from fakeai_proxy.errors.access import *
 from fakeai_proxy.errors.audio import *
+from fakeai_proxy.errors.batches import *
 from fakeai_proxy.errors.bodies import *
 from fakeai_proxy.errors.catalogue import *
 from fakeai_proxy.errors.control import *

@@ -69,14 +69,6 @@ def mutually_exclusive(one: str, other: str) -> ApiError:
     )
 
 
-def not_of_this_model(param: str) -> ApiError:
-    return bad_parameter(
-        param,
-        "unsupported_parameter",
-        f"Unsupported parameter: '{param}' is not supported with this model.",
-    )
-
-
 def context_window_exceeded(most: int, tokens: int) -> ApiError:
     return of_kind(
         "context_length",

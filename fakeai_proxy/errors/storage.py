@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from fakeai_proxy.errors.kinds import ApiError
 
 #: Seconds until asking again is worth it: somebody has to make room, or another process is to finish.
@@ -13,6 +15,35 @@ def store_unavailable(reason: str) -> ApiError:
     return ApiError(
         503,
         f"The data store cannot be used: {reason}. Nothing was changed; please try again.",
+        type="server_error",
+        code="store_unavailable",
+        headers={"retry-after": str(RETRY_AFTER_S)},
+    )
+
+
+_OF_DISKS = {
+    errno.ENOSPC: "there is no space left",
+    errno.EDQUOT: "there is no space left",
+    errno.EFBIG: "there is no space left",
+    errno.EROFS: "its folder cannot be written",
+    errno.EACCES: "its folder cannot be written",
+    errno.EPERM: "its folder cannot be written",
+    errno.EMFILE: "too many files are open",
+    errno.ENOENT: "some of its bytes are missing",
+}
+
+
+def disk_unavailable(error: OSError) -> ApiError:
+    """503."""
+    return store_unavailable(_OF_DISKS.get(error.errno or 0, error.strerror or str(error)))
+
+
+def store_unsure() -> ApiError:
+    """503: it may have been changed, or not."""
+    return ApiError(
+        503,
+        "The data store went away while it was writing. Whether the change was made is not known; "
+        "please look before you try again.",
         type="server_error",
         code="store_unavailable",
         headers={"retry-after": str(RETRY_AFTER_S)},

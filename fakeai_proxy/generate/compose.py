@@ -68,7 +68,7 @@ def _sentences(rng: Random, wish: Wish, spoken: Language) -> Iterator[str]:
     """Without end: one about the subject first, one in four again, the rest in a stride through the pack."""
     pack = [line for place in wish.topics for line in spoken.topics[place]]
     place, stride = rng.randrange(len(pack)), 1 + rng.randrange(len(pack) - 1)
-    while len(pack) % stride == 0 and stride > 1:
+    while math.gcd(len(pack), stride) > 1:
         stride -= 1
     count = 0
     while True:

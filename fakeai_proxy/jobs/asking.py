@@ -7,7 +7,8 @@ import itertools
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, bad_request
-from fakeai_proxy.exchange import Exchange, Headers, Reply, Request
+from fakeai_proxy.exchange import BATCH, PROJECT, Exchange, Headers, Reply, Request
+from fakeai_proxy.jobs.courtesy import Courtesy
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Told, error_answer, provider_of
 from fakeai_proxy.services.job import Answered, Asked
@@ -20,14 +21,20 @@ class Asker:
         self._clock = clock
         self._name = name
         self._serials = itertools.count(1)
+        self._courtesy = Courtesy(clock, lambda: pipeline.live_at)
 
     async def ask(self, asked: Asked) -> Answered:
+        if asked.tier == BATCH:
+            await self._courtesy.begin()
         request = Request(asked.method, asked.target, asked.headers, Body(asked.body))
         exchange = Exchange(
             f"req_{self._name}{next(self._serials):012x}",
             request,
             self._clock.now(),
             tier=asked.tier,
+            project=asked.project or PROJECT,
+            key_id=asked.key_id,
+            user_id=asked.user_id,
         )
         client = _Keeper()
         try:

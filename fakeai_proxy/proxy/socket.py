@@ -195,17 +195,28 @@ class _Driver:
             METHOD, asked.path, headers, body, asked.origin, asked.client, asked.dialect
         )
         exchange = Exchange(
-            f"{self._exchange.id}-{self._serial}", request, self._clock.now(), turn_.dice_key
-        )
+            f"{self._exchange.id}-{self._serial}", request, self._clock.now(), turn_.dice_key,
+            project=self._exchange.project, key_id=self._exchange.key_id,
+            user_id=self._exchange.user_id,
+        )  # fmt: skip
         client = _TurnClient(self._client)
         try:
             await self._pipeline.within(_TurnSource(self, turn_)).serve(exchange, client)
         except ApiError as error:
             self._do(self._dialogue.fail(turn_.key, error, self._clock.now()))
+        except asyncio.CancelledError:
+            self._settle(turn_, exchange)  # what is given up halfway is paid for
+            raise
         except ConnectionError:
             return  # whoever listens sees it, too
         if client.broken:
             self._do(self._dialogue.fail(turn_.key, server_error(), self._clock.now()))
+
+    @staticmethod
+    def _settle(turn_: Turn, exchange: Exchange) -> None:
+        if exchange.reply is not None:
+            exchange.reply.usage = turn_.usage
+            exchange.settle()
 
     async def steps(
         self, turn_: Turn, exchange: Exchange, reply: Reply, steps: Sequence[int]
@@ -217,7 +228,10 @@ class _Driver:
             now = self._clock.now()
             if first:  # not when the pipeline wrote the head, which is nothing here
                 first, exchange.first_byte_at = False, now
-            self._do(self._dialogue.advance(turn_.key, place, admission, reply.headers, now))
+            effects = self._dialogue.advance(turn_.key, place, admission, reply.headers, now)
+            if place == len(steps) - 1:
+                self._settle(turn_, exchange)
+            self._do(effects)
             return b""
 
         for place, tokens in enumerate(steps):

@@ -36,6 +36,7 @@ def _rooms(**under: str) -> dict[str, Room]:
 
 ROOMS = _rooms(
     audio="audio",
+    batches="batches",
     chat="chat tokenize detokenize",
     completions="completions",
     containers="containers",
@@ -58,7 +59,7 @@ ROOMS = _rooms(
 
 
 #: The module of this package that works on rows of each kind.
-JOBS: dict[str, str] = {}
+JOBS: dict[str, str] = {"batch": "batches", "message_batch": "messages"}
 
 
 def job_of(kind: str) -> Job:

@@ -105,7 +105,7 @@ class Page(NamedTuple):
 def page(query: Mapping[str, str], ids: Sequence[str], what: str) -> Page:
     """One page: after `after_id`, or before `before_id`, at most `limit`. `what` the list is of.
     Raises 400."""
-    limit = _limit(query.get("limit"))
+    limit = limit_of(query.get("limit"))
     start, end = 0, len(ids)
     for name in ("after_id", "before_id"):
         if query.get(name) and query[name] not in ids:
@@ -126,7 +126,8 @@ def models_page(cards: list[ModelCard], query: Mapping[str, str]) -> dict[str, o
     return cut.of([shape(by_id[name]) for name in cut.ids])
 
 
-def _limit(text: str | None) -> int:
+def limit_of(text: str | None) -> int:
+    """Raises 400."""
     if text is None:
         return _PAGE
     if not text.isascii() or not text.isdigit() or len(text) > 9:

@@ -16,6 +16,7 @@ from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.filing import FILE_BYTES_MAX, FILES, content_reply
 from fakeai_proxy.services.form import FormShape, Upload
+from fakeai_proxy.services.metering import session
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.resources import Resource
 from fakeai_proxy.services.wire import Shape
@@ -148,7 +149,9 @@ async def create_container(call: Call) -> Reply:
             )
 
     with _file_named():
-        return CONTAINERS.reply(call, await CONTAINERS.insert(call, make, also))
+        reply = CONTAINERS.reply(call, await CONTAINERS.insert(call, make, also))
+    reply.usage = (session(),)
+    return reply
 
 
 @contextmanager

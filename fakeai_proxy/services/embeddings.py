@@ -13,6 +13,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply, Workload
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.metering import EMBEDDINGS, tokens_read
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import Shape, inputs_of, json_reply, text_of
 
@@ -82,7 +83,8 @@ def create_embeddings(call: Call) -> Reply:
     }
     priority = asked.priority or 0
     parts = [Workload(card.id, ids, 0, priority=priority) for ids in prompts]
-    return json_reply(body, Workload.of(parts))
+    usage = tokens_read(EMBEDDINGS, card, count)
+    return json_reply(body, Workload.of(parts), usage=(usage,))
 
 
 def _rendering(asked: EmbeddingRequest) -> Callable[[NDArray[np.float32]], Any]:

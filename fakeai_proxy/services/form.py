@@ -194,4 +194,4 @@ def _fed(form: Form, piece: bytes) -> None:
     try:
         form.feed(piece)
     except OSError as error:
-        raise errors.store_unavailable(error.strerror or str(error)) from None
+        raise errors.disk_unavailable(error) from None

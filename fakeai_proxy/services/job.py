@@ -7,7 +7,7 @@ a process may die at any moment, and another goes on where the last commit left 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Headers
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
-from fakeai_proxy.store import Change, Document, LeaseLost, Row, Store, finish
+from fakeai_proxy.store import Change, Document, LeaseLost, Row, Store, Tally, finish
 
 
 class Asked(NamedTuple):
@@ -27,13 +27,21 @@ class Asked(NamedTuple):
     headers: Headers
     body: bytes
     tier: str = "batch"
+    #: Who asks, and pays.
+    project: str = ""
+    key_id: str = ""
+    user_id: str = ""
 
 
 class Answered(NamedTuple):
+    """`tallies` are what a line of a batch used, to be committed with its result; what others used is
+    counted when they are answered."""
+
     id: str
     status: int
     headers: Headers
     body: bytes
+    tallies: Sequence[Tally] = ()
 
 
 @dataclass(frozen=True, slots=True)

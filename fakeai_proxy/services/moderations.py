@@ -19,6 +19,7 @@ from fakeai_proxy.generate.judgement import categories, flagged, judge, judge_pi
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.prompt import IMAGE_TOKENS
 from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.metering import MODERATIONS, tokens_read
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import Shape, json_kind, json_reply
 
@@ -75,7 +76,9 @@ def create_moderation(call: Call) -> Reply:
         "model": card.id if is_omni else _TEXT_MODEL_ANSWERING,
         "results": [_result(item, index, is_omni) for index, item in enumerate(items)],
     }
-    return json_reply(body, Workload.of([Workload(card.id, ids, 0) for ids in prompts]))
+    workload = Workload.of([Workload(card.id, ids, 0) for ids in prompts])
+    usage = tokens_read(MODERATIONS, card, workload.prompt_tokens)
+    return json_reply(body, workload, usage=(usage,))
 
 
 def _items(call: Call, given: Any, is_omni: bool) -> list[_Item]:

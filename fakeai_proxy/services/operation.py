@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Reply
+from fakeai_proxy.exchange import PROJECT, Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.records import Records
@@ -26,9 +26,6 @@ from fakeai_proxy.services.validation import request_error
 from fakeai_proxy.store import Key, Store
 
 T = TypeVar("T")
-
-#: The project of whoever has none of their own.
-PROJECT = "proj_default"
 
 
 class Unhurried(Exception):  # noqa: N818 - a state of affairs
@@ -74,8 +71,10 @@ class Call:
     header: Callable[[bytes], str] = lambda name: ""
     #: Whose state it reads and changes: the parent of top-level rows in the store.
     project: str = PROJECT
-    #: Where the client reaches us: what a URL of ours begins with.
-    origin: str = ""
+    #: The rate class in which it is asked: "" for live ones, "batch" for the lines of a batch.
+    tier: str = ""
+    #: What tells `origin`.
+    reached: Callable[[], str] = lambda: ""
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
     pace: float = 1.0
     #: What the user has put ready, if anything.
@@ -88,6 +87,11 @@ class Call:
     @property
     def store(self) -> Store:
         return self.keeper()
+
+    @property
+    def origin(self) -> str:
+        """Where the client reaches us: what a URL of ours begins with."""
+        return self.reached()
 
     def wait_for(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What a coroutine comes to, for a plan or a handler that is none. Raises Unhurried on the

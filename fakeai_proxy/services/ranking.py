@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from fakeai_proxy import errors
-from fakeai_proxy.exchange import Reply, Workload
+from fakeai_proxy.exchange import Reply, Usage, Workload
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.metering import RANKINGS
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import Shape, json_reply
 
@@ -74,7 +75,7 @@ def create_ranking(call: Call) -> Reply:
         "rankings": [{"index": index, "logit": round(logit, 6)} for index, logit in ranked],
         "usage": judged.usage,
     }
-    return json_reply(body, judged.workload())
+    return json_reply(body, judged.workload(), usage=judged.billed)
 
 
 def create_rerank(call: Call) -> Reply:
@@ -101,7 +102,7 @@ def create_rerank(call: Call) -> Reply:
             for index, logit in ranked[: asked.top_n or None]
         ],
     }
-    return json_reply(body, judged.workload(asked.priority or 0))
+    return json_reply(body, judged.workload(asked.priority or 0), usage=judged.billed)
 
 
 def create_score(call: Call) -> Reply:
@@ -121,7 +122,7 @@ def create_score(call: Call) -> Reply:
         ],
         "usage": judged.usage,
     }
-    return json_reply(body, judged.workload(asked.priority or 0))
+    return json_reply(body, judged.workload(asked.priority or 0), usage=judged.billed)
 
 
 def _pairs(asked: ScoreRequest) -> list[tuple[str, str]]:
@@ -195,6 +196,11 @@ class _Judgement:
     def usage(self) -> dict[str, Any]:
         count = sum(map(len, self._prompts))
         return {"prompt_tokens": count, "total_tokens": count}
+
+    @property
+    def billed(self) -> tuple[Usage, ...]:
+        amounts = {"num_requests": 1, "input_tokens": sum(map(len, self._prompts))}
+        return (Usage(RANKINGS, self._card.id, amounts),)
 
     def workload(self, priority: int = 0) -> Workload:
         """A cross-encoder reads each pair by itself."""

@@ -6,7 +6,6 @@ A room declares a `Resource` and takes the operations it has; verbs of its own b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +14,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.operation import Call, Handler, Operation
+from fakeai_proxy.services.paging import envelope, is_ascending, limit_of
 from fakeai_proxy.services.wire import Shape, json_reply
 from fakeai_proxy.store import (
     Change,
@@ -29,8 +29,6 @@ from fakeai_proxy.store import (
     Write,
 )
 
-_ORDERS = {"asc": True, "desc": False}
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
 #: Ids are tried so often; after the first, which equal requests share, they are unique in time.
 _TRIES = 8
 
@@ -166,8 +164,8 @@ class Resource:
                 tags={**asked, **(tags or {})},
                 after=call.query.get("after", ""),
                 before=call.query.get("before", ""),
-                limit=limit_of(call.query, self.limit_default, self.limit_max),
-                ascending=is_ascending(call.query, self.ascending),
+                limit=limit_of(call.query.get("limit") or None, self.limit_default, self.limit_max),
+                ascending=is_ascending(call.query.get("order") or None, self.ascending),
             )
         except Missing as error:
             raise self.missing(error.key.id) from None
@@ -179,15 +177,8 @@ class Resource:
 
     def listing(self, call: Call, page: Page) -> Reply:
         now = call.wall()
-        body: dict[str, Any] = {
-            "object": "list",
-            "data": [self.show(row, now) for row in page.rows],
-            "has_more": page.has_more,
-        }
-        if self.has_ids:
-            body["first_id"] = page.rows[0].key.id if page.rows else None
-            body["last_id"] = page.rows[-1].key.id if page.rows else None
-        return json_reply(body)
+        data = [self.show(row, now) for row in page.rows]
+        return json_reply(envelope(data, has_more=page.has_more, has_ids=self.has_ids))
 
     # --- verbs -------------------------------------------------------------------------------------
 
@@ -223,31 +214,6 @@ class Resource:
             "delete": ("DELETE", one, self.delete_one, None),
         }
         return tuple(Operation(name, *verbs[verb]) for verb, name in names.items())
-
-
-def limit_of(query: Mapping[str, str], default: int, most: int) -> int:
-    """Raises 400."""
-    given = query.get("limit", "")
-    if not given:
-        return default
-    if not _INTEGER.fullmatch(given):
-        raise errors.invalid_type("limit", "an integer", given)
-    limit = int(given)
-    if limit < 1:
-        raise errors.out_of_range("limit", "integer", ">=", 1, limit)
-    if limit > most:
-        raise errors.out_of_range("limit", "integer", "<=", most, limit)
-    return limit
-
-
-def is_ascending(query: Mapping[str, str], default: bool) -> bool:
-    """Raises 400."""
-    order = query.get("order", "")
-    if not order:
-        return default
-    if order not in _ORDERS:
-        raise errors.invalid_value("order", order, list(_ORDERS))
-    return _ORDERS[order]
 
 
 def with_metadata(row: Row, metadata: Mapping[str, str] | None) -> Row:

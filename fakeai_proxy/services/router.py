@@ -42,35 +42,34 @@ class Router:
                 self._rooms.setdefault(segment, []).append(room)
         self._doors: dict[str, _Door] = {}
 
-    def is_open(self, path: str) -> bool:
+    def is_at_hand(self, path: str) -> bool:
         """Whether `find` can tell at once; otherwise `open` has something to import first."""
         segment = _segment(_split(path)[0])
-        rooms = self._rooms.get(segment)
-        if segment in self._doors or rooms is None:
-            return True
-        if all(room.is_imported for room in rooms):
-            self._doors[segment] = _Door(rooms)
-            return True
-        return False
+        rooms = self._rooms.get(segment, ())
+        return segment in self._doors or all(room.is_imported for room in rooms)
 
     def open(self, path: str) -> None:
         """A tenth of a second's work where it is needed, in any thread."""
-        if not self.is_open(path):
-            segment = _segment(_split(path)[0])
-            self._doors[segment] = _Door(self._rooms[segment])
+        self._door(_segment(_split(path)[0]))
+
+    def _door(self, segment: str) -> _Door | None:
+        door = self._doors.get(segment)
+        if door is None and segment in self._rooms:
+            door = self._doors[segment] = _Door(self._rooms[segment])
+        return door
 
     def is_keyless(self, path: str) -> bool:
-        """Whether nobody needs a key there. The path is open."""
-        door = self._doors.get(_segment(_split(path)[0]))
+        """Whether nobody needs a key there. The path is at hand."""
+        door = self._door(_segment(_split(path)[0]))
         if door is None:
             return False
         found = door.at_root.get(path) or door.plain.get(path.removeprefix("/v1")) or {}
         return any(operation.keyless for operation in found.values())
 
     def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-        """The operation and the parameters in its path, which is open. Raises 404 and 405."""
+        """The operation and the parameters in its path, which is at hand. Raises 404 and 405."""
         rest, params = _split(path)
-        door = self._doors.get(_segment(rest))
+        door = self._door(_segment(rest))
         if door is None:
             raise errors.unknown_url(method, path)
         at_root = door.at_root.get(path)

@@ -11,6 +11,7 @@ from fakeai_proxy.exchange import Reply, Workload
 from fakeai_proxy.generate.answer import stopped
 from fakeai_proxy.generate.compose import compose
 from fakeai_proxy.generate.tokens import Tokens
+from fakeai_proxy.services.metering import completion
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import Shape, json_reply
 
@@ -61,7 +62,7 @@ def create_text(call: Call) -> Reply:
         card.id, ids, passage.tokens, lora=card.id if card.parent else "",
         finishes=["stop" if ended else "length"],
     )  # fmt: skip
-    return json_reply(body, workload)
+    return json_reply(body, workload, usage=(completion(card, len(ids), passage.tokens),))
 
 
 OPERATIONS = (Operation("createText", "POST", "/text/generation", create_text, TextRequest),)

@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, PydanticKnownError
 from pydantic_core.core_schema import no_info_before_validator_function
 
 from fakeai_proxy import errors
-from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
+from fakeai_proxy.exchange import Admission, Chunk, Reply, Usage, Workload
 from fakeai_proxy.generate.tokens import Tokens
 
 JSON_HEADERS = ((b"content-type", b"application/json"),)
@@ -89,16 +89,21 @@ def json_kind(value: object) -> str:
     return "object" if isinstance(value, dict | Shape) else "string"
 
 
-def json_reply(body: object, workload: Workload | None = None, status: int = 200) -> Reply:
+def json_reply(
+    body: object,
+    workload: Workload | None = None,
+    status: int = 200,
+    usage: Sequence[Usage] = (),
+) -> Reply:
     """A whole JSON answer: one chunk worth all of the workload's output tokens."""
     data = orjson.dumps(body)
     headers = (*JSON_HEADERS, (b"content-length", b"%d" % len(data)))
     tokens = workload.output_tokens if workload else 0
-    return Reply(status, headers, [Chunk(data, tokens)], workload=workload)
+    return Reply(status, headers, [Chunk(data, tokens)], workload=workload, usage=usage)
 
 
-def sse_reply(chunks: Sequence[Chunk], workload: Workload) -> Reply:
-    return Reply(200, SSE_HEADERS, chunks, workload=workload)
+def sse_reply(chunks: Sequence[Chunk], workload: Workload, usage: Sequence[Usage] = ()) -> Reply:
+    return Reply(200, SSE_HEADERS, chunks, workload=workload, usage=usage)
 
 
 @lru_cache(maxsize=1024)

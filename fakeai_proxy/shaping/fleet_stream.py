@@ -123,6 +123,7 @@ class FleetStream:
             self._next, self._need = end, totals[end]
             sink.write(data)
             return
+        self._exchange.settle()
         sink.write(data + tail_of(self._reply, self._client))
         self.done.set_result(None)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.exchange import HIT, LIVE, Chunk, Client, Exchange, Reply, Workload
+from fakeai_proxy.exchange import BATCH, HIT, LIVE, Chunk, Client, Exchange, Reply, Workload
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.profiles import Gaps, HostedProfile
 from fakeai_proxy.shaping.fleet_pacing import FleetPacing
 from fakeai_proxy.shaping.live_workload import live_workload
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.shaping.timed_pacing import TimedPacing
+
+#: Beyond what live requests ask for themselves, of which lower ones go first.
+BATCH_PRIORITY = 1_000_000
 
 
 class PacingSettings(BaseModel):
@@ -71,6 +75,8 @@ class Pacer:
 
     def admit(self, exchange: Exchange, reply: Reply) -> Pacing:
         workload = self._workload(exchange, reply)
+        if workload is not None and exchange.tier == BATCH:
+            workload = _behind(workload)
         if self.fleet is not None and workload is not None:
             return FleetPacing(exchange, reply, workload, self.fleet, self.scheduler)
         return TimedPacing(
@@ -100,6 +106,15 @@ class Pacer:
             return None
         rng = self.dice.roll(exchange.dice_key, "latency")
         return self.profile.for_model(workload.model).draw(rng, workload.prompt_tokens)
+
+
+def _behind(workload: Workload) -> Workload:
+    """The same for an engine that has live requests first."""
+    return replace(
+        workload,
+        priority=workload.priority + BATCH_PRIORITY,
+        parts=[_behind(part) for part in workload.parts],
+    )
 
 
 def _has_ages(reply: Reply) -> bool:

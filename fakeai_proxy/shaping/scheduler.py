@@ -43,10 +43,11 @@ class Scheduler:
         frames: Sequence[bytes],
         dues: Sequence[float],
         started: Callable[[float], None],
+        ending: Callable[[], None] = lambda: None,
     ) -> None:
-        """Write `frames[k]` at `dues[k]`; `started` is told the instant of the first write. Raises
-        ConnectionError when the reader has gone."""
-        stream = _Stream(sink, frames, dues, started)
+        """Write `frames[k]` at `dues[k]`; `started` is told the instant of the first write, `ending`
+        that the last is about to be made. Raises ConnectionError when the reader has gone."""
+        stream = _Stream(sink, frames, dues, started, ending)
         self.push(dues[0], stream)
         try:
             await stream.done
@@ -118,7 +119,7 @@ class Scheduler:
 class _Stream:
     """A cursor over the frames of one scripted reply."""
 
-    __slots__ = ("done", "dues", "frames", "next", "sink", "stalled", "started")
+    __slots__ = ("done", "dues", "ending", "frames", "next", "sink", "stalled", "started")
 
     def __init__(
         self,
@@ -126,7 +127,9 @@ class _Stream:
         frames: Sequence[bytes],
         dues: Sequence[float],
         started: Callable[[float], None],
+        ending: Callable[[], None],
     ) -> None:
+        self.ending = ending
         self.sink = sink
         self.frames = frames
         self.dues = dues
@@ -146,6 +149,8 @@ class _Stream:
             self.stalled = sink.get_write_buffer_size() > SLOW_READER_BYTES
             if self.stalled:
                 return now + SLOW_READER_RETRY_S
+        if k + 1 == len(self.frames):
+            self.ending()
         sink.write(self.frames[k])
         if k == 0:
             self.started(now)

@@ -66,7 +66,7 @@ class TimedPacing:
         else:
             frames[0] = head + frames[0]
         frames[-1] += tail
-        await self._scheduler.play(client.sink, frames, dues, self._started)
+        await self._scheduler.play(client.sink, frames, dues, self._started, exchange.settle)
 
     def _started(self, at: float) -> None:
         self._exchange.first_byte_at = at
@@ -105,6 +105,8 @@ class TimedPacing:
                 await turn()
             if sink.is_closing():
                 raise ConnectionResetError("the reader has gone")
+            if not number:
+                self._exchange.settle()  # the rest follows at once
             sink.write(data)
             if not number:
                 self._exchange.first_byte_at = self._clock.now()

@@ -8,14 +8,12 @@ import asyncio
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.differences import Side, explain, likeness, shingles
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.frames import INTERRUPTED, UNMATCHABLE
 from fakeai_proxy.cassette.index import Entry
-from fakeai_proxy.cassette.library import COMPARED_MAX, Library
+from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import (
     Destination,
     canonical_body,
     destination,
-    nearest,
     route_hash,
     simhash,
 )
@@ -57,10 +55,7 @@ class Miss:
         asked = self._asked(request, where)
         near = [_told(asked, recorded) for recorded in self._nearest(request, where, asked)]
         sentences = [f"There is no recording of {asked.method} {_short(asked.target)}."]
-        if any(
-            entry.label.key == key and entry.label.flags == INTERRUPTED
-            for entry in library.index.entries[-COMPARED_MAX:]
-        ):
+        if library.index.was_interrupted(key):
             sentences.append(
                 "It was recorded, but interrupted: --replay-interrupted serves it as it is."
             )
@@ -113,15 +108,8 @@ class Miss:
         wanted = 0
         if whole is not None and len(whole) <= _COMPARED_BYTES:
             wanted = simhash(canonical_body(request.headers, whole))
-        found = library.nearest(route_hash(request.method, where.target), wanted, _COMPARED)
-        if found:
-            return found
-        entries = [
-            (entry.label.simhash, entry)
-            for entry in library.index.entries[-COMPARED_MAX:]
-            if not entry.label.flags & UNMATCHABLE
-        ]
-        return nearest(entries, wanted, _COMPARED)
+        route = route_hash(request.method, where.target)
+        return library.nearest(route, wanted, _COMPARED) or library.nearest(None, wanted, _COMPARED)
 
     def _command(self, request: Request, where: Destination) -> str:
         cassette = self._library.paths[0]

@@ -36,6 +36,8 @@ __all__ = ["Miss", "Player", "Recorder"]
 _WHOLE_BYTES = 1 << 20
 #: Keys of larger bodies, and records larger than this on disk, are for a thread.
 _INLINE_BYTES = 64 << 10
+#: The same of a group on disk, which is some 25 times smaller than its lines.
+_INLINE_GROUP_BYTES = 8 << 10
 #: Blobs above this are played while they are read.
 _SCRIPT_BYTES = 4 << 20
 #: A prompt's bytes per token, where the recording does not tell its tokens.
@@ -103,7 +105,7 @@ class Player:
 
     async def _script(self, entry: Entry) -> Script:
         library = self._library
-        if entry.place.length > _INLINE_BYTES:
+        if entry.place.length > (_INLINE_GROUP_BYTES if entry.place.is_grouped else _INLINE_BYTES):
             script = await asyncio.to_thread(library.script, entry)
         else:
             script = library.script(entry)

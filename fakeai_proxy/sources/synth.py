@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
@@ -16,7 +17,7 @@ from fakeai_proxy.body import INLINE_BYTES_MAX, JSON_BYTES_MAX, decoded
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import SYNTH, Exchange, Reply, Request
+from fakeai_proxy.exchange import PROJECT, SYNTH, Exchange, Reply, Request
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.providers import Told, credential, provider_of
 from fakeai_proxy.services import Room
@@ -120,10 +121,10 @@ class Synth:
     async def _answered(self, exchange: Exchange) -> Reply:
         request = exchange.request
         path = unquote(request.path)
-        if not self._router.is_open(path):
+        if not self._router.is_at_hand(path):
             with self._clock.hold():
                 await asyncio.to_thread(self._router.open, path)
-        if not self._router.is_keyless(path):
+        if not self._router.is_keyless(path) and not exchange.project:
             check_key(request)
         # A HEAD is a GET whose body stays here.
         method = "GET" if request.method == "HEAD" else request.method
@@ -203,12 +204,14 @@ class Synth:
             records=self._records,
             keeper=self._keeper,
             dispatch=self._dispatch,
+            project=exchange.project or PROJECT,
+            tier=exchange.tier,
             wall=self._clock.wall,
             strict=self._settings.strict_parameters,
             embedder=self._embedder,
             vendor=provider_of(request).name,
             header=request.text_header,
-            origin=_origin(request),
+            reached=partial(_origin, request),
             pace=self._pace,
             loop=asyncio.get_running_loop(),
             responder=self._responder,

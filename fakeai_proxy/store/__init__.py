@@ -13,8 +13,11 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fakeai_proxy.clock import Clock
+from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.store.address import is_address
 from fakeai_proxy.store.blobs import Blob as Blob
 from fakeai_proxy.store.blobs import Blobs as Blobs
+from fakeai_proxy.store.blobs import FileBlobs
 from fakeai_proxy.store.blobs import pieces_of as pieces_of
 from fakeai_proxy.store.documents import Change as Change
 from fakeai_proxy.store.documents import Conflict as Conflict
@@ -41,16 +44,23 @@ class StoreSettings(BaseModel):
 
     store: str | None = Field(
         None,
-        description="Where files, jobs, threads and the like are kept: memory (forgotten at the end) "
-        "or sqlite (a file in --data). Without it, sqlite if --data is given, else memory.",
+        description="Where files, jobs, threads and the like are kept: memory (forgotten at the end), "
+        "sqlite (a file in --data) or postgresql://USER:PASSWORD@HOST/DATABASE (for any number of "
+        "replicas; needs the extra `scale`). Without it, sqlite if --data is given, else memory.",
+        repr=False,
     )
 
     @field_validator("store")
     @classmethod
     def _is_known(cls, value: str | None) -> str | None:
-        if value not in (None, "memory", "sqlite"):
-            raise ValueError("this is memory or sqlite.")
+        if value not in (None, "memory", "sqlite") and not is_address(value):
+            raise ValueError("this is memory, sqlite or postgresql://USER:PASSWORD@HOST/DATABASE.")
         return value
+
+    @property
+    def store_address(self) -> str | None:
+        """Of the database that the store is in; None for one of our own."""
+        return self.store if is_address(self.store) else None
 
 
 class Store(Protocol):
@@ -113,9 +123,24 @@ def is_begun(folder: Path | None) -> bool:
     return folder is not None and (folder / _FILE).exists()
 
 
-def open_store(folder: Path | None, clock: Clock) -> Store:
-    """Opened by its first use. Without a folder everything is forgotten at the end."""
+def open_store(folder: Path | None, clock: Clock, address: str | None = None) -> Store:
+    """Opened by its first use. Without a folder or the address of a database everything is forgotten
+    at the end. Raises ConfigError."""
+    if address is not None:
+        return _postgresql(address, clock)
     from fakeai_proxy.store.sqlite import SqliteStore
 
-    blobs = Blobs(None if folder is None else folder / "blobs", clock)
+    blobs = FileBlobs(None if folder is None else folder / "blobs", clock)
     return SqliteStore(None if folder is None else folder / _FILE, blobs, clock)
+
+
+def _postgresql(address: str, clock: Clock) -> Store:
+    try:
+        from fakeai_proxy.store.postgresql.store import PostgresqlStore
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise ConfigError(
+            "store: PostgreSQL needs asyncpg. Install it with `pip install 'fakeai-proxy[scale]'`."
+        ) from None
+    return PostgresqlStore(address, clock)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import os
 import re
@@ -18,11 +17,10 @@ import tempfile
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Protocol
 
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.errors import ApiError
 
 PIECE_BYTES = 1 << 18
 #: How long after it was written a blob needs no row.
@@ -30,14 +28,6 @@ GRACE_S = 3600.0
 #: What a process that was killed left half-written.
 _ABANDONED_S = 86_400.0
 _NAME = re.compile(r"[0-9a-f]{64}")
-_REASONS = {
-    errno.ENOSPC: "there is no space left",
-    errno.EDQUOT: "there is no space left",
-    errno.EROFS: "its folder cannot be written",
-    errno.EACCES: "its folder cannot be written",
-    errno.EPERM: "its folder cannot be written",
-    errno.ENOENT: "some of its bytes are missing",
-}
 
 
 class Blob(NamedTuple):
@@ -53,7 +43,26 @@ def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
     return iter(lambda: file.read(PIECE_BYTES), b"")
 
 
-class Blobs:
+class Blobs(Protocol):
+    def close(self) -> None: ...
+
+    async def put(self, pieces: Iterable[bytes]) -> Blob:
+        """Keeps the bytes; `pieces` is read in a thread. Raises 503."""
+
+    def open_file(self, name: str) -> IO[bytes]:
+        """To be read in a thread and closed. Raises 503."""
+
+    def chunks(self, name: str, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes]:
+        """The bytes from `start` to before `stop`. Raises 503."""
+
+    async def idle(self) -> list[str]:
+        """The blobs that nobody has put lately."""
+
+    async def remove(self, name: str) -> None:
+        """Unless somebody has put it in the meantime."""
+
+
+class FileBlobs:
     """In `folder`, or in a temporary one for the life of this process; made with the first blob."""
 
     def __init__(self, folder: Path | None, clock: Clock) -> None:
@@ -68,21 +77,18 @@ class Blobs:
             self._temporary.cleanup()
 
     async def put(self, pieces: Iterable[bytes]) -> Blob:
-        """Keeps the bytes; `pieces` is read in a thread. Raises 503."""
         with self._clock.hold():
             return await asyncio.to_thread(self._put, pieces)
 
     def open_file(self, name: str) -> IO[bytes]:
-        """To be read in a thread and closed. Raises 503."""
         try:
             return self._path(name).open("rb")
         except OSError as error:
-            raise _unavailable(error) from None
+            raise errors.disk_unavailable(error) from None
 
     async def chunks(
         self, name: str, start: int = 0, stop: int | None = None
     ) -> AsyncGenerator[bytes]:
-        """The bytes from `start` to before `stop`. Raises 503."""
         with self._clock.hold():
             file = await asyncio.to_thread(self.open_file, name)
         try:
@@ -100,12 +106,10 @@ class Blobs:
             file.close()
 
     async def idle(self) -> list[str]:
-        """The blobs that nobody has put lately."""
         with self._clock.hold():
             return await asyncio.to_thread(self._idle)
 
     async def remove(self, name: str) -> None:
-        """Unless somebody has put it in the meantime."""
         with self._clock.hold():
             await asyncio.to_thread(self._remove, name)
 
@@ -146,7 +150,7 @@ class Blobs:
             arriving = None
             return blob
         except OSError as error:
-            raise _unavailable(error) from None
+            raise errors.disk_unavailable(error) from None
         finally:
             if arriving is not None:
                 arriving.unlink(missing_ok=True)
@@ -207,7 +211,3 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _unavailable(error: OSError) -> ApiError:
-    return errors.store_unavailable(_REASONS.get(error.errno or 0, error.strerror or str(error)))

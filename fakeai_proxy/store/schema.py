@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.store.spans import SPANS_S
 
 _FIRST = (
     """CREATE TABLE documents (
@@ -42,8 +43,28 @@ def _first(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+#: What was counted, by the minute, the hour and the day, so that long stretches are few rows.
+_SPANS = (
+    """CREATE TABLE spans (
+        labels_id INTEGER NOT NULL, span INTEGER NOT NULL, at INTEGER NOT NULL, name TEXT NOT NULL,
+        amount INTEGER NOT NULL, PRIMARY KEY (labels_id, span, at, name)) WITHOUT ROWID""",
+    *[
+        f"INSERT INTO spans SELECT labels_id, {span}, minute * 60 / {span} * {span} AS at, name,"
+        " sum(amount) FROM tallies GROUP BY labels_id, at, name"
+        for span in SPANS_S
+    ],
+    "DROP TABLE tallies",
+    "ALTER TABLE spans RENAME TO tallies",
+)
+
+
+def _spans(connection: sqlite3.Connection) -> None:
+    for statement in _SPANS:
+        connection.execute(statement)
+
+
 #: The step at place k makes a file of version k into one of version k + 1.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _spans)
 
 
 def migrate(connection: sqlite3.Connection, place: str) -> None:

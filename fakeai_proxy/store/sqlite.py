@@ -15,7 +15,7 @@ from typing import TypeVar
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, ConfigError
 from fakeai_proxy.store import statements
-from fakeai_proxy.store.blobs import Blobs
+from fakeai_proxy.store.blobs import FileBlobs
 from fakeai_proxy.store.documents import Key, Page, Row, Sum, Write
 from fakeai_proxy.store.schema import migrate
 from fakeai_proxy.store.writer import Writer, unavailable
@@ -40,7 +40,7 @@ class SqliteStore:
     """`file` is None for a store in memory, whose reads go through its one connection too, as do those
     of a file that is not yet there: it is made by the first who asks."""
 
-    def __init__(self, file: Path | None, blobs: Blobs, clock: Clock) -> None:
+    def __init__(self, file: Path | None, blobs: FileBlobs, clock: Clock) -> None:
         self.blobs = blobs
         self._file = file
         self._clock = clock
@@ -57,7 +57,10 @@ class SqliteStore:
             with self._clock.hold():
                 await asyncio.to_thread(self._open)
         except (sqlite3.Error, OSError) as error:
-            raise ConfigError(f"data: {self._file} cannot be used ({error}).") from None
+            raise ConfigError(
+                f"data: {self._file} cannot be used ({error}). See that it is whole and that its folder "
+                "may be written, or name another folder with --data."
+            ) from None
 
     def _open(self) -> None:
         if self._file is not None and self._file.exists():

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from fakeai_proxy.store.documents import (
     Change,
     Delete,
@@ -23,29 +21,17 @@ from fakeai_proxy.store.documents import (
     Tally,
     Write,
 )
+from fakeai_proxy.store.encoding import (
+    COLUMNS,
+    GRAVE_S,
+    as_json,
+    gathered,
+    label_text,
+    row_of,
+)
+from fakeai_proxy.store.spans import SPANS_S, covering
 
-_COLUMNS = "kind, id, parent, document, created_at, sequence, version, tags, blob, expires_at, due_at, owner"
 _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
-MINUTE_S = 60
-#: How long the place of a deleted row in its list is remembered.
-GRAVE_S = 86_400.0
-
-
-def row_of(columns: Sequence[Any]) -> Row:
-    kind, row_id, parent, document, created_at, sequence, version, tags, *rest = columns
-    key = Key(kind, row_id, parent)
-    return Row(
-        key, orjson.loads(document), created_at, sequence, version, orjson.loads(tags), *rest
-    )
-
-
-def as_json(value: Mapping[str, Any]) -> str:
-    return orjson.dumps(value).decode()
-
-
-def label_text(labels: Mapping[str, str]) -> str:
-    """Equal labels are equal text."""
-    return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS).decode()
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -53,7 +39,7 @@ def label_text(labels: Mapping[str, str]) -> str:
 
 def get(connection: sqlite3.Connection, key: Key, now: float) -> Row | None:
     found = connection.execute(
-        f"SELECT {_COLUMNS} FROM documents WHERE kind = ? AND id = ? AND parent = ? AND {_ALIVE}",
+        f"SELECT {COLUMNS} FROM documents WHERE kind = ? AND id = ? AND parent = ? AND {_ALIVE}",
         (*key, now),
     ).fetchone()
     return None if found is None else row_of(found)
@@ -112,7 +98,7 @@ def page(
     # The page before a row ends next to that row.
     backwards = bool(before) and not after
     order = "ASC" if ascending != backwards else "DESC"
-    columns = ", ".join(f"documents.{name}" for name in _COLUMNS.split(", "))
+    columns = ", ".join(f"documents.{name}" for name in COLUMNS.split(", "))
     found = connection.execute(
         f"SELECT {columns} {where} ORDER BY documents.sequence {order} LIMIT ?",
         (*arguments, limit + 1),
@@ -143,21 +129,20 @@ def sums(
     connection: sqlite3.Connection, kind: str, start_at: int, end_at: int, bucket_s: int
 ) -> list[Sum]:
     """By bucket and by all labels."""
+    ranges = covering(start_at, end_at, bucket_s)
+    wanted = " UNION ALL ".join(["SELECT ? AS span, ? AS start_at, ? AS end_at"] * len(ranges))
+    if not ranges:
+        return []
+    # CROSS JOIN keeps the order: a stretch of each set of labels is next to each other.
     found = connection.execute(
-        "SELECT minute * 60 / ? * ? AS at, labels, name, sum(amount) FROM tallies"
-        " JOIN labels ON labels.id = labels_id WHERE kind = ? AND minute >= ? AND minute < ?"
-        " GROUP BY at, labels_id, name ORDER BY at, labels_id",
-        (bucket_s, bucket_s, kind, start_at // MINUTE_S, -(-end_at // MINUTE_S)),
+        "SELECT tallies.at / ? * ? AS bucket, labels.labels, name, sum(amount) FROM labels"
+        f" CROSS JOIN ({wanted}) AS wanted CROSS JOIN tallies ON tallies.labels_id = labels.id"
+        " AND tallies.span = wanted.span AND tallies.at >= wanted.start_at"
+        " AND tallies.at < wanted.end_at WHERE labels.kind = ?"
+        " GROUP BY bucket, labels_id, name ORDER BY bucket, labels_id",
+        (bucket_s, bucket_s, *[value for one in ranges for value in one], kind),
     )
-    return gathered((at, labels, name, amount) for at, labels, name, amount in found)
-
-
-def gathered(lines: Any) -> list[Sum]:
-    """One for each bucket and labels, of one line for each amount, in their order."""
-    found: dict[tuple[int, str], dict[str, int]] = {}
-    for at, labels, name, amount in lines:
-        found.setdefault((int(at), labels), {})[name] = int(amount)
-    return [Sum(at, orjson.loads(labels), amounts) for (at, labels), amounts in found.items()]
+    return gathered(found)
 
 
 # --- writing ---------------------------------------------------------------------------------------
@@ -279,11 +264,12 @@ def _tally(connection: sqlite3.Connection, tally: Tally) -> None:
         "SELECT id FROM labels WHERE kind = ? AND labels = ?", names
     ).fetchone()
     connection.executemany(
-        "INSERT INTO tallies VALUES (?, ?, ?, ?)"
+        "INSERT INTO tallies VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
         [
-            (labels_id, int(tally.at) // MINUTE_S, name, amount)
+            (labels_id, span, int(tally.at) // span * span, name, amount)
             for name, amount in tally.amounts.items()
+            for span in SPANS_S
         ],
     )
 
@@ -297,7 +283,7 @@ def claim(
     found = connection.execute(
         f"UPDATE documents SET owner = ?, due_at = ? WHERE sequence IN (SELECT sequence FROM documents"
         f" WHERE kind = ? AND due_at <= ? AND {_ALIVE} ORDER BY due_at, sequence LIMIT ?)"
-        f" RETURNING {_COLUMNS}",
+        f" RETURNING {COLUMNS}",
         (owner, until, kind, now, now, limit),
     ).fetchall()
     return sorted(map(row_of, found), key=lambda row: row.sequence)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from fakeai_proxy.generate.shelf import Shelf
 from fakeai_proxy.generate.speech import encoding, espeak, listening, speaking
-from fakeai_proxy.generate.speech.shelf import Shelf
 
 
 def forget(patched: pytest.MonkeyPatch) -> None:

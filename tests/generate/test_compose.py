@@ -17,7 +17,7 @@ from fakeai_proxy.generate.arithmetic import result_of
 from fakeai_proxy.generate.compose import WRITERS, compose, passages_about
 from fakeai_proxy.generate.language import CODES, ENGLISH, language, language_of
 from fakeai_proxy.generate.tokens import VOCABULARIES, Tokens
-from fakeai_proxy.generate.wish import wish_of
+from fakeai_proxy.generate.wish import Wish, wish_of
 
 _DICE = Dice(7)
 _TOKENS = Tokens.load("o200k_base")
@@ -302,6 +302,15 @@ def test_sums_are_right(a: int, b: int, sign: str) -> None:
 )
 def test_what_is_no_sum_is_none(text: str) -> None:
     assert result_of(text) is None
+
+
+@pytest.mark.parametrize("spoken", CODES)
+def test_nothing_is_said_twice_before_everything_is_said(spoken: str) -> None:
+    pack = language(spoken).topics[0]
+    wish = Wish("sentences", spoken, count=len(pack))
+    for seed in range(40):
+        said = WRITERS["sentences"](_DICE.roll("stride", seed), wish, language(spoken))
+        assert [line for line in pack if line.strip() not in said] == []
 
 
 def test_every_form_is_reached_by_some_prompt() -> None:

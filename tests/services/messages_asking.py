@@ -16,36 +16,20 @@ from anthropic.types import Message
 from pydantic import BaseModel
 
 from fakeai_proxy.app import App
-from fakeai_proxy.generate.tokens import Tokens
+from tests.services import asking
 
 #: Neither thinks by default; the first lets an answer be begun, the second does not.
 OLDER, USUAL, NEWEST = "claude-opus-4-5", "claude-sonnet-4-6", "claude-opus-5-5"
 VERSION = "2023-06-01"
-ASK: list[Any] = [{"role": "user", "content": "Tell me about lighthouse keepers."}]
-RAIN: list[Any] = [{"role": "user", "content": "What is the weather in Paris, in celsius?"}]
-WEATHER: dict[str, Any] = {
-    "name": "get_weather",
-    "description": "The current weather in a city",
-    "strict": True,
-    "input_schema": {
-        "type": "object",
-        "properties": {
-            "city": {"type": "string"},
-            "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
-        },
-        "required": ["city", "unit"],
-        "additionalProperties": False,
-    },
-}
-MAIL: dict[str, Any] = {
-    "name": "send_mail",
-    "description": "Send a message to somebody",
-    "input_schema": {
-        "type": "object",
-        "properties": {"to": {"type": "string"}},
-        "required": ["to"],
-    },
-}
+ASK, RAIN = asking.ASK, asking.RAIN
+
+
+def _as_claude_has_it(tool: dict[str, Any]) -> dict[str, Any]:
+    said = tool["function"]
+    return {{"parameters": "input_schema"}.get(name, name): value for name, value in said.items()}
+
+
+WEATHER, MAIL = _as_claude_has_it(asking.WEATHER), _as_claude_has_it(asking.MAIL)
 
 
 @asynccontextmanager
@@ -55,10 +39,6 @@ async def sdk_at(app: App, **options: Any) -> AsyncIterator[AsyncAnthropic]:
         base_url=app.url, _strict_response_validation=True, **given
     ) as client:
         yield client
-
-
-def count(text: str) -> int:
-    return Tokens.load("o200k_base").count(text)
 
 
 def only_known_fields(value: object) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from fakeai_proxy.app import App
+from tests.services.asking import count
 from tests.services.messages_asking import (
     ASK,
     MAIL,
@@ -21,7 +22,6 @@ from tests.services.messages_asking import (
     USUAL,
     WEATHER,
     conversation,
-    count,
     input_tokens,
     only_known_fields,
     png,

@@ -14,12 +14,12 @@ from fakeai_proxy.app import App
 from fakeai_proxy.clock import VirtualClock
 from tests.conftest import Serve
 from tests.doubles.fleets import toml
+from tests.services.asking import count
 from tests.services.messages_asking import (
     ASK,
     RAIN,
     USUAL,
     WEATHER,
-    count,
     input_tokens,
     only_known_fields,
     sdk_at,

@@ -8,11 +8,11 @@ import anthropic
 import pytest
 
 from fakeai_proxy.app import App
+from tests.services.asking import count
 from tests.services.messages_asking import (
     MAIL,
     USUAL,
     WEATHER,
-    count,
     only_known_fields,
     png,
     sdk_at,

@@ -9,13 +9,13 @@ import pytest
 from anthropic import beta_async_tool
 
 from fakeai_proxy.app import App
+from tests.services.asking import count
 from tests.services.messages_asking import (
     ASK,
     MAIL,
     RAIN,
     USUAL,
     WEATHER,
-    count,
     only_known_fields,
     sdk_at,
     text_of,

@@ -256,6 +256,24 @@ async def test_counts_are_summed_by_bucket_and_labels(store: Store) -> None:
     ]  # fmt: skip
 
 
+async def test_sums_of_any_stretch_are_those_of_its_minutes(store: Store) -> None:
+    day = 86_400
+    instants = [0, 59, 60, 3599, 3600, 7261, day - 1, day, day + 5000, 2 * day + 7, 3 * day - 60]
+    await store.commit(*[Tally("words", at, {}, {"n": 1 << k}) for k, at in enumerate(instants)])
+    for start in (0, 60, 3540, 3600, 7200, day - 60, day, day + 60):
+        for end in (start + 30, start + 3600, 2 * day, 2 * day + 3600, 3 * day - 30, 3 * day):
+            for bucket in (60, 300, 3600, 7200, day, 7 * day):
+                minutes = range(start // 60, -(-end // 60))
+                expected: dict[int, int] = {}
+                for k, at in enumerate(instants):
+                    if at // 60 in minutes:
+                        place = at // bucket * bucket
+                        expected[place] = expected.get(place, 0) + (1 << k)
+                found = await store.sums("words", start, end, bucket)
+                assert {one.at: one.amounts["n"] for one in found} == expected
+                assert [one.at for one in found] == sorted(expected)
+
+
 async def test_what_is_due_next_is_told_by_kind(store: Store, clock: VirtualClock) -> None:
     assert await store.next_due(["file", "other"]) == {}
     await fill(store, 2, due_at=100.0)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -20,11 +22,14 @@ from fakeai_proxy.store import (
     Key,
     Missing,
     Row,
+    Store,
     StoreError,
     Write,
     open_store,
     put,
 )
+from tests.servers import postgresql
+from tests.store.conftest import tables
 
 _PARENTS = ["p", "p/a", "p/a/b", "p/ab", "q"]
 _IDS = ["a", "b", "ab"]
@@ -47,9 +52,13 @@ class Model(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.clock = VirtualClock(autojump=False)
-        self.store = open_store(None, self.clock)
-        self.loop.run_until_complete(self.store.open())
+        self.tables = AsyncExitStack()
+        self.store = self.run(self.made())
+        self.run(self.store.open())
         self.rows: dict[Key, Row] = {}
+
+    async def made(self) -> Store:
+        return open_store(None, self.clock)
 
     def run(self, awaitable: Any) -> Any:
         return self.loop.run_until_complete(awaitable)
@@ -146,8 +155,20 @@ class Model(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.run(self.store.close())
+        self.run(self.tables.aclose())
         self.loop.close()
 
 
 TestModel = Model.TestCase
 TestModel.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+
+
+class PostgresqlModel(Model):
+    async def made(self) -> Store:
+        address = await self.tables.enter_async_context(tables())
+        return open_store(None, self.clock, address)
+
+
+@pytest.mark.skipif(not postgresql.is_installed(), reason=postgresql.MISSING)
+class TestPostgresqlModel(PostgresqlModel.TestCase):  # type: ignore[name-defined,misc]  # made by hypothesis
+    settings = settings(max_examples=20, stateful_step_count=20, deadline=None)

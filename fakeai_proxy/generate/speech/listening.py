@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from fakeai_proxy.generate.shelf import Shelf
 from fakeai_proxy.generate.speech.encoding import (
     SAMPLE_RATE,
     MissingAudioExtra,
@@ -16,7 +17,6 @@ from fakeai_proxy.generate.speech.encoding import (
     text_in,
 )
 from fakeai_proxy.generate.speech.reading import read_wav
-from fakeai_proxy.generate.speech.shelf import Shelf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Texts that were spoken, under the fingerprints of their sound.
 _TEXTS_BYTES_MAX = 8 << 20
-_TEXTS: Shelf[str] = Shelf(_TEXTS_BYTES_MAX)
+_TEXTS: Shelf[bytes, str] = Shelf(_TEXTS_BYTES_MAX)
 #: Loudness is measured over so long.
 LEVEL_S = 0.02
 #: A few bytes of a compressed file can be hours of silence: nothing is decoded beyond.

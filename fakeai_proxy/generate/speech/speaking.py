@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from fakeai_proxy.generate.shelf import Shelf
 from fakeai_proxy.generate.speech import espeak
 from fakeai_proxy.generate.speech.encoding import SAMPLE_RATE, encode, has_codecs, resampled
 from fakeai_proxy.generate.speech.language import language_of
 from fakeai_proxy.generate.speech.listening import remember
-from fakeai_proxy.generate.speech.shelf import Shelf
 from fakeai_proxy.generate.speech.synthesis import synthesize
 from fakeai_proxy.generate.speech.voices import instructed, voice_of
 
@@ -31,7 +31,7 @@ class Spoken:
     sample_rate: int
 
 
-_SPOKEN: Shelf[Spoken] = Shelf(_SPOKEN_BYTES_MAX)
+_SPOKEN: Shelf[bytes, Spoken] = Shelf(_SPOKEN_BYTES_MAX)
 
 
 def speak(

@@ -15,6 +15,7 @@ from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.audio.rules import CUSTOM_VOICE, check_known, check_speech
 from fakeai_proxy.services.audio.voices import custom_voice
 from fakeai_proxy.services.audio.wire import SpeechRequest
+from fakeai_proxy.services.metering import speech
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.wire import sse_reply
 
@@ -46,9 +47,11 @@ def create_speech(call: Call) -> Reply:
     tokens = max(math.ceil(spoken.duration_s * TOKENS_PER_S), 1)
     workload = Workload(card.id, prompt, tokens)
     pieces = list(_pieces(spoken, tokens))
+    usage = (speech(card, len(asked.input), len(prompt), tokens),)
     if asked.stream_format == "sse":
-        return sse_reply([*map(_delta, pieces), _done(len(prompt), tokens)], workload)
-    return Reply(200, ((b"content-type", CONTENT_TYPES[wanted]),), pieces, workload=workload)
+        return sse_reply([*map(_delta, pieces), _done(len(prompt), tokens)], workload, usage)
+    headers = ((b"content-type", CONTENT_TYPES[wanted]),)
+    return Reply(200, headers, pieces, workload=workload, usage=usage)
 
 
 def _voice(call: Call, asked: SpeechRequest) -> str:

@@ -26,6 +26,7 @@ from fakeai_proxy.services.audio.rules import (
 from fakeai_proxy.services.audio.speakers import check_references, diarized
 from fakeai_proxy.services.audio.wire import TranscriptionRequest, TranslationRequest
 from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.metering import transcription
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.wire import json_reply, sse_reply
 
@@ -48,7 +49,7 @@ def create_transcription(call: Call) -> Reply:
     wanted = asked.response_format or "json"
     if asked.stream and hearing_of(card).streams:
         speakers = (asked.known_speaker_names or ()) if wanted == "diarized_json" else None
-        return sse_reply(list(made.events(speakers)), made.workload)
+        return sse_reply(list(made.events(speakers)), made.workload, made.billed)
     if wanted == "diarized_json":
         return made.diarized(asked.known_speaker_names or ())
     granularities = asked.timestamp_granularities or ["segment"]
@@ -67,7 +68,7 @@ def create_translation(call: Call) -> Reply:
     made = _Transcription(call, card, heard, asked.prompt or "", False)
     wanted = asked.response_format or "json"
     if wanted == "json":
-        return json_reply({"text": heard.text}, made.workload)
+        return json_reply({"text": heard.text}, made.workload, usage=made.billed)
     return made.whole(wanted, "translate", ["segment"], asked.temperature or 0.0)
 
 
@@ -87,6 +88,7 @@ class _Transcription:
         first = _FIRST_TOKEN + int.from_bytes(heard.key[:4], "big") % _FIRST_TOKEN
         tokens = len(self._passage.ids)
         self.workload = Workload(card.id, [*read, *range(first, first + audio)], tokens)
+        self.billed = (transcription(card, heard.duration_s, audio, len(read), tokens),)
         if hearing_of(card).by_duration:
             self._usage = transcript.seconds_used(heard)
         else:
@@ -99,12 +101,12 @@ class _Transcription:
             body: dict[str, Any] = {"text": heard.text}
             if self._logprobs is not None:
                 body["logprobs"] = self._logprobs
-            return json_reply(body | {"usage": self._usage}, self.workload)
+            return json_reply(body | {"usage": self._usage}, self.workload, usage=self.billed)
         if wanted == "verbose_json":
             body = transcript.verbose(
                 heard, task, granularities, temperature, self._call.dice, self._tokens
             )
-            return json_reply(body | {"usage": self._usage}, self.workload)
+            return json_reply(body | {"usage": self._usage}, self.workload, usage=self.billed)
         return self._text(wanted)
 
     def diarized(self, names: Any) -> Reply:
@@ -115,7 +117,7 @@ class _Transcription:
             "segments": diarized(self._heard, names, self._call.dice),
             "usage": self._usage,
         }
-        return json_reply(body, self.workload)
+        return json_reply(body, self.workload, usage=self.billed)
 
     def events(self, names: Any) -> Iterator[Chunk]:
         """Token by token; `names` are None, or those of the speakers to be told apart."""
@@ -163,7 +165,7 @@ class _Transcription:
             (b"content-length", b"%d" % len(data)),
         )
         chunk = Chunk(data, self.workload.output_tokens)
-        return Reply(200, headers, [chunk], workload=self.workload)
+        return Reply(200, headers, [chunk], workload=self.workload, usage=self.billed)
 
     def _sure(self, passage: Passage) -> list[dict[str, Any]]:
         rng = self._call.dice.roll(self._heard.key, "logprobs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -12,13 +13,13 @@ from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.audio.hearing import sound_of
 from fakeai_proxy.services.form import FormShape, Upload
 from fakeai_proxy.services.operation import Call, Operation
+from fakeai_proxy.services.paging import cut, envelope
 from fakeai_proxy.services.wire import Shape, json_reply
 
 VOICES, CONSENTS = "audio.voice", "audio.voice_consent"
 #: platform.openai.com/docs/api-reference/audio: of a sample and of a consent.
 _RECORDING_BYTES_MAX = 10 << 20
 _KEPT_MAX = 1000
-_PAGE, _PAGE_MAX = 20, 100
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 #: Forms are answered in threads, and the record is read before it is written.
@@ -77,33 +78,9 @@ def create_consent(call: Call) -> Reply:
 
 
 def list_consents(call: Call) -> Reply:
-    newest = list(reversed(made(call, CONSENTS).values()))
-    ids = [one["id"] for one in newest]
-    after = call.query.get("after")
-    if after is not None and after not in ids:
-        raise _not_found("voice consent", after)
-    start = ids.index(after) + 1 if after is not None else 0
-    limit = _limit(call)
-    page = newest[start : start + limit]
-    body = {
-        "object": "list",
-        "data": page,
-        "first_id": page[0]["id"] if page else None,
-        "last_id": page[-1]["id"] if page else None,
-        "has_more": start + limit < len(newest),
-    }
-    return json_reply(body)
-
-
-def _limit(call: Call) -> int:
-    given = call.query.get("limit", str(_PAGE))
-    if not given.isascii() or not given.isdigit():
-        raise errors.invalid_type("limit", "an integer", given)
-    value = int(given[:10])
-    if not 1 <= value <= _PAGE_MAX:
-        sign, bound = ("<=", _PAGE_MAX) if value else (">=", 1)
-        raise errors.out_of_range("limit", "integer", sign, bound, value)
-    return value
+    missing = partial(_not_found, "voice consent")
+    page = cut(list(made(call, CONSENTS).values()), call.query, missing)
+    return json_reply(envelope(page.items, has_more=page.has_more))
 
 
 def retrieve_consent(call: Call) -> Reply:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from fakeai_proxy import errors
-from fakeai_proxy.exchange import Workload
+from fakeai_proxy.exchange import Usage, Workload
 from fakeai_proxy.generate.answer import report as result_told
 from fakeai_proxy.generate.plausible import Hints
 from fakeai_proxy.generate.prediction import Match
@@ -48,6 +48,7 @@ class Plan:
     sounds: Sequence[Sound | None] = ()
     #: What an equal request need not make again; the speech puts it there.
     workload: Workload | None = None
+    usage: Sequence[Usage] = ()
     rendered: bytes | None = None
 
     @property

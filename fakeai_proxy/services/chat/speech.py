@@ -10,7 +10,7 @@ from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
 from fakeai_proxy.services.chat import message
 from fakeai_proxy.services.chat.plan import Plan
 from fakeai_proxy.services.chat.stream import Stream
-from fakeai_proxy.services.chat.usage import usage_of
+from fakeai_proxy.services.chat.usage import billed, usage_of
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.wire import JSON_HEADERS, model_fingerprint, sse_reply
 
@@ -24,9 +24,10 @@ def speak(call: Call, plan: Plan) -> Reply:
     workload = plan.workload
     if workload is None:
         workload = plan.workload = _workload(plan)
+        plan.usage = (billed(plan),)
     identity = _identity(call, plan)
     if plan.request.stream:
-        return sse_reply(Stream(call, plan, identity).chunks(), workload)
+        return sse_reply(Stream(call, plan, identity).chunks(), workload, plan.usage)
     return _whole(call, plan, identity, workload)
 
 
@@ -82,9 +83,11 @@ def _whole(
     if isinstance(usage, bytes):
         data = b"%b%b,%b}" % (start, usage, closing)
         headers = (*JSON_HEADERS, (b"content-length", b"%d" % len(data)))
-        return Reply(200, headers, [Chunk(data, workload.output_tokens)], workload=workload)
+        chunk = Chunk(data, workload.output_tokens)
+        return Reply(200, headers, [chunk], workload=workload, usage=plan.usage)
 
     def body(admission: Admission) -> bytes:
         return b"%b%b,%b}" % (start, usage(admission), closing)
 
-    return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
+    chunk = Chunk(body, workload.output_tokens)
+    return Reply(200, JSON_HEADERS, [chunk], workload=workload, usage=plan.usage)

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from fakeai_proxy import errors
+from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Admission, Chunk, Reply
 from fakeai_proxy.services.answer.cached import cached_tokens
 from fakeai_proxy.services.chat import message, wire
@@ -18,12 +19,12 @@ from fakeai_proxy.services.chat.plan import Plan
 from fakeai_proxy.services.chat.speech import completion_id, tier_of
 from fakeai_proxy.services.chat.usage import usage_with
 from fakeai_proxy.services.operation import Call
+from fakeai_proxy.services.paging import cut, envelope
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.wire import json_reply, model_fingerprint
 
 #: Kinds of records: completions by id, and the one list of all of their ids.
 STORED, _INDEX = "chat.completion", "chat.completions"
-_PAGE, _PAGE_MAX = 20, 100
 #: What a completion weighs besides its text.
 _OVERHEAD_BYTES = 4096
 _METADATA = re.compile(r"metadata\[(.+)\]")
@@ -196,35 +197,9 @@ def _found(call: Call) -> Stored:
 
 def _page(call: Call, items: list[dict[str, Any]], what: str) -> Reply:
     """Oldest first unless asked otherwise."""
-    order = call.query.get("order", "asc")
-    if order not in ("asc", "desc"):
-        raise errors.invalid_value("order", order, ("asc", "desc"))
-    if order == "desc":
-        items = items[::-1]
-    after = call.query.get("after")
-    if after:
-        ids = [item["id"] for item in items]
-        if after not in ids:
-            raise errors.bad_parameter("after", "invalid_value", f"No {what} with id '{after}'.")
-        items = items[ids.index(after) + 1 :]
-    limit = _limit(call.query.get("limit", str(_PAGE)))
-    page = items[:limit]
-    return json_reply(
-        {
-            "object": "list",
-            "data": page,
-            "first_id": page[0]["id"] if page else None,
-            "last_id": page[-1]["id"] if page else None,
-            "has_more": len(items) > limit,
-        }
-    )
 
+    def missing(after: str) -> ApiError:
+        return errors.bad_parameter("after", "invalid_value", f"No {what} with id '{after}'.")
 
-def _limit(said: str) -> int:
-    if not said.lstrip("-").isdecimal() or len(said) > 9:
-        raise errors.invalid_type("limit", "an integer", said)
-    limit = int(said)
-    if not 1 <= limit <= _PAGE_MAX:
-        sign, bound = ("<=", _PAGE_MAX) if limit > _PAGE_MAX else (">=", 1)
-        raise errors.out_of_range("limit", "integer", sign, bound, limit)
-    return limit
+    page = cut(items, call.query, missing, ascending=True)
+    return json_reply(envelope(page.items, has_more=page.has_more))

@@ -3,7 +3,8 @@ what it did."""
 
 from __future__ import annotations
 
-from fakeai_proxy.exchange import Admission
+from fakeai_proxy.exchange import Admission, Usage
+from fakeai_proxy.services import metering
 from fakeai_proxy.services.answer.cached import cached_tokens, may_be_cached
 from fakeai_proxy.services.chat.plan import Plan
 from fakeai_proxy.services.wire import Late
@@ -36,3 +37,17 @@ def usage_with(plan: Plan, cached: int) -> bytes:
         % (prompt, completion, prompt + completion, cached, plan.prompt.audio_tokens, read,
            plan.reasoning_tokens, plan.audio_tokens, accepted, rejected, said)
     )  # fmt: skip
+
+
+def billed(plan: Plan) -> Usage:
+    """The same for the organization's account."""
+    rejected = 0 if plan.match is None else plan.match.rejected
+    return metering.completion(
+        plan.card,
+        len(plan.prompt.ids),
+        plan.completion_tokens + rejected,
+        heard=plan.prompt.audio_tokens,
+        seen=plan.media.image_tokens,
+        said=plan.audio_tokens,
+        tier=plan.request.service_tier,
+    )

@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
-from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
+from fakeai_proxy.exchange import Admission, Chunk, Reply, Usage, Workload
 from fakeai_proxy.generate.tokens import Passage
 from fakeai_proxy.services.completions.plan import Answers, Choice, Entries, Plan
+from fakeai_proxy.services.metering import completion
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.wire import (
     DONE,
@@ -34,8 +35,14 @@ def speak(call: Call, plan: Plan) -> Reply:
         b'"choices":[' % (request_id.encode(), call.created, model, fingerprint)
     )
     if plan.request.stream:
-        return sse_reply(_Stream(plan, start).chunks(), workload)
+        return sse_reply(_Stream(plan, start).chunks(), workload, (_billed(plan),))
     return _whole(plan, start, workload)
+
+
+def _billed(plan: Plan) -> Usage:
+    """OpenAI's servers do not cache for these models."""
+    amounts: dict[str, int] | None = {} if plan.card.is_openai else None
+    return completion(plan.card, plan.prompt_tokens, plan.completion_tokens, amounts=amounts)
 
 
 def _workload(plan: Plan) -> Workload:
@@ -75,12 +82,14 @@ def _whole(plan: Plan, start: bytes, workload: Workload) -> Reply:
     if isinstance(usage, bytes):
         data = b"%b%b}" % (start, usage)
         headers = (*JSON_HEADERS, (b"content-length", b"%d" % len(data)))
-        return Reply(200, headers, [Chunk(data, workload.output_tokens)], workload=workload)
+        chunk = Chunk(data, workload.output_tokens)
+        return Reply(200, headers, [chunk], workload=workload, usage=(_billed(plan),))
 
     def body(admission: Admission) -> bytes:
         return b"%b%b}" % (start, usage(admission))
 
-    return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
+    chunk = Chunk(body, workload.output_tokens)
+    return Reply(200, JSON_HEADERS, [chunk], workload=workload, usage=(_billed(plan),))
 
 
 def _choice(plan: Plan, answers: Answers, choice: Choice, index: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fakeai_proxy import errors
-from fakeai_proxy.exchange import Workload
+from fakeai_proxy.exchange import Usage, Workload
 from fakeai_proxy.generate.pictures.formats import Format
 from fakeai_proxy.generate.pictures.painter import Brief
 from fakeai_proxy.generate.tokens import Tokens
@@ -16,6 +16,7 @@ from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.images.families import Family, Quality, Size, family_of
 from fakeai_proxy.services.images.tokens import PARTIAL_TOKENS, output_tokens
 from fakeai_proxy.services.images.wire import Painted
+from fakeai_proxy.services.metering import pictures
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.prompt_safety import violation
 from fakeai_proxy.services.wire import Shape
@@ -92,6 +93,22 @@ class Job:
             "output_tokens_details": {"image_tokens": made, "text_tokens": 0},
             "total_tokens": read + made,
         }
+
+    def billed(self, source: str) -> tuple[Usage, ...]:
+        """`source` is `image.generation` or `image.edit`."""
+        read, made = len(self.prompt_ids), self.picture_tokens * self.count
+        tokens = {
+            "input_tokens": read + self.inputs_tokens,
+            "input_image_tokens": self.inputs_tokens,
+            "output_tokens": made,
+            "output_image_tokens": made,
+        }
+        return (
+            pictures(
+                self.card, self.count, self.size, source, self.quality,
+                tokens if self.family.is_gpt else {},
+            ),
+        )  # fmt: skip
 
     def with_inputs(self, tokens: int, size: Size) -> Job:
         return replace(self, inputs_tokens=tokens, size=size)

@@ -24,6 +24,7 @@ from fakeai_proxy.services.images.wire import (
     Painted,
     VariationForm,
 )
+from fakeai_proxy.services.metering import pictures
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import json_reply
 
@@ -47,7 +48,7 @@ def create_image(call: Call) -> Reply:
         raise errors.unknown_parameter("input_fidelity")
     job = job_of(call, asked, card)
     prints = [_painted(job, k) for k in range(job.count)]
-    return stream(call, job, prints, "generation") if job.stream else whole(call, job, prints)
+    return (stream if job.stream else whole)(call, job, prints, "generation")
 
 
 def _painted(job: Job, index: int) -> Print:
@@ -81,7 +82,7 @@ def edit_image(call: Call) -> Reply:
     read = sum([input_tokens(*picture.size, fidelity) for picture in pictures])
     job = job.with_inputs(read, _size_of(asked, job, pictures[0]))
     prints = [_edit(job, k, pictures, mask, fidelity) for k in range(job.count)]
-    return stream(call, job, prints, "edit") if job.stream else whole(call, job, prints)
+    return (stream if job.stream else whole)(call, job, prints, "edit")
 
 
 #: What can be done besides painting from words, by family.
@@ -144,7 +145,8 @@ def create_variation(call: Call) -> Reply:
     ]
     read = [0] * input_tokens(*picture.size, "low")
     workload = Workload(card.id, read, tokens, samples=count)
-    return json_reply({"created": call.created, "data": data}, workload)
+    usage = pictures(card, count, size, "image.variation", "standard")
+    return json_reply({"created": call.created, "data": data}, workload, usage=(usage,))
 
 
 def _variation(picture: Image, size: Size, rng: Random) -> Print:

@@ -49,7 +49,9 @@ class Print:
     steps: Callable[[], Sequence[bytes]] = tuple
 
 
-def whole(call: Call, job: Job, prints: Sequence[Print]) -> Reply:
+def whole(
+    call: Call, job: Job, prints: Sequence[Print], kind: Literal["generation", "edit"]
+) -> Reply:
     data = [_image(call, job, one, k) for k, one in enumerate(prints)]
     body: dict[str, Any] = {"created": call.created, "data": data}
     if job.family.is_gpt:
@@ -57,7 +59,7 @@ def whole(call: Call, job: Job, prints: Sequence[Print]) -> Reply:
         body["usage"] = job.usage(job.count)
         if job.safety_identifier:
             body["safety_identifier"] = job.safety_identifier
-    return json_reply(body, job.workload())
+    return json_reply(body, job.workload(), usage=job.billed(f"image.{kind}"))
 
 
 def _image(call: Call, job: Job, one: Print, index: int) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def stream(
         if job.safety_identifier:
             event["safety_identifier"] = job.safety_identifier
         chunks.append(_frame(event, job.picture_tokens - done))
-    return sse_reply(chunks, job.workload())
+    return sse_reply(chunks, job.workload(), job.billed(f"image.{kind}"))
 
 
 def _frame(event: dict[str, Any], tokens: int) -> Chunk:

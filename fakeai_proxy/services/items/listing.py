@@ -7,8 +7,8 @@ from typing import Any
 
 from fakeai_proxy import errors
 from fakeai_proxy.services.items.history import Item
+from fakeai_proxy.services.paging import cut, envelope
 
-_PAGE, _PAGE_MAX = 20, 100
 #: How the ids of items begin that a client sends without one.
 _PREFIXES = {
     "message": "msg", "function_call": "fc", "function_call_output": "fco", "custom_tool_call": "ctc",
@@ -86,35 +86,9 @@ def _without_picture(part: Item) -> Item:
 
 def page(items: Sequence[Item], query: Mapping[str, str], include: Collection[str]) -> Item:
     """One page by `limit`, `order` and `after`. Raises 400 and 404."""
-    order = query.get("order", "desc")
-    if order not in ("asc", "desc"):
-        raise errors.invalid_value("order", order, ("asc", "desc"))
-    limit = _limit(query.get("limit", str(_PAGE)))
-    ordered = items if order == "asc" else items[::-1]
-    after = query.get("after", "")
-    if after:
-        places = [k for k, item in enumerate(ordered) if item["id"] == after]
-        if not places:
-            raise errors.item_not_found(after)
-        ordered = ordered[places[0] + 1 :]
-    return listed(ordered[:limit], include, more=len(ordered) > limit)
+    found = cut(items, query, errors.item_not_found)
+    return listed(found.items, include, more=found.has_more)
 
 
 def listed(items: Sequence[Item], include: Collection[str], *, more: bool = False) -> Item:
-    return {
-        "object": "list",
-        "data": [included(item, include) for item in items],
-        "first_id": items[0]["id"] if items else None,
-        "last_id": items[-1]["id"] if items else None,
-        "has_more": more,
-    }
-
-
-def _limit(said: str) -> int:
-    if not said.lstrip("-").isdecimal() or len(said) > 9:
-        raise errors.invalid_type("limit", "an integer", said)
-    limit = int(said)
-    if not 1 <= limit <= _PAGE_MAX:
-        sign, bound = ("<=", _PAGE_MAX) if limit > _PAGE_MAX else (">=", 1)
-        raise errors.out_of_range("limit", "integer", sign, bound, limit)
-    return limit
+    return envelope([included(item, include) for item in items], has_more=more)

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 import orjson
 from pydantic_core import from_json
 
-from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
+from fakeai_proxy.exchange import BATCH, Admission, Chunk, Reply, Usage, Workload
+from fakeai_proxy.services import metering
 from fakeai_proxy.services.claude import traits_of
 from fakeai_proxy.services.messages.block import Block
 from fakeai_proxy.services.messages.plan import Plan
@@ -31,9 +32,9 @@ Late = Callable[[Admission], bytes]
 
 def speak(call: Call, plan: Plan) -> Reply:
     workload = _workload(plan)
-    speech = _Speech(call, plan)
+    speech = _Speech(call, plan, b"batch" if call.tier == BATCH else b"standard")
     if plan.request.stream:
-        return sse_reply(list(speech.events()), workload)
+        return sse_reply(list(speech.events()), workload, speech.usage.billed())
     body = speech.body()
 
     def whole(admission: Admission) -> bytes:
@@ -41,16 +42,11 @@ def speak(call: Call, plan: Plan) -> Reply:
 
     if speech.usage.is_late:
         chunk = Chunk(whole, workload.output_tokens)
-        return Reply(200, JSON_HEADERS, [chunk], workload=workload)
+        return Reply(200, JSON_HEADERS, [chunk], workload=workload, usage=speech.usage.billed())
     data = whole(Admission())
     headers = (*JSON_HEADERS, (b"content-length", b"%d" % len(data)))
-    return Reply(200, headers, [Chunk(data, workload.output_tokens)], workload=workload)
-
-
-def batched(call: Call, plan: Plan) -> bytes:
-    """The whole message as a line of a batch has it."""
-    speech = _Speech(call, plan, b"batch")
-    return speech.body() % speech.usage.whole(Admission())
+    chunk = Chunk(data, workload.output_tokens)
+    return Reply(200, headers, [chunk], workload=workload, usage=speech.usage.billed())
 
 
 def _workload(plan: Plan) -> Workload:
@@ -73,6 +69,7 @@ class _Usage:
     counted besides the input, not within it."""
 
     def __init__(self, plan: Plan, tier: bytes) -> None:
+        self._plan = plan
         self._total = len(plan.prompt.ids)
         least = traits_of(plan.card.id).cached_tokens_min
         marks = [mark for mark in plan.prompt.breakpoints if mark.tokens >= least]
@@ -100,6 +97,25 @@ class _Usage:
         read = min(admission.cached_tokens, self._last)
         hour = max(self._hour - read, 0)
         return self._total - self._last, read, self._last - read - hour, hour
+
+    def billed(self) -> tuple[Usage, ...]:
+        """For the organization's account, which counts what is cached within the input."""
+        plan = self._plan
+        late = self._cache if self.is_late else None
+        made = [metering.completion(plan.card, self._total, self._output, late=late, amounts={})]
+        if plan.searches[0]:
+            made.append(metering.searches(metering.WEB_SEARCHES, plan.card, plan.searches[0]))
+        if plan.runs_code:
+            made.append(metering.session())
+        return tuple(made)
+
+    def _cache(self, admission: Admission) -> dict[str, int]:
+        _, read, minutes, hour = self._parts(admission)
+        return {
+            "input_cached_tokens": read,
+            "input_cache_write_tokens": minutes + hour,
+            "input_cache_write_1h_tokens": hour,
+        }
 
     def _in(self, admission: Admission) -> bytes:
         fresh, read, minutes, hour = self._parts(admission)
@@ -133,7 +149,7 @@ class _Usage:
 
 
 class _Speech:
-    def __init__(self, call: Call, plan: Plan, tier: bytes = b"standard") -> None:
+    def __init__(self, call: Call, plan: Plan, tier: bytes) -> None:
         self._call = call
         self._plan = plan
         self.usage = _Usage(plan, tier)

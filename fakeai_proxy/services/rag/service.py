@@ -11,6 +11,7 @@ from pydantic import Field
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Chunk, Finish, Reply, Workload
 from fakeai_proxy.generate.tokens import Passage, Tokens
+from fakeai_proxy.services.metering import completion
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.rag.retrieval import Retrieved, Retriever, shipped_corpus, telling
 from fakeai_proxy.services.wire import DONE, Shape, json_reply, sse_reply
@@ -66,10 +67,12 @@ def prompt_rag(call: Call) -> Reply:
         "prompt_tokens": len(ids), "completion_tokens": said.tokens,
         "total_tokens": len(ids) + said.tokens,
     }  # fmt: skip
+    billed = completion(card, len(ids), said.tokens)
     documents = [_shown(each) for each in found]
     if asked.stream:
-        return sse_reply(list(_frames(said, documents, usage)), workload)
-    return json_reply({"content": said.text, **_told(documents), "usage": usage}, workload)
+        return sse_reply(list(_frames(said, documents, usage)), workload, (billed,))
+    body = {"content": said.text, **_told(documents), "usage": usage}
+    return json_reply(body, workload, usage=(billed,))
 
 
 def prompt_of(query: str, found: Sequence[Retrieved]) -> str:

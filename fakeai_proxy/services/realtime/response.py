@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Admission, Workload
+from fakeai_proxy.exchange import Admission, Usage, Workload
 from fakeai_proxy.services.answer.cached import cached_tokens
 from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services.metering import completion
 from fakeai_proxy.services.realtime.items import Conversation, Item, Part
 from fakeai_proxy.services.realtime.plan import Beat, Plan, Step, plan
 from fakeai_proxy.services.realtime.reading import USER_MS_PER_TOKEN
@@ -234,6 +235,26 @@ class Response:
             self._audio_tokens += tokens
         else:
             self._text_tokens += tokens
+
+    @property
+    def usage(self) -> Sequence[Usage]:
+        told = self._usage()
+        if self._plan is None:
+            return ()
+        read, cached = told["input_token_details"], told["input_token_details"]["cached_tokens"]
+        of_cached = read["cached_tokens_details"]
+        amounts = {
+            "input_cached_tokens": cached,
+            "input_cached_audio_tokens": of_cached["audio_tokens"],
+            "input_cached_image_tokens": of_cached["image_tokens"],
+        }
+        return (
+            completion(
+                self._card, told["input_tokens"], told["output_tokens"],
+                heard=read["audio_tokens"], seen=read["image_tokens"], said=self._audio_tokens,
+                amounts=amounts,
+            ),
+        )  # fmt: skip
 
     def _usage(self) -> dict[str, Any]:
         reading = None if self._plan is None else self._plan.reading

@@ -7,9 +7,10 @@ from typing import Any
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Workload
+from fakeai_proxy.exchange import Usage, Workload
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.answer.prompt import Prompt
+from fakeai_proxy.services.metering import transcription
 from fakeai_proxy.services.realtime.items import Item, Part
 from fakeai_proxy.services.realtime.reading import USER_MS_PER_TOKEN
 from fakeai_proxy.services.realtime.response import Told
@@ -33,11 +34,18 @@ class Transcript:
         self._model = settings.get("model") or _MODEL
         self._dice = dice
         self._passage: Passage = EMPTY
+        self._is_done = False
         self._input_tokens = max(int(self._part.duration_ms / USER_MS_PER_TOKEN), 1)
 
     @property
     def demand(self) -> Mapping[str, object]:
         return {"model": self._model, "input": [0] * self._input_tokens}
+
+    @property
+    def usage(self) -> Sequence[Usage]:
+        seconds = self._part.duration_ms / 1000
+        told = (self._input_tokens, 0, self._passage.tokens)
+        return (transcription(self._model, seconds, *told),) if self._is_done else ()
 
     def prepare(self) -> tuple[Workload, Sequence[int]]:
         tokens = Tokens.load(_VOCABULARY)
@@ -57,6 +65,7 @@ class Transcript:
         if delta:
             yield f"{_EVENT}.delta", {**where, "delta": delta}
         if whole or place == len(pieces) - 1:
+            self._is_done = True
             if not self._item.truncated:
                 self._part.transcript = self._passage.text
             yield (

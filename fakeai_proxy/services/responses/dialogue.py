@@ -15,11 +15,22 @@ from pydantic import ValidationError
 
 from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Admission, Begin, Chunk, Close, Effect, Headers, Say, Workload
+from fakeai_proxy.exchange import (
+    Admission,
+    Begin,
+    Chunk,
+    Close,
+    Effect,
+    Headers,
+    Say,
+    Usage,
+    Workload,
+)
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responses import wire
-from fakeai_proxy.services.responses.plan import RESPONSE, plan
+from fakeai_proxy.services.responses.bill import billed
+from fakeai_proxy.services.responses.plan import RESPONSE, Plan, plan
 from fakeai_proxy.services.responses.record import Record, record
 from fakeai_proxy.services.responses.speech import stream, workload_of
 from fakeai_proxy.services.validation import request_error
@@ -87,7 +98,9 @@ class Answering:
         self.lane = asked.lane
         self.demand: Mapping[str, object] = asked.value
         self.chunks: list[Chunk] = []
+        self.usage: Sequence[Usage] = ()
         self._call = call
+        self._planned: Plan | None = None
 
     @property
     def dice_key(self) -> bytes:
@@ -104,9 +117,12 @@ class Answering:
             made.history = planned.read.history.and_then(planned.card, made.output)
             call.records.keep_here(made)
         self.chunks = stream(call, made)
+        self._planned = planned
         return workload_of(planned), [chunk.tokens for chunk in self.chunks]
 
     def message(self, place: int, admission: Admission) -> bytes:
+        if place == len(self.chunks) - 1 and self._planned is not None:
+            self.usage = billed(self._planned)
         data = self.chunks[place].data
         event = (data if isinstance(data, bytes) else data(admission)).partition(b"\ndata: ")[2]
         event = event.rstrip(b"\n")

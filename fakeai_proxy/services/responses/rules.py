@@ -49,9 +49,9 @@ def _thinking(request: wire.ResponseRequest, model: str) -> None:
     reasoning = request.reasoning
     if not reasons(model):
         if reasoning is not None and reasoning.effort is not None:
-            raise errors.not_of_this_model("reasoning.effort")
+            raise errors.not_with_this_model("reasoning.effort")
         if request.summary is not None:
-            raise errors.not_of_this_model(_SUMMARY)
+            raise errors.not_with_this_model(_SUMMARY)
         if request.includes("reasoning.encrypted_content"):
             raise errors.bad_parameter(
                 "include", None, "Encrypted content is not supported with this model."
@@ -60,11 +60,11 @@ def _thinking(request: wire.ResponseRequest, model: str) -> None:
     if reasoning is not None and reasoning.effort == "none":
         return
     if request.temperature not in (None, 1):
-        raise errors.not_of_this_model("temperature")
+        raise errors.not_with_this_model("temperature")
     if request.top_p not in (None, 1):
-        raise errors.not_of_this_model("top_p")
+        raise errors.not_with_this_model("top_p")
     if request.top_logprobs:
-        raise errors.not_of_this_model("top_logprobs")
+        raise errors.not_with_this_model("top_logprobs")
     if request.includes("message.output_text.logprobs"):
         raise errors.bad_parameter(
             "include", None, "logprobs are not supported with reasoning models."

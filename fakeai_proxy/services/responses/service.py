@@ -11,8 +11,10 @@ from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.media import is_heavy
 from fakeai_proxy.services.items.history import Item, text_of, user_message
 from fakeai_proxy.services.items.listing import page
+from fakeai_proxy.services.metering import completion
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.responses import rules, wire
+from fakeai_proxy.services.responses.bill import billed
 from fakeai_proxy.services.responses.dialogue import Dialogue
 from fakeai_proxy.services.responses.picture import asks_for_picture
 from fakeai_proxy.services.responses.plan import RESPONSE, Plan, is_stale, plan, prompt_of, read
@@ -34,7 +36,7 @@ def create_response(call: Call) -> Reply:
     made = record(call, planned)
     if planned.request.background and not planned.request.stream:
         join(call, made)
-        return json_reply(made.shown("queued"))
+        return json_reply(made.shown("queued"), usage=billed(planned))
     return speak(call, made)
 
 
@@ -125,7 +127,8 @@ def compact(call: Call) -> Reply:
         "usage": usage_of(len(prompt), written, 0, 0),
     }
     workload = Workload(card.id, prompt, written, lora=card.id if card.parent else "")
-    return json_reply(body, workload)
+    usage = completion(card, len(prompt), written, amounts={})
+    return json_reply(body, workload, usage=(usage,))
 
 
 def _id(call: Call, prefix: str, *key: int) -> str:

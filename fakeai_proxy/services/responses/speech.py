@@ -10,6 +10,7 @@ import orjson
 from fakeai_proxy.exchange import Admission, Chunk, Reply, Workload
 from fakeai_proxy.services.items.history import Item
 from fakeai_proxy.services.operation import Call
+from fakeai_proxy.services.responses.bill import billed
 from fakeai_proxy.services.responses.events import Events
 from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work
 from fakeai_proxy.services.responses.plan import Plan
@@ -24,7 +25,7 @@ _QUEUED_EVENTS = 3
 def speak(call: Call, made: Record) -> Reply:
     workload = workload_of(made.plan)
     if made.plan.request.stream:
-        return sse_reply(stream(call, made), workload)
+        return sse_reply(stream(call, made), workload, billed(made.plan))
 
     def body(admission: Admission) -> bytes:
         now = call.wall()
@@ -32,7 +33,8 @@ def speak(call: Call, made: Record) -> Reply:
         join(call, made)
         return orjson.dumps(made.shown(made.status_at(now)))
 
-    return Reply(200, JSON_HEADERS, [Chunk(body, workload.output_tokens)], workload=workload)
+    chunk = Chunk(body, workload.output_tokens)
+    return Reply(200, JSON_HEADERS, [chunk], workload=workload, usage=billed(made.plan))
 
 
 def workload_of(plan: Plan) -> Workload:

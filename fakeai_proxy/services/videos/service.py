@@ -8,8 +8,10 @@ from fakeai_proxy import errors
 from fakeai_proxy.exchange import Chunk, Reply
 from fakeai_proxy.generate.pictures.moving import Film, Variant, filmed
 from fakeai_proxy.generate.pictures.painter import Brief
+from fakeai_proxy.services import metering
 from fakeai_proxy.services.form import Upload
 from fakeai_proxy.services.operation import Call, Operation
+from fakeai_proxy.services.paging import cut, envelope
 from fakeai_proxy.services.prompt_safety import violation
 from fakeai_proxy.services.videos.inputs import reference_of, uploaded
 from fakeai_proxy.services.videos.record import POLL_MS, Video
@@ -31,7 +33,6 @@ from fakeai_proxy.services.wire import Shape, json_reply
 _MODEL, _SIZE, _SECONDS = "sora-2", "720x1280", 4
 #: The API's reference: sizes that only the larger model has, and how long an extended film may be.
 _PRO_SIZES, _SECONDS_MAX = ("1024x1792", "1792x1024"), 120
-_LIMIT, _LIMIT_MAX = 20, 100
 _CHARACTER, _CHARACTER_BYTES = "character", 1024
 _VARIANTS: tuple[Variant, ...] = ("video", "thumbnail", "spritesheet")
 
@@ -65,7 +66,10 @@ def _started(
         remixed_from=remixed_from,
     )
     call.records.keep(Video.KIND, video.id, video, video.bytes)
-    return _shown(call, video)
+    reply = _shown(call, video)
+    if not video.refused:
+        reply.usage = (metering.film(model, film.seconds, film.brief.width, film.brief.height),)
+    return reply
 
 
 def _shown(call: Call, video: Video) -> Reply:
@@ -79,39 +83,11 @@ def retrieve_video(call: Call) -> Reply:
 
 
 def list_videos(call: Call) -> Reply:
-    order = call.query.get("order", "desc")
-    if order not in ("asc", "desc"):
-        raise errors.invalid_value("order", order, ("asc", "desc"))
-    limit = _limit(call.query.get("limit"))
-    ids = call.records.ids(Video.KIND)
-    if order == "desc":
-        ids.reverse()
-    after = call.query.get("after")
-    if after is not None:
-        if after not in ids:
-            raise errors.video_not_found(after)
-        ids = ids[ids.index(after) + 1 :]
-    found = [call.records.find(Video.KIND, video_id) for video_id in ids[:limit]]
-    data = [video.shown(call.wall()) for video in found if video is not None]
-    return json_reply(
-        {
-            "object": "list", "data": data, "has_more": len(ids) > limit,
-            "first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None,
-        }
-    )  # fmt: skip
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return _LIMIT
-    if not (text.isascii() and text.lstrip("-").isdigit()) or len(text) > 9:
-        raise errors.invalid_type("limit", "an integer", text)
-    value = int(text)
-    if value < 0:
-        raise errors.out_of_range("limit", "integer", ">=", 0, value)
-    if value > _LIMIT_MAX:
-        raise errors.out_of_range("limit", "integer", "<=", _LIMIT_MAX, value)
-    return value
+    """A page may have no place for any."""
+    found = [call.records.find(Video.KIND, name) for name in call.records.ids(Video.KIND)]
+    shown = [video.shown(call.wall()) for video in found if video is not None]
+    page = cut(shown, call.query, errors.video_not_found, least=0)
+    return json_reply(envelope(page.items, has_more=page.has_more))
 
 
 def delete_video(call: Call) -> Reply:

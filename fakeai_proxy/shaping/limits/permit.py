@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import SYNTH, Exchange, Reply
+from fakeai_proxy.exchange import BATCH, SYNTH, Exchange, Reply
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.shaping.limits.charge import Charge, charge_of, difference
 from fakeai_proxy.shaping.limits.demand import (
@@ -31,10 +31,10 @@ class Permit:
     """A context manager around an exchange. Inside, it has the entries that were made for it."""
 
     __slots__ = (
+        "_booking",
         "_charge",
         "_clock",
         "_demand",
-        "_booking",
         "_exchange",
         "_limiter",
         "_plan",
@@ -68,6 +68,8 @@ class Permit:
         self._vendor = vendor_of(provider)
         if limiter.exhausted:
             limiter.check_quota(request, self._vendor)
+        if self._exchange.tier == BATCH:
+            return self  # its tokens wait in a queue, which has a limit of its own
         rules = limiter.rules_for(provider)
         if rules is None:
             return self

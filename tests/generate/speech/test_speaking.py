@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakeai_proxy.generate import speech
+from fakeai_proxy.generate.shelf import Shelf
 from fakeai_proxy.generate.speech import (
     FORMATS,
     SAMPLE_RATE,
@@ -18,7 +19,6 @@ from fakeai_proxy.generate.speech import (
     samples_of,
     speak,
 )
-from fakeai_proxy.generate.speech.shelf import Shelf
 from tests.doubles.plain_install import forget
 from tests.generate.speech.sounds import (
     SECOND_OPINION,
@@ -168,7 +168,7 @@ def test_any_script_has_a_voice() -> None:
 
 
 def test_a_shelf_keeps_what_was_used_last() -> None:
-    shelf: Shelf[str] = Shelf(10)
+    shelf: Shelf[bytes, str] = Shelf(10)
     shelf.keep(b"a", "a", 4)
     shelf.keep(b"b", "b", 4)
     assert shelf.find(b"a") == "a"

@@ -1,0 +1,209 @@
+"""Cassettes made of cassettes: every record passes through a function on its way.
+
+What is not changed is carried over byte by byte. The new cassette is whole before it takes the place of
+anything, so whoever is killed half-way leaves the old one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from fakeai_proxy.cassette import frames
+from fakeai_proxy.cassette.blobs import BlobStore
+from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.format import Head, Interaction, decode, encode
+from fakeai_proxy.cassette.frames import Label
+from fakeai_proxy.cassette.index import label_of
+from fakeai_proxy.cassette.manifest import NAME, TOOL, Manifest, sync_folder
+from fakeai_proxy.cassette.sealing import Found, Progress, alone, found_in, silent, write_sealed
+from fakeai_proxy.cassette.segments import (
+    Segment,
+    existing_salt,
+    is_single,
+    lock,
+    sealed_of,
+    segments_of,
+    single_blobs,
+)
+from fakeai_proxy.errors import CassetteError
+
+#: An interaction as it shall be; None leaves it out.
+Change = Callable[[Interaction], Interaction | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    kept: int
+    left_out: int
+    changed: int
+
+
+def rewrite(
+    sources: Sequence[Path],
+    target: Path,
+    change: Change | None = None,
+    progress: Progress = silent,
+    *,
+    unfinished: bool = True,
+) -> Rewritten:
+    """Put the records of `sources` into `target`, which is a new cassette or, in its place, the only
+    source. `unfinished` ones are those whose end never came. Raises CassetteError, also while
+    somebody records into a source that is to be replaced."""
+    in_place = list(sources) == [target]
+    if not in_place and target.exists():
+        raise CassetteError(f"{target} is there already")
+    with ExitStack() as held:
+        segments = [segment for source in sources for segment in _segments(source)]
+        if in_place:
+            if target.is_dir():
+                held.enter_context(alone(target))
+            for segment in segments:
+                held.enter_context(_unwritten(segment))
+        found = found_in(segments)
+        kept = [one for one in found if unfinished or one.label.kind != frames.OPEN]
+        records = _Records(kept, change, progress, blobs_at(target))
+        salt = existing_salt(sources[0])
+        if is_single(target):
+            _write_single(target, salt, records)
+        else:
+            _write_folder(target, salt, records, segments if in_place else ())
+    return Rewritten(records.kept, len(found) - records.kept, records.changed)
+
+
+def forget_blobs(path: Path) -> int:
+    """Delete the bodies that no record names. How many."""
+    named: set[str] = set()
+    for segment in _segments(path):
+        for label, place in segment.scan():
+            if label.kind == frames.CLOSE:
+                record = decode(segment.line(place))
+                named |= {blob.hash for blob in blobs_of(record) if isinstance(record, Interaction)}
+    gone = 0
+    for file in blobs_at(path).folder.glob("*/*.zst"):
+        if file.name.removesuffix(".zst") not in named:
+            file.unlink()
+            gone += 1
+    return gone
+
+
+def blobs_of(record: object) -> list[Blob]:
+    if not isinstance(record, Interaction):
+        return []
+    bodies = [record.request.body, *([record.response.body] if record.response else [])]
+    return [body for body in bodies if isinstance(body, Blob)]
+
+
+class _Records:
+    """Iterates over what `found` becomes, counting."""
+
+    def __init__(
+        self, found: list[Found], change: Change | None, progress: Progress, blobs: BlobStore
+    ) -> None:
+        self._found = found
+        self._change = change
+        self._progress = progress
+        self._blobs = blobs
+        self.kept = self.changed = 0
+
+    def __iter__(self) -> Iterator[tuple[Label, int, bytes]]:
+        for done, one in enumerate(self._found, 1):
+            made = self._made(one)
+            self._progress(done, len(self._found))
+            if made is not None:
+                self.kept += 1
+                yield made
+
+    def _made(self, one: Found) -> tuple[Label, int, bytes] | None:
+        line = one.segment.line(one.place)
+        line = line if line.endswith(b"\n") else line + b"\n"
+        has_blobs = one.segment.blobs.folder != self._blobs.folder and b'"blob":' in line
+        if one.label.kind != frames.CLOSE or (self._change is None and not has_blobs):
+            return one.label, one.order, line
+        record = decode(line)
+        assert isinstance(record, Interaction), "the label says so"
+        after = record if self._change is None else self._change(record)
+        if after is None:
+            return None
+        if has_blobs:
+            for blob in blobs_of(after):
+                _carry(one.segment.blobs.path(blob), self._blobs.path(blob))
+        if after is record:
+            return one.label, one.order, line
+        self.changed += 1
+        return label_of(after), one.order, encode(after)
+
+
+def _carry(source: Path, target: Path) -> None:
+    if target.exists() or not source.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
+    shutil.copyfile(source, temporary)
+    temporary.replace(target)
+
+
+def _segments(path: Path) -> list[Segment]:
+    sealed = sealed_of(path, Manifest.read(path)) if (path / NAME).exists() else []
+    return [*sealed, *segments_of(path)]
+
+
+def blobs_at(path: Path) -> BlobStore:
+    return BlobStore(single_blobs(path) if is_single(path) else path / "blobs")
+
+
+class _unwritten:  # noqa: N801 - a context manager
+    """While it is open nobody else records into the segment."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._path = segment.path
+
+    def __enter__(self) -> None:
+        self._descriptor = os.open(self._path, os.O_RDWR)
+        if not lock(self._descriptor):
+            os.close(self._descriptor)
+            raise CassetteError(f"{self._path}: another process is recording into it")
+
+    def __exit__(self, *failure: object) -> None:
+        os.close(self._descriptor)
+
+
+def _write_folder(
+    target: Path, salt: bytes, records: _Records, replaced: Sequence[Segment]
+) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    if not (target / NAME).exists():
+        # The tags of credentials are made with the salt: they stay comparable.
+        Manifest(salt, 0.0).create(target)
+    manifest = Manifest.read(target)
+    new = write_sealed(target, manifest, records, [segment.path.name for segment in replaced])
+    manifest.sealed([new] if new is not None else []).write(target)
+    for segment in replaced:
+        segment.release()
+        segment.path.unlink(missing_ok=True)
+
+
+def _write_single(target: Path, salt: bytes, records: Iterable[tuple[Label, int, bytes]]) -> None:
+    plain = target.suffix == ".jsonl"
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    head = Head(TOOL, 0.0, salt)
+    try:
+        with temporary.open("wb") as file:
+            for label, line in ((label_of(head), encode(head)), *_ordered(records)):
+                file.write(line if plain else frames.pack(label, line))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _ordered(records: Iterable[tuple[Label, int, bytes]]) -> Iterator[tuple[Label, bytes]]:
+    for label, _, line in records:
+        yield label, line

@@ -1,0 +1,256 @@
+"""The index of a cassette's sealed segments: sorted columns in one file that is mapped, not read.
+
+It is derived: whoever finds it missing or of other segments makes it anew. A look-up touches a few
+pages whatever the number of recordings, and nothing of it is held in memory of our own.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import secrets
+import struct
+import tempfile
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fakeai_proxy.cassette import frames, groups
+from fakeai_proxy.cassette.frames import INTERRUPTED, UNMATCHABLE, Label, Place
+from fakeai_proxy.errors import CassetteError
+
+if TYPE_CHECKING:
+    from fakeai_proxy.cassette.segments import Segment
+
+NAME = "index.bin"
+_MAGIC = b"FCI1"
+#: Magic, rows, rows of interrupted replies, digest of what it is of.
+_HEADER = struct.Struct("<4s4xQQ32s")
+#: Name and type of every column; rows are sorted by key, authority and order.
+_COLUMNS: tuple[tuple[str, Literal["Q", "I", "H", "B"]], ...] = (
+    ("key_high", "Q"), ("key_low", "Q"), ("authority", "Q"), ("raw_high", "Q"), ("raw_low", "Q"),
+    ("route", "Q"), ("simhash", "Q"), ("id", "Q"), ("offset", "Q"), ("length", "I"), ("at", "I"),
+    ("size", "I"), ("order", "I"), ("segment", "H"), ("kind", "B"), ("flags", "B"),
+    # Rows in the order of something else.
+    ("by_raw", "I"), ("by_id", "I"), ("by_route", "I"), ("by_order", "I"),
+)  # fmt: skip
+
+
+class SealedIndex:
+    """Rows are numbers; `label`, `place` and `segment` tell of one."""
+
+    def __init__(self, data: mmap.mmap | bytes, segments: Sequence[Segment]) -> None:
+        _, self.rows, self.interrupted, self.digest = _HEADER.unpack_from(data)
+        self._segments = segments
+        self._data = data
+        view = memoryview(data)
+        position = _HEADER.size
+        columns: dict[str, memoryview] = {}
+        for name, kind in _COLUMNS:
+            size = self.rows * array(kind).itemsize
+            columns[name] = view[position : position + size].cast(kind)
+            position += -(-size // 8) * 8
+        self._column = columns
+        if len(view) != position:
+            raise CassetteError("an index of another length than it says")
+
+    def with_key(self, key: bytes, authority: int) -> range | list[int]:
+        """In recorded order; of every authority when `authority` is 0."""
+        column = self._column
+        high, low = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
+        rows = range(bisect_left(column["key_high"], high), bisect_right(column["key_high"], high))
+        if not rows or not (high or low):
+            return range(0)
+        lows, authorities, orders = column["key_low"], column["authority"], column["order"]
+        if len(rows) > 1:
+            rows = _within(lows, low, rows)
+        elif lows[rows[0]] != low:
+            return range(0)
+        if authority:
+            return _within(authorities, authority, rows)
+        if len(rows) > 1 and authorities[rows[0]] != authorities[rows[-1]]:
+            return sorted(rows, key=orders.__getitem__)
+        return rows
+
+    def whole(self, rows: range | list[int]) -> range | list[int]:
+        """Without interrupted replies."""
+        if not self.interrupted:
+            return rows
+        flags = self._column["flags"]
+        return [row for row in rows if not flags[row] & INTERRUPTED]
+
+    def key_of(self, raw: bytes) -> bytes | None:
+        """The key of a recording with this raw key."""
+        column = self._column
+        high, low = int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big")
+        by_raw, highs, lows = column["by_raw"], column["raw_high"], column["raw_low"]
+        if not (high or low):
+            return None
+        for place in range(bisect_left(by_raw, high, key=highs.__getitem__), self.rows):
+            row = by_raw[place]
+            if highs[row] != high:
+                return None
+            if lows[row] == low:
+                return self._key(row)
+        return None
+
+    def with_id(self, number: int) -> int | None:
+        by_id, ids = self._column["by_id"], self._column["id"]
+        place = bisect_left(by_id, number, key=ids.__getitem__)
+        found = place < self.rows and ids[by_id[place]] == number
+        return by_id[place] if found else None
+
+    def last(self, route: int | None, most: int) -> Iterator[tuple[int, int]]:
+        """The simhash and the row of the last recordings of a route, or of any, that may be matched."""
+        column = self._column
+        rows, start, end = column["by_order"], 0, self.rows
+        if route is not None:
+            rows, routes = column["by_route"], column["route"]
+            start = bisect_left(rows, route, key=routes.__getitem__)
+            end = bisect_right(rows, route, key=routes.__getitem__)
+        flags, kinds, hashes = column["flags"], column["kind"], column["simhash"]
+        for row in rows[max(start, end - most) : end]:
+            if kinds[row] == frames.CLOSE and not flags[row] & UNMATCHABLE:
+                yield hashes[row], row
+
+    def is_interrupted(self, row: int) -> bool:
+        return bool(self._column["flags"][row] & INTERRUPTED)
+
+    def opened(self) -> list[int]:
+        """The rows that were opened and never closed: they have no key, so they come first."""
+        highs, kinds = self._column["key_high"], self._column["kind"]
+        keyless = bisect_right(highs, 0)
+        return [row for row in range(keyless) if kinds[row] == frames.OPEN]
+
+    def recorded(self) -> Sequence[int]:
+        """The rows of interactions in recorded order."""
+        return self._column["by_order"][len(self.opened()) :]
+
+    def label(self, row: int) -> Label:
+        column = self._column
+        return Label(
+            column["kind"][row], column["id"][row], column["flags"][row],
+            _bytes(column["raw_high"][row], column["raw_low"][row]), self._key(row),
+            column["authority"][row], column["route"][row], column["simhash"][row],
+        )  # fmt: skip
+
+    def place(self, row: int) -> Place:
+        column = self._column
+        return Place(
+            column["offset"][row], column["length"][row], column["at"][row], column["size"][row]
+        )
+
+    def segment(self, row: int) -> Segment:
+        return self._segments[self._column["segment"][row]]
+
+    def close(self) -> None:
+        for column in self._column.values():
+            column.release()
+        if isinstance(self._data, mmap.mmap):
+            self._data.close()
+
+    def _key(self, row: int) -> bytes:
+        return _bytes(self._column["key_high"][row], self._column["key_low"][row])
+
+
+def _within(column: memoryview, value: int, rows: range) -> range:
+    return range(
+        bisect_left(column, value, rows.start, rows.stop),
+        bisect_right(column, value, rows.start, rows.stop),
+    )
+
+
+def _bytes(high: int, low: int) -> bytes:
+    return ((high << 64) | low).to_bytes(16, "big")
+
+
+# --- opening and making ----------------------------------------------------------------------------
+
+
+def open_index(
+    folder: Path, segments: Sequence[Segment], digest: bytes, said: Callable[[int], None]
+) -> SealedIndex:
+    """The index of these sealed segments, which `digest` stands for; made where it is missing or of
+    others. `said` is told how many records a newly made one has. Raises CassetteError."""
+    file = folder / NAME
+    try:
+        found = _mapped(file, segments)
+        if found.digest == digest:
+            return found
+        found.close()
+    except (OSError, ValueError, struct.error, CassetteError):
+        pass  # it is derived: whatever is wrong with it, another is made
+    made = build(segments, digest)
+    said(_HEADER.unpack_from(made)[1])
+    try:
+        temporary = folder / f".{secrets.token_hex(8)}.part"
+        temporary.write_bytes(made)
+        temporary.replace(file)
+        return _mapped(file, segments)
+    except OSError:  # a cassette that may only be read
+        with tempfile.TemporaryFile() as unnamed:
+            unnamed.write(made)
+            unnamed.flush()
+            mapped = mmap.mmap(unnamed.fileno(), len(made), access=mmap.ACCESS_READ)
+        return SealedIndex(mapped, segments)
+
+
+def _mapped(file: Path, segments: Sequence[Segment]) -> SealedIndex:
+    with file.open("rb") as opened:
+        size = os.fstat(opened.fileno()).st_size
+        if size < _HEADER.size or opened.read(4) != _MAGIC:
+            raise CassetteError(f"{file}: not an index")
+        return SealedIndex(mmap.mmap(opened.fileno(), size, access=mmap.ACCESS_READ), segments)
+
+
+def build(segments: Sequence[Segment], digest: bytes) -> bytes:
+    """Raises CassetteError."""
+    import numpy as np
+
+    row_type = np.dtype(
+        {
+            "names": ["kind", "flags", "order", "id", "raw_high", "raw_low", "key_high", "key_low",
+                      "authority", "route", "simhash", "at", "size"],
+            "formats": ["u1", "u1", "<u4", "<u8", ">u8", ">u8", ">u8", ">u8", "<u8", "<u8", "<u8",
+                        "<u4", "<u4"],
+            "offsets": [0, 1, 4, 8, 16, 24, 32, 40, 48, 56, 64, 72, 76],
+            "itemsize": groups.ROW.size,
+        }
+    )  # fmt: skip
+    tables, offsets, lengths, numbers, counts = [], [], [], [], []
+    for number, segment in enumerate(segments):
+        for start, length, table in segment.tables():
+            tables.append(table)
+            offsets.append(start)
+            lengths.append(length)
+            numbers.append(number)
+            counts.append(len(table) // row_type.itemsize)
+    rows = np.frombuffer(b"".join(tables), row_type)
+    columns: dict[str, Any] = {name: rows[name].astype(rows[name].dtype.newbyteorder("="))
+                               for name in row_type.names or ()}  # fmt: skip
+    for name, values in (("offset", offsets), ("length", lengths), ("segment", numbers)):
+        columns[name] = np.repeat(np.array(values, "u8"), counts)
+    kept = np.isin(columns["kind"], (frames.OPEN, frames.CLOSE))
+    columns = {name: column[kept] for name, column in columns.items()}
+    no_key = ((columns["flags"] & UNMATCHABLE) != 0) | (columns["kind"] == frames.OPEN)
+    for name in ("key_high", "key_low", "raw_high", "raw_low"):
+        columns[name][no_key] = 0
+    # Orders are of a segment: those of an earlier one come first.
+    order = np.lexsort((columns["order"], columns["segment"]))
+    columns["order"][order] = np.arange(len(order), dtype="u4")
+    by_key = np.lexsort(
+        (columns["order"], columns["authority"], columns["key_low"], columns["key_high"])
+    )
+    columns = {name: column[by_key] for name, column in columns.items()}
+    columns["by_raw"] = np.argsort(columns["raw_high"], kind="stable")
+    columns["by_id"] = np.argsort(columns["id"], kind="stable")
+    columns["by_route"] = np.lexsort((columns["order"], columns["route"]))
+    columns["by_order"] = np.lexsort((columns["order"], columns["kind"] != frames.OPEN))
+    interrupted = int(np.count_nonzero(columns["flags"] & INTERRUPTED))
+    pieces = [_HEADER.pack(_MAGIC, len(by_key), interrupted, digest)]
+    for name, kind in _COLUMNS:
+        data = columns[name].astype(np.dtype(kind)).tobytes()
+        pieces += [data, bytes(-len(data) % 8)]
+    return b"".join(pieces)

@@ -1,0 +1,19 @@
+"""`fakeai-proxy cassette ...`: looking into recordings, checking them, packing them."""
+
+from __future__ import annotations
+
+import click
+
+from fakeai_proxy.cli.cassette.listing import grep, ls, stats
+from fakeai_proxy.cli.cassette.packing import gc, merge, pack, rekey, seal, split, unpack
+from fakeai_proxy.cli.cassette.showing import show
+from fakeai_proxy.cli.cassette.verifying import scrub, verify
+
+
+@click.group()
+def cassette() -> None:
+    """Look into recordings, check them, pack them."""
+
+
+for _command in (ls, show, grep, stats, verify, scrub, seal, pack, unpack, merge, split, rekey, gc):
+    cassette.add_command(_command)

@@ -1,0 +1,166 @@
+"""`seal`, `pack`, `unpack`, `merge`, `split`, `rekey` and `gc`: other cassettes with the same recordings."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from fakeai_proxy.cassette import rewriting, sealing
+from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.format import KEY_PROFILE, Interaction
+from fakeai_proxy.cassette.matching import canonical_body, key_of, raw_key, simhash
+from fakeai_proxy.cassette.rewriting import Change, Rewritten
+from fakeai_proxy.cassette.settings import FORMS
+from fakeai_proxy.cassette.shapes import PLACEHOLDER
+from fakeai_proxy.cassette.view import view_of
+from fakeai_proxy.cli.cassette.reading import loaded, opened, path_argument, progress
+from fakeai_proxy.errors import CassetteError
+
+_target = click.argument("target", type=click.Path(path_type=Path))
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@click.command()
+@path_argument
+@click.option("--again", is_flag=True, help="Pack what is sealed already, too: into one file.")
+def seal(path: Path, again: bool) -> None:
+    """Make PATH, a directory, several times smaller. What another process is recording stays as it is;
+    who replays from PATH may go on."""
+    with progress("sealing") as tell:
+        try:
+            done = sealing.seal(path, tell, again=again)
+        except CassetteError as error:
+            raise click.ClickException(str(error)) from None
+    for name in done.busy:
+        click.echo(f"{name} is being recorded into, and was left alone", err=True)
+    if not done.records:
+        click.echo("nothing to seal")
+        return
+    ratio = done.before_bytes / done.after_bytes
+    click.echo(
+        f"{done.records} records sealed: {done.before_bytes:,} bytes before, "
+        f"{done.after_bytes:,} after ({ratio:.1f} times smaller)"
+    )
+
+
+@click.command()
+@path_argument
+@_target
+def pack(path: Path, target: Path) -> None:
+    """Copy PATH into TARGET, which says by its name what it is: a directory NAME.fcz, sealed, or one
+    file NAME.jsonl.zst."""
+    _write((path,), target)
+
+
+@click.command()
+@path_argument
+@_target
+def unpack(path: Path, target: Path) -> None:
+    """Copy PATH into TARGET, NAME.jsonl: an interaction a line, which git shows and people edit."""
+    if target.suffix != ".jsonl":
+        raise click.ClickException(f"{target} does not end in .jsonl.")
+    _write((path,), target)
+
+
+@click.command()
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+    metavar="PATH...",
+)
+@_target
+def merge(paths: tuple[Path, ...], target: Path) -> None:
+    """Copy the recordings of every PATH into TARGET, one cassette after the other."""
+    _write(paths, target)
+
+
+_WAYS: dict[str, Callable[[Interaction], str]] = {
+    "session": lambda record: record.session or "none",
+    "model": lambda record: str(record.view.get("model") or "none"),
+    "host": lambda record: record.upstream.partition("://")[2] or "none",
+    "route": lambda record: record.request.target.partition("?")[0].strip("/") or "root",
+    "day": lambda record: datetime.fromtimestamp(record.at, UTC).strftime("%Y-%m-%d"),
+}
+
+
+@click.command()
+@path_argument
+@click.option("--by", type=click.Choice(sorted(_WAYS)), required=True)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def split(path: Path, by: str, folder: Path) -> None:
+    """Copy the recordings of PATH into FOLDER, a cassette for each session, model, host, route or day."""
+    way = _WAYS[by]
+    library = opened(path)
+    names = Counter(way(loaded(library, entry)) for entry in library.index.entries)
+    library.close()
+    folder.mkdir(parents=True, exist_ok=True)
+    form = next(form for form in FORMS if path.name.endswith(form))
+    for name, count in sorted(names.items()):
+        target = folder / f"{_UNUSUAL.sub('-', name).strip('.-') or 'none'}{form}"
+
+        def of_it(record: Interaction, name: str = name) -> Interaction | None:
+            return record if way(record) == name else None
+
+        _rewrite((path,), target, of_it, f"splitting {name}", unfinished=False)
+        click.echo(f"{target}: {count} interactions")
+
+
+@click.command()
+@path_argument
+def rekey(path: Path) -> None:
+    """Make the keys of PATH anew, as this version makes them. Requests whose bodies held secrets keep
+    theirs: the secrets were part of them."""
+    done = _rewrite((path,), path, _rekeyed, "making keys")
+    click.echo(f"{done.changed} of {done.kept} interactions have other keys")
+
+
+def _rekeyed(record: Interaction) -> Interaction:
+    request = record.request
+    if isinstance(request.body, Blob) or PLACEHOLDER.search(request.body) or not request.complete:
+        return record
+    canonical = canonical_body(request.headers, request.body)
+    after = replace(
+        record,
+        raw_key=raw_key(request.method, request.target, request.headers, request.body),
+        key=key_of(request.method, request.target, request.headers, canonical),
+        simhash=simhash(canonical),
+        key_profile=KEY_PROFILE,
+        view=view_of(request, record.response, str(record.view.get("provider", ""))),
+    )
+    return record if after == record else after
+
+
+@click.command()
+@path_argument
+def gc(path: Path) -> None:
+    """Remove from PATH what is of no use: requests whose end never came, and bodies nobody names."""
+    done = _rewrite((path,), path, None, "collecting", unfinished=False)
+    gone = rewriting.forget_blobs(path)
+    click.echo(
+        f"{done.kept} interactions kept, {done.left_out} without an end and {gone} bodies removed"
+    )
+
+
+def _write(paths: Sequence[Path], target: Path) -> None:
+    if not target.name.endswith(FORMS):
+        raise click.ClickException(f"{target} ends in none of {', '.join(FORMS)}.")
+    done = _rewrite(paths, target, None, "copying")
+    click.echo(f"{target}: {done.kept} records")
+
+
+def _rewrite(
+    paths: Sequence[Path], target: Path, change: Change | None, doing: str, unfinished: bool = True
+) -> Rewritten:
+    with progress(doing) as tell:
+        try:
+            return rewriting.rewrite(paths, target, change, tell, unfinished=unfinished)
+        except CassetteError as error:
+            raise click.ClickException(str(error)) from None

@@ -1,0 +1,67 @@
+"""What the commands about cassettes share: opening one, reading a record, showing how far one is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from fakeai_proxy.cassette import sealing
+from fakeai_proxy.cassette.format import Interaction
+from fakeai_proxy.cassette.index import Entry, number_of
+from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.settings import CassetteSettings
+from fakeai_proxy.clock import SystemClock
+from fakeai_proxy.errors import CassetteError
+
+path_argument = click.argument("path", type=click.Path(path_type=Path, exists=True))
+
+
+def opened(path: Path) -> Library:
+    chosen = CassetteSettings(cassette=(path,), replay_interrupted=True)
+    try:
+        return Library.open(chosen, SystemClock(), repair=False)
+    except CassetteError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def loaded(library: Library, entry: Entry) -> Interaction:
+    try:
+        return library.load(entry)
+    except CassetteError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def named(library: Library, path: Path, record_id: str) -> Entry:
+    """The interaction with this id, or the only one whose id begins so."""
+    entry = library.index.by_id(number_of(record_id))
+    if entry is None:
+        near = [
+            one for one in library.index.entries if f"{one.label.id:016x}".startswith(record_id)
+        ]
+        if len(near) != 1:
+            raise click.ClickException(f"{path} has no interaction {record_id}.")
+        entry = near[0]
+    return entry
+
+
+def time_text(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[sealing.Progress]:
+    """A bar on a terminal, nothing elsewhere."""
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn())
+    shown = sys.stderr.isatty()
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not shown
+    ) as bars:
+        task = bars.add_task(doing, total=None)
+        yield lambda done, of: bars.update(task, completed=done, total=of)

@@ -1,0 +1,91 @@
+"""`verify` and `scrub`: whether a cassette is whole, and whether it keeps a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from fakeai_proxy.cassette import rewriting
+from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.frames import INTERRUPTED
+from fakeai_proxy.cassette.index import Entry
+from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.redaction import Redactor, verify_secrets
+from fakeai_proxy.cassette.scrubbing import Scrub
+from fakeai_proxy.cassette.segments import existing_salt
+from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress
+from fakeai_proxy.errors import CassetteError
+
+
+@click.command()
+@path_argument
+@click.option("--secrets", is_flag=True, help="Look for credentials too.")
+def verify(path: Path, secrets: bool) -> None:
+    """Read every byte of PATH; exit status 1 when something is wrong with it."""
+    library = opened(path)
+    findings = [
+        f"{torn.file}: {torn.size_bytes} bytes of an interrupted write"
+        for torn in library.torn
+        if not torn.moved
+    ]
+    for segment in library.segments:
+        for _ in segment.scan(every_checksum=True):
+            pass
+        if segment.torn_bytes and not any(str(segment.path) in finding for finding in findings):
+            findings.append(f"{segment.path}: damaged {segment.torn_bytes} bytes before its end")
+    checked = 0
+    for entry in library.index.entries:
+        checked += 1
+        findings += _wrong(library, entry, secrets)
+    for finding in findings:
+        click.echo(finding)
+    looked_for = " and no secrets" if secrets else ""
+    if findings:
+        click.echo(
+            f"{checked} interactions, {len(findings)} {'finding' if len(findings) == 1 else 'findings'}"
+        )
+        raise SystemExit(1)
+    click.echo(f"{checked} interactions, no damage{looked_for}")
+
+
+@click.command()
+@path_argument
+def scrub(path: Path) -> None:
+    """Remove from PATH every secret that this version knows; keys and tags stay as they are."""
+    redactor = Redactor(existing_salt(path))
+    change = Scrub(redactor, rewriting.blobs_at(path))
+    with progress("scrubbing") as tell:
+        try:
+            done = rewriting.rewrite((path,), path, change, tell)
+        except CassetteError as error:
+            raise click.ClickException(str(error)) from None
+    rewriting.forget_blobs(path)
+    click.echo(f"{done.changed} of {done.kept} interactions had something to hide")
+
+
+def _wrong(library: Library, entry: Entry, secrets: bool) -> Iterator[str]:
+    try:
+        record = library.load(entry)
+        bodies = [record.request.body, record.response.body if record.response else b""]
+        for body in bodies:
+            if isinstance(body, Blob):
+                pieces = library.blob(entry, body)
+                if secrets and library.redactor.finds(pieces, ()):
+                    yield f"{record.id}: a secret in blob {body.hash}"
+                for _ in pieces:
+                    pass
+    except CassetteError as error:
+        yield str(error)
+        return
+    response = record.response
+    if response and isinstance(response.body, bytes) and sum(response.cuts) != len(response.body):
+        yield f"{record.id}: its cuts are of another body"
+    if entry.label.flags & INTERRUPTED and record.whole:
+        yield f"{record.id}: its label says interrupted, the record does not"
+    if secrets:
+        for finding in verify_secrets(record):
+            told = asdict(finding)
+            yield f"{record.id}: {told['kind']} in {told['where']}: {told['shown']}"

@@ -1,0 +1,183 @@
+"""The account book: what was used by whom, from the answer to the store.
+
+With a data folder each answer is a line of a log before its last byte leaves; without one it is kept in
+memory. Either is counted together when somebody asks or when it has become much, so that an exchange
+costs microseconds and no transaction of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fakeai_proxy.clock import Clock, Timer
+from fakeai_proxy.errors import ApiError
+from fakeai_proxy.exchange import Admission, Exchange, Usage
+from fakeai_proxy.services.metering import tallies
+from fakeai_proxy.store import Store, Tally
+from fakeai_proxy.store.tally_log import TallyLog, line_of
+
+log = logging.getLogger("fakeai_proxy")
+
+#: Exchanges in memory, and bytes of a log, after which they are counted unasked.
+WAITING_MAX, WAITING_BYTES_MAX = 20_000, 1 << 20
+#: Kinds of exchanges whose lines are kept.
+_LINES_MAX = 4096
+_MINUTE_S = 60
+#: After a store could not be used.
+_RETRY_S = 1.0
+
+
+class _Entry(NamedTuple):
+    """Equal ones are added up. Usages are equal only if they are the same."""
+
+    usage: Sequence[Usage]
+    cached_tokens: int
+    project: str
+    key_id: str
+    user_id: str
+    tier: str
+
+    def tallies(self, at: float) -> list[Tally]:
+        return tallies(
+            self.usage, at, Admission(cached_tokens=self.cached_tokens), project=self.project,
+            key_id=self.key_id, user_id=self.user_id, tier=self.tier,
+        )  # fmt: skip
+
+
+class Ledger:
+    """`note` is the pipeline's meter. Where other machines use the same store, what is noted is in it
+    after `interval_s`, and whoever asks waits for theirs."""
+
+    def __init__(
+        self,
+        keeper: Callable[[], Store],
+        folder: Path | None,
+        clock: Clock,
+        interval_s: float | None = None,
+    ) -> None:
+        self._keeper = keeper
+        self._clock = clock
+        self._log = None if folder is None else TallyLog(folder, clock)
+        self._interval_s = interval_s
+        self._waiting: dict[tuple[int, _Entry], int] = {}
+        self._lines: dict[_Entry, list[bytes]] = {}
+        self._counting = asyncio.Lock()
+        self._task: asyncio.Future[None] | None = None
+        self._timer: Timer | None = None
+        self._is_armed = False
+
+    def note(self, exchange: Exchange) -> None:
+        """What it used is safe from a kill afterwards, if there is a folder."""
+        reply = exchange.reply
+        if reply is None or not reply.usage or reply.status >= 400 or reply.cut:
+            return
+        if exchange.tier == "batch":
+            return  # its job counts it, with its result
+        entry = _Entry(
+            tuple(reply.usage), exchange.admission.cached_tokens, exchange.project,
+            exchange.key_id, exchange.user_id, exchange.tier,
+        )  # fmt: skip
+        minute_at = int(self._clock.wall()) // _MINUTE_S * _MINUTE_S
+        if self._log is None or not self._append(self._log, minute_at, entry):
+            place = minute_at, entry
+            self._waiting[place] = self._waiting.get(place, 0) + 1
+        if self._is_much:
+            self._count_soon()
+        elif self._interval_s is not None and not self._is_armed:
+            self._arm(self._interval_s)
+
+    @property
+    def _is_much(self) -> bool:
+        much = len(self._waiting) >= WAITING_MAX
+        return much or (self._log is not None and self._log.waiting_bytes >= WAITING_BYTES_MAX)
+
+    def _append(self, to: TallyLog, minute_at: int, entry: _Entry) -> bool:
+        lines = self._lines.get(entry)
+        if lines is None:
+            if len(self._lines) >= _LINES_MAX:
+                self._lines.clear()
+            lines = self._lines[entry] = [line_of(one) for one in entry.tallies(minute_at)]
+        try:
+            to.append(minute_at, lines)
+        except OSError as error:
+            log.warning("Usage is kept in memory only: %s", error)
+            self._log = None
+            return False
+        return True
+
+    # --- counting ----------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """All that was answered by now is in the store. Raises ApiError."""
+        if self._interval_s is not None:
+            # What other machines noted by now is on its way.
+            await self._clock.sleep_until(self._clock.now() + 2 * self._interval_s)
+        await self._count()
+
+    async def _count(self) -> None:
+        async with self._counting:
+            waiting, self._waiting = self._waiting, {}
+            if waiting:
+                counted = False
+                try:
+                    with self._clock.hold():
+                        together = await asyncio.to_thread(_together, waiting)
+                    await self._keeper().commit(*together)
+                    counted = True
+                finally:
+                    if not counted:
+                        for place, times in waiting.items():
+                            self._waiting[place] = self._waiting.get(place, 0) + times
+            if self._log is not None:
+                await self._log.count(self._keeper())
+
+    def _count_soon(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._count_quietly())
+
+    async def _count_quietly(self) -> None:
+        try:
+            await self._count()
+        except ApiError as error:
+            log.warning("Usage waits to be counted: %s", error.message)
+            self._arm(_RETRY_S)
+
+    def _arm(self, after_s: float) -> None:
+        if self._timer is None:
+            self._timer = self._clock.timer(self._wake)
+        self._is_armed = True
+        self._timer.at(self._clock.now() + after_s)
+
+    def _wake(self) -> None:
+        self._is_armed = False
+        self._count_soon()
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+        if self._task is not None:
+            await self._task
+        if self._interval_s is not None:
+            await self._count_quietly()
+        if self._log is not None:
+            self._log.close()
+
+
+def _together(waiting: Mapping[tuple[int, _Entry], int]) -> list[Tally]:
+    """One for each minute, kind and labels."""
+    sums: dict[tuple[int, str, tuple[tuple[str, str], ...]], dict[str, int]] = {}
+    for (minute_at, entry), times in waiting.items():
+        for tally in entry.tallies(minute_at):
+            place = (minute_at, tally.kind, tuple(tally.labels.items()))
+            counted = sums.setdefault(place, {})
+            for name, amount in tally.amounts.items():
+                counted[name] = counted.get(name, 0) + amount * times
+    return [
+        Tally(kind, float(minute_at), dict(labels), amounts)
+        for (minute_at, kind, labels), amounts in sums.items()
+    ]
