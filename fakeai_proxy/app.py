@@ -18,7 +18,7 @@ from fakeai_proxy.errors import ApiError, ConfigError, websocket_unserved
 from fakeai_proxy.exchange import Observer, Origin, Request, Source
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
-from fakeai_proxy.fleet.share import Share, shared_out
+from fakeai_proxy.fleet.share import Share, load_shared
 from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
@@ -36,18 +36,18 @@ from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.pipeline import Pipeline
-from fakeai_proxy.profiles import FleetProfile, HostedProfile, load_back_end
+from fakeai_proxy.profiles import FleetProfile
 from fakeai_proxy.proxy.admin import Admin
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.drain import Drain
-from fakeai_proxy.proxy.exporters import Exporters
+from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.listening import is_loopback, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
-from fakeai_proxy.proxy.wire import Connection
+from fakeai_proxy.proxy.wire import Connection, connected
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
@@ -81,11 +81,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fakeai_proxy")
 
-#: Longest request line and longest header field.
-HEADER_BYTES_MAX = 64 << 10
-#: How long an idle connection is kept; clients' pools give theirs up sooner.
-KEEP_ALIVE_REAL_S = 300.0
-
 
 class App:
     """`start` binds and serves until `close`."""
@@ -102,14 +97,18 @@ class App:
         self.clock = clock or SystemClock()
         self.commons = Commons() if member is None else member.commons
         self._member = member
-        tables = self._common_tables()
+        tables = self._shared_tables()
         self.dice = Dice(config.seed, self.commons.salt)
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
         self.status = Status(self.clock, self.commons)
         self.journal = Journal(config, self.clock)
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
-        self.back_end = self._load_back_end()
+        self.back_end = load_shared(
+            config.profile,
+            self.commons.processes if config.has_back_end else 1,
+            config.model_fields_set,
+        )
         self.fleet = self._open_fleet()
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
         self.exchanges = ExchangeCounts()
@@ -138,26 +137,11 @@ class App:
         self._opening: set[asyncio.Future[None]] = set()
         self.scenario = self._stage(pacer)
         self._plan = Plan.load(config.scenario) if config.scenario else None
-        exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
-        routes = self._routes()
-        self.pages = Pages(
-            (*routes, document_route(routes)),
-            Admin(config, exposed).admit,
-            self.clock,
-            self.commons,
-        )
+        self.pages = self._open_pages()
         pipeline = Pipeline(self._source, pacer, self.clock, observers, self.faults, self.limiter)
         self.jobs = self._open_jobs(pipeline)
-        self.gateway = Gateway(
-            pipeline,
-            Pipeline(self.upstream, pacer, self.clock, observers),
-            self.policy,
-            self.pages,
-            None if config.synthesizes else self._relay_websocket,
-            self._is_own,
-            self.clock,
-            self.dice,
-            config.dialect,
+        self.gateway = self._open_gateway(
+            pipeline, Pipeline(self.upstream, pacer, self.clock, observers)
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
@@ -166,7 +150,9 @@ class App:
         """`handed` is where another process hands over what it accepts."""
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
-            if self.config.store_address or is_begun(self._state_dir):
+            # Others may have begun, or leave work undone.
+            shared = self.config.store_address or self._member
+            if shared or is_begun(self._state_dir):
                 await self._keeper().open()
                 self.jobs.start()
             await asyncio.to_thread(warm_up, self._vocabulary)
@@ -223,13 +209,18 @@ class App:
         if self.fleet is not None:
             self.fleet.close()
 
-    def _load_back_end(self) -> HostedProfile | FleetProfile | None:
-        """Raises ConfigError."""
-        loaded, processes = load_back_end(self.config.profile), self.commons.processes
-        if not isinstance(loaded, FleetProfile) or processes == 1 or not self.config.has_back_end:
-            return loaded
-        named = "profile" in self.config.model_fields_set
-        return shared_out(loaded, processes, grows=not named)
+    def _open_gateway(self, pipeline: Pipeline, passthrough: Pipeline) -> Gateway:
+        return Gateway(
+            pipeline,
+            passthrough,
+            self.policy,
+            self.pages,
+            None if self.config.synthesizes else self._relay_websocket,
+            self._is_own,
+            self.clock,
+            self.dice,
+            self.config.dialect,
+        )
 
     def _open_fleet(self) -> FleetDriver | None:
         if not isinstance(self.back_end, FleetProfile) or not self.config.has_back_end:
@@ -238,7 +229,7 @@ class App:
         cluster = Cluster(self.back_end, self.dice, share=share)
         return FleetDriver(cluster, self.clock, self.config.speed)
 
-    def _common_tables(self) -> Tables | None:
+    def _shared_tables(self) -> Tables | None:
         """Where the limits are counted, if not here."""
         if self._member is None:
             return None
@@ -250,17 +241,10 @@ class App:
 
     def _exporters(self) -> Exporters | None:
         """Raises ConfigError."""
-        if self.config.dcgm_listen is None:
-            return None
-        if self.site is None:
-            raise ConfigError(
-                f"dcgm_listen: the profile {self.config.profile} is no fleet, so there are no GPUs to "
-                "show. `fakeai-proxy profiles ls` lists the fleets."
-            )
         if self.commons.number:
             return None  # the first process shows those of all
-        pages = self.metric_pages
-        return Exporters(self.config.dcgm_listen, pages.nodes, pages.of_node, self.clock)
+        shows_gpus, pages = self.site is not None, self.metric_pages
+        return exporters_of(self.config, shows_gpus, pages.nodes, pages.of_node, self.clock)
 
     async def _open_exporters(self) -> None:
         if self.exporters is not None:
@@ -286,21 +270,13 @@ class App:
             PaceLever(pacer),
             *([] if fleet is None else [FleetLever(fleet)]),
         ]
-        present = Present(self.limiter, fleet, self._is_timed)
+        present = Present(self.limiter, fleet, self.config.is_timed)
         return Runner(self.clock, levers, present.check)
 
     def _open_more_exporters(self) -> None:
         opening = asyncio.ensure_future(self._grown())
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
-
-    @property
-    def _is_timed(self) -> bool:
-        """Whether answers take a time of which the speed can be changed."""
-        config = self.config
-        by_profile = config.profile != "none" and (config.synthesizes or config.timing == "profile")
-        by_recording = config.miss is not None and config.timing == "recorded"
-        return config.timing != "none" and (by_profile or by_recording)
 
     def _open_library(self) -> Library | None:
         if self.config.miss is None and not self.config.records:
@@ -339,7 +315,7 @@ class App:
 
     @property
     def _pace(self) -> float:
-        return self.config.speed if self._is_timed else math.inf
+        return self.config.speed if self.config.is_timed else math.inf
 
     def _synth(self) -> Source:
         fleet = self.back_end if isinstance(self.back_end, FleetProfile) else None
@@ -370,20 +346,21 @@ class App:
         return found
 
     def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:
-        return Connection(
-            self._server,
-            self.clock.now,
-            tunnel,
-            self.clock.ago(waiting_s),
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=KEEP_ALIVE_REAL_S,
-            max_line_size=HEADER_BYTES_MAX,
-            max_field_size=HEADER_BYTES_MAX,
-        )
+        return connected(self._server, self.clock, tunnel, waiting_s)
 
     def _is_own(self, host: str, port: int) -> bool:
         return self._door.is_own(host, port)
+
+    def _open_pages(self) -> Pages:
+        listen = parse_listen(self.config.listen)
+        exposed = any(not is_loopback(address.host) for address in listen)
+        routes = self._routes()
+        return Pages(
+            (*routes, document_route(routes)),
+            Admin(self.config, exposed).admit,
+            self.clock,
+            self.commons,
+        )
 
     def _routes(self) -> tuple[Route, ...]:
         """Our own pages; what each component offers is one line here, and so is what starts over."""

@@ -141,6 +141,13 @@ class Config(
         return self.synthesizes or self.timing == "profile"
 
     @property
+    def is_timed(self) -> bool:
+        """Whether answers take a time of which the speed can be changed."""
+        by_profile = self.profile != "none" and (self.synthesizes or self.timing == "profile")
+        by_recording = self.miss is not None and self.timing == "recorded"
+        return self.timing != "none" and (by_profile or by_recording)
+
+    @property
     def records(self) -> bool:
         return "record" in (self.mode, self.miss)
 

@@ -4,10 +4,11 @@ is done to them, and computes those of its own.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from fakeai_proxy.errors import ConfigError
-from fakeai_proxy.profiles.fleet import FleetProfile
+from fakeai_proxy.profiles import FleetProfile, HostedProfile, load_back_end
 
 
 class Share(NamedTuple):
@@ -27,14 +28,20 @@ class Share(NamedTuple):
 WHOLE = Share()
 
 
-def shared_out(profile: FleetProfile, processes: int, grows: bool) -> FleetProfile:
-    """The fleet that so many processes simulate. Each needs a worker of each pool: where there are too
-    few, a fleet that `grows` has more. Raises ConfigError."""
+def load_shared(
+    name: str, processes: int, settings_given: Collection[str]
+) -> HostedProfile | FleetProfile | None:
+    """The back end that so many processes simulate together. Each needs a worker of each pool: where
+    there are too few, the fleet by default has more, and one that was asked for is refused. Raises
+    ConfigError."""
+    profile = load_back_end(name)
+    if not isinstance(profile, FleetProfile) or processes == 1:
+        return profile
     for pool in profile.pool:
-        if pool.replicas < processes and not grows:
+        if pool.replicas < processes and "profile" in settings_given:
             raise ConfigError(
-                f"workers: {processes} processes cannot share the {pool.replicas} workers of the pool "
-                f"{pool.name} in the fleet {profile.name}. Use --workers {pool.replicas}, or a fleet "
+                f"workers: {processes} processes cannot share the pool {pool.name} of the fleet "
+                f"{profile.name}, which has {pool.replicas}. Use --workers {pool.replicas}, or a fleet "
                 "with more."
             )
     pools = tuple(
