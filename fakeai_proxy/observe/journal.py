@@ -76,7 +76,7 @@ class Journal:
 
     def __init__(self, settings: JournalSettings, clock: Clock) -> None:
         self.clock = clock
-        self._epoch = clock.wall() - clock.now()
+        self._epoch = clock.epoch_s
         # Plain tuples, which the garbage collector lets go; it would walk over named ones for ever.
         self._rows: deque[tuple[object, ...]] = deque(maxlen=settings.journal_size)
         #: All there were since the start or the last reset.

@@ -33,7 +33,7 @@ class Central:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._epoch_s = clock.wall() - clock.now()
+        self._epoch_s = clock.epoch_s
         self._ledgers: OrderedDict[tuple[str, str], tuple[Ledger, Sheet]] = OrderedDict()
         #: By who asks: the sheets, in the order in which it has named them.
         self._named: dict[Hashable, list[Sheet]] = {}

@@ -57,7 +57,7 @@ class Limiter:
         """Put these profiles, each with its tier, in force; everybody starts afresh. A vendor's
         requests follow its own profile, all others the first. `era` is what all processes that
         count together call the time from here on. Raises ConfigError."""
-        epoch_s = self.clock.wall() - self.clock.now()
+        epoch_s = self.clock.epoch_s
         if era is None:
             era = self._tables.era if self._tables is not None else ""
         made = [Rules(profile, tier, self._settings, epoch_s, era) for profile, tier in profiles]
