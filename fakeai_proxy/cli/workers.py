@@ -29,7 +29,7 @@ from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.errors import ConfigError, FakeAIError
 from fakeai_proxy.observe.log import chosen
-from fakeai_proxy.proxy.listening import addresses_of, bind, parse_listen
+from fakeai_proxy.proxy.listening import Address, addresses_of, bind, parse_listen
 from fakeai_proxy.proxy.turns import Turns
 from fakeai_proxy.shaping.limits.asked import served
 from fakeai_proxy.shaping.limits.central import Central
@@ -142,7 +142,7 @@ class Workers:
         self._workers: dict[Peer, Worker] = {}
         self._lives = count()
         self._failures = 0
-        self._listeners: list[socket.socket] = []
+        self._addresses: tuple[Address, ...] = ()
         self._turns = Turns(())
         self._banner: Banner | None = None
         self._changed = asyncio.Event()
@@ -153,9 +153,11 @@ class Workers:
     async def open(self) -> Banner:
         """The first process alone makes what is made once: the authority, the state, the recordings'
         folder. Raises ConfigError, and FakeAIError where they do not come up."""
+        listeners: list[socket.socket] = []
         for address in parse_listen(self._config.listen):
-            self._listeners += bind(address)
-        self._turns = Turns(self._listeners)
+            listeners += bind(address)
+        self._addresses = addresses_of(listeners)
+        self._turns = Turns(listeners)
         await self._start(0)
         await self._until(1)
         for number in range(1, self._config.workers):
@@ -257,7 +259,7 @@ class Workers:
             self._hub.instance,
             self._state_dir,
             self._clock.origin,
-            addresses_of(self._listeners),
+            self._addresses,
             self._hub.join(peer),
         )
 

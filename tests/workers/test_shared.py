@@ -12,6 +12,7 @@ import pytest
 
 from tests.workers.conftest import Service, serving
 
+
 @pytest.fixture(autouse=True)
 def _as_it_was(service: Service) -> None:
     service.control("PUT", "limits", {"limits": [], "restore": ["*"], "scale": 1})
