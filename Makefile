@@ -11,6 +11,7 @@ help: ## what there is
 check: lint types test ## what CI runs: lint, types, tests
 
 test: $(INSTALLED) ## everything (installs what is missing)
+	sh tests/servers/install.sh
 	$(PYTHON) -m pytest
 
 lint: $(INSTALLED) ## style and format

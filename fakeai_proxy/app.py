@@ -22,6 +22,7 @@ from fakeai_proxy.fleet.share import Share, load_shared
 from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
+from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
@@ -52,7 +53,10 @@ from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.services.job import Work
+from fakeai_proxy.services.ledger import Ledger
 from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.responder import Responder
+from fakeai_proxy.services.webhooks import Webhooks
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.limits.asked import AskedTables
@@ -68,6 +72,7 @@ from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.shared.commons import Commons
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.assembly import assembled
+from fakeai_proxy.sources.doorkeeper import Doorkeeper
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
@@ -80,6 +85,9 @@ if TYPE_CHECKING:
     from fakeai_proxy.shared.member import Member
 
 log = logging.getLogger("fakeai_proxy")
+
+#: How often usage is counted where other machines ask for it, too.
+COUNTING_S = 0.05
 
 
 class App:
@@ -118,7 +126,16 @@ class App:
         self.store: Store | None = None
         self._vocabulary = ""
         self._records = Records()
+        self._responder: Responder | None = None
         self._catalogue: Catalogue | None = None
+        self._webhooks = Webhooks(config)
+        self.ledger = Ledger(
+            self._keeper,
+            self._state_dir,
+            self.clock,
+            COUNTING_S if config.store_address else None,
+        )
+        self.doorkeeper = Doorkeeper(config, self._begun, self._records, self.clock)
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
@@ -138,13 +155,27 @@ class App:
         self.scenario = self._stage(pacer)
         self._plan = Plan.load(config.scenario) if config.scenario else None
         self.pages = self._open_pages()
-        pipeline = Pipeline(self._source, pacer, self.clock, observers, self.faults, self.limiter)
+        pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
             pipeline, Pipeline(self.upstream, pacer, self.clock, observers)
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
+
+    def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
+        """Who asks and what it costs matters to what we answer ourselves."""
+        ours = self.config.synthesizes
+        return Pipeline(
+            self._source,
+            pacer,
+            self.clock,
+            observers,
+            self.faults,
+            self.limiter,
+            self.ledger.note if ours else None,
+            self.doorkeeper.identify if ours else None,
+        )
 
     async def start(self, handed: Handed | None = None) -> None:
         """`handed` is where another process hands over what it accepts."""
@@ -199,8 +230,10 @@ class App:
             await self.exporters.close()
         await self._drain.finish(self._server, drain_s)
         await self.jobs.close()
+        await self.poster.close()
         await self._source.close()
         await self.upstream.close()
+        await self.ledger.close()
         if self.store is not None:
             await self.store.close()
         if self.library is not None:
@@ -299,12 +332,25 @@ class App:
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = f"{self.dice.number('owner', *_this_life(self.clock)):032x}"
         ask = Asker(pipeline, self.clock, owner[:16]).ask
+        self.poster = Poster()
 
         def equipped(row: Row, owner: str, store: Store) -> Work:
             assert self._catalogue is not None, "only what synthesizes has jobs"
             embedder = embedder_kind(self.config.embedder)
             return Work(
-                row, owner, store, self.clock, self.dice, self._catalogue, embedder, self._pace, ask
+                row,
+                owner,
+                store,
+                self.clock,
+                self.dice,
+                self._catalogue,
+                embedder,
+                self._pace,
+                ask,
+                webhooks=self._webhooks,
+                post=self.poster.post,
+                runs_python=self.config.python_graders,
+                responder=self._responder,
             )
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
@@ -323,7 +369,7 @@ class App:
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
-        return Synth(
+        synth = Synth(
             self.config,
             ROOMS.values(),
             catalogue,
@@ -334,7 +380,25 @@ class App:
             self._records,
             self._dispatch,
             self._pace,
+            self._webhooks,
+            self._life,
+            self.doorkeeper,
+            self.ledger.settle,
         )
+        self._responder = synth.responder
+        return synth
+
+    @property
+    def _life(self) -> bytes:
+        if self._state_dir is None and self.config.store_address is None:
+            return b""
+        return self.dice.number("life", *_this_life(self.clock)).to_bytes(16, "big")
+
+    def _begun(self) -> Store | None:
+        """The store, if anybody ever kept anything in it."""
+        config = self.config
+        begun = self.store is not None or config.store_address or is_begun(self._state_dir)
+        return self._keeper() if begun else None
 
     def _keeper(self) -> Store:
         if self.store is None:

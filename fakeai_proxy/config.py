@@ -26,12 +26,14 @@ from fakeai_proxy.proxy.front_door import FrontDoorSettings
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.services.azure.settings import AzureSettings
 from fakeai_proxy.services.catalogue import CatalogueSettings
+from fakeai_proxy.services.webhooks import WebhookSettings
 from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.shaping.scenario.settings import ScenarioSettings
 from fakeai_proxy.shared.settings import SharedSettings
 from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
+from fakeai_proxy.sources.doorkeeper import AuthSettings
 from fakeai_proxy.sources.synth import SynthSettings
 from fakeai_proxy.sources.upstream import UpstreamSettings
 from fakeai_proxy.store import StoreSettings
@@ -84,6 +86,7 @@ class Config(
     DcgmSettings,
     JournalSettings,
     AdminSettings,
+    AuthSettings,
     SynthSettings,
     AzureSettings,
     DialectSettings,
@@ -97,6 +100,7 @@ class Config(
     CassetteSettings,
     UpstreamSettings,
     SharedSettings,
+    WebhookSettings,
     StoreSettings,
     ServerSettings,
 ):

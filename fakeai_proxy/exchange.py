@@ -8,7 +8,7 @@ arriving is *live* (an async iterator). A whole JSON body is a script of one chu
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal, NamedTuple, Protocol
@@ -230,6 +230,8 @@ class Reply:
     head_age_s: float | None = None
     #: The body stops short of its end (an interrupted recording): the connection is cut after it.
     cut: bool = False
+    #: Awaited before the end of the body goes out: what the client may rely on then. Raises ApiError.
+    keep: Callable[[Admission], Awaitable[None]] | None = None
     #: Instead of a body: the connection becomes a WebSocket, on which we speak as this says.
     dialogue: Dialogue | None = None
     usage: Sequence[Usage] = ()
@@ -284,6 +286,9 @@ class Turn(Protocol):
     def prepare(self) -> tuple[Workload, Sequence[int]]:
         """The work, and after how many tokens each there is something to say. Computes for as long
         as it takes, in any thread. Raises ApiError."""
+
+    async def keep(self, admission: Admission) -> None:
+        """As `Reply.keep`, before the last step. Raises ApiError."""
 
 
 class Dialogue(Protocol):
@@ -343,6 +348,9 @@ class Exchange:
     user_id: str = ""
     #: The class of service in which it is asked: "", "batch", "flex" or "priority".
     tier: str = ""
+    #: Whether the key is one that was made here, and one of an administrator.
+    is_known: bool = False
+    is_admin: bool = False
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from fakeai_proxy.clock import Clock
@@ -33,11 +33,13 @@ class Pipeline:
         faults: Faults | None = None,
         limiter: Limiter | None = None,
         meter: Callable[[Exchange], None] | None = None,
+        identify: Callable[[Exchange], Awaitable[None] | None] | None = None,
     ) -> None:
         """Without `faults` nothing goes wrong on purpose; without a `limiter` everybody may ask;
-        without a `meter` nobody pays."""
+        without a `meter` nobody pays. `identify` says whose an exchange is, as far as its key tells."""
         self.faults = faults
         self.meter = meter
+        self.identify = identify
         self.limiter = limiter or Limiter(LimitSettings(), clock)
         self.source = source
         self.pacer = pacer
@@ -58,6 +60,18 @@ class Pipeline:
             meter=self.meter,
         )
 
+    def around(self, source: Source) -> Pipeline:
+        """The same in all but the source."""
+        return Pipeline(
+            source,
+            self.pacer,
+            self.clock,
+            self.observers,
+            self.faults,
+            self.limiter,
+            self.meter,
+        )
+
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.
 
@@ -67,6 +81,10 @@ class Pipeline:
         if self.faults is not None:
             exchange.phase = self.faults.phase
         try:
+            if self.identify is not None and not exchange.project:
+                asking = self.identify(exchange)
+                if asking is not None:
+                    await asking
             async with self.limiter.admit(exchange) as permit:
                 injection = None
                 if self.faults is not None and self.faults.concern(exchange.request):
@@ -124,6 +142,8 @@ class Pipeline:
         out first, as the upstream's did."""
         sink = client.sink
         async with aclosing(chunks):
+            if reply.keep is not None:
+                await reply.keep(exchange.admission)
             sink.write(client.head(reply))
             exchange.first_byte_at = self.clock.now()
             async for chunk in chunks:

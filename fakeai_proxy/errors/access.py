@@ -8,8 +8,32 @@ from fakeai_proxy.errors.catalogue import of_kind
 from fakeai_proxy.errors.kinds import ApiError
 
 
-def missing_key() -> ApiError:
-    return of_kind("missing_key", hint="Any non-empty key is accepted here.")
+def missing_key(is_required: bool = False) -> ApiError:
+    """`is_required`: not any key will do."""
+    hint = "Any non-empty key is accepted here."
+    if is_required:
+        hint = "Keys for this server are made with `fakeai-proxy keys create`."
+    return of_kind("missing_key", hint=hint)
+
+
+def mismatched(what: str) -> ApiError:
+    """401: the header names another `organization` or `project` than the key's."""
+    return of_kind(
+        "authentication",
+        f"OpenAI-{what.title()} header should match {what} for API key",
+        code=f"mismatched_{what}",
+    )
+
+
+def wrong_role(is_for_admins: bool) -> ApiError:
+    """403: some operations are for keys of administrators, all others for keys of projects."""
+    scope = "api.management.read" if is_for_admins else "model.request"
+    kind = "an admin key" if is_for_admins else "the key of a project"
+    return of_kind(
+        "permission",
+        f"You have insufficient permissions for this operation. Missing scopes: {scope}. This "
+        f"operation asks for {kind}.",
+    )
 
 
 def wrong_key(key: str) -> ApiError:

@@ -85,3 +85,43 @@ def wrong_md5(expected: str, found: str) -> ApiError:
         f"The md5 checksum of the uploaded bytes is {found}, but {expected[:64]} was expected."
     )
     return ApiError(400, message, param="md5")
+
+
+# --- vector stores ---------------------------------------------------------------------------------
+
+
+def no_such_vector_store(store_id: str) -> ApiError:
+    return ApiError(404, f"Vector store with id [{store_id}] not found.")
+
+
+def no_such_vector_store_file(file_id: str) -> ApiError:
+    return ApiError(404, f"No file found with id '{file_id}' in the vector store.")
+
+
+def no_such_file_batch(batch_id: str) -> ApiError:
+    return ApiError(404, f"No file batch found with id '{batch_id}'.")
+
+
+def vector_store_expired(store_id: str) -> ApiError:
+    return ApiError(400, f"Vector store {store_id} has expired.", code="vector_store_expired")
+
+
+def bad_overlap(path: str, size_tokens: int, overlap_tokens: int) -> ApiError:
+    message = (
+        f"Invalid '{path}': chunk_overlap_tokens ({overlap_tokens}) must not be more than half of "
+        f"max_chunk_size_tokens ({size_tokens})."
+    )
+    return ApiError(400, message, param=path, code="invalid_value")
+
+
+def file_not_processed(status: str) -> ApiError:
+    return ApiError(400, f"The file has no content: its status is '{status}'.")
+
+
+def batch_not_cancellable(status: str) -> ApiError:
+    return ApiError(400, f"Cannot cancel a file batch with status '{status}'.")
+
+
+def no_weights(path: str) -> ApiError:
+    message = f"Invalid '{path}': embedding_weight and text_weight must not both be zero."
+    return ApiError(400, message, param=path, code="invalid_value")

@@ -43,7 +43,7 @@ class Follower(Protocol):
 class FleetDriver:
     def __init__(self, cluster: Cluster, clock: Clock, speed: float = 1.0) -> None:
         self.cluster = cluster
-        self._clock = clock
+        self.clock = clock
         self._speed = speed
         self._timer: Timer | None = None
         self._armed_at = math.inf
@@ -57,13 +57,13 @@ class FleetDriver:
     @property
     def simulated_at(self) -> float:
         """The cluster's now."""
-        return self._clock.now() * self._speed
+        return self.clock.now() * self._speed
 
     async def prepare(self, workload: Workload, arrived_at: float) -> Job:
         """A job that arrived at that instant of the clock. Raises Refusal, as `submit`."""
         job = Job(workload, self._stamp(arrived_at))
         if workload.prompt_tokens > INLINE_HASH_TOKENS:
-            with self._clock.hold():
+            with self.clock.hold():
                 job.hashes = await asyncio.to_thread(self.cluster.hashes, job)
         else:
             job.hashes = self.cluster.hashes(job)
@@ -91,7 +91,7 @@ class FleetDriver:
 
     def change(self, act: Callable[[float], None]) -> None:
         """Do something to the cluster at its now, which it is given."""
-        self._now = self._clock.now()
+        self._now = self.clock.now()
         act(self.simulated_at)
         self.wake()
 
@@ -117,12 +117,12 @@ class FleetDriver:
         if due >= self._armed_at:
             return
         if self._timer is None:
-            self._timer = self._clock.timer(self._fire)
+            self._timer = self.clock.timer(self._fire)
         self._armed_at = due
         self._timer.at(due)
 
     def _fire(self) -> None:
-        clock, cluster = self._clock, self.cluster
+        clock, cluster = self.clock, self.cluster
         self._armed_at = math.inf
         self._now = now = clock.now()
         # A deadline that was divided by the speed and comes back must not be missed by a rounding.

@@ -154,7 +154,7 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def features_of(text: str) -> dict[str, float]:
     """Weights by feature; repetition counts with its logarithm."""
-    words = _words(text)
+    words = words_of(text)
     features: dict[str, float] = {}
     for word, count in Counter(words).items():
         many = 1.0 + math.log(count)
@@ -166,7 +166,7 @@ def features_of(text: str) -> dict[str, float]:
     return features
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKC", text).casefold()
     words = [word[:_WORD_CHARS_MAX] for word in _WORD.findall(plain)]
     return words or [sign for sign in plain if not sign.isspace()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Awaitable, Callable
 
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
@@ -12,6 +13,8 @@ from fakeai_proxy.jobs.courtesy import Courtesy
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Told, error_answer, provider_of
 from fakeai_proxy.services.job import Answered, Asked
+from fakeai_proxy.services.metering import tallies
+from fakeai_proxy.store import Tally
 
 
 class Asker:
@@ -37,14 +40,40 @@ class Asker:
             user_id=asked.user_id,
         )
         client = _Keeper()
+        pipeline = self._pipeline
+        if asked.content is not None:
+            pipeline = pipeline.around(_Own(asked.content))
         try:
-            await self._pipeline.serve(exchange, client)
+            await pipeline.serve(exchange, client)
         except ApiError as error:
             spent_ms = int((self._clock.now() - exchange.arrived_at) * 1000)
             told = Told(exchange.id, spent_ms, int(self._clock.wall()))
             said = error_answer(provider_of(request), error, told)
             return Answered(exchange.id, said.status, said.headers, said.body)
-        return Answered(exchange.id, client.status, client.headers, client.sink.body)
+        used = self._used(exchange) if asked.tier == BATCH else ()
+        return Answered(exchange.id, client.status, client.headers, client.sink.body, used)
+
+    def _used(self, exchange: Exchange) -> list[Tally]:
+        reply = exchange.reply
+        if reply is None or reply.status >= 400:
+            return []
+        return tallies(
+            reply.usage, self._clock.wall(), exchange.admission, project=exchange.project,
+            key_id=exchange.key_id, user_id=exchange.user_id, tier=exchange.tier,
+        )  # fmt: skip
+
+
+class _Own:
+    """A source for one exchange."""
+
+    def __init__(self, content: Callable[[Exchange], Awaitable[Reply]]) -> None:
+        self._content = content
+
+    async def reply(self, exchange: Exchange) -> Reply:
+        return await self._content(exchange)
+
+    async def close(self) -> None:
+        pass
 
 
 class _Bytes:

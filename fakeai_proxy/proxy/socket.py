@@ -235,6 +235,8 @@ class _Driver:
             return b""
 
         for place, tokens in enumerate(steps):
+            if place == len(steps) - 1:
+                await turn_.keep(exchange.admission)
             yield Chunk(lambda admission, place=place: said(place, admission), tokens)  # type: ignore[misc] # its own place
             if place % BURST_STEPS == BURST_STEPS - 1:
                 await turn()

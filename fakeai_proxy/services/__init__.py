@@ -35,6 +35,7 @@ def _rooms(**under: str) -> dict[str, Room]:
 
 
 ROOMS = _rooms(
+    assistants="assistants",
     audio="audio",
     batches="batches",
     chat="chat tokenize detokenize",
@@ -43,23 +44,35 @@ ROOMS = _rooms(
     conversations="conversations",
     embeddings="embeddings",
     files="files",
+    fine_tuning="fine_tuning",
     images="images",
     messages="messages",
     models="models",
     moderations="moderations",
+    organization="organization projects",
     rag="rag",
     ranking="ranking rerank retrieval score v2",
     realtime="realtime",
     responses="responses",
     serving="health metadata ping version",
     text_generation="text",
+    threads="threads",
     uploads="uploads",
+    vector_stores="vector_stores",
     videos="videos",
 )
 
 
 #: The module of this package that works on rows of each kind.
-JOBS: dict[str, str] = {"batch": "batches", "message_batch": "messages"}
+JOBS: dict[str, str] = {
+    "batch": "batches",
+    "fine_tuning.job": "fine_tuning",
+    "message_batch": "messages",
+    "thread.run": "threads",
+    "response": "responses",
+    "vector_store.file": "vector_stores",
+    "webhook": "delivery",
+}
 
 
 def job_of(kind: str) -> Job:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -84,6 +85,21 @@ class Catalogue:
         if of_fleet:
             cards = [card for card in cards if card.max_model_len] or cards
         return Counter(card.vocabulary for card in cards).most_common(1)[0][0]
+
+    def holds(self, name: str) -> bool:
+        """Whether it has a card of that very name."""
+        return name in self._cards
+
+    def priced(self, name: str) -> ModelCard | None:
+        """The card to bill by: of a user's own model, whose name says what it was made from, too."""
+        card = self.find(name)
+        return self._like(name) if card is None and name.startswith(FINE_TUNED) else card
+
+    def with_card(self, card: ModelCard) -> Catalogue:
+        """The same with one more, for one call."""
+        made = copy(self)
+        made._cards = {**self._cards, card.id: card}
+        return made
 
     def find(self, name: str) -> ModelCard | None:
         """The card of that name; of any name where any is served."""

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply
-from fakeai_proxy.services.items.history import Item, check_parts, given
-from fakeai_proxy.services.items.listing import included, listed, page, with_ids
-from fakeai_proxy.services.items.memory import Memory, Remembered
+from fakeai_proxy.services.items.history import Item, check_parts, given, references
+from fakeai_proxy.services.items.listing import included, listed, with_ids
+from fakeai_proxy.services.items.memory import (
+    CONVERSATIONS,
+    ITEM,
+    add,
+    check_files,
+    free_ids,
+    item_rows,
+    items_path,
+    of_conversation,
+    referred,
+    shortened,
+)
 from fakeai_proxy.services.items.shapes import Items
 from fakeai_proxy.services.operation import Call, Operation
+from fakeai_proxy.services.paging import is_ascending, limit_of
 from fakeai_proxy.services.wire import Metadata, Shape, json_reply
+from fakeai_proxy.store import Change, Delete, Key, Missing, Row, Write
 
 #: That one request may add.
 _ITEMS_MAX = 20
@@ -39,88 +51,97 @@ def _known(request: Shape) -> None:
         raise errors.unknown_parameter(name[:100])
 
 
-def _found(call: Call) -> Remembered:
-    return Memory(call.records).find(call.params["conversation_id"])
-
-
-def _items(call: Call, sent: Items | None, taken: Sequence[Item] = ()) -> list[Item]:
+async def _items(call: Call, sent: Items | None, conversation: Key | None = None) -> list[Item]:
     """With ids that no other item of the conversation has. Raises ApiError."""
     check_parts(sent or (), "items")
-    names = {item["id"] for item in taken}
-    items: list[Item] = []
-    for item in given(call.records, sent):
-        name = item.get("id")
-        items.append({**item, "id": None} if name in names else item)
-        names.add(name)
-    return with_ids(items, lambda k, prefix: _id(call, prefix, k))
+    items = given(sent, await referred(call, references(sent)))
+    await check_files(call, items, "items")
+    items = await free_ids(call, conversation or CONVERSATIONS.key(call, ""), items)
+
+    def named(k: int, prefix: str) -> str:
+        return f"{prefix}_{call.dice.text_id(call.id_key, prefix, k, length=48)}"
+
+    return with_ids(items, named)
 
 
-def _id(call: Call, prefix: str, *key: int) -> str:
-    return f"{prefix}_{call.dice.text_id(call.id_key, prefix, *key, length=48)}"
-
-
-def create_conversation(call: Call) -> Reply:
+async def create_conversation(call: Call) -> Reply:
     request: CreateConversation = call.body
     _known(request)
-    items = _items(call, request.items)
-    made = Remembered(_id(call, "conv"), call.created, request.metadata or {})
-    memory = Memory(call.records)
-    memory.keep(made)
-    memory.append(made.id, items)
-    return json_reply(made.shown())
+    items = await _items(call, request.items)
+
+    def make(row: Row) -> Row:
+        return row.merged(metadata=request.metadata or {})
+
+    def also(row: Row) -> Iterable[Write]:
+        return item_rows(call, row.key, items)
+
+    return CONVERSATIONS.reply(call, await CONVERSATIONS.insert(call, make, also))
 
 
-def get_conversation(call: Call) -> Reply:
-    return json_reply(_found(call).shown())
-
-
-def update_conversation(call: Call) -> Reply:
+async def update_conversation(call: Call) -> Reply:
     request: UpdateConversation = call.body
     _known(request)
-    changed = replace(_found(call), metadata=request.metadata or {})
-    Memory(call.records).keep(changed)
-    return json_reply(changed.shown())
+    metadata = request.metadata or {}
+    row = await CONVERSATIONS.changed(call, lambda row: row.merged(metadata=metadata))
+    return CONVERSATIONS.reply(call, row)
 
 
-def delete_conversation(call: Call) -> Reply:
-    found = _found(call)
-    Memory(call.records).forget(found)
-    return json_reply({"id": found.id, "object": "conversation.deleted", "deleted": True})
-
-
-def create_items(call: Call) -> Reply:
+async def create_items(call: Call) -> Reply:
     request: CreateItems = call.body
     _known(request)
-    found = _found(call)
-    items = _items(call, request.items, found.history.items)
-    Memory(call.records).append(found.id, items)
+    conversation = (await CONVERSATIONS.row(call)).key
+    items = await _items(call, request.items, conversation)
+    try:
+        items = await add(call, conversation, items)
+    except Missing:
+        raise errors.conversation_not_found(conversation.id) from None
     return json_reply(listed(items, call.queried("include")))
 
 
-def list_items(call: Call) -> Reply:
-    return json_reply(page(_found(call).history.items, call.query, call.queried("include")))
+async def list_items(call: Call) -> Reply:
+    conversation = (await CONVERSATIONS.row(call)).key
+    query = call.query
+    try:
+        page = await call.store.page(
+            ITEM,
+            items_path(conversation),
+            after=query.get("after", ""),
+            limit=limit_of(query.get("limit")),
+            ascending=is_ascending(query.get("order"), default=False),
+        )
+    except Missing as error:
+        raise errors.item_not_found(error.key.id) from None
+    items = [dict(row.document) for row in page.rows]
+    return json_reply(listed(items, call.queried("include"), more=page.has_more))
 
 
-def get_item(call: Call) -> Reply:
-    item = _found(call).item(call.params["item_id"])
-    return json_reply(included(item, call.queried("include")))
+async def get_item(call: Call) -> Reply:
+    conversation = (await CONVERSATIONS.row(call)).key
+    row = await of_conversation(call, conversation, call.params["item_id"])
+    return json_reply(included(dict(row.document), call.queried("include")))
 
 
-def delete_item(call: Call) -> Reply:
-    changed = Memory(call.records).remove(_found(call), call.params["item_id"])
-    return json_reply(changed.shown())
+async def delete_item(call: Call) -> Reply:
+    conversation = await CONVERSATIONS.row(call)
+    row = await of_conversation(call, conversation.key, call.params["item_id"])
+    try:
+        await call.store.commit(Change(conversation.key, shortened), Delete(row.key))
+    except Missing as error:
+        if error.key == row.key:
+            raise errors.conversation_item_not_found(row.key.id, conversation.key.id) from None
+        raise errors.conversation_not_found(conversation.key.id) from None
+    return CONVERSATIONS.reply(call, conversation)
 
 
+_ITEMS = f"{CONVERSATIONS.path}/{{conversation_id}}/items"
 _ONE = "/conversations/{conversation_id}"
-_ITEM = f"{_ONE}/items/{{item_id}}"
 OPERATIONS = (
     Operation("createConversation", "POST", "/conversations", create_conversation,
               CreateConversation),
-    Operation("getConversation", "GET", _ONE, get_conversation),
     Operation("updateConversation", "POST", _ONE, update_conversation, UpdateConversation),
-    Operation("deleteConversation", "DELETE", _ONE, delete_conversation),
-    Operation("createConversationItems", "POST", f"{_ONE}/items", create_items, CreateItems),
-    Operation("listConversationItems", "GET", f"{_ONE}/items", list_items),
-    Operation("getConversationItem", "GET", _ITEM, get_item),
-    Operation("deleteConversationItem", "DELETE", _ITEM, delete_item),
+    *CONVERSATIONS.operations(retrieve="getConversation", delete="deleteConversation"),
+    Operation("createConversationItems", "POST", _ITEMS, create_items, CreateItems),
+    Operation("listConversationItems", "GET", _ITEMS, list_items),
+    Operation("getConversationItem", "GET", f"{_ITEMS}/{{item_id}}", get_item),
+    Operation("deleteConversationItem", "DELETE", f"{_ITEMS}/{{item_id}}", delete_item),
 )  # fmt: skip

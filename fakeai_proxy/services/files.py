@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.services.filing import (
     FILE_BYTES_MAX,
@@ -16,10 +17,13 @@ from fakeai_proxy.services.filing import (
 )
 from fakeai_proxy.services.form import FormShape, Upload
 from fakeai_proxy.services.operation import Call, Operation
-from fakeai_proxy.store import pieces_of
+from fakeai_proxy.services.wire import json_reply
+from fakeai_proxy.store import Conflict, Delete, Missing, pieces_of
 
 #: The fields and boundaries around the bytes.
 _FORM_BYTES = 1 << 20
+#: How often a deletion is tried that others get in the way of.
+_TRIES = 16
 
 
 class FormExpiresAfter(ExpiresAfter, FormShape):
@@ -50,11 +54,29 @@ async def download_file(call: Call) -> Reply:
     return content_reply(call.store.blobs, row.blob, row.document, row.document["filename"])
 
 
+async def delete_file(call: Call) -> Reply:
+    """It leaves its vector stores, too."""
+    from fakeai_proxy.services.vector_stores.rows import detachments
+
+    key = FILES.key(call)
+    for _ in range(_TRIES):
+        try:
+            left = await detachments(call.store, call.project, key.id)
+            await call.store.commit(*left, Delete(key))
+        except (Conflict, Missing) as error:
+            if error.key == key:
+                raise errors.no_such_file(key.id) from None
+            continue  # somebody else changes what it leaves
+        return json_reply({"id": key.id, "object": "file", "deleted": True})
+    raise errors.server_error()
+
+
 OPERATIONS = (
     Operation(
         "createFile", "POST", "/files", create_file, form=CreateFileRequest,
         form_bytes_max=FILE_BYTES_MAX + _FORM_BYTES,
     ),
-    *FILES.operations(list="listFiles", retrieve="retrieveFile", delete="deleteFile"),
+    *FILES.operations(list="listFiles", retrieve="retrieveFile"),
+    Operation("deleteFile", "DELETE", "/files/{file_id}", delete_file),
     Operation("downloadFile", "GET", "/files/{file_id}/content", download_file),
 )  # fmt: skip

@@ -7,15 +7,17 @@ a process may die at any moment, and another goes on where the last commit left 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.exchange import Headers
+from fakeai_proxy.exchange import Exchange, Headers, Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.responder import Responder
+from fakeai_proxy.services.webhooks import NOBODY, Webhooks
 from fakeai_proxy.store import Change, Document, LeaseLost, Row, Store, Tally, finish
 
 
@@ -31,6 +33,8 @@ class Asked(NamedTuple):
     project: str = ""
     key_id: str = ""
     user_id: str = ""
+    #: What answers it instead of the source, at the same pace and under the same limits.
+    content: Callable[[Exchange], Awaitable[Reply]] | None = None
 
 
 class Answered(NamedTuple):
@@ -42,6 +46,13 @@ class Answered(NamedTuple):
     headers: Headers
     body: bytes
     tallies: Sequence[Tally] = ()
+
+
+Post = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
+
+
+async def _reaches_nobody(url: str, headers: Mapping[str, str], body: bytes) -> int:
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,14 @@ class Work:
     #: Seconds of a back end's work in one of ours; infinite where answers take no time.
     pace: float
     ask: Callable[[Asked], Awaitable[Answered]]
+    #: Who is told of ends; `announce` goes into the commit with `finish`.
+    webhooks: Webhooks = NOBODY
+    #: Sends a body with headers to a URL elsewhere. The status; 0 where nobody answers.
+    post: Post = _reaches_nobody
+    #: Whether code that comes as a grader may run here.
+    runs_python: bool = False
+    #: What the user has put ready, if anything.
+    responder: Responder | None = None
 
     def finish(self, document: Document | None = None) -> Change:
         """The end of the work. The commit raises LeaseLost if somebody else has taken it over."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock, Timer
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Admission, Exchange, Usage
+from fakeai_proxy.exchange import BATCH, PROJECT, Admission, Exchange, Usage
 from fakeai_proxy.services.metering import tallies
 from fakeai_proxy.store import Store, Tally
 from fakeai_proxy.store.tally_log import TallyLog, line_of
@@ -75,17 +75,17 @@ class Ledger:
         reply = exchange.reply
         if reply is None or not reply.usage or reply.status >= 400 or reply.cut:
             return
-        if exchange.tier == "batch":
+        if exchange.tier == BATCH:
             return  # its job counts it, with its result
         entry = _Entry(
-            tuple(reply.usage), exchange.admission.cached_tokens, exchange.project,
+            tuple(reply.usage), exchange.admission.cached_tokens, exchange.project or PROJECT,
             exchange.key_id, exchange.user_id, exchange.tier,
         )  # fmt: skip
         minute_at = int(self._clock.wall()) // _MINUTE_S * _MINUTE_S
         if self._log is None or not self._append(self._log, minute_at, entry):
             place = minute_at, entry
             self._waiting[place] = self._waiting.get(place, 0) + 1
-        if self._is_much:
+        if self._is_much and not self._is_armed:
             self._count_soon()
         elif self._interval_s is not None and not self._is_armed:
             self._arm(self._interval_s)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from fakeai_proxy.exchange import Admission, Usage
+from fakeai_proxy.exchange import BATCH, Admission, Usage
 from fakeai_proxy.services.answer.cached import cached_tokens, may_be_cached
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.store import Tally
@@ -102,6 +102,11 @@ def film(model: str, seconds: int, width: int, height: int) -> Usage:
     return Usage(VIDEOS, model, {"seconds": seconds, "num_model_requests": 1}, labels)
 
 
+def training(model: str, tokens: int) -> Usage:
+    """Of a fine-tuned model, whose name says what it was made from."""
+    return Usage(TRAINING, model, {"training_tokens": tokens, "num_model_requests": 1})
+
+
 def session() -> Usage:
     """Of a container that code runs in."""
     return Usage(SESSIONS, "", {"num_sessions": 1})
@@ -172,8 +177,8 @@ def tallies(
             "service_tier": tier,
             **usage.labels,
         }
-        if tier == "batch":
-            labels["batch"], labels["service_tier"] = "true", "batch"
+        if tier == BATCH:
+            labels["batch"], labels["service_tier"] = "true", BATCH
         labels = {name: value for name, value in labels.items() if value}
         found.append(Tally(PREFIX + usage.kind, at, labels, amounts))
     return found

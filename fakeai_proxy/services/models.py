@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply
 from fakeai_proxy.profiles.price import Price
-from fakeai_proxy.services import claude
-from fakeai_proxy.services.catalogue import ModelCard
+from fakeai_proxy.services import claude, tuned
+from fakeai_proxy.services.catalogue import FINE_TUNED, ModelCard
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.wire import json_reply
+from fakeai_proxy.store import Delete, Key, Missing, Row
 
 Shape = dict[str, object]
+
+_PAGE_ROWS = 1000
 
 
 def _shape(card: ModelCard) -> Shape:
@@ -80,30 +84,72 @@ _SHAPES: Mapping[str, Callable[[ModelCard], Shape]] = {
 }  # fmt: skip
 
 
-def list_models(call: Call) -> Reply:
+async def list_models(call: Call) -> Reply:
     if call.vendor == "anthropic":
         return json_reply(claude.models_page(claude.listed(call.catalogue), call.query))
     shape = _SHAPES.get(call.vendor, _shape)
-    return json_reply({"object": "list", "data": [shape(card) for card in call.catalogue]})
+    cards = [*call.catalogue, *[card async for card in _own(call)]]
+    return json_reply({"object": "list", "data": [shape(card) for card in cards]})
 
 
-def retrieve_model(call: Call) -> Reply:
-    return json_reply(_SHAPES.get(call.vendor, _shape)(_card(call)))
+async def _own(call: Call) -> AsyncIterator[ModelCard]:
+    """The models that the caller's project has made, the oldest first."""
+    after = ""
+    while True:
+        page = await call.store.page(
+            tuned.KIND, call.project, after=after, limit=_PAGE_ROWS, ascending=True
+        )
+        for row in page.rows:
+            card = tuned.card_of(row, call.catalogue)
+            if card is not None:
+                yield card
+        if not page.has_more:
+            return
+        after = page.rows[-1].key.id
 
 
-def retrieve_capabilities(call: Call) -> Reply:
-    return json_reply(capabilities(_card(call)))
+async def retrieve_model(call: Call) -> Reply:
+    return json_reply(_SHAPES.get(call.vendor, _shape)(await _card(call)))
 
 
-def delete_model(call: Call) -> Reply:
+async def retrieve_capabilities(call: Call) -> Reply:
+    return json_reply(capabilities(await _card(call)))
+
+
+async def delete_model(call: Call) -> Reply:
     name = call.params["model"]
-    call.catalogue.delete(name)
+    own = await _made(call, name)
+    if own is None:
+        call.catalogue.delete(name)
+    else:
+        with suppress(Missing):  # two who delete have both deleted
+            await call.store.commit(*[Delete(key) async for key in _everywhere(call, own)])
     return json_reply({"id": name, "object": "model", "deleted": True})
 
 
-def _card(call: Call) -> ModelCard:
+async def _everywhere(call: Call, model: Row) -> AsyncIterator[Key]:
+    """The model, and where it was made, what other projects have of it."""
+    if "made" in model.tags:
+        shared = await call.store.page(
+            tuned.KIND, None, tags={"name": model.key.id}, limit=_PAGE_ROWS
+        )
+        for row in shared.rows:
+            yield row.key
+    else:
+        yield model.key
+
+
+async def _made(call: Call, name: str) -> Row | None:
+    if not name.startswith(FINE_TUNED) or call.catalogue.holds(name):
+        return None
+    return await call.store.get(tuned.model_key(call.project, name))
+
+
+async def _card(call: Call) -> ModelCard:
     name = call.params["model"]
-    card = call.catalogue.find(name)
+    own = await _made(call, name)
+    card = None if own is None else tuned.card_of(own, call.catalogue)
+    card = card or call.catalogue.find(name)
     if card is None:
         raise errors.model_unknown(name)
     return card

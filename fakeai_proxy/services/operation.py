@@ -15,14 +15,17 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import PROJECT, Reply
 from fakeai_proxy.generate.vectors import Kind
-from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.catalogue import FINE_TUNED, Catalogue
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Ask, Canned, Responder
+from fakeai_proxy.services.tuned import Tuned, tuned
 from fakeai_proxy.services.validation import request_error
+from fakeai_proxy.services.webhooks import NOBODY, Webhooks
 from fakeai_proxy.store import Key, Store
 
 T = TypeVar("T")
@@ -59,6 +62,13 @@ class Call:
     keeper: Callable[[], Store]
     wall: Callable[[], float]
     strict: bool = False
+    #: What time it is, and who waits while a thread works.
+    clock: Clock = field(default_factory=SystemClock)
+    #: The key that it is asked with, and whose that is.
+    key_id: str = ""
+    user_id: str = ""
+    #: Waits until all that was answered is counted.
+    settle: Callable[[], Coroutine[Any, Any, None]] | None = None
     #: Told of every row that has become due, once it is committed.
     dispatch: Callable[[Key], None] = lambda key: None
     #: The query with its repetitions.
@@ -71,6 +81,8 @@ class Call:
     header: Callable[[bytes], str] = lambda name: ""
     #: Whose state it reads and changes: the parent of top-level rows in the store.
     project: str = PROJECT
+    #: What no other life of this server has had; empty where nothing outlives it.
+    life: bytes = b""
     #: The rate class in which it is asked: "" for live ones, "batch" for the lines of a batch.
     tier: str = ""
     #: What tells `origin`.
@@ -79,10 +91,22 @@ class Call:
     pace: float = 1.0
     #: What the user has put ready, if anything.
     responder: Responder | None = None
+    #: Who is told of ends; `announce` goes into the commit of an end.
+    webhooks: Webhooks = NOBODY
+    #: Whether code that comes as a grader may run here.
+    runs_python: bool = False
+    #: The user's own model that is asked, if it is one.
+    tuned: Tuned | None = None
     #: What the operation's `plan` made of this call, or of an equal one before.
     plan: Any = None
     #: Where coroutines run; None where there are none to wait for.
     loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def lasting_key(self) -> bytes:
+        """Instead of `id_key`, for ids under which something is kept without asking whether they are
+        free."""
+        return self.id_key + self.life
 
     @property
     def store(self) -> Store:
@@ -104,11 +128,25 @@ class Call:
         raise Unhurried
 
     def canned(self, model: str, prompt: str) -> Canned | None:
-        """The answer that the user has put ready for this prompt. Raises ApiError."""
-        if self.responder is None:
-            return None
+        """The answer that the user has put ready for this prompt, or trained the model to give.
+        Raises ApiError."""
+        said = None if self.responder is None else self._responded(self.responder, model, prompt)
+        return self.tuned.answer(prompt) if said is None and self.tuned is not None else said
+
+    def look_up(self, name: object) -> None:
+        """Where a user's own model is meant, it is in this call's catalogue from then on. Raises
+        Unhurried."""
+        if not isinstance(name, str) or not name.startswith(FINE_TUNED) or self.tuned is not None:
+            return
+        if self.catalogue.holds(name):
+            return
+        self.tuned = self.wait_for(lambda: tuned(self.store, self.project, name, self.catalogue))
+        if self.tuned is not None:
+            self.catalogue = self.catalogue.with_card(self.tuned.card)
+
+    def _responded(self, responder: Responder, model: str, prompt: str) -> Canned | None:
         rng = self.dice.roll(self.dice_key, "responder")
-        return self.responder.answer(Ask(self.operation.name, model, prompt, rng, self._sent))
+        return responder.answer(Ask(self.operation.name, model, prompt, rng, self._sent))
 
     def _sent(self) -> dict[str, Any]:
         if not isinstance(self.body, BaseModel):
@@ -134,7 +172,8 @@ class Operation:
     computes for longer than the event loop can wait; a function tells it by the raw body. One that
     waits for something is a coroutine, on the event loop. `plan` is a
     pure function of the request, the dice and records that never change under their id, without
-    `id_key` and `created`; what it made is kept for equal requests. `keyless` ones answer whoever
+    `id_key` and `created`; what it made is kept for equal requests, unless it waited for something
+    (`Call.wait_for`), as whatever reads the store does. `keyless` ones answer whoever
     asks. `enter` looks at the headers before anybody looks at the body, and `complain` words what is
     wrong with the body's shape. A `socket` is opened by the handshake of a WebSocket; the reply of its
     handler has a dialogue."""
@@ -150,6 +189,8 @@ class Operation:
     plan: Callable[[Call], Plan] | None = None
     at_root: bool = False
     keyless: bool = False
+    #: For administrators, where keys are told apart.
+    admin: bool = False
     enter: Callable[[Call], None] | None = None
     complain: Complain = request_error
     socket: bool = False

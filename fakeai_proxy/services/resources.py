@@ -138,12 +138,17 @@ class Resource:
         raise errors.server_error()
 
     async def changed(
-        self, call: Call, change: Callable[[Row], Row], row_id: str | None = None
+        self,
+        call: Call,
+        change: Callable[[Row], Row],
+        row_id: str | None = None,
+        also: Iterable[Write] = (),
     ) -> Row:
-        """Raises 404 and what `change` raises."""
+        """The row as `change` makes it, and `also` in the same transaction. Raises 404 and what
+        `change` raises."""
         key = self.key(call, row_id)
         try:
-            (found,) = await call.store.commit(Change(key, change))
+            found, *_ = await call.store.commit(Change(key, change), *also)
         except Missing:
             raise await self.not_found(call, key.id) from None
         assert found is not None, "a change answers with its row"

@@ -66,8 +66,12 @@ class FleetPacing:
         self._reply.chunks = ()  # the frames say it all
         del chunks
         self._jobs.follow(stream)
+        keep = self._reply.keep
         try:
             await stream.done
+            if keep is not None:
+                await keep(self._exchange.admission)
+                stream.finish(self._driver.clock.now())
         finally:
             stream.done.cancel()
 

@@ -18,8 +18,9 @@ _LAST = 1 << 62
 
 
 class FleetStream:
-    """`done` is set when the last byte is written. Frames of one step leave in one write; a slow
-    reader makes its own stream wait, never the engine."""
+    """`done` is set when the last byte is written; of a reply that is kept first, when
+    its last frame is due, which `finish` writes. Frames of one step leave in one write; a slow reader
+    makes its own stream wait, never the engine."""
 
     def __init__(
         self,
@@ -114,11 +115,10 @@ class FleetStream:
         totals, given = self._totals, self._given
         while end < len(totals) and totals[end] <= given:
             end += 1
-        data = self._due(start, end)
-        if not self._begun:
-            self._begun = True
-            data = self._head + data
-            self._exchange.first_byte_at = now
+        if end == len(totals) and self._reply.keep is not None:
+            self._hold(start, now)
+            return
+        data = self._opened(self._due(start, end), now)
         if end < len(totals):
             self._next, self._need = end, totals[end]
             sink.write(data)
@@ -126,6 +126,30 @@ class FleetStream:
         self._exchange.settle()
         sink.write(data + tail_of(self._reply, self._client))
         self.done.set_result(None)
+
+    def _hold(self, start: int, now: float) -> None:
+        last = max(len(self._frames) - 1, 0)
+        data = self._due(start, last)
+        if last > start:
+            self._sink.write(self._opened(data, now))
+        self._next = last
+        self.done.set_result(None)
+
+    def finish(self, now: float) -> None:
+        """The last frame, which waited. Raises ConnectionError when the reader has gone."""
+        if self._sink.is_closing():
+            raise ConnectionResetError("the reader has gone")
+        data = self._due(self._next, len(self._frames))
+        self._exchange.settle()
+        self._sink.write(self._opened(data, now) + tail_of(self._reply, self._client))
+
+    def _opened(self, data: bytes, now: float) -> bytes:
+        """After the head, where that is still to come."""
+        if self._begun:
+            return data
+        self._begun = True
+        self._exchange.first_byte_at = now
+        return self._head + data
 
     def _due(self, start: int, end: int) -> bytes:
         if not self._begun:

@@ -50,6 +50,8 @@ class TimedPacing:
 
     async def play(self, chunks: Sequence[Chunk], client: Client) -> None:
         reply, exchange = self._reply, self._exchange
+        if reply.keep is not None:
+            await reply.keep(exchange.admission)
         head, frames, tail = rendered(reply, chunks, exchange.admission, client)
         exchange.sent_bytes = sum(map(len, frames))
         # The frames say it all; thousands of chunks kept until the last token would only give the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
@@ -19,7 +19,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import PROJECT, SYNTH, Exchange, Reply, Request
 from fakeai_proxy.generate.vectors import embedder_kind
-from fakeai_proxy.providers import Told, credential, provider_of
+from fakeai_proxy.providers import Told, provider_of
 from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import PLAIN, Dialect, Dialects
@@ -29,6 +29,8 @@ from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.router import Router
 from fakeai_proxy.services.validation import request_error
+from fakeai_proxy.services.webhooks import NOBODY, Webhooks
+from fakeai_proxy.sources.doorkeeper import AuthSettings, Doorkeeper
 from fakeai_proxy.sources.plans import Plans
 from fakeai_proxy.store import Key, Store
 
@@ -62,6 +64,11 @@ class SynthSettings(BaseModel):
         description="Ask this first what to answer: FILE.toml (patterns and texts), FILE.py:function or "
         "package.module:function. Read again when it changes.",
     )
+    python_graders: bool = Field(
+        False,
+        description="Run the code of python graders, in processes with limits; for servers whose "
+        "clients are trusted. Otherwise such a grader fails as it does when its server is down.",
+    )
     embedder: Literal["auto", "hashed", "semantic"] = Field(
         "auto",
         description="What makes the vectors of embeddings and rankings: semantic knows what words "
@@ -83,8 +90,14 @@ class Synth:
         records: Records,
         dispatch: Callable[[Key], None],
         pace: float = 1.0,
+        webhooks: Webhooks = NOBODY,
+        life: bytes = b"",
+        doorkeeper: Doorkeeper | None = None,
+        settle: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """`pace` is how many seconds of a back end's work pass in one."""
+        """`pace` is how many seconds of a back end's work pass in one; `life` is of this process alone,
+        and empty where nothing is kept when it ends; `settle` waits until all that was answered is
+        counted."""
         self._settings = settings
         self._dialects = dialects
         self._embedder = embedder_kind(settings.embedder)
@@ -96,8 +109,12 @@ class Synth:
         self._plans = Plans()
         self._records = records
         self._dispatch = dispatch
+        self._life = life
         self._pace = pace
-        self._responder = Responder(settings.responder) if settings.responder else None
+        self._webhooks = webhooks
+        self.responder = Responder(settings.responder) if settings.responder else None
+        self._doorkeeper = doorkeeper or Doorkeeper(AuthSettings(), lambda: None, records, clock)
+        self._settle = settle
 
     async def reply(self, exchange: Exchange) -> Reply:
         request = exchange.request
@@ -110,6 +127,8 @@ class Synth:
             if from_page:
                 error.headers.update(CORS_HEADERS)
             raise
+        if request.method != "GET" and "/organization/" in request.path:
+            self._doorkeeper.forget()
         reply.provenance = SYNTH
         spent_ms = int((self._clock.now() - exchange.arrived_at) * 1000)
         told = Told(exchange.id, spent_ms, int(self._clock.wall()))
@@ -124,11 +143,12 @@ class Synth:
         if not self._router.is_at_hand(path):
             with self._clock.hold():
                 await asyncio.to_thread(self._router.open, path)
-        if not self._router.is_keyless(path) and not exchange.project:
-            check_key(request)
+        if not self._router.is_keyless(path):
+            self._doorkeeper.check(exchange)
         # A HEAD is a GET whose body stays here.
         method = "GET" if request.method == "HEAD" else request.method
         operation, params = self._router.find(method, path)
+        self._doorkeeper.check_role(exchange, operation)
         if operation.form is not None and (operation.body is None or _is_form(request)):
             return await self._answered_form(exchange, operation, operation.form, params)
         body = await request.body.read(JSON_BYTES_MAX)
@@ -143,13 +163,14 @@ class Synth:
             _check_content_type(request)
         inline = request.header(b"content-encoding") is None and len(body) <= INLINE_BYTES_MAX
         # The user's own code may take its time, and answer otherwise tomorrow.
-        if inline and dialect.silent and self._responder is None:
+        if inline and dialect.silent and self.responder is None:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
             if not operation.is_heavy(body) and self._at_hand(call, request, body):
                 with contextlib.suppress(Unhurried):
                     reply = await _whole(_answer(call, request, body))
-                    if call.plan is not None:
+                    # A user's own model may be gone tomorrow, and is nobody else's.
+                    if call.plan is not None and call.tuned is None:
                         self._plans.keep(call.dice_key, call.plan)
                     return reply
         with self._clock.hold():
@@ -204,9 +225,16 @@ class Synth:
             records=self._records,
             keeper=self._keeper,
             dispatch=self._dispatch,
+            webhooks=self._webhooks,
+            runs_python=self._settings.python_graders,
+            life=self._life,
             project=exchange.project or PROJECT,
+            key_id=exchange.key_id,
+            user_id=exchange.user_id,
+            settle=self._settle,
             tier=exchange.tier,
             wall=self._clock.wall,
+            clock=self._clock,
             strict=self._settings.strict_parameters,
             embedder=self._embedder,
             vendor=provider_of(request).name,
@@ -214,7 +242,7 @@ class Synth:
             reached=partial(_origin, request),
             pace=self._pace,
             loop=asyncio.get_running_loop(),
-            responder=self._responder,
+            responder=self.responder,
         )
 
     def _at_hand(self, call: Call, request: Request, raw: bytes) -> bool:
@@ -227,15 +255,6 @@ class Synth:
 
     async def close(self) -> None:
         pass
-
-
-def check_key(request: Request) -> None:
-    """Any non-empty key is accepted, but for one that contains `invalid`. Raises 401."""
-    key = credential(request)
-    if not key:
-        raise errors.missing_key()
-    if "invalid" in key:
-        raise errors.wrong_key(key)
 
 
 def _origin(request: Request) -> str:
@@ -257,6 +276,8 @@ def _answer(
     if call.plan is None:
         if operation.body is not None and call.body is None:
             call.body = _parse(operation, operation.body, request, raw)
+        if operation.body is not None:
+            call.look_up(call.params.get("deployment") or getattr(call.body, "model", None))
         dialect.admit(call)
         if operation.plan is not None:
             call.plan = operation.plan(call)

@@ -21,6 +21,7 @@ from typing import IO, NamedTuple, Protocol
 
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
+from fakeai_proxy.store.temporary import TemporaryFolder
 
 PIECE_BYTES = 1 << 18
 #: How long after it was written a blob needs no row.
@@ -68,13 +69,13 @@ class FileBlobs:
     def __init__(self, folder: Path | None, clock: Clock) -> None:
         self._given = folder
         self._clock = clock
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: TemporaryFolder | None = None
         self._folder = folder or Path()
         self._making = Lock()
 
     def close(self) -> None:
         if self._temporary is not None:
-            self._temporary.cleanup()
+            self._temporary.close()
 
     async def put(self, pieces: Iterable[bytes]) -> Blob:
         with self._clock.hold():
@@ -126,8 +127,8 @@ class FileBlobs:
     def _make_folder(self) -> None:
         with self._making:
             if self._given is None and self._temporary is None:
-                self._temporary = tempfile.TemporaryDirectory(prefix="fakeai-proxy-")
-                self._folder = Path(self._temporary.name)
+                self._temporary = TemporaryFolder()
+                self._folder = self._temporary.path
             self._incoming.mkdir(parents=True, exist_ok=True)
 
     def _put(self, pieces: Iterable[bytes]) -> Blob:

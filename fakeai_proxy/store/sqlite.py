@@ -17,6 +17,7 @@ from fakeai_proxy.errors import ApiError, ConfigError
 from fakeai_proxy.store import statements
 from fakeai_proxy.store.blobs import FileBlobs
 from fakeai_proxy.store.documents import Key, Page, Row, Sum, Write
+from fakeai_proxy.store.room import Room
 from fakeai_proxy.store.schema import migrate
 from fakeai_proxy.store.writer import Writer, unavailable
 
@@ -48,6 +49,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
         self._has_readers = False
         self._local = threading.local()
+        self._room = Room()
         self._sweep_at = 0.0
         self._sweeping: asyncio.Future[None] | None = None
 
@@ -123,9 +125,13 @@ class SqliteStore:
 
     async def commit(self, *writes: Write) -> list[Row | None]:
         now = self._clock.wall()
-        rows: list[Row | None] = await self._write(
-            lambda connection: [statements.apply(connection, write, now) for write in writes]
-        )
+
+        def applied(connection: sqlite3.Connection) -> list[Row | None]:
+            if self._file is None:
+                self._room.make(connection)
+            return [statements.apply(connection, write, now) for write in writes]
+
+        rows = await self._write(applied)
         self._sweep_sometimes()
         return rows
 

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import http.client
 import json
+import os
 import re
 import socket
 import urllib.request
@@ -22,8 +24,9 @@ import pytest
 from fakeai_proxy.config import Config
 from fakeai_proxy.services import ROOMS
 from tests.cli.conftest import ROOT, Program, Run, Start
-from tests.cli.upstreams import counting, silent
+from tests.cli.upstreams import POSTED, counting, silent
 from tests.doubles.authority import Authority
+from tests.servers import postgresql
 
 PROFILE = """
 description = "One value everywhere"
@@ -174,6 +177,12 @@ def _store(program: Program, start: Start) -> None:
     again.stop()
     later = start("--data", str(kept), "--store", "sqlite")
     assert [one["name"] for one in later.ask("/v1/containers")[1]["data"]] == ["mine"]
+    if postgresql.is_installed():
+        address = f"{postgresql.shared()}&search_path=options_{os.getpid()}_{kept.parent.name}"
+        one, other = (start("--data", str(kept), "--store", address) for _ in range(2))
+        assert other.ask("/v1/containers")[1]["data"] == []
+        assert one.ask("/v1/containers", {"name": "ours"})[0] == 200
+        assert [one["name"] for one in other.ask("/v1/containers")[1]["data"]] == ["ours"]
 
 
 def _listen(program: Program, start: Start) -> None:
@@ -272,6 +281,52 @@ def _strict_parameters(program: Program, start: Start) -> None:
     assert program.ask("/v1/chat/completions", {**CHAT, "top_k": 3})[0] == 400
 
 
+def _told_of_failure(program: Program) -> tuple[dict[str, str], bytes]:
+    """What a webhook says of a job whose file has one line too few."""
+    boundary = "b0undary"
+    example = json.dumps({"messages": [{"role": "assistant", "content": "a"}]})
+    form = (
+        f'--{boundary}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n'
+        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
+        f"{example}\r\n--{boundary}--\r\n"
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    headers = {
+        "content-type": f"multipart/form-data; boundary={boundary}",
+        "authorization": "Bearer k",
+    }
+    request = urllib.request.Request(program.url + "/v1/files", form.encode(), headers)
+    with opener.open(request, timeout=30) as reply:
+        file_id = json.loads(reply.read())["id"]
+    body = {"model": "gpt-4o-mini", "training_file": file_id}
+    status, job = program.ask("/v1/fine_tuning/jobs", body)
+    assert status == 200
+    sent_headers, sent = POSTED.get(timeout=30)
+    event = json.loads(sent)
+    assert (event["type"], event["data"]) == ("fine_tuning.job.failed", {"id": job["id"]})
+    return {name.lower(): value for name, value in sent_headers.items()}, sent
+
+
+def _webhook(program: Program, start: Start) -> None:
+    headers, _ = _told_of_failure(program)
+    assert "webhook-signature" not in headers
+
+
+def _webhook_secret(program: Program, start: Start) -> None:
+    headers, sent = _told_of_failure(program)
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + sent
+    signature = base64.b64encode(hmac.new(b"secret", signed, "sha256").digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{signature}"
+
+
+def _python_graders(program: Program, start: Start) -> None:
+    grader = {"type": "python", "name": "a", "source": "def grade(sample, item): return 0.5"}
+    body = {"grader": grader, "model_sample": "x"}
+    assert program.ask("/v1/fine_tuning/alpha/graders/run", body)[1]["reward"] == 0.5
+    other = start("--profile", "none")
+    assert other.ask("/v1/fine_tuning/alpha/graders/run", body)[1]["reward"] == 0
+
+
 def _embedder(program: Program, start: Start) -> None:
     def vector(one: Program) -> object:
         body = {"model": "text-embedding-3-small", "input": "a bicycle", "dimensions": 8}
@@ -291,6 +346,16 @@ def _dialect(program: Program, start: Start) -> None:
 def _admin_token(program: Program, start: Start) -> None:
     assert program.ask("/_fakeai/v1/status")[0] == 401
     assert program.ask("/_fakeai/v1/status", **{"x-fakeai-token": "open sesame"})[0] == 200
+
+
+def _auth(program: Program, start: Start) -> None:
+    assert program.ask("/v1/models")[0] == 401
+
+
+def _admin_key(program: Program, start: Start) -> None:
+    path, key = "/v1/organization/projects", {"authorization": "Bearer the first of all keys"}
+    assert program.ask(path)[0] == 401
+    assert program.ask(path, **key)[0] == 200
 
 
 def _journal_size(program: Program, start: Start) -> None:
@@ -453,9 +518,16 @@ EFFECTS: dict[str, Effect] = {
     "models": Effect("TMP/models.toml", _models, {"profile": "none"}),
     "dialect": Effect("dynamo", _dialect),
     "any_model": Effect("true", _any_model),
+    "webhook": Effect("UPSTREAM", _webhook, {"profile": "none"}, "fine_tuning"),
+    "webhook_secret": Effect(
+        "whsec_c2VjcmV0", _webhook_secret, {"profile": "none", "webhook": "UPSTREAM"}, "fine_tuning"
+    ),
+    "python_graders": Effect("true", _python_graders, {"profile": "none"}, "fine_tuning"),
     "embedder": Effect("hashed", _embedder, {"profile": "none"}, "embeddings"),
     "responder": Effect("TMP/answers.toml", _responder, {"profile": "none"}, "chat"),
     "strict_parameters": Effect("true", _strict_parameters, {"profile": "none"}, "chat"),
+    "auth": Effect("required", _auth),
+    "admin_key": Effect("the first of all keys", _admin_key, {"auth": "required"}),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
     "scenario": Effect("TMP/outage.toml", _scenario),
@@ -598,6 +670,7 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["--on-miss", "pass"], {}, "replay, auto, hybrid"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),
         (["--on-miss", "pass"], {}, ": --on-miss: mode synth does not replay"),
+        (["--store", "mysql://u:p@db/x"], {}, "--store: this is memory, sqlite or postgresql://"),
         ([], {"FAKEAI_PROXY_SEED": "many"}, "FAKEAI_PROXY_SEED"),
         ([], {"FAKEAI_PROXY_PROFIL": "none"}, "FAKEAI_PROXY_PROFILE"),
     ],

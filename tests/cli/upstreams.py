@@ -9,6 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+
+#: Headers and body of every POST.
+POSTED: Queue[tuple[dict[str, str], bytes]] = Queue()
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -28,6 +32,14 @@ class _Answers(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) + cut))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        """Keeps what it is sent."""
+        length = int(self.headers["content-length"])
+        POSTED.put((dict(self.headers), self.rfile.read(length)))
+        self.send_response(204)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, *said: object) -> None: ...
 

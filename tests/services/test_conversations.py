@@ -178,6 +178,10 @@ async def test_a_background_response_joins_its_conversation(client: AsyncOpenAI)
         ("", {"items": [{"role": "user", "content": [{"type": "output_text", "text": "x"}]}]}, 400,
          "items[0].content[0]", "invalid_value"),
         ("", {"items": [{"type": "item_reference", "id": "msg_x"}]}, 404, "input", None),
+        ("", {"items": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-x"}]}]}, 404,
+         "items[0].content[0].file_id", None),
+        ("/{id}/items", {"items": [{"role": "user", "content": [
+            {"type": "input_image", "file_id": "file-x"}]}]}, 404, "items[0].content[0].file_id", None),
         ("", {"items": [{"role": "user", "content": "x"}] * 21}, 400, "items",
          "array_above_max_length"),
         ("", {"metadata": {"k": "v" * 513}}, 400, "metadata.k", "string_above_max_length"),

@@ -60,6 +60,13 @@ def _schema(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
          "missing_required_parameter", "tools[0].server_url"),
         ({"tools": [GET_WEATHER], "tool_choice": {"type": "function", "name": "f"}}, 400,
          "tool_choice", None, "Tool choice 'f' not found in 'tools' parameter."),
+        ({"tools": [{"type": "code_interpreter", "container": "cntr_x"}]}, 404, None, None,
+         "Container with id 'cntr_x' not found."),
+        ({"tools": [{"type": "code_interpreter",
+                     "container": {"type": "auto", "file_ids": ["file-x"]}}]}, 404,
+         "tools[0].container.file_ids[0]", None, "No such File object: file-x"),
+        ({"tools": [{"type": "shell", "environment": {
+            "type": "container_reference", "container_id": "cntr_x"}}]}, 404, None, None, "cntr_x"),
         ({"tool_choice": "required"}, 400, "tool_choice", None, "with 'tools' parameter"),
         ({"max_output_tokens": 15}, 400, "max_output_tokens", "integer_below_min_value", ">= 16"),
         ({"max_output_tokens": 10**7}, 400, "max_output_tokens", "integer_above_max_value",

@@ -164,9 +164,6 @@ async def test_arguments_are_cut_at_the_limit(client: AsyncOpenAI) -> None:
     [
         ({"type": "web_search"}, "the latest news about tea",
          ["web_search_call.in_progress", "web_search_call.searching", "web_search_call.completed"]),
-        ({"type": "file_search", "vector_store_ids": ["vs_1"]}, "what do my files say about tea?",
-         ["file_search_call.in_progress", "file_search_call.searching",
-          "file_search_call.completed"]),
         ({"type": "code_interpreter", "container": {"type": "auto"}},
          "calculate the average of 3, 5 and 10 with python",
          ["code_interpreter_call.in_progress", "code_interpreter_call_code.delta",
@@ -246,9 +243,10 @@ async def test_what_was_found_is_cited(client: AsyncOpenAI) -> None:
 
 
 async def test_max_tool_calls_bounds_the_vendors_tools(client: AsyncOpenAI) -> None:
+    store = await client.vector_stores.create(name="documents")
     tools: list[Any] = [
         {"type": "web_search"},
-        {"type": "file_search", "vector_store_ids": ["vs_1"]},
+        {"type": "file_search", "vector_store_ids": [store.id]},
     ]
     ask = "the latest news, and what my documents say about it"
     for most, expected in ((None, 2), (1, 1)):

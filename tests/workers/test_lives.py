@@ -75,7 +75,8 @@ def test_what_a_killed_process_held_is_given_back(tmp_path: Path) -> None:
             body = json.dumps(CHAT).encode()
             waiting.sendall(
                 b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
-                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+                % (len(body), body)
             )
             other = service.clients[0]
             path = "/_fakeai/v1/limits"
@@ -113,7 +114,8 @@ def test_sigterm_drains_all_of_them(tmp_path: Path) -> None:
         for sock in socks:
             sock.sendall(
                 b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
-                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+                % (len(body), body)
             )
         begun = [sock.recv(100) for sock in socks]
         assert all(one.startswith(b"HTTP/1.1 200") for one in begun)
@@ -162,7 +164,10 @@ def _lives(pid: int) -> bool:
     ("arguments", "said"),
     [
         (("--profile", "1xh100-8b"), "--workers 1"),
-        (("--mode", "auto", "--upstream", "http://127.0.0.1:9"), "mode auto replays what it records"),
+        (
+            ("--mode", "auto", "--upstream", "http://127.0.0.1:9"),
+            "mode auto replays what it records",
+        ),
         (
             ("--mode", "record", "--upstream", "http://127.0.0.1:9", "--cassette", "a.jsonl"),
             "NAME.fcz",

@@ -31,8 +31,10 @@ def speak(call: Call, plan: Plan) -> Reply:
     return _whole(call, plan, identity, workload)
 
 
-def completion_id(call: Call) -> str:
-    return ID_PREFIX + call.dice.text_id(call.id_key, "chatcmpl", length=29)
+def completion_id(call: Call, *, lasting: bool = False) -> str:
+    """`lasting` for one that is stored."""
+    key = call.lasting_key if lasting else call.id_key
+    return ID_PREFIX + call.dice.text_id(key, "chatcmpl", length=29)
 
 
 def tier_of(plan: Plan) -> bytes:
@@ -62,7 +64,8 @@ def _workload(plan: Plan) -> Workload:
 def _identity(call: Call, plan: Plan) -> tuple[bytes, bytes, bytes]:
     """`"id":...` up to the object's name, what follows the name, and the end of the object."""
     model, fingerprint = model_fingerprint(plan.model)
-    before = b'{"id":"%b","object":"chat.completion' % completion_id(call).encode()
+    name = completion_id(call, lasting=bool(plan.request.store))
+    before = b'{"id":"%b","object":"chat.completion' % name.encode()
     after = b'","created":%d,"model":%b,' % (call.created, model)
     closing = b'"service_tier":"%b","system_fingerprint":"%b"' % (tier_of(plan), fingerprint)
     return before, after, closing

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from fakeai_proxy import errors
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Admission, Chunk, Reply
+from fakeai_proxy.exchange import Admission, Reply
 from fakeai_proxy.services.answer.cached import cached_tokens
 from fakeai_proxy.services.chat import message, wire
 from fakeai_proxy.services.chat.plan import Plan
@@ -20,13 +19,12 @@ from fakeai_proxy.services.chat.speech import completion_id, tier_of
 from fakeai_proxy.services.chat.usage import usage_with
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.paging import cut, envelope
-from fakeai_proxy.services.records import Records
+from fakeai_proxy.services.resources import Resource
 from fakeai_proxy.services.wire import json_reply, model_fingerprint
+from fakeai_proxy.store import Insert, Row
 
-#: Kinds of records: completions by id, and the one list of all of their ids.
-STORED, _INDEX = "chat.completion", "chat.completions"
-#: What a completion weighs besides its text.
-_OVERHEAD_BYTES = 4096
+#: platform.openai.com/docs/guides/your-data: how long application state is kept.
+KEPT_S = 30 * 86_400
 _METADATA = re.compile(r"metadata\[(.+)\]")
 #: Of a request, what a stored completion shows.
 _SHOWN = (
@@ -35,67 +33,52 @@ _SHOWN = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Stored:
-    """`messages` are those of the request, as the API lists them."""
-
-    completion: dict[str, Any]
-    messages: list[dict[str, Any]]
-    plan: Plan = field(repr=False)
+def _show(row: Row, now: float) -> Mapping[str, Any]:
+    completion: Mapping[str, Any] = row.document["completion"]
+    return completion
 
 
-class _Ids:
-    """In the order in which they were made. Safe to share between threads."""
+def _no_cursor(what: str, name: str) -> ApiError:
+    return errors.bad_parameter("after", "invalid_value", f"No {what} with id '{name}'.")
 
-    def __init__(self) -> None:
-        self._ids: dict[str, None] = {}
-        self._lock = threading.Lock()
 
-    def add(self, name: str) -> None:
-        with self._lock:
-            self._ids[name] = None
-
-    def drop(self, names: list[str]) -> None:
-        with self._lock:
-            for name in names:
-                self._ids.pop(name, None)
-
-    def all(self) -> list[str]:
-        with self._lock:
-            return list(self._ids)
+COMPLETIONS = Resource(
+    kind="chat.completion",
+    object="chat.completion",
+    prefix="chatcmpl-",
+    path="/chat/completions",
+    param="completion_id",
+    missing=errors.completion_not_found,
+    show=_show,
+    ascending=True,
+)
 
 
 def store(call: Call, plan: Plan, reply: Reply) -> Reply:
-    """Keep what the reply says. How much of the prompt was cached is known when it is told."""
-    name = completion_id(call)
-    kept = Stored(_completion(call, plan, name), list(_messages(plan.request, name)), plan)
-    weight = _OVERHEAD_BYTES + len(orjson.dumps([kept.completion, kept.messages]))
-    call.records.keep(STORED, name, kept, weight)
-    index = call.records.find(_INDEX, "") or _Ids()
-    index.add(name)
-    call.records.keep(_INDEX, "", index, 0)
-    reply.chunks = [_noticed(chunk, kept) for chunk in _chunks(reply)]
+    """Keep what the reply says before its end is told, which tells how much of the prompt was cached."""
+    completion = _completion(call, plan, completion_id(call, lasting=True))
+
+    async def kept(admission: Admission) -> None:
+        cached = cached_tokens(plan.card, admission, len(plan.prompt.ids))
+        completion["usage"] = orjson.loads(usage_with(plan, cached))
+        messages = list(_messages(plan.request, completion["id"]))
+        row = Row(
+            COMPLETIONS.key(call, completion["id"]),
+            {"completion": completion, "messages": messages},
+            float(call.created),
+            tags=_tags(completion),
+            expires_at=float(call.created + KEPT_S),
+        )
+        await call.store.commit(Insert(row))
+
+    reply.keep = kept
     return reply
 
 
-def _chunks(reply: Reply) -> list[Chunk]:
-    assert isinstance(reply.chunks, list)
-    return reply.chunks
-
-
-def _noticed(chunk: Chunk, kept: Stored) -> Chunk:
-    """A late chunk that tells the record what it says."""
-    late = chunk.data
-    if isinstance(late, bytes):
-        return chunk
-
-    def data(admission: Admission) -> bytes:
-        prompt = len(kept.plan.prompt.ids)
-        cached = cached_tokens(kept.plan.card, admission, prompt)
-        kept.completion["usage"] = orjson.loads(usage_with(kept.plan, cached))
-        return late(admission)
-
-    return chunk._replace(data=data)
+def _tags(completion: Mapping[str, Any]) -> dict[str, str]:
+    """What is filtered by."""
+    said = {f"metadata:{name}": value for name, value in completion["metadata"].items()}
+    return {"model": completion["model"], **said}
 
 
 def _completion(call: Call, plan: Plan, name: str) -> dict[str, Any]:
@@ -115,7 +98,7 @@ def _completion(call: Call, plan: Plan, name: str) -> dict[str, Any]:
         "system_fingerprint": fingerprint.decode(),
         "metadata": dict(request.metadata or {}),
         "choices": [orjson.loads(choice) for choice in rendered],
-        "usage": orjson.loads(usage_with(plan, 0)),
+        "usage": None,
     }
 
 
@@ -138,68 +121,35 @@ def _messages(request: wire.ChatRequest, name: str) -> Iterator[dict[str, Any]]:
 # --- the operations -----------------------------------------------------------------------------
 
 
-def list_stored(call: Call) -> Reply:
+async def list_stored(call: Call) -> Reply:
     wanted = {
-        match[1]: value for key, value in call.query.items() if (match := _METADATA.fullmatch(key))
+        f"metadata:{match[1]}": value
+        for key, value in call.query.items()
+        if (match := _METADATA.fullmatch(key))
     }
     model = call.query.get("model")
-    found = [
-        each.completion
-        for each in _all(call.records)
-        if (not model or each.completion["model"] == model)
-        and wanted.items() <= each.completion["metadata"].items()
-    ]
-    return _page(call, found, "completion")
+    if model:
+        wanted["model"] = model
+    try:
+        return COMPLETIONS.listing(call, await COMPLETIONS.page(call, wanted))
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        raise _no_cursor("completion", call.query["after"]) from None
 
 
-def _all(records: Records) -> Iterator[Stored]:
-    index: _Ids | None = records.find(_INDEX, "")
-    if index is None:
-        return
-    gone = []
-    for name in index.all():
-        found: Stored | None = records.find(STORED, name)
-        if found is None:
-            gone.append(name)
-        else:
-            yield found
-    index.drop(gone)
-
-
-def get_stored(call: Call) -> Reply:
-    return json_reply(_found(call).completion)
-
-
-def list_messages(call: Call) -> Reply:
-    return _page(call, _found(call).messages, "message")
-
-
-def update_stored(call: Call) -> Reply:
-    found = _found(call)
-    request: wire.MetadataRequest = call.body
-    found.completion["metadata"] = dict(request.metadata or {})
-    return json_reply(found.completion)
-
-
-def delete_stored(call: Call) -> Reply:
-    name = _found(call).completion["id"]
-    call.records.forget(STORED, name)
-    return json_reply({"object": "chat.completion.deleted", "id": name, "deleted": True})
-
-
-def _found(call: Call) -> Stored:
-    name = call.params["completion_id"]
-    found: Stored | None = call.records.find(STORED, name)
-    if found is None:
-        raise errors.completion_not_found(name)
-    return found
-
-
-def _page(call: Call, items: list[dict[str, Any]], what: str) -> Reply:
-    """Oldest first unless asked otherwise."""
-
-    def missing(after: str) -> ApiError:
-        return errors.bad_parameter("after", "invalid_value", f"No {what} with id '{after}'.")
-
-    page = cut(items, call.query, missing, ascending=True)
+async def list_messages(call: Call) -> Reply:
+    messages = (await COMPLETIONS.row(call)).document["messages"]
+    page = cut(messages, call.query, lambda name: _no_cursor("message", name), ascending=True)
     return json_reply(envelope(page.items, has_more=page.has_more))
+
+
+async def update_stored(call: Call) -> Reply:
+    request: wire.MetadataRequest = call.body
+
+    def change(row: Row) -> Row:
+        metadata = dict(request.metadata or {})
+        completion = {**row.document["completion"], "metadata": metadata}
+        return replace(row.merged(completion=completion), tags=_tags(completion))
+
+    return COMPLETIONS.reply(call, await COMPLETIONS.changed(call, change))

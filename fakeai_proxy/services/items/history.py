@@ -16,11 +16,9 @@ from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.items import media as media_of_items
 from fakeai_proxy.services.items.media import Media, has_media
 from fakeai_proxy.services.items.shapes import Message
-from fakeai_proxy.services.records import Records
 
 #: An item as it goes over the wire.
 Item = dict[str, Any]
-ITEM = "response item"
 #: Calls that the client answers, by what a complaint names them, and their answers.
 _CALLS = {
     "function_call": "function", "custom_tool_call": "custom tool", "computer_call": "computer",
@@ -98,8 +96,15 @@ class History:
         return History(tuple(item for item in self.items if item.get("id") != item_id))
 
 
-def given(records: Records, sent: Any) -> list[Item]:
-    """The items that a request brings, references followed. Raises 404."""
+def references(sent: Any) -> list[str]:
+    """The ids of the items that a request only refers to."""
+    if sent is None or isinstance(sent, str):
+        return []
+    return [shape.id for shape in sent if shape.type == "item_reference"]
+
+
+def given(sent: Any, known: Mapping[str, Item]) -> list[Item]:
+    """The items that a request brings; `known` are those that it refers to. Raises 404."""
     if sent is None:
         return []
     if isinstance(sent, str):
@@ -108,9 +113,9 @@ def given(records: Records, sent: Any) -> list[Item]:
     for shape in sent:
         item = shape.model_dump(exclude_unset=True, by_alias=True)
         if item["type"] == "item_reference":
-            item = records.find(ITEM, item["id"])
-            if item is None:
+            if shape.id not in known:
                 raise errors.item_not_found(shape.id)
+            item = known[shape.id]
         items.append(item)
     return items
 

@@ -79,6 +79,9 @@ class Response:
             **({} if most == "inf" else {"max_output_tokens": most}),
         }
 
+    async def keep(self, admission: Admission) -> None:
+        """A session remembers by itself."""
+
     def prepare(self) -> tuple[Workload, Sequence[int]]:
         made = plan(
             self._dice, self._card, self.settings, self._answered, self._fallback, self._canned

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fakeai_proxy import errors
+from fakeai_proxy.services.keyring import Guest, Owner
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.realtime import wire
 from fakeai_proxy.services.realtime.protocol import BETA, GA, Protocol
 from fakeai_proxy.services.realtime.settings import Settings, updated
 
 _KIND = "realtime_secret"
-_WEIGHT_BYTES = 4096
+_WEIGHT_BYTES, _GUEST_BYTES = 4096, 512
 #: Seconds that a secret lives: in the protocol, and in beta (OpenAI's reference).
 _LIFE_S, _BETA_LIFE_S = 600, 60
 PREFIX = "ek_"
@@ -44,6 +45,8 @@ def make(call: Call, settings: Settings, protocol: Protocol, seconds: int | None
     life_s = seconds or (_BETA_LIFE_S if protocol.beta else _LIFE_S)
     value = PREFIX + call.dice.text_id(call.id_key, "secret", length=32)
     secret = Secret(value, int(call.wall()) + life_s, settings, protocol)
+    owner = Owner(call.project, call.key_id, call.user_id, expires_at=secret.expires_at)
+    call.records.keep(Guest.KIND, value, Guest(owner), _GUEST_BYTES)
     call.records.keep(_KIND, value, secret, _WEIGHT_BYTES + len(settings.instructions))
     return secret
 

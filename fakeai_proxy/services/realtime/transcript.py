@@ -7,7 +7,7 @@ from typing import Any
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Usage, Workload
+from fakeai_proxy.exchange import Admission, Usage, Workload
 from fakeai_proxy.generate.tokens import EMPTY, Passage, Tokens
 from fakeai_proxy.services.answer.prompt import Prompt
 from fakeai_proxy.services.metering import transcription
@@ -40,6 +40,9 @@ class Transcript:
     @property
     def demand(self) -> Mapping[str, object]:
         return {"model": self._model, "input": [0] * self._input_tokens}
+
+    async def keep(self, admission: Admission) -> None:
+        """A session remembers by itself."""
 
     @property
     def usage(self) -> Sequence[Usage]:

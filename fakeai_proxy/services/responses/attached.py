@@ -1,13 +1,16 @@
-"""Files that input items name by their ids."""
+"""Files that input items name by their ids, and what tools name."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
 
-from fakeai_proxy.services.filing import read_file
+from fakeai_proxy import errors
+from fakeai_proxy.services.filing import FILES, read_file
 from fakeai_proxy.services.items.history import Item
 from fakeai_proxy.services.operation import Call
+from fakeai_proxy.services.responses import tools
+from fakeai_proxy.store import Key
 
 #: platform.openai.com/docs/guides/pdf-files and .../images-vision: of one file.
 _BYTES_MAX = 50 << 20
@@ -46,3 +49,29 @@ def _kind(place: str, data: bytes) -> str:
     if place == "image_url":
         return "image/*"
     return "application/pdf" if b"%PDF-" in data[:1024] else "application/octet-stream"
+
+
+def check_named(call: Call, offered: Sequence[tools.Tool]) -> None:
+    """The containers and files that tools name are there. Raises 404 and Unhurried."""
+    for k, tool in enumerate(offered):
+        path = f"tools[{k}]"
+        container = None
+        if isinstance(tool, tools.CodeInterpreter):
+            container = tool.container
+        elif isinstance(tool, tools.Shell) and tool.environment is not None:
+            container = tool.environment.container_id
+        if isinstance(container, tools.AutoContainer):
+            for j, name in enumerate(container.file_ids or ()):
+                if not _has(call, FILES.key(call, name)):
+                    raise errors.no_such_file(name, f"{path}.container.file_ids[{j}]")
+        elif container is not None:
+            _check_container(call, container)
+
+
+def _check_container(call: Call, name: str) -> None:
+    if not _has(call, Key("container", name, call.project)):
+        raise errors.no_such_container(name)
+
+
+def _has(call: Call, key: Key) -> bool:
+    return call.wait_for(lambda: call.store.get(key)) is not None

@@ -1,4 +1,4 @@
-"""What the vendor's own tools do within an answer: plausible work, from the prompt alone."""
+"""What the vendor's own tools do within an answer: plausible work, from the prompt and from files."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from fakeai_proxy.generate.sums import computed
 from fakeai_proxy.generate.text import sentence
 from fakeai_proxy.generate.tokens import EMPTY, Tokens
 from fakeai_proxy.services.items.history import Item
+from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.responses import errands, tools, wire
+from fakeai_proxy.services.responses.file_search import file_search
 from fakeai_proxy.services.responses.output import Work
 from fakeai_proxy.services.responses.picture import Wish, pictures
 from fakeai_proxy.services.responses.tool_choice import mcp_tools, needs_approval
 
 _SITES = ("example.com", "example.org", "example.net")
-_FILE_RESULTS = 3
 _QUERY_SCHEMA = {
     "type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"],
     "additionalProperties": False,
@@ -32,6 +33,7 @@ _QUERY_SCHEMA = {
 class Workshop:
     """Does the work for one answer."""
 
+    call: Call
     request: wire.ResponseRequest
     hints: Hints
     tokens: Tokens
@@ -115,27 +117,7 @@ class Workshop:
 
     def _file_search(self, tool: tools.Tool) -> Work:
         assert isinstance(tool, tools.FileSearch)
-        query = self._query()
-        count = min(_FILE_RESULTS, tool.max_num_results or _FILE_RESULTS)
-        score = 0.95
-        results = []
-        for k in range(count):
-            score = round(score * self.rng.uniform(0.7, 0.97), 4)
-            results.append(
-                {"file_id": f"file-{self.rng.getrandbits(96):024x}",
-                 "filename": f"{'-'.join(query.lower().split())}-{k + 1}.md", "score": score,
-                 "text": sentence(self.rng, self.hints.subject), "attributes": {}}
-            )  # fmt: skip
-        shown = self.request.includes("file_search_call.results")
-        cited = {
-            "type": "file_citation", "file_id": results[0]["file_id"],
-            "filename": results[0]["filename"],
-        }  # fmt: skip
-        return Work(
-            "file_search_call", "fs", self.tokens.passage(query),
-            {"queries": [query], "results": results if shown else None},
-            {"queries": [query], "results": None}, citation=cited,
-        )  # fmt: skip
+        return file_search(self.call, self.request, tool, self.hints, self.tokens)
 
     def _code_interpreter(self, tool: tools.Tool) -> Work:
         assert isinstance(tool, tools.CodeInterpreter)

@@ -29,8 +29,10 @@ from fakeai_proxy.exchange import (
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responses import wire
+from fakeai_proxy.services.responses.before import NEARBY
 from fakeai_proxy.services.responses.bill import billed
-from fakeai_proxy.services.responses.plan import RESPONSE, Plan, plan
+from fakeai_proxy.services.responses.keeping import keep, said_in
+from fakeai_proxy.services.responses.plan import plan
 from fakeai_proxy.services.responses.record import Record, record
 from fakeai_proxy.services.responses.speech import stream, workload_of
 from fakeai_proxy.services.validation import request_error
@@ -74,20 +76,15 @@ class Nearby(Records):
 
     def keep_here(self, made: Record) -> None:
         """Instead of the one before: only the last that is not stored can be gone on from."""
-        super().forget(RESPONSE, self._last)
+        super().forget(NEARBY, self._last)
         self._last = made.id
-        super().keep(RESPONSE, made.id, made, made.bytes)
+        said = said_in(made)
+        super().keep(NEARBY, made.id, said, said.weight)
 
     def find(self, kind: str, record_id: str) -> Any:
-        found = super().find(kind, record_id)
-        return self._shared.find(kind, record_id) if found is None else found
-
-    def forget(self, kind: str, record_id: str) -> None:
-        super().forget(kind, record_id)
-        self._shared.forget(kind, record_id)
-
-    def ids(self, kind: str) -> list[str]:
-        return self._shared.ids(kind)
+        if kind == NEARBY:
+            return super().find(kind, record_id)
+        return self._shared.find(kind, record_id)
 
 
 class Answering:
@@ -100,7 +97,7 @@ class Answering:
         self.chunks: list[Chunk] = []
         self.usage: Sequence[Usage] = ()
         self._call = call
-        self._planned: Plan | None = None
+        self._made: Record | None = None
 
     @property
     def dice_key(self) -> bytes:
@@ -112,17 +109,21 @@ class Answering:
         if call.body.generate is False:  # the prompt is read, and nothing is said
             planned.outputs, planned.ended = [], True
             planned.reasoning_tokens, planned.said = 0, ()
-        made = record(call, planned)
+        made = self._made = record(call, planned)
         if not planned.request.stored and isinstance(call.records, Nearby):
-            made.history = planned.read.history.and_then(planned.card, made.output)
             call.records.keep_here(made)
         self.chunks = stream(call, made)
-        self._planned = planned
         return workload_of(planned), [chunk.tokens for chunk in self.chunks]
 
+    async def keep(self, admission: Admission) -> None:
+        made = self._made
+        assert made is not None, "it is prepared before it gets on"
+        made.finish(admission, self._call.wall())
+        await keep(self._call, made)
+
     def message(self, place: int, admission: Admission) -> bytes:
-        if place == len(self.chunks) - 1 and self._planned is not None:
-            self.usage = billed(self._planned)
+        if place == len(self.chunks) - 1 and self._made is not None and self._made.plan is not None:
+            self.usage = billed(self._made.plan)
         data = self.chunks[place].data
         event = (data if isinstance(data, bytes) else data(admission)).partition(b"\ndata: ")[2]
         event = event.rstrip(b"\n")

@@ -8,6 +8,7 @@ from typing import Any
 from fakeai_proxy.generate.tokens import Passage
 from fakeai_proxy.services.answer.task import ToolCall
 from fakeai_proxy.services.items.history import Item
+from fakeai_proxy.services.vector_stores.quoting import Quote
 
 #: Characters of sealed thoughts to a hidden token.
 _SEALED_CHARS_PER_TOKEN = 4
@@ -55,6 +56,8 @@ class Work:
     #: What a text that follows from it refers to.
     citation: dict[str, Any] | None = None
     partial_images: tuple[str, ...] = ()
+    #: What of it the text says; None where it says what it likes.
+    quotes: tuple[Quote, ...] | None = None
 
     @property
     def tokens(self) -> int:

@@ -31,18 +31,20 @@ from fakeai_proxy.services.items.history import (
     given,
     instructions_in,
     question_of,
+    references,
     report,
 )
 from fakeai_proxy.services.items.media import media_of
-from fakeai_proxy.services.items.memory import Memory
+from fakeai_proxy.services.items.memory import referred
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.responses import rules, wire
-from fakeai_proxy.services.responses.attached import readable
+from fakeai_proxy.services.responses.attached import check_named, readable
+from fakeai_proxy.services.responses.before import Before, before
 from fakeai_proxy.services.responses.built_in import Workshop
+from fakeai_proxy.services.responses.file_search import check_tools, citations, told
 from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work, sealed
 from fakeai_proxy.services.responses.tool_choice import Uses, choose
 
-RESPONSE = "response"
 #: Length of prose by verbosity, as factors.
 _LENGTHS = {"low": 0.5, "medium": 1.0, "high": 2.0}
 #: Parts of a summary of thoughts, and the sentences of each.
@@ -54,12 +56,11 @@ _NOISE_CHARS = 512
 @dataclass(frozen=True, slots=True)
 class Read:
     """`history` is all that was said up to the answer, `given` what of it came with the request and
-    `before` what had been there; `conversation_id` is "" where no conversation keeps it."""
+    `before` what had been there."""
 
     history: History
     given: list[Item]
-    before: History
-    conversation_id: str = ""
+    before: Before
     #: What an answer may say of the pictures and the like that came last.
     told: tuple[str, ...] = ()
 
@@ -94,6 +95,8 @@ def plan(call: Call) -> Plan:
     rules.check(request, card)
     if request.prompt is not None:
         raise errors.prompt_not_found(request.prompt.id)
+    check_tools(call, request.tools or ())
+    check_named(call, request.tools or ())
     heard = read(call, request, card)
     history = heard.history
     rules.check_json_mode(request, history.items)
@@ -110,41 +113,17 @@ def plan(call: Call) -> Plan:
     )  # fmt: skip
 
 
-def is_stale(call: Call, made: Plan) -> bool:
-    """Whether the conversation has gone on since an equal request was planned. Raises ApiError where
-    what it went on from is gone."""
-    name = made.read.conversation_id
-    if name:
-        return Memory(call.records).find(name).history is not made.read.before
-    before = made.request.previous_response_id
-    if before is not None and call.records.find(RESPONSE, before) is None:
-        raise errors.previous_response_not_found(before)
-    return False
-
-
 def read(call: Call, request: wire.Prompted | wire.CompactRequest, card: ModelCard) -> Read:
-    """Raises ApiError."""
-    before, conversation_id = History(), ""
-    conversation = getattr(request, "conversation", None)
-    if conversation is not None:
-        if request.previous_response_id is not None:
-            raise errors.mutually_exclusive("previous_response_id", "conversation")
-        conversation_id = getattr(conversation, "id", conversation)
-        before = Memory(call.records).find(conversation_id).history
-    elif request.previous_response_id is not None:
-        record = call.records.find(RESPONSE, request.previous_response_id)
-        if record is None:
-            raise errors.previous_response_not_found(request.previous_response_id)
-        before = record.history
-    elif request.input is None:
-        raise errors.nothing_to_answer()
-    items = given(call.records, request.input)
-    if items or before.items:
-        check_calls([*before.items, *items])
+    """Raises ApiError and Unhurried."""
+    earlier = before(call, request, card)
+    names = references(request.input)
+    items = given(request.input, call.wait_for(lambda: referred(call, names)) if names else {})
+    if items or earlier.history.items:
+        check_calls([*earlier.history.items, *items])
     shown = readable(call, items)
     media = media_of(card, shown, "input")
-    history = before.and_then(card, items, media, shown)
-    return Read(history, items, before, conversation_id, tuple(media.told))
+    history = earlier.history.and_then(card, items, media, shown)
+    return Read(history, items, earlier, tuple(media.told))
 
 
 def prompt_of(
@@ -214,7 +193,7 @@ class _Maker:
     def outputs(self, limit: int) -> tuple[list[Output], Answer]:
         canned = self.call.canned(self.card.id, self.hints.prompt)
         uses = Uses() if canned else choose(self.request, self.items, self.hints)
-        shop = Workshop(self.request, self.hints, self.tokens, self.rng)
+        shop = Workshop(self.call, self.request, self.hints, self.tokens, self.rng)
         works: list[Work] = []
         left = limit
         for work in shop.works(uses.works, self.items):
@@ -225,6 +204,9 @@ class _Maker:
         asks = any(work.waits for work in works)
         task = self._task(uses.calls, left)
         task.canned = canned
+        found = next((work.quotes for work in works if work.quotes is not None), None)
+        if found is not None and task.form is None and not self.request.ignore_eos:
+            task.guide = task.guide or (lambda rng: told(found))
         answer = Planner(self.call.dice, self.call.dice_key, self.tokens, task).answer()
         thought = self._thought(answer.reasoning_tokens)
         outputs: list[Output] = [*([thought] if thought else ()), *works]
@@ -293,7 +275,7 @@ class _Maker:
         return f"**Considering {subject}**\n\n{' '.join(said)}"
 
     def _cited(self, works: Sequence[Work], answer: Answer) -> tuple[dict[str, Any], ...]:
-        """What the text refers to: its first sentence."""
+        """What the text refers to: files where it quotes them, the rest in its first sentence."""
         assert answer.content is not None
         if self._form() is not None:
             return ()
@@ -301,10 +283,8 @@ class _Maker:
         end = text.find(". ") + 1 or len(text)
         cited: list[dict[str, Any]] = []
         for work in works:
-            if work.citation is None or not text:
-                continue
-            if work.citation["type"] == "file_citation":
-                cited.append({**work.citation, "index": end})
-            else:
+            if work.quotes is not None:
+                cited += citations(work.quotes, text)
+            elif work.citation is not None and text:
                 cited.append({**work.citation, "start_index": 0, "end_index": end})
         return tuple(cited)

@@ -1,141 +1,134 @@
-"""A response that was made: what is remembered of it, and what it looks like at an instant."""
+"""A response that was made: the document that the store keeps of it, and what it looks like."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from fakeai_proxy.exchange import Admission
 from fakeai_proxy.services.answer.cached import cached_tokens
 from fakeai_proxy.services.answer.reasoning import reasons
-from fakeai_proxy.services.items.history import ITEM, History, Item
+from fakeai_proxy.services.items.history import Item
 from fakeai_proxy.services.items.listing import with_ids
-from fakeai_proxy.services.items.memory import Memory
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.responses import rules, tools
-from fakeai_proxy.services.responses.output import Work
-from fakeai_proxy.services.responses.plan import RESPONSE, Plan
+from fakeai_proxy.services.responses.output import Output, Work
+from fakeai_proxy.services.responses.plan import Plan
 
-#: In the background: seconds in the queue, and output tokens a second afterwards. Illustrative, of
-#: the size that a hosted model of medium size has.
-QUEUED_S, TOKENS_PER_S = 1, 100
 _TIERS = {
     "flex": "flex", "priority": "priority", "scale": "scale", "fast": "fast",
     "ultrafast": "ultrafast",
 }  # fmt: skip
-#: What an id or a field costs besides its text.
-_OVERHEAD_BYTES = 2048
-#: What a token of an answer costs while its plan is kept: an id and two forms of its text.
-_PLANNED_TOKEN_BYTES = 64
+DONE = ("completed", "incomplete")
 
 
 @dataclass(slots=True)
 class Record:
-    """`items` are the input and `output` the answer, both with their ids."""
+    """`document` has the whole object of the API as it is in the end (`shown`), the `status` that it
+    has so far, the `input` with its ids, and what the stream of it takes to be told again."""
 
-    id: str
-    created: int
-    plan: Plan
-    items: list[Item]
-    output: list[Item]
-    tools: list[dict[str, Any]]
-    history: History = field(default_factory=History)
-    bytes: int = 0
-    cached_tokens: int = 0
-    completed_at: int = 0
-    cancelled: bool = False
-
-    def status_at(self, now: float) -> str:
-        """`now` in seconds since the epoch."""
-        final = "completed" if self.plan.ended else "incomplete"
-        if self.cancelled:
-            return "cancelled"
-        if not self.plan.request.background or self.completed_at:
-            return final
-        if now < self.created + QUEUED_S:
-            return "queued"
-        return "in_progress" if now < self._done_at else final
+    document: dict[str, Any]
+    outputs: list[Output]
+    plan: Plan | None = None
 
     @property
-    def _done_at(self) -> int:
-        return self.created + QUEUED_S + self.plan.output_tokens // TOKENS_PER_S
+    def id(self) -> str:
+        return str(self.document["shown"]["id"])
+
+    @property
+    def output(self) -> list[Item]:
+        items: list[Item] = self.document["shown"]["output"]
+        return items
+
+    @property
+    def background(self) -> bool:
+        return bool(self.document["shown"]["background"])
 
     def shown(self, status: str) -> dict[str, Any]:
-        """The whole object of the API."""
-        done = status in ("completed", "incomplete")
-        request = self.plan.request
-        cut = {"reason": "max_output_tokens"} if status == "incomplete" else None
-        completed_at = None
-        if status == "completed":
-            completed_at = self.completed_at or (
-                self._done_at if request.background else self.created
-            )
-        return {
-            "id": self.id,
-            "object": "response",
-            "created_at": self.created,
-            "status": status,
-            "background": bool(request.background),
-            "completed_at": completed_at,
-            "error": None,
-            "incomplete_details": cut,
-            "instructions": request.instructions,
-            "max_output_tokens": request.max_output_tokens,
-            "max_tool_calls": request.max_tool_calls,
-            "model": self.plan.card.id,
-            "output": self.output if done else [],
-            **self._asked(done),
-            "usage": self.usage() if done else None,
-            "user": request.user,
-            "metadata": request.metadata or {},
-        }
+        return shown(self.document, status)
 
-    def _asked(self, done: bool) -> dict[str, Any]:
-        """What the request said, with its defaults."""
-        request = self.plan.request
-        tier = request.service_tier or "auto"
-        reasoning = request.reasoning
-        effort = "medium" if reasons(self.plan.card.id) else None
-        form: dict[str, Any] = {"type": "text"}
-        if request.text and request.text.format:
-            form = request.text.format.model_dump(exclude_unset=True, by_alias=True)
-            if form["type"] == "json_schema":
-                form = {"description": None, "strict": False, **form}
-        verbosity = (request.text.verbosity if request.text else None) or "medium"
-        return {
-            "parallel_tool_calls": request.parallel_tool_calls is not False,
-            "conversation": {"id": name} if (name := self.plan.read.conversation_id) else None,
-            "previous_response_id": request.previous_response_id,
-            "prompt_cache_key": request.prompt_cache_key,
-            "prompt_cache_retention": (request.prompt_cache_retention or "").replace("-", "_")
-            or None,
-            "reasoning": {
-                "effort": (reasoning.effort if reasoning else None) or effort,
-                "summary": request.summary,
-            },
-            "safety_identifier": request.safety_identifier,
-            "service_tier": _TIERS.get(tier, "default") if done else tier,
-            "store": request.stored,
-            "temperature": 1.0 if request.temperature is None else request.temperature,
-            "text": {"format": form, "verbosity": verbosity},
-            "tool_choice": _choice(request.tool_choice),
-            "tools": self.tools,
-            "top_logprobs": request.top_logprobs or 0,
-            "top_p": 1.0 if request.top_p is None else request.top_p,
-            "truncation": request.truncation or "disabled",
-        }
+    def finish(self, admission: Admission, now: float) -> None:
+        """The last token is out, `now` in seconds since the epoch."""
+        whole = self.document["shown"]
+        if self.plan is not None:
+            read = len(self.plan.prompt)
+            cached = cached_tokens(self.plan.card, admission, read)
+            written, thought = self.plan.output_tokens, self.plan.reasoning_tokens
+            whole["usage"] = usage_of(read, written, cached, thought)
+        if whole["status"] == "completed" and whole["completed_at"] is None:
+            whole["completed_at"] = int(now)
+        self.document["status"] = whole["status"]
 
-    def usage(self) -> dict[str, Any]:
-        plan = self.plan
-        read, written = len(plan.prompt), plan.output_tokens
-        return usage_of(read, written, self.cached_tokens, plan.reasoning_tokens)
 
-    def finished(self, admission: Admission, now: float) -> None:
-        """The last token is out."""
-        self.cached_tokens = cached_tokens(self.plan.card, admission, len(self.plan.prompt))
-        self.completed_at = int(now)
+def shown(document: Mapping[str, Any], status: str = "") -> dict[str, Any]:
+    """The object of the API at its status, or at another one."""
+    whole: dict[str, Any] = document["shown"]
+    status = status or document["status"]
+    if status in DONE:
+        return whole
+    return {
+        **whole, "status": status, "completed_at": None, "incomplete_details": None, "output": [],
+        "service_tier": document["tier"], "usage": None,
+    }  # fmt: skip
+
+
+def _shown(
+    call: Call, plan: Plan, name: str, output: list[Item], offered: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """As it is in the end, but for the instant and the tokens that were cached."""
+    request = plan.request
+    conversation = plan.read.before.conversation
+    reasoning = request.reasoning
+    effort = "medium" if reasons(plan.card.id) else None
+    verbosity = (request.text.verbosity if request.text else None) or "medium"
+    return {
+        "id": name,
+        "object": "response",
+        "created_at": call.created,
+        "status": "completed" if plan.ended else "incomplete",
+        "background": bool(request.background),
+        "completed_at": None,
+        "error": None,
+        "incomplete_details": None if plan.ended else {"reason": "max_output_tokens"},
+        "instructions": request.instructions,
+        "max_output_tokens": request.max_output_tokens,
+        "max_tool_calls": request.max_tool_calls,
+        "model": plan.card.id,
+        "output": output,
+        "parallel_tool_calls": request.parallel_tool_calls is not False,
+        "conversation": None if conversation is None else {"id": conversation.id},
+        "previous_response_id": request.previous_response_id,
+        "prompt_cache_key": request.prompt_cache_key,
+        "prompt_cache_retention": (request.prompt_cache_retention or "").replace("-", "_") or None,
+        "reasoning": {
+            "effort": (reasoning.effort if reasoning else None) or effort,
+            "summary": request.summary,
+        },
+        "safety_identifier": request.safety_identifier,
+        "service_tier": _TIERS.get(request.service_tier or "auto", "default"),
+        "store": request.stored,
+        "temperature": 1.0 if request.temperature is None else request.temperature,
+        "text": {"format": _form(plan), "verbosity": verbosity},
+        "tool_choice": _choice(request.tool_choice),
+        "tools": offered,
+        "top_logprobs": request.top_logprobs or 0,
+        "top_p": 1.0 if request.top_p is None else request.top_p,
+        "truncation": request.truncation or "disabled",
+        "usage": usage_of(len(plan.prompt), plan.output_tokens, 0, plan.reasoning_tokens),
+        "user": request.user,
+        "metadata": request.metadata or {},
+    }
+
+
+def _form(plan: Plan) -> dict[str, Any]:
+    text = plan.request.text
+    if not (text and text.format):
+        return {"type": "text"}
+    form = text.format.model_dump(exclude_unset=True, by_alias=True)
+    if form["type"] == "json_schema":
+        return {"description": None, "strict": False, **form}
+    return form
 
 
 def usage_of(read: int, written: int, cached: int, thought: int) -> dict[str, Any]:
@@ -150,52 +143,39 @@ def usage_of(read: int, written: int, cached: int, thought: int) -> dict[str, An
 
 
 def record(call: Call, plan: Plan) -> Record:
-    """Made from `plan` under ids of its own, and remembered if the client lets it."""
-    response_id = "resp_" + _text_id(call, "resp")
+    """Made from `plan` under ids of its own."""
+    request = plan.request
+    key = call.lasting_key if request.stored else call.id_key
+
+    def text_id(*salt: str | int) -> str:
+        return call.dice.text_id(key, *salt, length=48)
+
     output: list[Item] = []
+    openings: dict[str, Item] = {}
     for k, part in enumerate(plan.outputs):
         last = k == len(plan.outputs) - 1
         status = "completed" if plan.ended or not last else "incomplete"
-        item = part.item(f"{part.prefix}_{_text_id(call, part.prefix, k)}", status)
-        if isinstance(part, Work) and part.answers:
-            item["call_id"] = output[-1]["call_id"]
+        name = f"{part.prefix}_{text_id(part.prefix, k)}"
+        item = part.item(name, status)
         output.append(item)
-    items = with_ids(plan.read.given, lambda k, prefix: f"{prefix}_{_text_id(call, 'in', k)}")
-    offered = [_tool(tool) for tool in plan.request.tools or ()]
-    made = Record(response_id, call.created, plan, items, output, offered)
-    if plan.request.stored:
-        _remember(call, made)
-    return made
-
-
-def _remember(call: Call, made: Record) -> None:
-    plan = made.plan
-    made.history = plan.read.history.and_then(plan.card, made.output)
-    before = call.records.find(RESPONSE, plan.request.previous_response_id or "")
-    sizes = {item["id"]: len(orjson.dumps(item)) for item in (*made.items, *made.output)}
-    held = 4 * len(plan.prompt) + _PLANNED_TOKEN_BYTES * plan.output_tokens
-    own = 2 * sum(sizes.values()) + held + _OVERHEAD_BYTES
-    made.bytes = own + (before.bytes if before is not None else 0)
-    call.records.keep(RESPONSE, made.id, made, made.bytes)
-    for item in (*made.items, *made.output):
-        call.records.keep(ITEM, item["id"], item, sizes[item["id"]])
-
-
-def join(call: Call, made: Record) -> None:
-    """What was said becomes part of the conversation that it was said in."""
-    name = made.plan.read.conversation_id
-    if name:
-        Memory(call.records).append(name, [*made.items, *made.output], made.plan.card)
-
-
-def forget(call: Call, made: Record) -> None:
-    call.records.forget(RESPONSE, made.id)
-    for item in (*made.items, *made.output):
-        call.records.forget(ITEM, item["id"])
-
-
-def _text_id(call: Call, *key: str | int) -> str:
-    return call.dice.text_id(call.id_key, *key, length=48)
+        if isinstance(part, Work):
+            opening = part.item(name, "in_progress")
+            if part.answers:
+                item["call_id"] = opening["call_id"] = output[-2]["call_id"]
+            openings[str(k)] = opening
+    offered = [_tool(tool) for tool in request.tools or ()]
+    whole = _shown(call, plan, "resp_" + text_id("resp"), output, offered)
+    options = request.stream_options
+    document = {
+        "shown": whole,
+        "status": whole["status"],
+        "tier": request.service_tier or "auto",
+        "input": with_ids(plan.read.given, lambda k, prefix: f"{prefix}_{text_id('in', k)}"),
+        "heard": plan.read.before.heard,
+        "hidden": options is None or options.include_obfuscation is not False,
+        "openings": openings,
+    }
+    return Record(document, plan.outputs, plan)
 
 
 def _choice(choice: object) -> object:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
+from collections.abc import Awaitable
 from typing import Any
 
 from fakeai_proxy import errors
-from fakeai_proxy.exchange import Reply, Workload
+from fakeai_proxy.exchange import Admission, Reply, Workload
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.answer.media import is_heavy
 from fakeai_proxy.services.items.history import Item, text_of, user_message
@@ -16,11 +18,20 @@ from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.responses import rules, wire
 from fakeai_proxy.services.responses.bill import billed
 from fakeai_proxy.services.responses.dialogue import Dialogue
+from fakeai_proxy.services.responses.keeping import (
+    UNFINISHED,
+    begin,
+    change,
+    complete,
+    find,
+    record_of,
+)
 from fakeai_proxy.services.responses.picture import asks_for_picture
-from fakeai_proxy.services.responses.plan import RESPONSE, Plan, is_stale, plan, prompt_of, read
-from fakeai_proxy.services.responses.record import Record, forget, join, record, usage_of
+from fakeai_proxy.services.responses.plan import plan, prompt_of, read
+from fakeai_proxy.services.responses.record import Record, record, shown, usage_of
 from fakeai_proxy.services.responses.speech import speak, stream
 from fakeai_proxy.services.wire import SSE_HEADERS, json_reply
+from fakeai_proxy.store import Row
 
 #: What a count is of where no model is named.
 _COUNTED_MODEL = "gpt-4o"
@@ -28,62 +39,65 @@ _COUNTED_MODEL = "gpt-4o"
 _COMPACTION = 16
 
 
-def create_response(call: Call) -> Reply:
-    planned: Plan = call.plan
-    if is_stale(call, planned):
-        call.body = planned.request
-        call.plan = planned = plan(call)
-    made = record(call, planned)
-    if planned.request.background and not planned.request.stream:
-        join(call, made)
-        return json_reply(made.shown("queued"), usage=billed(planned))
-    return speak(call, made)
+def create_response(call: Call) -> Reply | Awaitable[Reply]:
+    made = record(call, call.plan)
+    return _in_background(call, made) if made.background else speak(call, made)
+
+
+async def _in_background(call: Call, made: Record) -> Reply:
+    await begin(call, made)
+    assert made.plan is not None, "it was planned just now"
+    if made.plan.request.stream:
+        return speak(call, made)
+    return json_reply(made.shown("queued"), usage=billed(made.plan))
 
 
 def open_dialogue(call: Call) -> Reply:
     return Reply(101, (), (), dialogue=Dialogue(call))
 
 
-def _found(call: Call) -> Record:
-    name = call.params["response_id"]
-    made: Record | None = call.records.find(RESPONSE, name)
-    if made is None:
-        raise errors.response_not_found(name)
-    return made
-
-
-def get_response(call: Call) -> Reply:
-    made = _found(call)
+async def get_response(call: Call) -> Reply:
+    row = await find(call)
     if call.query.get("stream", "").lower() not in ("true", "1"):
-        return json_reply(made.shown(made.status_at(call.wall())))
+        return json_reply(shown(row.document))
     after = call.query.get("starting_after", "-1")
     try:
         first = int(after) + 1
     except ValueError:
         raise errors.invalid_type("starting_after", "an integer", after) from None
-    return Reply(200, SSE_HEADERS, stream(call, made)[max(first, 0) :])
+    return await asyncio.to_thread(_told_again, call, row, max(first, 0))
 
 
-def delete_response(call: Call) -> Reply:
-    made = _found(call)
-    forget(call, made)
-    return json_reply({"id": made.id, "object": "response", "deleted": True})
+def _told_again(call: Call, row: Row, first: int) -> Reply:
+    made = record_of(row)
+    unfinished = made.document["status"] in UNFINISHED
+    reply = Reply(200, SSE_HEADERS, stream(call, made)[first:])
+
+    async def kept(admission: Admission) -> None:
+        made.finish(admission, call.wall())
+        await complete(call, made)
+
+    if unfinished:
+        reply.keep = kept
+    return reply
 
 
-def cancel_response(call: Call) -> Reply:
-    made = _found(call)
-    if not made.plan.request.background:
+async def delete_response(call: Call) -> Reply:
+    row = await change(call, {"deleted": True})
+    return json_reply({"id": row.key.id, "object": "response", "deleted": True})
+
+
+async def cancel_response(call: Call) -> Reply:
+    row = await find(call)
+    if not row.document["shown"]["background"]:
         raise errors.not_cancellable()
-    status = made.status_at(call.wall())
-    if status in ("queued", "in_progress"):
-        made.cancelled = True
-        status = "cancelled"
-    return json_reply(made.shown(status))
+    row = await change(call, {"status": "cancelled"}, only_unfinished=True)
+    return json_reply(shown(row.document))
 
 
-def list_input_items(call: Call) -> Reply:
-    made = _found(call)
-    return json_reply(page(made.items, call.query, call.queried("include")))
+async def list_input_items(call: Call) -> Reply:
+    row = await find(call)
+    return json_reply(page(row.document["input"], call.query, call.queried("include")))
 
 
 def count_input_tokens(call: Call) -> Reply:

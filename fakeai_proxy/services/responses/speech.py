@@ -12,29 +12,38 @@ from fakeai_proxy.services.items.history import Item
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.responses.bill import billed
 from fakeai_proxy.services.responses.events import Events
+from fakeai_proxy.services.responses.keeping import complete, keep
 from fakeai_proxy.services.responses.output import Called, Output, Said, Thought, Work
 from fakeai_proxy.services.responses.plan import Plan
-from fakeai_proxy.services.responses.record import Record, join
+from fakeai_proxy.services.responses.record import Record
 from fakeai_proxy.services.wire import JSON_HEADERS, sse_reply
 
 _NOISE_CHARS = 256
-#: Of a response in the background, before there is anything of it.
-_QUEUED_EVENTS = 3
 
 
 def speak(call: Call, made: Record) -> Reply:
-    workload = workload_of(made.plan)
-    if made.plan.request.stream:
-        return sse_reply(stream(call, made), workload, billed(made.plan))
+    """It is kept before the client is told the end of it."""
+    plan = made.plan
+    assert plan is not None, "it was planned just now"
+    workload = workload_of(plan)
+    if plan.request.stream:
+        reply = sse_reply(stream(call, made), workload, billed(plan))
+    else:
 
-    def body(admission: Admission) -> bytes:
-        now = call.wall()
-        made.finished(admission, now)
-        join(call, made)
-        return orjson.dumps(made.shown(made.status_at(now)))
+        def body(admission: Admission) -> bytes:
+            made.finish(admission, call.wall())
+            return orjson.dumps(made.shown(made.document["status"]))
 
-    chunk = Chunk(body, workload.output_tokens)
-    return Reply(200, JSON_HEADERS, [chunk], workload=workload, usage=billed(made.plan))
+        chunk = Chunk(body, workload.output_tokens)
+        reply = Reply(200, JSON_HEADERS, [chunk], workload=workload, usage=billed(plan))
+
+    async def kept(admission: Admission) -> None:
+        made.finish(admission, call.wall())
+        await (complete(call, made) if made.background else keep(call, made))
+
+    if plan.request.stored or plan.read.before.conversation is not None:
+        reply.keep = kept
+    return reply
 
 
 def workload_of(plan: Plan) -> Workload:
@@ -56,42 +65,53 @@ def workload_of(plan: Plan) -> Workload:
 
 def stream(call: Call, made: Record) -> list[Chunk]:
     """All events of the response; one chunk each."""
-    plan = made.plan
-    options = plan.request.stream_options
-    hidden = options is None or options.include_obfuscation is not False
+    hidden = made.document["hidden"]
     noise = call.dice.text_id(made.id, "obfuscation", length=_NOISE_CHARS) if hidden else ""
     events = Events(noise)
     begun = made.shown("in_progress")
-    if plan.request.background:
+    if made.background:
         queued = made.shown("queued")
         events.add("response.created", response=queued)
         events.add("response.queued", response=queued)
     else:
         events.add("response.created", response=begun)
     events.add("response.in_progress", response=begun)
-    for k, part in enumerate(plan.outputs):
-        _item(events, k, part, made.output[k])
-    status = "completed" if plan.ended else "incomplete"
-    if made.cancelled:
-        del events.chunks[_QUEUED_EVENTS:]
+    if made.document["status"] == "cancelled":
         events.add("response.incomplete", response=made.shown("cancelled"))
         return events.chunks
+    for k, part in enumerate(made.outputs):
+        item = made.output[k]
+        _item(events, k, part, item, _opening(item) or made.document["openings"][str(k)])
+    status = made.document["shown"]["status"]
 
     def ending(admission: Admission) -> dict[str, Any]:
-        if not made.completed_at:  # a stream that is read again tells what the first one told
-            made.finished(admission, call.wall())
-            join(call, made)
+        made.finish(admission, call.wall())
         return {"response": made.shown(status)}
 
     events.add_late(f"response.{status}", ending)
     return events.chunks
 
 
-def _item(events: Events, index: int, part: Output, item: Item) -> None:
+def _opening(item: Item) -> Item | None:
+    """The item before there is anything of it; None for the work of a tool, which begins in its own
+    way."""
+    empty = _EMPTY.get(item["type"])
+    if empty is None:
+        return None
+    status = {"status": "in_progress"} if "status" in item else {}
+    return {**item, **status, **empty}
+
+
+_EMPTY: dict[str, dict[str, Any]] = {
+    "reasoning": {"summary": []},
+    "message": {"content": []},
+    "function_call": {"arguments": ""},
+    "custom_tool_call": {"input": ""},
+}
+
+
+def _item(events: Events, index: int, part: Output, item: Item, opening: Item) -> None:
     place = {"item_id": item["id"], "output_index": index}
-    opening = part.item(item["id"], "in_progress")
-    if isinstance(part, Work) and part.answers:
-        opening["call_id"] = item["call_id"]
     head = part.call.head_tokens if isinstance(part, Called) else 0
     events.add("response.output_item.added", head, output_index=index, item=opening)
     left = 0

@@ -60,6 +60,8 @@ def choose(request: wire.ResponseRequest, items: Sequence[Item], hints: Hints) -
         offered = [pair for pair in offered if _goes_on(pair[0], answered)]
         return _sorted(request, offered[:1])
     found = wanted([candidate for _, candidate in offered], hints, required=required, called=called)
+    if not found:  # whoever brings files along asks about them
+        return _sorted(request, [pair for pair in offered if isinstance(pair[0], tools.FileSearch)])
     return _sorted(request, [_origin(offered, one) for one in found])
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from fakeai_proxy.services.vector_stores.filters import Filter
+from fakeai_proxy.services.vector_stores.wire import RankingOptions
 from fakeai_proxy.services.wire import Shape, json_kind
 
 _Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
@@ -51,8 +53,8 @@ class FileSearch(Shape):
     type: Literal["file_search"]
     vector_store_ids: Annotated[list[str], Field(min_length=1)]
     max_num_results: Annotated[int, Field(ge=1, le=50)] | None = None
-    filters: dict[str, Any] | None = None
-    ranking_options: dict[str, Any] | None = None
+    filters: Filter | None = None
+    ranking_options: RankingOptions | None = None
 
 
 class AutoContainer(Shape):

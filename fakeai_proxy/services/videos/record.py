@@ -1,11 +1,14 @@
-"""A film that is being made: what is remembered of it, and what it looks like at an instant."""
+"""A film that is being made: what is kept of it, and what it looks like at an instant."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from fakeai_proxy.generate.pictures.moving import Film
+from fakeai_proxy import errors
+from fakeai_proxy.services.resources import Resource
+from fakeai_proxy.store import Row
 
 #: How long a job waits, and works for each second of film. Illustrative: the vendor's guide speaks of
 #: minutes, `sora-2-pro` taking longer.
@@ -14,53 +17,44 @@ QUEUED_S, WORK_S, PRO_WORK_S = 3.0, 15.0, 30.0
 KEPT_S = 3600
 #: Between one look and the next.
 POLL_MS = 2000
-_OVERHEAD_BYTES = 2048
+
+
+def timed(row: Row, model: str, seconds: int, refused: str, pace: float) -> Row:
+    """With the instants at which its work begins and ends. `pace` is how many seconds of work pass in
+    one; `refused` what the prompt violates, which is found out when the work begins."""
+    begins_at = row.created_at + QUEUED_S / pace
+    each_s = PRO_WORK_S if "pro" in model else WORK_S
+    ends_at = begins_at if refused else begins_at + each_s * seconds / pace
+    return row.merged(model=model, refused=refused, begins_at=begins_at, ends_at=ends_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """`pace` is how many seconds of work pass in one; `refused` what the prompt violates."""
-
-    KIND: ClassVar[str] = "video"
-
-    id: str
-    created_at: float
-    model: str
-    prompt: str
-    film: Film
-    pace: float
-    refused: str = ""
-    remixed_from: str | None = None
+    row: Row
 
     @property
-    def bytes(self) -> int:
-        return len(self.prompt) * 2 + len(self.film.reference) + _OVERHEAD_BYTES
+    def id(self) -> str:
+        return self.row.key.id
 
     @property
-    def _begun_at(self) -> float:
-        return self.created_at + QUEUED_S / self.pace
-
-    @property
-    def ended_at(self) -> float:
-        if self.refused:
-            return self._begun_at
-        each_s = PRO_WORK_S if "pro" in self.model else WORK_S
-        return self._begun_at + each_s * self.film.seconds / self.pace
+    def _document(self) -> Mapping[str, Any]:
+        return self.row.document
 
     def status_at(self, now: float) -> str:
         """`now` in seconds since the epoch."""
-        if now < self._begun_at:
+        document = self._document
+        if now < document["begins_at"]:
             return "queued"
-        if now < self.ended_at:
+        if now < document["ends_at"]:
             return "in_progress"
-        return "failed" if self.refused else "completed"
+        return "failed" if document["refused"] else "completed"
 
     def expired_at(self, now: float) -> bool:
-        return now >= self.ended_at + KEPT_S
+        return bool(now >= self._document["ends_at"] + KEPT_S)
 
     def shown(self, now: float) -> dict[str, Any]:
+        document = self._document
         status = self.status_at(now)
-        brief = self.film.brief
         done = status == "completed"
         error = None
         if status == "failed":
@@ -68,19 +62,20 @@ class Video:
                 "code": "moderation_blocked",
                 "message": "Your request was blocked by our moderation system.",
             }
+        film = document["film"]
         return {
             "id": self.id,
             "object": "video",
-            "created_at": int(self.created_at),
+            "created_at": document["created_at"],
             "status": status,
-            "model": self.model,
+            "model": document["model"],
             "progress": self._progress(now),
-            "prompt": self.prompt,
-            "seconds": str(self.film.seconds),
-            "size": f"{brief.width}x{brief.height}",
-            "completed_at": int(self.ended_at) if done else None,
-            "expires_at": int(self.ended_at + KEPT_S) if done else None,
-            "remixed_from_video_id": self.remixed_from,
+            "prompt": document["prompt"],
+            "seconds": str(film["seconds"]),
+            "size": f"{film['width']}x{film['height']}",
+            "completed_at": int(document["ends_at"]) if done else None,
+            "expires_at": int(document["ends_at"] + KEPT_S) if done else None,
+            "remixed_from_video_id": document["remixed_from"],
             "error": error,
         }
 
@@ -88,5 +83,27 @@ class Video:
         """Percent."""
         status = self.status_at(now)
         if status == "in_progress":
-            return int(99 * (now - self._begun_at) / (self.ended_at - self._begun_at))
+            begins_at, ends_at = self._document["begins_at"], self._document["ends_at"]
+            return int(99 * (now - begins_at) / (ends_at - begins_at))
         return 100 if status == "completed" else 0
+
+
+VIDEOS = Resource(
+    kind="video",
+    object="video",
+    prefix="video_",
+    path="/videos",
+    param="video_id",
+    missing=errors.video_not_found,
+    show=lambda row, now: Video(row).shown(now),
+    id_length=48,
+)
+CHARACTERS = Resource(
+    kind="video.character",
+    object="",
+    prefix="char_",
+    path="/videos/characters",
+    param="character_id",
+    missing=errors.character_not_found,
+    show=lambda row, now: {name: row.document[name] for name in ("id", "name", "created_at")},
+)

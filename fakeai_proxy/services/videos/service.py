@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import replace
 
 from fakeai_proxy import errors
@@ -11,10 +12,10 @@ from fakeai_proxy.generate.pictures.painter import Brief
 from fakeai_proxy.services import metering
 from fakeai_proxy.services.form import Upload
 from fakeai_proxy.services.operation import Call, Operation
-from fakeai_proxy.services.paging import cut, envelope
+from fakeai_proxy.services.paging import is_ascending, limit_of
 from fakeai_proxy.services.prompt_safety import violation
 from fakeai_proxy.services.videos.inputs import reference_of, uploaded
-from fakeai_proxy.services.videos.record import POLL_MS, Video
+from fakeai_proxy.services.videos.record import CHARACTERS, POLL_MS, VIDEOS, Video, timed
 from fakeai_proxy.services.videos.wire import (
     PROMPT_CHARS_MAX,
     CharacterForm,
@@ -28,16 +29,16 @@ from fakeai_proxy.services.videos.wire import (
     RemixForm,
     RemixRequest,
 )
-from fakeai_proxy.services.wire import Shape, json_reply
+from fakeai_proxy.services.wire import Shape
+from fakeai_proxy.store import Missing, Row
 
 _MODEL, _SIZE, _SECONDS = "sora-2", "720x1280", 4
 #: The API's reference: sizes that only the larger model has, and how long an extended film may be.
 _PRO_SIZES, _SECONDS_MAX = ("1024x1792", "1792x1024"), 120
-_CHARACTER, _CHARACTER_BYTES = "character", 1024
 _VARIANTS: tuple[Variant, ...] = ("video", "thumbnail", "spritesheet")
 
 
-def create_video(call: Call) -> Reply:
+def create_video(call: Call) -> Awaitable[Reply]:
     asked: CreateRequest = call.body
     _known(asked)
     name = asked.model if asked.model is not None else _MODEL
@@ -54,48 +55,74 @@ def create_video(call: Call) -> Reply:
 
 def _started(
     call: Call, model: str, prompt: str, film: Film, remixed_from: str | None = None
-) -> Reply:
-    video = Video(
-        id=f"video_{call.dice.text_id(call.id_key, 'video', length=48).lower()}",
-        created_at=call.wall(),
-        model=model,
-        prompt=prompt,
-        film=film,
-        pace=call.pace,
-        refused=violation(prompt, None),
-        remixed_from=remixed_from,
-    )
-    call.records.keep(Video.KIND, video.id, video, video.bytes)
-    reply = _shown(call, video)
-    if not video.refused:
-        reply.usage = (metering.film(model, film.seconds, film.brief.width, film.brief.height),)
-    return reply
+) -> Awaitable[Reply]:
+    """The film is made when somebody fetches it: what it takes is kept."""
+    refused, brief = violation(prompt, None), film.brief
+    said = {
+        "prompt": brief.prompt, "width": brief.width, "height": brief.height,
+        "seed": f"{brief.seed:x}", "seconds": film.seconds,
+    }  # fmt: skip
+
+    async def kept() -> Reply:
+        blob = await call.store.blobs.put([film.reference]) if film.reference else None
+
+        def make(row: Row) -> Row:
+            row = row.merged(prompt=prompt, film=said, remixed_from=remixed_from)
+            row = timed(
+                replace(row, created_at=call.wall()), model, film.seconds, refused, call.pace
+            )
+            return row if blob is None else replace(row, blob=blob.name)
+
+        reply = _shown(call, await VIDEOS.insert(call, make))
+        if not refused:
+            reply.usage = (metering.film(model, film.seconds, brief.width, brief.height),)
+        return reply
+
+    return kept()
 
 
-def _shown(call: Call, video: Video) -> Reply:
-    reply = json_reply(video.shown(call.wall()))
+def _film(call: Call, row: Row) -> Film:
+    """In a thread."""
+    said = row.document["film"]
+    brief = Brief(said["prompt"], said["width"], said["height"], int(said["seed"], 16))
+    reference = b""
+    if row.blob is not None:
+        with call.store.blobs.open_file(row.blob) as file:
+            reference = file.read()
+    return Film(brief, said["seconds"], reference)
+
+
+def _shown(call: Call, row: Row) -> Reply:
+    reply = VIDEOS.reply(call, row)
     reply.headers += ((b"openai-poll-after-ms", b"%d" % max(1, int(POLL_MS / call.pace))),)
     return reply
 
 
-def retrieve_video(call: Call) -> Reply:
-    return _shown(call, _found(call, call.params["video_id"]))
+async def retrieve_video(call: Call) -> Reply:
+    return _shown(call, await VIDEOS.row(call))
 
 
-def list_videos(call: Call) -> Reply:
+async def list_videos(call: Call) -> Reply:
     """A page may have no place for any."""
-    found = [call.records.find(Video.KIND, name) for name in call.records.ids(Video.KIND)]
-    shown = [video.shown(call.wall()) for video in found if video is not None]
-    page = cut(shown, call.query, errors.video_not_found, least=0)
-    return json_reply(envelope(page.items, has_more=page.has_more))
+    query = call.query
+    try:
+        page = await call.store.page(
+            VIDEOS.kind,
+            call.project,
+            after=query.get("after", ""),
+            limit=limit_of(query.get("limit"), least=0),
+            ascending=is_ascending(query.get("order"), default=False),
+        )
+    except Missing as error:
+        raise errors.video_not_found(error.key.id) from None
+    return VIDEOS.listing(call, page)
 
 
-def delete_video(call: Call) -> Reply:
-    video = _found(call, call.params["video_id"])
+async def delete_video(call: Call) -> Reply:
+    video = Video(await VIDEOS.row(call))
     if video.status_at(call.wall()) in ("queued", "in_progress"):
         raise errors.video_unfinished(video.id, "delete")
-    call.records.forget(Video.KIND, video.id)
-    return json_reply({"id": video.id, "object": "video.deleted", "deleted": True})
+    return await VIDEOS.delete_one(call)
 
 
 def video_content(call: Call) -> Reply:
@@ -111,7 +138,7 @@ def video_content(call: Call) -> Reply:
         raise errors.video_not_ready(video.id)
     if video.expired_at(now):
         raise errors.video_expired(video.id)
-    data, content_type = filmed(video.film, variant)
+    data, content_type = filmed(_film(call, video.row), variant)
     headers = (
         (b"content-type", content_type.encode()),
         (b"content-length", b"%d" % len(data)),
@@ -122,26 +149,30 @@ def video_content(call: Call) -> Reply:
     return Reply(200, headers, [Chunk(data)])
 
 
-def remix_video(call: Call) -> Reply:
+def remix_video(call: Call) -> Awaitable[Reply]:
     asked: RemixRequest = call.body
     _known(asked)
     source = _done(call, call.params["video_id"], "remix")
-    return _remixed(call, source.model, source.film, source.id, asked.prompt)
+    return _remixed(
+        call, source.row.document["model"], _film(call, source.row), source.id, asked.prompt
+    )
 
 
-def edit_video(call: Call) -> Reply:
+def edit_video(call: Call) -> Awaitable[Reply]:
     asked: EditRequest = call.body
     _known(asked)
     return _remixed(call, *_source(call, asked.video, "edit"), asked.prompt)
 
 
-def _remixed(call: Call, model: str, film: Film, source_id: str | None, prompt: str) -> Reply:
+def _remixed(
+    call: Call, model: str, film: Film, source_id: str | None, prompt: str
+) -> Awaitable[Reply]:
     """The same scene, with what is said now seen first."""
     brief = replace(film.brief, prompt=f"{prompt} {film.brief.prompt}"[:PROMPT_CHARS_MAX])
     return _started(call, model, prompt, replace(film, brief=brief), source_id)
 
 
-def extend_video(call: Call) -> Reply:
+def extend_video(call: Call) -> Awaitable[Reply]:
     asked: ExtendRequest = call.body
     _known(asked)
     model, film, _ = _source(call, asked.video, "extend")
@@ -159,7 +190,7 @@ def _source(call: Call, given: Named | Upload, verb: str) -> tuple[str, Film, st
     if isinstance(given, Upload):
         return _MODEL, uploaded(call, given), None
     video = _done(call, given.id, verb)
-    return video.model, video.film, video.id
+    return video.row.document["model"], _film(call, video.row), video.id
 
 
 def _done(call: Call, video_id: str, verb: str) -> Video:
@@ -170,27 +201,20 @@ def _done(call: Call, video_id: str, verb: str) -> Video:
 
 
 def _found(call: Call, video_id: str) -> Video:
-    found: Video | None = call.records.find(Video.KIND, video_id)
-    if found is None:
-        raise errors.video_not_found(video_id)
-    return found
+    """Raises 404 and Unhurried."""
+    return Video(call.wait_for(lambda: VIDEOS.row(call, video_id)))
 
 
-def create_character(call: Call) -> Reply:
+def create_character(call: Call) -> Awaitable[Reply]:
     asked: CharacterForm = call.body
     _known(asked)
     uploaded(call, asked.video)  # a character is seen somewhere
-    character_id = f"char_{call.dice.text_id(call.id_key, 'character')}"
-    character = {"id": character_id, "name": asked.name, "created_at": call.created}
-    call.records.keep(_CHARACTER, character_id, character, _CHARACTER_BYTES)
-    return json_reply(character)
 
+    async def kept() -> Reply:
+        row = await CHARACTERS.insert(call, lambda row: row.merged(name=asked.name))
+        return CHARACTERS.reply(call, row)
 
-def retrieve_character(call: Call) -> Reply:
-    found = call.records.find(_CHARACTER, call.params["character_id"])
-    if found is None:
-        raise errors.character_not_found(call.params["character_id"])
-    return json_reply(found)
+    return kept()
 
 
 def _known(asked: Shape) -> None:
@@ -198,7 +222,7 @@ def _known(asked: Shape) -> None:
         raise errors.unknown_parameter(name[:100])
 
 
-_ONE, _CHARACTERS = "/videos/{video_id}", "/videos/characters"
+_ONE = "/videos/{video_id}"
 
 OPERATIONS = (
     Operation(
@@ -209,8 +233,8 @@ OPERATIONS = (
     Operation(
         "createVideoExtend", "POST", "/videos/extensions", extend_video, ExtendRequest, ExtendForm
     ),
-    Operation("createCharacter", "POST", _CHARACTERS, create_character, form=CharacterForm),
-    Operation("getCharacter", "GET", _CHARACTERS + "/{character_id}", retrieve_character),
+    Operation("createCharacter", "POST", CHARACTERS.path, create_character, form=CharacterForm),
+    *CHARACTERS.operations(retrieve="getCharacter"),
     Operation("getVideo", "GET", _ONE, retrieve_video),
     Operation("deleteVideo", "DELETE", _ONE, delete_video),
     Operation("retrieveVideoContent", "GET", _ONE + "/content", video_content, threaded=True),

@@ -1,0 +1,41 @@
+"""What the tests of assistants ask, and how they wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai
+import pytest
+from openai import AsyncOpenAI
+
+from tests.services.asking import MAIL, WEATHER
+
+CODE: dict[str, Any] = {"type": "code_interpreter"}
+#: What the vendor says of its own API, at every call.
+QUIET = pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
+RAIN = "What is the weather in Paris, in celsius?"
+STORY = "Tell me about lighthouse keepers."
+
+__all__ = ["CODE", "MAIL", "QUIET", "RAIN", "STORY", "WEATHER", "assistant", "refused", "thread"]
+
+
+async def assistant(client: AsyncOpenAI, *tools: Any, **given: Any) -> str:
+    """Its id."""
+    made = await client.beta.assistants.create(**{"model": "gpt-4o", "tools": tools, **given})
+    return made.id
+
+
+async def thread(client: AsyncOpenAI, *said: str) -> str:
+    """The id of a thread in which a user has said that."""
+    messages: Any = [{"role": "user", "content": text} for text in said]
+    return (await client.beta.threads.create(messages=messages)).id
+
+
+async def refused(asking: Any) -> tuple[int, str | None, str | None, str]:
+    """Status, param, code and message of the refusal."""
+    with pytest.raises(openai.APIStatusError) as caught:
+        await asking
+    error = caught.value.body
+    assert isinstance(error, dict)
+    assert set(error) == {"message", "type", "param", "code"}
+    return caught.value.status_code, error["param"], error["code"], error["message"]
