@@ -14,7 +14,7 @@ from aiohttp import web
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import ApiError, ConfigError, websocket_unserved
+from fakeai_proxy.errors import ConfigError, websocket_unserved
 from fakeai_proxy.exchange import Observer, Origin, Request, Source
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
     from fakeai_proxy.proxy.handed import Handed
     from fakeai_proxy.shared.member import Member
+    from fakeai_proxy.shared.replicas import Replicas
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -105,6 +106,7 @@ class App:
         self.clock = clock or SystemClock()
         self.commons = Commons() if member is None else member.commons
         self._member = member
+        self._replicas = self._open_replicas()
         tables = self._shared_tables()
         self.dice = Dice(config.seed, self.commons.salt)
         self.scheduler = Scheduler(self.clock)
@@ -179,6 +181,8 @@ class App:
 
     async def start(self, handed: Handed | None = None) -> None:
         """`handed` is where another process hands over what it accepts."""
+        if self._replicas is not None:
+            await self._replicas.open()
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
             # Others may have begun, or leave work undone.
@@ -214,13 +218,10 @@ class App:
 
     async def _catch_up(self) -> None:
         """What was done to the other processes before this one came."""
-        for issued in () if self._member is None else self._member.welcome.issued:
-            try:
-                self.commons.performer.mark = issued.mark
-                await self.pages.perform(issued)
-            except ApiError as error:
-                log.debug("%s came to nothing: %s", issued.operation.path, error)
-        self.commons.performer.begin(self.pages.perform)
+        history = () if self._member is None else self._member.welcome.issued
+        await self.commons.performer.begin(self.pages.perform, history, self.commons.is_alone)
+        if self._replicas is not None:
+            await self._replicas.catch_up()
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
@@ -238,6 +239,8 @@ class App:
             await self.store.close()
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
+        if self._replicas is not None:
+            await self._replicas.close()
         self.scheduler.close()
         if self.fleet is not None:
             self.fleet.close()
@@ -264,9 +267,24 @@ class App:
 
     def _shared_tables(self) -> Tables | None:
         """Where the limits are counted, if not here."""
+        performer = self.commons.performer
+        if self._replicas is not None:
+            from fakeai_proxy.shaping.limits.distant import DistantTables
+
+            return DistantTables(self._replicas, self.clock, lambda: performer.mark)
         if self._member is None:
             return None
-        return AskedTables(self._member.peer, lambda: self.commons.performer.mark)
+        return AskedTables(self._member.peer, lambda: performer.mark)
+
+    def _open_replicas(self) -> Replicas | None:
+        """What is shared beyond this machine. Raises ConfigError."""
+        if self.config.redis is None:
+            return None
+        from fakeai_proxy.shared.replicas import Replicas
+
+        replicas = Replicas(self.config.redis, self.clock, self.commons.performer)
+        self.commons.widen(replicas)
+        return replicas
 
     @property
     def _state_dir(self) -> Path | None:

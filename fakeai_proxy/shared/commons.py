@@ -31,6 +31,10 @@ class Channel(Protocol):
         """Returns when it has been sent. Raises FakeAIError where it cannot be."""
 
 
+class Replicas(Counting, Channel, Protocol):
+    """Counts, and takes operations, beyond this machine."""
+
+
 class Commons:
     """Of a process that is alone, until others are joined."""
 
@@ -43,6 +47,8 @@ class Commons:
         self.instance = secrets.token_hex(8)
         #: Where the store lies, where that is not for the settings to say.
         self.state_dir: Path | None = None
+        #: Whether there is no other service with the same limits.
+        self.is_alone = True
         self.counting: Counting | None = None
         self.performer = Performer()
         #: How operations get about; within its reach, this process is alone without one.
@@ -54,7 +60,14 @@ class Commons:
     @property
     def salt(self) -> bytes:
         """What keeps our ids apart from those of other processes."""
-        return b"" if self.life == 0 else b"%d" % self.life
+        life = b"" if self.life == 0 else b"%d" % self.life
+        return life if self.is_alone else b"%b/%b" % (self.instance.encode(), life)
+
+    def widen(self, replicas: Replicas) -> None:
+        """There are others on other machines."""
+        self.is_alone = False
+        self.counting = replicas
+        self.channels["all"] = replicas
 
     # --- what all say
 

@@ -29,7 +29,8 @@ class Member:
         made: asyncio.Future[Member] = asyncio.get_running_loop().create_future()
 
         async def perform(peer: Peer, issued: Issued) -> None:
-            await (await made).commons.performer.perform(issued)
+            commons = (await made).commons
+            await commons.performer.perform(issued, marks=commons.is_alone)
 
         async def part(peer: Peer, topic: str, values: tuple[object, ...]) -> Any:
             return await (await made).commons.part(topic, values)

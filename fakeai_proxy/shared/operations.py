@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
 from fakeai_proxy.errors import ApiError, operation_unconfirmed
@@ -61,8 +61,11 @@ class Performer:
         #: The mark of the last one, or of the one that is being performed.
         self.mark = "0"
 
-    def begin(self, perform: Perform) -> None:
+    async def begin(self, perform: Perform, history: Sequence[Issued], marks: bool) -> None:
+        """First of all, what was done to the others before we came."""
         self._perform = perform
+        for issued in history:
+            await self._do(issued, marks)
         self._begun.set()
 
     def expect(self, token: str) -> asyncio.Future[Outcome]:
@@ -88,18 +91,21 @@ class Performer:
         """`marks`: it is one that all who count together perform."""
         await self._begun.wait()
         async with self._turn:
-            if marks:
-                self.mark = issued.mark
-            assert self._perform is not None
-            done = asyncio.ensure_future(self._perform(issued))
-            await asyncio.wait((done,))
-            wanted = self._wanted.get(issued.operation.token)
-            failure = done.exception()
-            if failure is not None and not isinstance(failure, ApiError):
-                log.error("%s failed", issued.operation.path, exc_info=failure)
-            if wanted is None or wanted.done():
-                return
-            if failure is None:
-                wanted.set_result(done.result())
-            else:
-                wanted.set_exception(failure)
+            await self._do(issued, marks)
+
+    async def _do(self, issued: Issued, marks: bool) -> None:
+        if marks:
+            self.mark = issued.mark
+        assert self._perform is not None, "it has begun"
+        done = asyncio.ensure_future(self._perform(issued))
+        await asyncio.wait((done,))
+        wanted = self._wanted.get(issued.operation.token)
+        failure = done.exception()
+        if failure is not None and not isinstance(failure, ApiError):
+            log.error("%s failed", issued.operation.path, exc_info=failure)
+        if wanted is None or wanted.done():
+            return
+        if failure is None:
+            wanted.set_result(done.result())
+        else:
+            wanted.set_exception(failure)

@@ -25,7 +25,7 @@ from fakeai_proxy.cassette.matching import (
     raw_key,
 )
 from fakeai_proxy.cassette.script import Script, chunks_of
-from fakeai_proxy.errors import CassetteError, StreamCut
+from fakeai_proxy.errors import CassetteError, FakeAIError, StreamCut
 from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, Request, Source, Workload
 from fakeai_proxy.sources.miss import Miss
 from fakeai_proxy.sources.recorder import SESSION_HEADER, Recorder
@@ -100,7 +100,10 @@ class Player:
         entries = self._library.index.matching(key, authority)
         if len(entries) <= 1:
             return entries[0] if entries else None
-        place = await counting(b"replay/%b/%d/%b" % (key, authority, session.encode()))
+        try:
+            place = await counting(b"replay/%b/%d/%b" % (key, authority, session.encode()))
+        except FakeAIError:  # nobody to keep it with
+            return self._library.find_canonical(key, authority, session)
         return entries[min(place, len(entries) - 1)]
 
     async def _script(self, entry: Entry) -> Script:

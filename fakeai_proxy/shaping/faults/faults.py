@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import ConfigError, bad_request, fault_refused
+from fakeai_proxy.errors import ConfigError, FakeAIError, bad_request, fault_refused
 from fakeai_proxy.exchange import Client, Exchange, Observer, Origin, Request, Source
 from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.scheduler import Scheduler
@@ -193,7 +193,11 @@ class Faults:
                     _ = look.attempt
                 return rules
             except Uncounted as missing:
-                counted[missing.key] = await counting.next(missing.key)
+                try:
+                    counted[missing.key] = await counting.next(missing.key)
+                except FakeAIError:  # nobody to count with: by ourselves, then
+                    look.counted = None
+                    return _first(self._rules, look)
 
     def _asked(self, request: Request, wanted: bytes) -> Sequence[Rule]:
         from fakeai_proxy.shaping.faults.parsing import asked

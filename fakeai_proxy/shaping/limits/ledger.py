@@ -37,8 +37,8 @@ class Ledger:
         self.model = model
         #: What is known of it where several processes share it, if they do.
         self.sheet: Sheet | None = None
-        #: The share of every quota that is granted.
-        self.factor = 1.0
+        #: The share of every quota that is granted, and since when.
+        self.factor, self.scaled_at = 1.0, 0.0
         quotas, rest = [], array("d")
         for number, (name, place, meter) in enumerate(meters):
             quotas.append(Quota(name, place, meter, len(rest), number))
@@ -74,7 +74,7 @@ class Ledger:
         """Grant this share of every quota. What was used stays used, in numbers."""
         import numpy as np  # most programs never need it here
 
-        self.factor = factor
+        self.factor, self.scaled_at = factor, now
         for quota in self.quotas:
             before = quota.meter.limit
             quota.meter.scale(factor)

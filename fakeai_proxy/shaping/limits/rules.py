@@ -60,7 +60,7 @@ class Rules:
         self.settles = true_up or self.postpones
         self._rows = profile.rows(tier)
         self._epoch_s = epoch_s
-        self._factor = 1.0
+        self._factor, self._scaled_at = 1.0, 0.0
         self._ledgers: dict[tuple[int, str], Ledger] = {}
         self._plans: dict[str, Plan] = {}
 
@@ -88,7 +88,7 @@ class Rules:
         yield from self._ledgers.values()
 
     def scale(self, factor: float, now: float) -> None:
-        self._factor = factor
+        self._factor, self._scaled_at = factor, now
         for ledger in self._ledgers.values():
             ledger.scale(factor, now)
 
@@ -115,7 +115,7 @@ class Rules:
             granted = allowances(row)
             ledger = Ledger.of(row.scope, model, granted, self._epoch_s)
             if self._factor != 1:
-                ledger.scale(self._factor, 0.0)
+                ledger.scale(self._factor, self._scaled_at)
             name = f"{self.profile.name}/{self.tier}/{number}/{model}/{_digest(granted)}"
             ledger.sheet = Sheet(
                 self.era, name, row.scope, model, granted, self.profile.name, self.tier
