@@ -319,6 +319,20 @@ def stalls(bench: Bench) -> list[Measure]:
     return [alone, together]
 
 
+def vectors(bench: Bench) -> list[Measure]:
+    chunks = int(bench.take(100_000, 10_000))
+    found = Measure("vectors", f"a search of {chunks:,} chunks, p50 ms", at_most(10, " ms"))
+    worst = Measure("vectors", "the same, p95 ms")
+    first = Measure("vectors", "the first one, which reads the index, s")
+    read = Measure("vectors", "made searchable, chunks of 100 tokens/s")
+    took = client("vectors.py", "--chunks", chunks, "--searches", int(bench.take(200, 50)))
+    found.add(took["p50_ms"])
+    worst.add(took["p95_ms"])
+    first.add(took["load_s"])
+    read.add(took["chunks_per_s"])
+    return [found, worst, first, read]
+
+
 def start(bench: Bench) -> list[Measure]:
     listening = Measure("start", "process to listening, ms", at_most(1000, " ms"))
     resident = Measure("start", "resident after start, MiB", at_most(120, " MiB"))
@@ -352,5 +366,6 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "limits": limits,
     "faults": faults,
     "stalls": stalls,
+    "vectors": vectors,
     "start": start,
 }

@@ -23,6 +23,7 @@ missed or a case could not run.
     limits     rate limits on, a million keys          <= 15 us a request, <= 500 MiB
     faults     five rules that do not match            <= 15 us a request, nothing a token
     stalls     each operation alone, then all at once  no turn of the event loop > 5 ms of CPU
+    vectors    a search of 100,000 chunks              p50 <= 10 ms
     start      a fresh process, then 50,000 requests   < 1 s; < 120 MiB, and flat
 
 A token's error is its distance from its ideal instant: the moment the request was sent, plus the

@@ -337,13 +337,15 @@ class App:
         return Library.open(self.config, self.clock, record=self.config.records)
 
     def _parts(self) -> Parts:
-        counting = self.commons.counting
+        # The order of recordings is begun anew with each start: no matter of other machines.
+        counting = self._member
         return assembled(
             self.library,
             self.config.upstream,
             self.clock,
             self._synth,
             lambda: self.upstream,
+            self.config,
             counting.next if counting else None,
         )
 
@@ -427,8 +429,8 @@ class App:
         found: media.Media | None = self._records.find(media.Media.KIND, name)
         return found
 
-    def _connection(self, tunnel: Origin | None, waiting_s: float = 0.0) -> Connection:
-        return connected(self._server, self.clock, tunnel, waiting_s)
+    def _connection(self, tunnel: Origin | None, waiting_s: float, user: str) -> Connection:
+        return connected(self._server, self.clock, tunnel, waiting_s, user)
 
     def _is_own(self, host: str, port: int) -> bool:
         return self._door.is_own(host, port)

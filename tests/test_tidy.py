@@ -27,13 +27,23 @@ ALLOWED: dict[str, set[str]] = {
     "profiles": {"errors"},
     "body": {"errors"},
     "exchange": {"errors", "body"},
+    "dialogue": {"exchange", "errors"},
     "fleet": LEAVES | {"exchange"},
     "generate": {"dice", "errors", "profiles"},
     "store": {"errors", "clock"},
     "providers": {"exchange", "errors"},
     "shared": {"errors", "clock"},
     "cassette": {"exchange", "body", "errors", "providers"},
-    "services": {"exchange", "errors", "clock", "dice", "profiles", "generate", "store"},
+    "services": {
+        "dialogue",
+        "exchange",
+        "errors",
+        "clock",
+        "dice",
+        "profiles",
+        "generate",
+        "store",
+    },
     "jobs": {"exchange", "body", "errors", "clock", "providers", "services", "store", "pipeline"},
     "sources": LEAVES
     | {"exchange", "body", "providers", "generate", "services", "store", "cassette"},
@@ -42,7 +52,17 @@ ALLOWED: dict[str, set[str]] = {
     "shaping": LEAVES | {"exchange", "body", "providers", "fleet", "shared"},
     "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette", "shared"},
     "pipeline": {"exchange", "errors", "clock", "providers", "shaping"},
-    "proxy": {"exchange", "body", "errors", "clock", "dice", "providers", "shaping", "pipeline"},
+    "proxy": {
+        "dialogue",
+        "exchange",
+        "body",
+        "errors",
+        "clock",
+        "dice",
+        "providers",
+        "shaping",
+        "pipeline",
+    },
 }
 #: The top of the building: these may import everything.
 TOP = {"config", "app", "cli", "__init__", "__main__"}

@@ -124,6 +124,16 @@ class Index:
             parts.append(live)
         return parts[0] if len(parts) == 1 else Chain(parts)
 
+    def of_route(self, route: int) -> Sequence[Entry]:
+        """All that may be matched, in recorded order."""
+        live = self._by_route.get(route, [])
+        parts: list[Sequence[Entry]] = []
+        for sealed in self._sealed:
+            rows = [row for _, row in sealed.last(route, sealed.rows)
+                    if self.interrupted or not sealed.is_interrupted(row)]  # fmt: skip
+            parts.append(Rows(sealed, rows))
+        return Chain([*parts, live]) if parts else live
+
     def was_interrupted(self, key: bytes) -> bool:
         """Whether a reply to this stops short."""
         live = self._live[-COMPARED_MAX:]

@@ -1,7 +1,7 @@
 """The cassettes of this process: any number to read, at most one to write.
 
 Opening looks at labels only. Finding is a hash and a look into a dict; equal requests of a session
-are answered in recorded order, and by the last of them from then on.
+are answered in recorded order, and then as `repeat` says.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from fakeai_proxy.cassette.segments import (
     segments_of,
     torn_files,
 )
-from fakeai_proxy.cassette.settings import CassetteSettings, Durability
+from fakeai_proxy.cassette.settings import CassetteSettings, Durability, Repeat
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cassette.writer import Output, Times, Writer
 from fakeai_proxy.errors import CassetteError
@@ -59,8 +59,15 @@ class Torn:
 class Library:
     """`open` it; `close` it to have everything on disk."""
 
-    def __init__(self, redactor: Redactor, index: Index, segments: list[Segment]) -> None:
+    def __init__(
+        self,
+        redactor: Redactor,
+        index: Index,
+        segments: list[Segment],
+        repeat: Repeat = "last",
+    ) -> None:
         self.redactor = redactor
+        self._repeat = repeat
         self.index = index
         self.segments = segments
         self.paths: tuple[Path, ...] = ()
@@ -89,7 +96,7 @@ class Library:
                     f"--cassette {path}"
                 )
         salt = salt_of(first, clock.wall()) if record else existing_salt(first)
-        library = cls(Redactor(salt), Index(settings.replay_interrupted), [])
+        library = cls(Redactor(salt), Index(settings.replay_interrupted), [], settings.repeat)
         library.paths = settings.cassette
         for path in dict.fromkeys(settings.cassette):
             library._read(path, repair)
@@ -106,14 +113,37 @@ class Library:
 
     def find_canonical(self, key: bytes, authority: int, session: str = "") -> Entry | None:
         entries = self.index.matching(key, authority)
-        if len(entries) <= 1:
-            return entries[0] if entries else None
-        cursor = (session, key, authority)
+        if not entries:
+            return None
+        if not self.has_order(entries):
+            return entries[0]
+        return self.next_of(entries, (session, key, authority))
+
+    def has_order(self, entries: Sequence[Entry]) -> bool:
+        """Whether it matters how often they were asked for."""
+        return len(entries) > 1 or self._repeat == "error"
+
+    def next_of(self, entries: Sequence[Entry], cursor: tuple[str, bytes, int]) -> Entry | None:
+        """The next of these in a session, which `cursor` names with what was asked; None when all
+        have been given and none is given again."""
         place = self._cursors.pop(cursor, 0)
         self._cursors[cursor] = place + 1
         if len(self._cursors) > CURSORS_MAX:
             self._cursors.popitem(last=False)
-        return entries[min(place, len(entries) - 1)]
+        return self.nth(entries, place)
+
+    def nth(self, entries: Sequence[Entry], place: int) -> Entry | None:
+        """The one for who asks after so many others; None as above."""
+        if place < len(entries):
+            return entries[place]
+        if self._repeat == "error":
+            return None
+        return entries[place % len(entries) if self._repeat == "loop" else -1]
+
+    def told(self, key: bytes, authority: int, session: str) -> tuple[int, int]:
+        """How often this was asked in the session, and how many recordings there are."""
+        asked = self._cursors.get((session, key, authority), 0)
+        return asked, len(self.index.matching(key, authority))
 
     def at_hand(self, entry: Entry) -> Script | None:
         """Its script, if it has been kept."""

@@ -215,11 +215,16 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Repeats:
 def canonical_json(body: bytes) -> bytes | None:
     """Sorted keys, no white space; None when it is not JSON."""
     try:
-        out: list[str] = []
-        _write(parse_json(body), out)
+        return canonical_value(parse_json(body)).encode("utf-8", "surrogatepass")
     except (ValueError, RecursionError):
         return None
-    return "".join(out).encode("utf-8", "surrogatepass")
+
+
+def canonical_value(value: Any) -> str:
+    """The JSON of what `parse_json` gave."""
+    out: list[str] = []
+    _write(value, out)
+    return "".join(out)
 
 
 def _write(value: Any, out: list[str]) -> None:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 FORMS = (".fcz", ".jsonl", ".jsonl.zst")
 
 Durability = Literal["each", "group", "none"]
+Match = Literal["exact", "agent", "loose"]
+Repeat = Literal["last", "loop", "error"]
 
 
 class CassetteSettings(BaseModel):
@@ -32,6 +34,27 @@ class CassetteSettings(BaseModel):
                 raise ValueError(f"{path} ends in none of {', '.join(FORMS)}")
         return paths
 
+    match: Match = Field(
+        "exact",
+        description="When a request is a recorded one. exact: it means the same to the last character; "
+        "agent: ids and times may differ, in the same order of appearance; loose: the same model was "
+        "last told the same, with a warning each time. The exact one is looked for first.",
+    )
+    match_ignore: tuple[str, ...] = Field(
+        (),
+        description="JSONPaths of what does not count in a request's body, such as "
+        "$.metadata.run_id or $.messages[0].",
+    )
+    match_pattern: tuple[str, ...] = Field(
+        (),
+        description="Regular expressions: in a request's texts, whatever one of them matches is as good "
+        "as whatever else it matches.",
+    )
+    repeat: Repeat = Field(
+        "last",
+        description="What answers a request that was asked more often than it was recorded: the last "
+        "recording, the first again and so on, or none: a miss.",
+    )
     replay_interrupted: bool = Field(
         False,
         description="Replay recordings of interrupted replies too, cut off where they were.",

@@ -39,6 +39,7 @@ from fakeai_proxy.proxy.listening import (
 )
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.refusing import CONNECTING, HANDSHAKE, hang, refuse, spoiled_handshake
+from fakeai_proxy.proxy.sessions import user_of
 from fakeai_proxy.proxy.sniffing import linger, peek, peek_method, read_head, waiting_s
 from fakeai_proxy.proxy.tunnel import End, Tunnel, UpstreamProxy, dial
 from fakeai_proxy.shaping.faults.faults import Faults
@@ -88,7 +89,7 @@ class FrontDoor:
         settings: FrontDoorSettings,
         policy: Policy,
         certificates: Certificates,
-        connection: Callable[[Origin | None, float], asyncio.Protocol],
+        connection: Callable[[Origin | None, float, str], asyncio.Protocol],
         upstream_proxy: str | None = None,
         upstream_tls: ssl.SSLContext | None = None,
         faults: Faults | None = None,
@@ -199,7 +200,7 @@ class FrontDoor:
                 continue
             # What has come with the connection and can only be plain HTTP needs no welcome.
             is_plain = spoiled is None and _begins_plain(sock)
-            plain = self._connection(None, waiting_s(sock)) if is_plain else None
+            plain = self._connection(None, waiting_s(sock), "") if is_plain else None
             task = asyncio.get_running_loop().create_task(
                 self._serve(_Visit(sock, peer[0]), plain)
                 if spoiled is None
@@ -307,6 +308,7 @@ class FrontDoor:
             await linger(visit.sock, connect.refusal(error, keep_alive=False))
 
     async def _intercept(self, visit: _Visit, request: Connect) -> None:
+        visit.user = user_of(header(request.headers, b"proxy-authorization"))
         self._certificates.require(request.host)
         async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
             await asyncio.get_running_loop().sock_sendall(visit.sock, connect.ESTABLISHED)
@@ -362,7 +364,7 @@ class FrontDoor:
         """From here on the transport owns the socket, and closes it whatever happens."""
         visit.handed_over = True
         await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: self._connection(origin, 0.0 if context else waiting_s(visit.sock)),
+            lambda: self._connection(origin, 0.0 if context else waiting_s(visit.sock), visit.user),
             visit.sock,
             ssl=context,
             ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT_REAL_S if context else None,
@@ -382,9 +384,10 @@ def _begins_plain(sock: socket.socket) -> bool:
 class _Visit:
     """An accepted socket, and whether somebody else will close it."""
 
-    __slots__ = ("client", "handed_over", "sock")
+    __slots__ = ("client", "handed_over", "sock", "user")
 
     def __init__(self, sock: socket.socket, client: str) -> None:
         self.sock = sock
         self.client = client
         self.handed_over = False
+        self.user = ""

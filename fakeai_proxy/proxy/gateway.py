@@ -18,6 +18,7 @@ from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Exchange, Headers, Origin, Request
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
+from fakeai_proxy.proxy import sessions
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.socket import SocketClient
 from fakeai_proxy.proxy.wire import Connection, HttpClient, Sent
@@ -107,6 +108,7 @@ class Gateway:
         request.client = raw.remote or ""
         request.dialect = self._dialect
         locate(request, tunnel)
+        sessions.settle(request, protocol.user if isinstance(protocol, Connection) else "")
         pipeline = self._pipeline
         if request.origin is not None and tunnel is None:
             pipeline = self._forward(request)

@@ -64,6 +64,7 @@ class Connection(web.RequestHandler):
         "exchange",
         "now",
         "tunnel",
+        "user",
     )
 
     def __init__(
@@ -72,11 +73,14 @@ class Connection(web.RequestHandler):
         now: Callable[[], float],
         tunnel: Origin | None = None,
         seen_at: float | None = None,
+        user: str = "",
         **settings: object,
     ) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **settings)  # type: ignore[arg-type]
         self.now = now
         self.tunnel = tunnel
+        #: Whom the proxy's credentials named when the tunnel was asked for.
+        self.user = user
         self.arrived_at = now() if seen_at is None else seen_at
         self._waiting = False
         self._held = False
@@ -297,7 +301,7 @@ class HttpClient:
 
 
 def connected(
-    server: web.Server, clock: Clock, tunnel: Origin | None, waiting_s: float
+    server: web.Server, clock: Clock, tunnel: Origin | None, waiting_s: float, user: str
 ) -> Connection:
     """`waiting_s` is for how long the first bytes have been here."""
     return Connection(
@@ -305,6 +309,7 @@ def connected(
         clock.now,
         tunnel,
         clock.ago(waiting_s),
+        user,
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=KEEP_ALIVE_REAL_S,

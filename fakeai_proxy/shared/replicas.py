@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fakeai_proxy")
 
-PREFIX = "fakeai-proxy:"
-_STREAM = PREFIX + "operations"
+_PREFIX = "fakeai-proxy:"
+_SERVICE = _PREFIX + "service"
 #: How long the server may take.
 PATIENCE_REAL_S = 2.0
 #: How long we wait for the next operation before we ask again.
@@ -38,9 +38,11 @@ _RETRY_S = 0.25
 #: A process that has not been heard of for so long is gone, and what it held is free.
 ALIVE_S = 15
 _HEARTBEAT_S = 5.0
-#: Counts and operations are forgotten when nobody is there who needs them.
+#: A service without any process is over after so long: the next to come begin afresh.
+SERVICE_KEPT_S = 60
 _COUNTS_KEPT_S = 86_400
-_OPERATIONS_KEPT_S = 60
+#: Operations hold as long as their service, which tells them to whoever joins.
+_STREAM_KEPT_S = 90 * 86_400
 
 
 class UnreachableError(FakeAIError):
@@ -50,8 +52,6 @@ class UnreachableError(FakeAIError):
 class Replicas:
     """Raises ConfigError where the extra is not installed."""
 
-    prefix = PREFIX
-
     def __init__(self, url: SecretStr, clock: Clock, performer: Performer) -> None:
         if importlib.util.find_spec("redis") is None:
             raise ConfigError(
@@ -60,6 +60,9 @@ class Replicas:
             )
         #: What this process is called while it lives.
         self.me = secrets.token_hex(8)
+        #: All names of this service begin like that.
+        self.prefix = ""
+        self._service = secrets.token_hex(6)
         self._url = url
         self._clock = clock
         self._performer = performer
@@ -76,6 +79,10 @@ class Replicas:
         parts = urlsplit(self._url.get_secret_value())
         return parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
 
+    @property
+    def _stream(self) -> str:
+        return f"{self.prefix}operations"
+
     # --- its life
 
     async def open(self) -> None:
@@ -91,6 +98,11 @@ class Replicas:
             retry=Retry(NoBackoff(), 1),  # a connection may have died since it was last used
         )
         try:
+            service = self._service
+            await self._call(lambda redis: redis.set(_SERVICE, service, nx=True, ex=SERVICE_KEPT_S))
+            found = await self._call(lambda redis: redis.get(_SERVICE))
+            self._service = found.decode()
+            self.prefix = f"{_PREFIX}{self._service}:"
             await self._heard()
         except FakeAIError as error:
             await self._redis.aclose()
@@ -98,7 +110,7 @@ class Replicas:
 
     async def catch_up(self) -> None:
         """Perform what was issued before we came, and from here on what comes. Raises FakeAIError."""
-        for entry in await self._call(lambda redis: redis.xrange(_STREAM)):
+        for entry in await self._call(lambda redis: redis.xrange(self._stream)):
             await self._perform(*entry)
         self._soon(self._listen())
         self._soon(self._beat())
@@ -109,7 +121,7 @@ class Replicas:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._redis is not None:
             try:
-                await self._call(lambda redis: redis.delete(f"{PREFIX}alive:{self.me}"))
+                await self._call(lambda redis: redis.delete(f"{self.prefix}alive:{self.me}"))
             except UnreachableError as error:
                 log.debug("%s", error)
             await self._redis.aclose()
@@ -124,23 +136,27 @@ class Replicas:
 
     async def _heard(self) -> None:
         """Others see that we live, and that operations are still wanted."""
-        await self._call(lambda redis: redis.set(f"{PREFIX}alive:{self.me}", 1, ex=ALIVE_S))
-        await self._call(lambda redis: redis.expire(_STREAM, _OPERATIONS_KEPT_S))
+        await self._call(lambda redis: redis.set(f"{self.prefix}alive:{self.me}", 1, ex=ALIVE_S))
+        # A server that has lost everything is told.
+        await self._call(
+            lambda redis: redis.set(_SERVICE, self._service, nx=True, ex=SERVICE_KEPT_S)
+        )
+        await self._call(lambda redis: redis.expire(_SERVICE, SERVICE_KEPT_S))
 
     # --- operations
 
     async def publish(self, operation: Operation) -> None:
         fields: Any = operation._asdict()
         await self._call(
-            lambda redis: redis.xadd(_STREAM, fields, maxlen=REMEMBERED_MAX, approximate=True)
+            lambda redis: redis.xadd(self._stream, fields, maxlen=REMEMBERED_MAX, approximate=True)
         )
-        await self._call(lambda redis: redis.expire(_STREAM, _OPERATIONS_KEPT_S))
+        await self._call(lambda redis: redis.expire(self._stream, _STREAM_KEPT_S))
 
     async def _listen(self) -> None:
         while True:
             try:
                 found = await self._call(
-                    lambda redis: redis.xread({_STREAM: self._last}, block=_LISTEN_MS)
+                    lambda redis: redis.xread({self._stream: self._last}, block=_LISTEN_MS)
                 )
             except UnreachableError as error:
                 self._warn(error)
@@ -165,7 +181,7 @@ class Replicas:
     # --- what is counted
 
     async def next(self, key: bytes) -> int:
-        name = f"{PREFIX}count:{blake2b(key, digest_size=16).hexdigest()}"
+        name = f"{self.prefix}count:{blake2b(key, digest_size=16).hexdigest()}"
 
         async def count(redis: Redis) -> list[int]:
             async with redis.pipeline(transaction=True) as pipe:

@@ -11,6 +11,7 @@ from fakeai_proxy.sources import Parts
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
+    from fakeai_proxy.cassette.settings import CassetteSettings
 
 
 def assembled(
@@ -19,6 +20,7 @@ def assembled(
     clock: Clock,
     synth: Callable[[], Source],
     upstream: Callable[[], Source],
+    settings: CassetteSettings,
     counting: Callable[[bytes], Awaitable[int]] | None = None,
 ) -> Parts:
     """`base` is the upstream that requests without a host are for; `counting` as the Player has it."""
@@ -38,8 +40,9 @@ def assembled(
         return Recorder(source, opened(), clock, base)
 
     def player(on_miss: Source) -> Source:
+        from fakeai_proxy.cassette.leniency import Leniency
         from fakeai_proxy.sources.recorded import Player
 
-        return Player(opened(), on_miss, base, counting)
+        return Player(opened(), on_miss, base, Leniency.of(settings), counting)
 
     return Parts(synth, upstream, miss, recorder, player)

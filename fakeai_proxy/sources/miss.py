@@ -12,6 +12,7 @@ from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import (
     Destination,
+    authority_hash,
     canonical_body,
     destination,
     route_hash,
@@ -55,6 +56,13 @@ class Miss:
         asked = self._asked(request, where)
         near = [_told(asked, recorded) for recorded in self._nearest(request, where, asked)]
         sentences = [f"There is no recording of {asked.method} {_short(asked.target)}."]
+        times, there = library.told(key, authority_hash(where.authority), request.session)
+        if there:
+            sentences = [
+                f"{asked.method} {_short(asked.target)} was recorded {_times(there)}, and this is the "
+                f"{times}th time that it is asked in this session. --repeat last or --repeat loop "
+                "answers it again."
+            ]
         if library.index.was_interrupted(key):
             sentences.append(
                 "It was recorded, but interrupted: --replay-interrupted serves it as it is."
@@ -134,6 +142,10 @@ def _told(asked: Side, recorded: Interaction) -> dict[str, object]:
         "request": f"{name}, {model}" if isinstance(model, str) else name,
         "differences": [str(difference) for difference in explain(asked, side)[:_TOLD]],
     }
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _short(target: str) -> str:

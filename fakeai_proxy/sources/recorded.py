@@ -7,6 +7,7 @@ leave is the pacer's business.
 from __future__ import annotations
 
 import asyncio
+import logging
 from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import overload
@@ -14,6 +15,7 @@ from typing import overload
 from fakeai_proxy import errors
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.index import Entry
+from fakeai_proxy.cassette.leniency import Leniency
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import (
     CANONICAL_BYTES_MAX,
@@ -24,14 +26,19 @@ from fakeai_proxy.cassette.matching import (
     raw_hash,
     raw_key,
 )
+from fakeai_proxy.cassette.near import Near
 from fakeai_proxy.cassette.script import Script, chunks_of
 from fakeai_proxy.errors import CassetteError, FakeAIError, StreamCut
 from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, Request, Source, Workload
 from fakeai_proxy.sources.miss import Miss
-from fakeai_proxy.sources.recorder import SESSION_HEADER, Recorder
+from fakeai_proxy.sources.recorder import Recorder
 
 __all__ = ["Miss", "Player", "Recorder"]
 
+log = logging.getLogger("fakeai_proxy")
+
+#: The header of a replayed reply that says which recording it is, and how it was found.
+EXPLAINED = b"x-fakeai-cassette"
 #: Bodies up to this size are read whole at once; larger ones are hashed as they come.
 _WHOLE_BYTES = 1 << 20
 #: Keys of larger bodies, and records larger than this on disk, are for a thread.
@@ -53,6 +60,7 @@ class Player:
         library: Library,
         on_miss: Source,
         upstream: str | None = None,
+        leniency: Leniency | None = None,
         counting: Callable[[bytes], Awaitable[int]] | None = None,
     ) -> None:
         """`counting` tells how often a key was asked for before, where several processes answer."""
@@ -60,10 +68,15 @@ class Player:
         self._library = library
         self._on_miss = on_miss
         self._upstream = upstream
+        self._near: Near | None = None
+        self._match = leniency.match if leniency is not None else "exact"
+        if leniency is not None and not leniency.is_exact:
+            self._near = Near(library, leniency)
 
     async def reply(self, exchange: Exchange) -> Reply:
         request, library = exchange.request, self._library
         where = destination(request.origin, request.target, self._upstream)
+        authority = authority_hash(where.authority)
         body = request.body.in_memory
         if body is not None and len(body) <= _WHOLE_BYTES:
             raw = raw_key(request.method, where.target, request.headers, body)
@@ -74,37 +87,65 @@ class Player:
             key = await _canonical_key(request, where.target, raw)
             library.index.remember(raw, key)
         exchange.dice_key = key
-        session = request.text_header(SESSION_HEADER)
-        authority = authority_hash(where.authority)
+        matched = "exact"
         if self._counting is None:
-            entry = library.find_canonical(key, authority, session)
+            entry = library.find_canonical(key, authority, request.session)
         else:
-            entry = await self._found(key, authority, session, self._counting)
+            entry = await self._found(key, authority, request.session)
+        if entry is None and self._near is not None:
+            matched = self._match
+            entry = await self._lenient(self._near, request, where.target, authority)
         if entry is None:
             return await self._on_miss.reply(exchange)
         try:
             script = library.at_hand(entry) or await self._script(entry)
+            explained = b"hit; id=%016x; match=%b" % (entry.label.id, matched.encode())
             if script.blob is None:
-                return _reply(request, script, script.chunks)
-            return _reply(request, script, await self._blob(entry, script, script.blob))
+                return _reply(request, script, script.chunks, explained)
+            chunks = await self._blob(entry, script, script.blob)
+            return _reply(request, script, chunks, explained)
         except CassetteError as error:
             raise errors.cassette_unreadable(f"The recording of this request: {error}") from None
+
+    async def _lenient(
+        self, near: Near, request: Request, target: str, authority: int
+    ) -> Entry | None:
+        if request.body.size > CANONICAL_BYTES_MAX:
+            return None
+        body = await request.body.read(CANONICAL_BYTES_MAX)
+        asked = request.method, target, request.headers, body, authority
+        key, entries = await asyncio.to_thread(near.find, *asked)
+        if not entries:
+            return None
+        found = await self._next_of(entries, (request.session, key, authority))
+        if found is not None and self._match == "loose":
+            log.warning(
+                "%s %s is answered by recording %016x, which was asked something else (--match loose)",
+                request.method, target.partition("?")[0], found.label.id,
+            )  # fmt: skip
+        return found
 
     async def close(self) -> None:
         await self._on_miss.close()
 
-    async def _found(
-        self, key: bytes, authority: int, session: str, counting: Callable[[bytes], Awaitable[int]]
-    ) -> Entry | None:
+    async def _found(self, key: bytes, authority: int, session: str) -> Entry | None:
         """As the library finds it, in the order that all processes keep together."""
         entries = self._library.index.matching(key, authority)
-        if len(entries) <= 1:
+        if not entries or not self._library.has_order(entries):
             return entries[0] if entries else None
+        return await self._next_of(entries, (session, key, authority))
+
+    async def _next_of(
+        self, entries: Sequence[Entry], cursor: tuple[str, bytes, int]
+    ) -> Entry | None:
+        if self._counting is None:
+            return self._library.next_of(entries, cursor)
+        session, key, authority = cursor
         try:
-            place = await counting(b"replay/%b/%d/%b" % (key, authority, session.encode()))
+            place = await self._counting(b"replay/%b/%d/%b" % (key, authority, session.encode()))
         except FakeAIError:  # nobody to keep it with
-            return self._library.find_canonical(key, authority, session)
-        return entries[min(place, len(entries) - 1)]
+            return self._library.next_of(entries, cursor)
+        return self._library.nth(entries, place)
 
     async def _script(self, entry: Entry) -> Script:
         library = self._library
@@ -126,11 +167,14 @@ class Player:
 
 
 def _reply(
-    request: Request, script: Script, chunks: Sequence[Chunk] | AsyncGenerator[Chunk]
+    request: Request,
+    script: Script,
+    chunks: Sequence[Chunk] | AsyncGenerator[Chunk],
+    explained: bytes,
 ) -> Reply:
     return Reply(
         script.status,
-        script.headers,
+        (*script.headers, (EXPLAINED, explained)),
         chunks,
         script.reason,
         _workload(request, script, chunks),

@@ -24,8 +24,6 @@ from fakeai_proxy.errors import ApiError, CassetteError, StreamCut
 from fakeai_proxy.exchange import Chunk, Exchange, Reply, Source, end_to_end, header
 from fakeai_proxy.providers import provider_of
 
-#: Requests with the same value share one recorded order.
-SESSION_HEADER = b"x-fakeai-session"
 #: A large reply is stored in steps of this size while it comes.
 _ADVANCE_BYTES = 4 << 20
 
@@ -130,7 +128,7 @@ class _Recording:
             method=request.method,
             target=where.target,
             headers=end_to_end(request.headers),
-            session=request.text_header(SESSION_HEADER),
+            session=request.session,
             provider=provider_of(request).name,
         )
         self._heard: Heard | None = None

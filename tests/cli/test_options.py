@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from fakeai_proxy.services import ROOMS
 from tests.cli.conftest import ROOT, Program, Run, Start
 from tests.cli.upstreams import POSTED, counting, silent
 from tests.doubles.authority import Authority
-from tests.servers import postgresql
+from tests.servers import postgresql, redis
 
 PROFILE = """
 description = "One value everywhere"
@@ -104,6 +105,35 @@ def _cassette(program: Program, start: Start) -> None:
     program.stop()
     again = start("--mode", "replay", "--cassette", program.ready["cassette"][0])
     assert again.ask("/any") == (200, recorded)
+
+
+def _asked(call: str, run: str, said: str = "hi") -> dict[str, object]:
+    """What LENIENT has an answer to, but for these."""
+    turns = [
+        {"role": "user", "content": said},
+        {"role": "tool", "tool_call_id": call, "content": "1"},
+    ]
+    return {"model": "m", "messages": turns, "metadata": {"run": run}}
+
+
+def _lenient(*near: dict[str, object], far: dict[str, object]) -> Callable[[Program, Start], None]:
+    """The recorded request and those near it are answered, one that is too far is a miss."""
+
+    def check(program: Program, start: Start) -> None:
+        for one in (_asked("call_000000a1", "first"), *near):
+            assert program.ask("/v1/chat/completions", one) == (200, {"recorded": 1})
+        assert program.ask("/v1/chat/completions", far)[0] == 404
+
+    return check
+
+
+def _repeat(program: Program, start: Start) -> None:
+    recorded = _asked("call_000000a1", "first")
+    assert [program.ask("/v1/chat/completions", recorded)[0] for _ in range(2)] == [200, 404]
+    other = {"x-fakeai-session": "other"}
+    assert program.ask("/v1/chat/completions", recorded, **other)[0] == 200
+    assert program.ask("/s/third/v1/chat/completions", recorded)[0] == 200
+    assert program.ask("/s/third/v1/chat/completions", recorded)[0] == 404
 
 
 def _on_miss(program: Program, start: Start) -> None:
@@ -455,6 +485,33 @@ def unfinished_request(program: Program) -> socket.socket:
     return sock
 
 
+#: As a person would write it: the keys are made when it is read.
+LENIENT = json.dumps({
+    "kind": "close", "id": "1",
+    "request": {"method": "POST", "target": "/v1/chat/completions",
+                "headers": [["content-type", "application/json"]],
+                "body": {"json": _asked("call_000000a1", "first")}},
+    "response": {"status": 200, "headers": [["content-type", "application/json"]],
+                 "body": {"json": {"recorded": 1}}},
+}) + "\n"  # fmt: skip
+
+
+def _workers(program: Program, start: Start) -> None:
+    assert program.ask("/_fakeai/health")[1]["workers"] == 2
+
+
+#: Where a Redis is that was started for a test.
+REDIS: list[str] = []
+
+
+def _redis(program: Program, start: Start) -> None:
+    assert REDIS[-1] not in json.dumps(program.ready)
+    other = start("--redis", REDIS[-1], "--profile", "none")
+    program.ask("/_fakeai/v1/faults", {"rule": "418"})
+    while other.ask("/v1/chat/completions", CHAT)[0] != 418:
+        pass
+
+
 @dataclass(frozen=True)
 class Effect:
     value: str
@@ -465,6 +522,7 @@ class Effect:
 
 
 _FLEET = {"profile": "1xh100-8b"}
+_LENIENT = {"mode": "replay", "cassette": "TMP/lenient.jsonl"}
 #: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever,
 #: and limits;
 #: UPSTREAM, TLS and SILENT for upstreams.
@@ -483,6 +541,22 @@ EFFECTS: dict[str, Effect] = {
     ),
     "cassette": Effect("TMP/mine.jsonl", _cassette, {"mode": "record", "upstream": "UPSTREAM"}),
     "on_miss": Effect("synth", _on_miss, {"mode": "replay", "cassette": "TMP/empty.jsonl"}),
+    "match": Effect(
+        "agent",
+        _lenient(_asked("call_999999z9", "first"), far=_asked("call_999999z9", "second")),
+        _LENIENT,
+    ),
+    "match_ignore": Effect(
+        "$.metadata.run",
+        _lenient(_asked("call_000000a1", "second"), far=_asked("call_999999z9", "second")),
+        _LENIENT,
+    ),
+    "match_pattern": Effect(
+        "h.",
+        _lenient(_asked("call_000000a1", "first", "ho"), far=_asked("call_000000a1", "second")),
+        _LENIENT,
+    ),
+    "repeat": Effect("error", _repeat, _LENIENT),
     "replay_interrupted": Effect(
         "true",
         _replay_interrupted,
@@ -498,6 +572,8 @@ EFFECTS: dict[str, Effect] = {
     "fault_header": Effect("off", _fault_header),
     "fault_mark": Effect("false", _fault_mark),
     "data": Effect("TMP/kept", _data),
+    "workers": Effect("2", _workers, {"profile": "none"}),
+    "redis": Effect("REDIS", _redis, {"profile": "none"}, "chat"),
     "store": Effect("memory", _store, {"data": "TMP/kept"}),
     "dcgm_listen": Effect("127.0.0.1:0", _dcgm_listen, _FLEET),
     "dcgm_fields": Effect("default", _dcgm_fields, _FLEET),
@@ -571,6 +647,12 @@ def fill_in(folder: Path) -> Iterator[Callable[[str], str]]:
             if value == "TLS":
                 authority = Authority(folder)
                 return stack.enter_context(counting(authority.server("127.0.0.1")))
+            if value == "REDIS":
+                if redis.binary() is None:
+                    warnings.warn(redis.MISSING, stacklevel=1)
+                    pytest.skip(redis.MISSING)
+                REDIS.append(stack.enter_context(redis.running()).url)
+                return REDIS[-1]
             if value.startswith("SILENT"):
                 url = stack.enter_context(silent())
                 return url.replace("http:", "https:") if value.endswith("TLS") else url
@@ -584,6 +666,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SITE.format(log=str(tmp_path / "fsyncs")))
     (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "lenient.jsonl").write_text(LENIENT)
     (tmp_path / "faults.toml").write_text('[[fault]]\nfault = 418\npath = "/v1/models"\n')
     (tmp_path / "outage.toml").write_text(
         'description = "x"\nsource = "made up for a test"\nillustrative = true\n'

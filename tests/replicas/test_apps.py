@@ -49,6 +49,11 @@ class Pair:
             await asyncio.wait([asyncio.ensure_future(self.clients[1].get("/_fakeai/health"))])
         return answer.json()
 
+    @property
+    def prefix(self) -> str:
+        assert self.apps[0]._replicas is not None
+        return self.apps[0]._replicas.prefix
+
     async def close(self) -> None:
         for client in self.clients:
             await client.aclose()
@@ -95,13 +100,13 @@ async def test_what_is_held_is_held_for_all_and_free_when_its_process_is_gone(
     await both.control("PUT", "limits", {"own": {**OWN, "limit": [{"concurrent": 1}]}})
     assert await both.each() == [200, 200]
     await settled(both)
-    held = "fakeai-proxy:row:*:held:*"
+    held = f"{both.prefix}row:*:held:*"
     async with Client.from_url(server.url) as client:
         (name,) = [one async for one in client.scan_iter(held)]
         await client.hset(name, "another-process", "1")
-        await client.set("fakeai-proxy:alive:another-process", 1)
+        await client.set(f"{both.prefix}alive:another-process", 1)
         assert await both.each() == [429, 429]
-        await client.delete("fakeai-proxy:alive:another-process")
+        await client.delete(f"{both.prefix}alive:another-process")
         assert await both.each() == [200, 200]
     await both.close()
 
@@ -124,7 +129,7 @@ async def test_control_reaches_all_and_who_comes_later(serve: Serve, server: Red
         both.clients.append(late)
         assert await both.each(text="Another") == [503, 418, 418]
         told = (await late.get("/_fakeai/v1/faults")).json()["data"]
-        assert [one["id"] for one in told][0] == rule["id"]
+        assert told[0]["id"] == rule["id"]
         await both.control("DELETE", "scenario")
         await both.control("DELETE", "faults")
         while (await both.chat(late)).status_code != 200:

@@ -196,7 +196,7 @@ async def test_whoever_is_asked_answers_as_one_alone(history: list[Step]) -> Non
 )
 async def test_redis_answers_as_one_alone(server: Redis, history: list[Step]) -> None:
     async with replicas(server) as one:
-        one.prefix = f"{one.me}:"  # each history has a world of its own
+        one.prefix += f"{one.me}:"  # each history has a world of its own
 
         def make(clock: VirtualClock) -> Tables:
             return DistantTables(one, clock, lambda: "first", clock.now)

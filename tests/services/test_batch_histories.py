@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakeai_proxy.clock import VirtualClock
+from fakeai_proxy.clock import VirtualClock, turn
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.services.batches import record
@@ -91,7 +91,7 @@ async def _answer(asked: Asked) -> Answered:
     status = 400 if number % 2 else 200
     tallies = () if number % 2 else (Tally("usage.x", 60.0, {"model": "m"}, {"n": number}),)
     body = json.dumps({"usage": usage}).encode()
-    await asyncio.sleep(0)  # noqa: TID251 - waits for no time
+    await turn()
     return Answered(f"req_{number}", status, (), body, tallies)
 
 

@@ -11,11 +11,13 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai import AsyncOpenAI
 
 from fakeai_proxy.app import App
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.rag.retrieval import matches, shipped_corpus, shipped_documents
 from tests.conftest import Serve
+from tests.services.stored_files import stocked
 from tests.services.threaded import threaded_app
 
 PATH = "/rag/api/prompt"
@@ -183,3 +185,21 @@ def test_a_filter_is_a_value_or_a_list_of_them() -> None:
     assert not matches({"a": "X"}, {"b": "x"})
     found = shipped_corpus("hashed").retrieve("sweep", {"tool": "SDE"}, 2)
     assert [one.document.metadata["tool"] for one in found] == ["SDE", "SDE"]
+
+
+async def test_vector_stores_may_stand_in_for_the_manual(http: httpx.AsyncClient, app: App) -> None:
+    async with AsyncOpenAI(base_url=app.url + "/v1", api_key="k", max_retries=0) as client:
+        texts = {"ferry.md": "The ferry leaves at six.", "tea.md": "Tea is served at three."}
+        store_id, ids = await stocked(client, texts, {"tea.md": {"room": "saloon"}})
+    stores = {"vector_store_ids": [store_id]}
+    told = await prompt(http, "When does the boat depart?", **stores)
+    assert told["content"].startswith("The ferry leaves at six. [ferry.md]")
+    best = told["retrieved_docs"][0]
+    assert (best["id"], best["source"]) == (f"{ids['ferry.md']}-0", "ferry.md")
+    assert best["content"] == texts["ferry.md"]
+    for wanted in ("saloon", ["saloon", "deck"]):
+        told = await prompt(http, "When is tea?", filters={"room": wanted}, **stores)
+        assert [each["source"] for each in told["retrieved_docs"]] == ["tea.md"]
+    answer = await http.post(PATH, json={"query": "x", "vector_store_ids": ["vs_none"]})
+    assert answer.status_code == 404
+    assert "Vector store with id [vs_none] not found." in answer.text

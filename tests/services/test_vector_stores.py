@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import httpx
@@ -353,3 +357,40 @@ def test_the_blocking_client_uploads_and_polls(app_url: str) -> None:
         assert done.status == "completed"
         hits = client.vector_stores.search(store.id, query="May I bring my dog?").data
         assert hits[0].content[0].text == "Dogs are welcome."
+
+
+async def test_counts_are_right_whoever_comes_at_the_same_time(client: AsyncOpenAI) -> None:
+    """Files are attached, changed, taken out and deleted by many at once, while jobs read them."""
+    store = await client.vector_stores.create(name="x")
+    ids = [await uploaded(client, f"{k}.txt", f"Text number {k}.") for k in range(6)]
+    files, batches = client.vector_stores.files, client.vector_stores.file_batches
+    rng = Random(5)
+
+    async def meddle(step: int) -> None:
+        file_id = rng.choice(ids)
+        doing: list[Callable[[], Any]] = [
+            lambda: files.create(store.id, file_id=file_id),
+            lambda: files.delete(file_id, vector_store_id=store.id),
+            lambda: files.update(file_id, vector_store_id=store.id, attributes={"step": step}),
+            lambda: batches.create(store.id, file_ids=rng.sample(ids, 3)),
+            lambda: client.vector_stores.search(store.id, query="text"),
+        ]
+        with suppress(openai.NotFoundError):
+            begun = await rng.choice(doing)()
+            if step % 3 == 0 and getattr(begun, "object", "") == "vector_store.files_batch":
+                with suppress(openai.BadRequestError):
+                    await batches.cancel(begun.id, vector_store_id=store.id)
+
+    for start in range(0, 60, 12):
+        await asyncio.gather(*[meddle(start + k) for k in range(12)])
+    await client.files.delete(ids[0])
+    while (found := await client.vector_stores.retrieve(store.id)).file_counts.in_progress:
+        pass
+    listed = [one async for one in files.list(store.id)]
+    counts = found.file_counts
+    assert counts.total == len(listed)
+    for status in ("completed", "cancelled", "failed"):
+        assert getattr(counts, status) == sum(one.status == status for one in listed), status
+    assert found.usage_bytes == sum(one.usage_bytes for one in listed)
+    hits = (await client.vector_stores.search(store.id, query="text")).data
+    assert {hit.file_id for hit in hits} == {one.id for one in listed if one.status == "completed"}

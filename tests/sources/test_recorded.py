@@ -31,9 +31,10 @@ from fakeai_proxy.exchange import (
     Request,
 )
 from fakeai_proxy.pipeline import Pipeline
+from fakeai_proxy.proxy import sessions
 from fakeai_proxy.shaping.pacing import Pacer, PacingSettings
 from fakeai_proxy.shaping.scheduler import Scheduler
-from fakeai_proxy.sources.recorded import Miss, Player, Recorder
+from fakeai_proxy.sources.recorded import EXPLAINED, Miss, Player, Recorder
 
 UPSTREAM = "https://api.openai.com"
 OPENAI = Origin("https", "api.openai.com", 443)
@@ -134,7 +135,9 @@ def asking(
     origin: Origin | None = None,
 ) -> Exchange:
     whole = body if isinstance(body, Body) else Body(body)
-    return Exchange("req_1", Request("POST", target, headers, whole, origin), 0.0)
+    request = Request("POST", target, headers, whole, origin)
+    sessions.settle(request, "")
+    return Exchange("req_1", request, 0.0)
 
 
 async def drained(reply: Reply) -> list[bytes]:
@@ -168,7 +171,8 @@ async def test_a_stream_is_replayed_byte_for_byte_with_its_cuts_and_times(tmp_pa
     again = library(tmp_path / "c.fcz", record=False)
     exchange = asking()
     reply = await Player(again, Nowhere(), UPSTREAM).reply(exchange)
-    assert (reply.status, reply.headers, reply.reason) == (200, SSE, "Fine")
+    assert (reply.status, reply.headers[:-1], reply.reason) == (200, SSE, "Fine")
+    assert reply.headers[-1][0] == EXPLAINED
     assert (reply.provenance, reply.head_age_s, reply.cut) == (HIT, 0.25, False)
     assert isinstance(reply.chunks, Sequence)
     assert [chunk.data for chunk in reply.chunks] == list(FRAMES)
@@ -296,7 +300,7 @@ async def test_an_upstreams_error_is_recorded_as_it_was(tmp_path: Path, status: 
     headers = (*JSON, (b"Retry-After", b"7"))
     await recorded(held, Live([b'{"error": {}}'], headers, status))
     reply = await player(held).reply(asking())
-    assert (reply.status, reply.headers) == (status, headers)
+    assert (reply.status, reply.headers[:-1]) == (status, headers)
 
 
 async def test_our_own_errors_are_not_recorded(tmp_path: Path) -> None:

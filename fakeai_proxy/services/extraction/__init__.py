@@ -30,9 +30,16 @@ _READERS: dict[str, Callable[[bytes], str]] = {
 _CONTROLS = dict.fromkeys([*range(9), 11, *range(14, 32), 127, 0xFFFE, 0xFFFF])
 
 
+#: Of what is not a container of pictures and more; five million tokens, the vendor's limit, are 20 MB.
+_TEXT_BYTES_MAX = 128 << 20
+_CONTAINERS = (pdf.text_of, office.docx_text, office.pptx_text, office.text_of)
+
+
 def text_of(filename: str, data: bytes) -> str:
     """Paragraphs with blank lines between them. Raises Unreadable."""
     reader = _reader(filename, data)
+    if len(data) > _TEXT_BYTES_MAX and reader not in _CONTAINERS:
+        raise Unreadable("invalid_file", "The file is too large to be searched.")
     text = reader(data).translate(_CONTROLS).strip()
     text = text.encode("utf-8", "replace").decode("utf-8")
     if not text:

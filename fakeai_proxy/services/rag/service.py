@@ -24,6 +24,9 @@ _QUOTED_SENTENCES = (3, 2, 1)
 QUERIES_MAX, FILTERS_MAX = 64, 32
 _NOTHING = "None of the documents that match the filters answers this question."
 
+#: Vector stores of one question; a limit of ours.
+_STORES_MAX = 16
+
 _Query = Annotated[str, Field(min_length=1)]
 _Plain = str | int | float | bool
 
@@ -41,6 +44,10 @@ class RagRequest(Shape):
     top_k: Annotated[int, Field(ge=1, le=20)] = 5
     stream: bool = False
     max_tokens: Annotated[int, Field(ge=1)] | None = None
+    #: Where to look, instead of in the manual that is shipped.
+    vector_store_ids: (
+        Annotated[list[_Query], Field(min_length=1, max_length=_STORES_MAX)] | None
+    ) = None
 
 
 def prompt_rag(call: Call) -> Reply:
@@ -49,7 +56,7 @@ def prompt_rag(call: Call) -> Reply:
         raise errors.unknown_parameter(next(iter(asked.model_extra))[:100])
     card = call.catalogue.require(asked.inference_model, "chat")
     query = asked.query if isinstance(asked.query, str) else "\n".join(asked.query)
-    found = _retriever(call).retrieve(query, asked.filters or {}, asked.top_k)
+    found = _retriever(call, asked).retrieve(query, asked.filters or {}, asked.top_k)
     words = Tokens.load(card.vocabulary)
     ids = words.encode(prompt_of(query, found))
     room = card.context_tokens - len(ids)
@@ -80,7 +87,11 @@ def prompt_of(query: str, found: Sequence[Retrieved]) -> str:
     return "\n\n".join([*(each.document.text for each in found), query])
 
 
-def _retriever(call: Call) -> Retriever:
+def _retriever(call: Call, asked: RagRequest) -> Retriever:
+    if asked.vector_store_ids is not None:
+        from fakeai_proxy.services.rag.stocked import Stocked
+
+        return Stocked(call, asked.vector_store_ids)
     return shipped_corpus(call.embedder)
 
 

@@ -14,18 +14,9 @@ import orjson
 from pydantic import ValidationError
 
 from fakeai_proxy import errors
+from fakeai_proxy.dialogue import Begin, Close, Effect, Say
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import (
-    Admission,
-    Begin,
-    Chunk,
-    Close,
-    Effect,
-    Headers,
-    Say,
-    Usage,
-    Workload,
-)
+from fakeai_proxy.exchange import Admission, Chunk, Headers, Usage, Workload
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responses import wire

@@ -206,7 +206,8 @@ async def file_content(call: Call) -> Reply:
     file = await STORE_FILES.row(call)
     if file.document["status"] != COMPLETED or file.blob is None:
         raise errors.file_not_processed(file.document["status"])
-    texts = await asyncio.to_thread(_texts, call.store.blobs, file.blob)
+    with call.clock.hold():
+        texts = await asyncio.to_thread(_texts, call.store.blobs, file.blob)
     data = [{"type": "text", "text": text} for text in texts]
     page = {"object": "vector_store.file_content.page", "data": data}
     return json_reply({**page, "has_more": False, "next_page": None})

@@ -16,7 +16,7 @@ from fakeai_proxy.services.vector_stores import pack
 from fakeai_proxy.services.vector_stores.filters import Comparison, Compound, matches
 from fakeai_proxy.services.vector_stores.index import Found, Query
 from fakeai_proxy.services.vector_stores.rows import STORES, is_expired
-from fakeai_proxy.services.vector_stores.shelf import Shelved, shelf_of
+from fakeai_proxy.services.vector_stores.shelf import Stock, shelf_of
 from fakeai_proxy.services.vector_stores.wire import RankingOptions
 from fakeai_proxy.store import Blobs, Change, Key, Missing, Row, Store
 
@@ -54,12 +54,12 @@ async def search(
     """The chunks that belong best to any of the queries, best first. Raises 404 for a vector store
     that is not there and 400 for one that has expired."""
     rows = await require(store, project, vector_store_ids, clock.wall())
-    shelved = [await shelf_of(store).fresh(row, embedder, clock) for row in rows]
+    stocks = [await shelf_of(store).stock(row, embedder, clock) for row in rows]
     for row in rows:
         await _used(store, row, clock.wall())
     with clock.hold():
         return await asyncio.to_thread(
-            _searched, shelved, store.blobs, queries, limit, filters, ranking, embedder
+            _searched, stocks, store.blobs, queries, limit, filters, ranking, embedder
         )
 
 
@@ -96,7 +96,7 @@ async def _used(store: Store, row: Row, now: float) -> None:
 
 
 def _searched(
-    shelved: Sequence[Shelved],
+    stocks: Sequence[Stock],
     blobs: Blobs,
     queries: Sequence[str],
     limit: int,
@@ -109,13 +109,21 @@ def _searched(
     best: dict[tuple[int, str, int], Found] = {}
     for text, vector in zip(queries, vectors, strict=True):
         query = Query(vector, retrieval.terms(text), *_weights(ranking, kind))
-        for place, one in enumerate(shelved):
+        for place, one in enumerate(stocks):
             for found in one.index.search(query, limit, _allowed(one, filters)):
                 key = (place, found.file, found.chunk)
                 if found.score >= least and (key not in best or best[key].score < found.score):
                     best[key] = found
     ranked = sorted(best.items(), key=lambda pair: (-pair[1].score, pair[0]))[:limit]
-    return [_hit(shelved[key[0]], blobs, found) for key, found in ranked]
+    chunks: dict[tuple[int, str], list[int]] = {}
+    for place, file, chunk in dict(ranked):
+        chunks.setdefault((place, file), []).append(chunk)
+    texts: dict[tuple[int, str, int], str] = {}
+    for (place, file), wanted in chunks.items():
+        with blobs.open_file(stocks[place].files[file].blob) as opened:
+            for chunk, said in zip(wanted, pack.texts(opened, wanted), strict=True):
+                texts[place, file, chunk] = said
+    return [_hit(stocks[key[0]], found, texts[key]) for key, found in ranked]
 
 
 def _weights(ranking: RankingOptions | None, kind: Kind) -> tuple[float, float]:
@@ -124,16 +132,14 @@ def _weights(ranking: RankingOptions | None, kind: Kind) -> tuple[float, float]:
     return (1.0, 0.0) if ranking is not None and ranking.ranker == "none" else WEIGHTS[kind]
 
 
-def _allowed(shelved: Shelved, filters: Comparison | Compound | None) -> frozenset[str] | None:
+def _allowed(stock: Stock, filters: Comparison | Compound | None) -> frozenset[str] | None:
     if filters is None:
         return None
     return frozenset(
-        name for name, known in shelved.files.items() if matches(filters, known.attributes)
+        name for name, known in stock.files.items() if matches(filters, known.attributes)
     )
 
 
-def _hit(shelved: Shelved, blobs: Blobs, found: Found) -> Hit:
-    known = shelved.files[found.file]
-    with blobs.open_file(known.blob) as file:
-        (text,) = pack.texts(file, (found.chunk,))
+def _hit(stock: Stock, found: Found, text: str) -> Hit:
+    known = stock.files[found.file]
     return Hit(found.file, known.filename, found.score, known.attributes, text, found.chunk)

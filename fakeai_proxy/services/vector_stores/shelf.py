@@ -33,12 +33,19 @@ class Known(NamedTuple):
     attributes: Mapping[str, Any]
 
 
-@dataclass(slots=True)
-class Shelved:
-    """`revision` is that of the vector store whose files these are."""
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What a vector store has, as it was at one time."""
 
-    index: Index = field(default_factory=Index)
-    files: Mapping[str, Known] = field(default_factory=dict)
+    index: Index
+    files: Mapping[str, Known]
+
+
+@dataclass(slots=True)
+class _Shelved:
+    """`revision` is that of the vector store whose stock it is."""
+
+    stock: Stock = field(default_factory=lambda: Stock(Index(), {}))
     revision: int = -1
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -47,32 +54,32 @@ class Shelf:
     def __init__(self, store: Store, bytes_max: int = INDEX_BYTES_MAX) -> None:
         self._store = store
         self._bytes_max = bytes_max
-        self._shelved: OrderedDict[tuple[Key, Kind], Shelved] = OrderedDict()
+        self._shelved: OrderedDict[tuple[Key, Kind], _Shelved] = OrderedDict()
 
-    async def fresh(self, row: Row, kind: Kind, clock: Clock) -> Shelved:
-        """The index of this vector store as it is in the row, or later."""
+    async def stock(self, row: Row, kind: Kind, clock: Clock) -> Stock:
+        """Of this vector store, as it is in the row or later."""
         place = (row.key, kind)
-        shelved = self._shelved.setdefault(place, Shelved())
+        shelved = self._shelved.setdefault(place, _Shelved())
         self._shelved.move_to_end(place)
         async with shelved.lock:
             if shelved.revision < row.document["revision"]:
-                await self._renew(shelved, row, kind, clock)
+                shelved.stock = await self._renewed(shelved.stock, row.key, kind, clock)
+                shelved.revision = row.document["revision"]
         self._make_room(place)
-        return shelved
+        return shelved.stock
 
-    async def _renew(self, shelved: Shelved, row: Row, kind: Kind, clock: Clock) -> None:
-        files = await self._files(row.key)
-        held = shelved.index.files
+    async def _renewed(self, before: Stock, key: Key, kind: Kind, clock: Clock) -> Stock:
+        files = await self._files(key)
+        held = before.index.files
         gone = frozenset(
-            name for name in held if name not in files or files[name].blob != shelved.files[name].blob
+            name for name in held if name not in files or files[name].blob != before.files[name].blob
         )  # fmt: skip
         wanted = {name: one.blob for name, one in files.items() if name not in held or name in gone}
-        blobs = self._store.blobs
         with clock.hold():
-            shelved.index = await asyncio.to_thread(
-                _changed, shelved.index, gone, wanted, blobs, kind
+            index = await asyncio.to_thread(
+                _changed, before.index, gone, wanted, self._store.blobs, kind
             )
-        shelved.files, shelved.revision = files, row.document["revision"]
+        return Stock(index, files)
 
     async def _files(self, key: Key) -> dict[str, Known]:
         found: dict[str, Known] = {}
@@ -93,13 +100,12 @@ class Shelf:
             after = page.rows[-1].key.id
 
     def _make_room(self, kept: tuple[Key, Kind]) -> None:
-        size = sum([one.index.size_bytes for one in self._shelved.values()])
-        for place in list(self._shelved):
+        size = sum([one.stock.index.size_bytes for one in self._shelved.values()])
+        for place, one in list(self._shelved.items()):
             if size <= self._bytes_max:
                 break
-            one = self._shelved[place]
             if place != kept and not one.lock.locked():
-                size -= one.index.size_bytes
+                size -= one.stock.index.size_bytes
                 del self._shelved[place]
 
 

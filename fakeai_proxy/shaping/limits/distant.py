@@ -28,6 +28,7 @@ from fakeai_proxy.shaping.limits.window import SlidingWindow
 
 _NOTHING = Charge()
 _NEVER = float("-inf")
+_MORE_S = 2 * 86_400
 
 
 class Server(Protocol):
@@ -161,6 +162,7 @@ class DistantTables:
             "key": f"{self._server.prefix}row:{known['name']}:{account.owner.hex()}",
             "about": orjson.dumps([*known["about"], owner]).decode(),
             "rest": known["rest"],
+            "keep_s": known["keep_s"],
             "factor": ledger.factor,
             "since_s": self._clock.now() - ledger.scaled_at,
             "buckets": known["buckets"],
@@ -184,6 +186,8 @@ def _known(ledger: Ledger) -> dict[str, Any]:
         "name": f"{sheet.era}:{sheet.name}",
         "about": [*sheet[:4], *sheet[5:], [list(one) for one in sheet.allowances]],
         "rest": rest,
+        # After its longest period without a request a row says nothing any more.
+        "keep_s": round(max(quota.meter.period_s for quota in ledger.quotas)) + _MORE_S,
         "buckets": [quota.at for quota in ledger.quotas if type(quota.meter) is TokenBucket],
     }
 

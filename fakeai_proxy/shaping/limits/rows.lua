@@ -4,7 +4,7 @@
 -- ARGV[1] is JSON: `enter` (all or nothing) or not, `me`, `prefix`, `now` and `epoch` (the server's own
 -- time where they are absent), `month_end` in Unix seconds, and `rows`. A row has its `key`, its `about`,
 -- what it is at `rest` (pieces of a count and a number), a `factor` with how long it has been that
--- (`since_s`), `buckets` (places) and `quotas`. State is doubles, the factor first.
+-- (`since_s`), `keep_s`, `buckets` (places) and `quotas`. State is doubles, the factor first.
 
 local TOLERANCE_S, WAIT_S, INF = 1e-6, 1.0, math.huge
 local call, ask = redis.call, cjson.decode(ARGV[1])
@@ -56,7 +56,7 @@ local function open(row)
       set(row, -1, row.factor)
     end
   end
-  call('EXPIRE', row.key, KEEP_S)
+  call('EXPIRE', row.key, row.keep_s)
 end
 
 local meters = {}
