@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from fakeai_proxy.clock import Clock, SystemClock
+from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError, websocket_unserved
@@ -24,28 +25,19 @@ from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.runner import JobRunner
-from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
-from fakeai_proxy.observe.faults import fault_routes
-from fakeai_proxy.observe.fleet_control import FleetControl
-from fakeai_proxy.observe.health import health_routes
-from fakeai_proxy.observe.journal import Journal, journal_routes
-from fakeai_proxy.observe.limits import limits_routes
-from fakeai_proxy.observe.media import media_routes
+from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.observe.metric_pages import MetricPages
-from fakeai_proxy.observe.pages import Pages, Route
-from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.status import Status
+from fakeai_proxy.own_pages import own_pages
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.profiles import FleetProfile
-from fakeai_proxy.proxy.admin import Admin
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.drain import Drain
 from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
-from fakeai_proxy.proxy.listening import is_loopback, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection, connected
@@ -59,8 +51,6 @@ from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.webhooks import Webhooks
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
-from fakeai_proxy.shaping.limits.asked import AskedTables
-from fakeai_proxy.shaping.limits.tables import Tables
 from fakeai_proxy.shaping.pacing import Pacer
 from fakeai_proxy.shaping.scenario.fleet import FleetLever
 from fakeai_proxy.shaping.scenario.levers import FaultLever, Lever, LimitLever, PaceLever
@@ -69,7 +59,6 @@ from fakeai_proxy.shaping.scenario.plan import Plan
 from fakeai_proxy.shaping.scenario.runner import Runner
 from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
-from fakeai_proxy.shared.commons import Commons
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.assembly import assembled
 from fakeai_proxy.sources.doorkeeper import Doorkeeper
@@ -83,7 +72,6 @@ if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
     from fakeai_proxy.proxy.handed import Handed
     from fakeai_proxy.shared.member import Member
-    from fakeai_proxy.shared.replicas import Replicas
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -104,10 +92,8 @@ class App:
         """`member` is this process's place among others of the machine, if there are any."""
         self.config = config
         self.clock = clock or SystemClock()
-        self.commons = Commons() if member is None else member.commons
-        self._member = member
-        self._replicas = self._open_replicas()
-        tables = self._shared_tables()
+        self.company = Company(config.redis, self.clock, member)
+        self.commons = self.company.commons
         self.dice = Dice(config.seed, self.commons.salt)
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
@@ -141,22 +127,14 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
-        self.limiter = Limiter(config, self.clock, tables)
+        self.limiter = Limiter(config, self.clock, self.company.tables)
         observers = (self.status, self.journal, self.exchanges, *observers)
-        self.faults = Faults(
-            config,
-            self.scheduler,
-            self.clock,
-            self.dice,
-            config.mode,
-            observers,
-            self.commons.counting,
-        )
+        self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
         self.scenario = self._stage(pacer)
         self._plan = Plan.load(config.scenario) if config.scenario else None
-        self.pages = self._open_pages()
+        self.pages = own_pages(self, self._grown, self._media)
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
@@ -181,12 +159,11 @@ class App:
 
     async def start(self, handed: Handed | None = None) -> None:
         """`handed` is where another process hands over what it accepts."""
-        if self._replicas is not None:
-            await self._replicas.open()
+        await self.company.open()
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
             # Others may have begun, or leave work undone.
-            shared = self.config.store_address or self._member
+            shared = self.config.store_address or self.company.member
             if shared or is_begun(self._state_dir):
                 await self._keeper().open()
                 self.jobs.start()
@@ -209,19 +186,12 @@ class App:
             self.faults,
         )
         if self._plan is not None:
-            among_others = self._member is not None
+            among_others = self.company.member is not None
             self.scenario.start(self._plan, *((0.0, "start") if among_others else ()))
-        await self._catch_up()
+        await self.company.begin(self.pages.perform)
         await self._door.open(handed)
         await self._open_exporters()
         self.url = self._door.addresses[0].url
-
-    async def _catch_up(self) -> None:
-        """What was done to the other processes before this one came."""
-        history = () if self._member is None else self._member.welcome.issued
-        await self.commons.performer.begin(self.pages.perform, history, self.commons.is_alone)
-        if self._replicas is not None:
-            await self._replicas.catch_up()
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
@@ -239,11 +209,16 @@ class App:
             await self.store.close()
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
-        if self._replicas is not None:
-            await self._replicas.close()
+        await self.company.close()
         self.scheduler.close()
         if self.fleet is not None:
             self.fleet.close()
+
+    def _open_faults(self, observers: tuple[Observer, ...]) -> Faults:
+        config, counting = self.config, self.commons.counting
+        return Faults(
+            config, self.scheduler, self.clock, self.dice, config.mode, observers, counting
+        )
 
     def _open_gateway(self, pipeline: Pipeline, passthrough: Pipeline) -> Gateway:
         return Gateway(
@@ -264,27 +239,6 @@ class App:
         share = Share(self.commons.number, self.commons.processes)
         cluster = Cluster(self.back_end, self.dice, share=share)
         return FleetDriver(cluster, self.clock, self.config.speed)
-
-    def _shared_tables(self) -> Tables | None:
-        """Where the limits are counted, if not here."""
-        performer = self.commons.performer
-        if self._replicas is not None:
-            from fakeai_proxy.shaping.limits.distant import DistantTables
-
-            return DistantTables(self._replicas, self.clock, lambda: performer.mark)
-        if self._member is None:
-            return None
-        return AskedTables(self._member.peer, lambda: performer.mark)
-
-    def _open_replicas(self) -> Replicas | None:
-        """What is shared beyond this machine. Raises ConfigError."""
-        if self.config.redis is None:
-            return None
-        from fakeai_proxy.shared.replicas import Replicas
-
-        replicas = Replicas(self.config.redis, self.clock, self.commons.performer)
-        self.commons.widen(replicas)
-        return replicas
 
     @property
     def _state_dir(self) -> Path | None:
@@ -338,7 +292,7 @@ class App:
 
     def _parts(self) -> Parts:
         # The order of recordings is begun anew with each start: no matter of other machines.
-        counting = self._member
+        counting = self.company.member
         return assembled(
             self.library,
             self.config.upstream,
@@ -434,49 +388,6 @@ class App:
 
     def _is_own(self, host: str, port: int) -> bool:
         return self._door.is_own(host, port)
-
-    def _open_pages(self) -> Pages:
-        listen = parse_listen(self.config.listen)
-        exposed = any(not is_loopback(address.host) for address in listen)
-        routes = self._routes()
-        return Pages(
-            (*routes, document_route(routes)),
-            Admin(self.config, exposed).admit,
-            self.clock,
-            self.commons,
-        )
-
-    def _routes(self) -> tuple[Route, ...]:
-        """Our own pages; what each component offers is one line here, and so is what starts over."""
-        config = self.config
-        resettable = {
-            "status": self.status.reset,
-            "journal": self.journal.reset,
-            "limits": self.limiter.reset,
-        }
-        shown = {
-            "mode": config.mode,
-            "profile": config.profile,
-            "seed": config.seed,
-            "store": config.store_place,
-        }
-        return (
-            *control_routes(self.status, shown, resettable),
-            *journal_routes(self.journal, self.commons),
-            # Elsewhere it is the upstream that is asked for its metrics and its health.
-            *(self.metric_pages.routes() if config.has_back_end else ()),
-            *(self._health() if config.mode == "synth" else ()),
-            *FleetControl(self.site, self._grown, self.commons).routes(),
-            *(media_routes(media.PATH, self._media, self.clock) if config.synthesizes else ()),
-            *limits_routes(self.limiter),
-            *fault_routes(self.faults, self.commons),
-            *scenario_routes(self.scenario, self.clock),
-        )
-
-    def _health(self) -> tuple[Route, ...]:
-        return health_routes(
-            self.site, self.clock, {"embedder": embedder_kind(self.config.embedder)}
-        )
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
         if not self.config.is_live:

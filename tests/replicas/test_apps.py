@@ -51,8 +51,8 @@ class Pair:
 
     @property
     def prefix(self) -> str:
-        assert self.apps[0]._replicas is not None
-        return self.apps[0]._replicas.prefix
+        assert self.apps[0].company.replicas is not None
+        return self.apps[0].company.replicas.prefix
 
     async def close(self) -> None:
         for client in self.clients:
@@ -113,8 +113,8 @@ async def test_what_is_held_is_held_for_all_and_free_when_its_process_is_gone(
 
 async def settled(both: Pair) -> None:
     for app in both.apps:
-        assert app._replicas is not None
-        while app._replicas._asked:
+        assert app.company.replicas is not None
+        while app.company.replicas._asked:
             await both.clients[0].get("/_fakeai/health")
 
 
