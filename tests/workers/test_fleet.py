@@ -18,7 +18,14 @@ PATHS = ("/metrics", "/vllm/metrics", "/sglang/metrics", "/dynamo/metrics", "/dc
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("data")
     with serving(
-        folder, "--profile", "8xa100-qwen3-32b", "--speed", "200", "--any-model", "--dcgm-listen", "0"
+        folder,
+        "--profile",
+        "8xa100-qwen3-32b",
+        "--speed",
+        "200",
+        "--any-model",
+        "--dcgm-listen",
+        "0",
     ) as one:
         yield one
 
@@ -34,7 +41,9 @@ def workers_of(service: Service) -> dict[str, dict[str, object]]:
 
 def test_counters_are_those_of_all(service: Service) -> None:
     before = total(service.clients[0], "vllm:request_success_total")
-    answers = [service.chat(client, f"Question {k}") for k, client in enumerate(service.clients * 5)]
+    answers = [
+        service.chat(client, f"Question {k}") for k, client in enumerate(service.clients * 5)
+    ]
     usage: Counter[str] = Counter()
     for answer in answers:
         usage.update({k: v for k, v in answer.json()["usage"].items() if isinstance(v, int)})
