@@ -319,6 +319,54 @@ def stalls(bench: Bench) -> list[Measure]:
     return [alone, together]
 
 
+def store(bench: Bench) -> list[Measure]:
+    """Each store by itself; one run makes a million exchanges, rounds would only repeat it."""
+    measures = []
+    exchanges = int(bench.take(1_000_000, 100_000))
+    for name in ("sqlite", "postgresql"):
+        took = client("store.py", "--store", name, "--exchanges", exchanges)
+        said = {
+            "week_by_day_ms": (f"sums of {exchanges:,} exchanges by day, ms", at_most(200, " ms")),
+            "week_by_hour_ms": ("the same by hour, ms", at_most(200, " ms")),
+            "hour_by_minute_ms": ("an hour of them by minute, ms", at_most(200, " ms")),
+            "commit_ms": ("a commit alone, ms", None),
+            "inserted_per_s": ("documents inserted by 64 at once/s", None),
+            "get_ms": ("a document, ms", None),
+            "page_ms": ("a page of 20, ms", None),
+            "put_mib_per_s": ("a blob put, MiB/s", None),
+            "get_mib_per_s": ("a blob read, MiB/s", None),
+        }
+        for key, (text, bar) in said.items():
+            measure = Measure("store", f"{name}: {text}", bar)
+            measure.add(took[key])
+            measures.append(measure)
+    return measures
+
+
+def batch(bench: Bench) -> list[Measure]:
+    """The yardstick of live chat is the same server without a batch."""
+    alone = Measure("batch", "lines/s, alone")
+    core = Measure("batch", "lines/s of a core")
+    late = Measure("batch", "p99 latency of live chat beside it, ms", ratio_to(1.3))
+    wall = Measure("batch", "live requests/s beside it")
+    lines = int(bench.take(10_000, 3_000))
+    live = ("--seconds", bench.take(4, 2), "--warm-up", 1)
+    with product("--mode", "synth", "--profile", "none", "--log-format", "none") as server:
+        to = ("batch.py", "--url", server.url)
+        for _ in bench.rounds:
+            whole = client(*to, "--server-pid", server.pid, "--lines", lines)
+            alone.add(whole["per_s"])
+            core.add(1e6 / whole["server_us"])
+            without = _load(server, *live)
+            begun = client(*to, "--lines", 10_000, "--begin")
+            beside = _load(server, *live)
+            if client(*to, "--look", begun["id"])["status"] != "in_progress":
+                raise SystemExit("the batch was over before the live requests were")
+            late.add(beside["p99_ms"], without["p99_ms"])
+            wall.add(beside["per_s"], without["per_s"])
+    return [late, wall, alone, core]
+
+
 def vectors(bench: Bench) -> list[Measure]:
     chunks = int(bench.take(100_000, 10_000))
     found = Measure("vectors", f"a search of {chunks:,} chunks, p50 ms", at_most(10, " ms"))
@@ -366,6 +414,8 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "limits": limits,
     "faults": faults,
     "stalls": stalls,
+    "store": store,
+    "batch": batch,
     "vectors": vectors,
     "start": start,
 }

@@ -16,7 +16,7 @@ from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError, websocket_unserved
-from fakeai_proxy.exchange import Observer, Origin, Request, Source
+from fakeai_proxy.exchange import Origin, Request
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.share import Share, load_shared
@@ -41,6 +41,7 @@ from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection, connected
+from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
@@ -322,6 +323,7 @@ class App:
                 self._pace,
                 ask,
                 webhooks=self._webhooks,
+                queue_limit=self.limiter.queue_limit,
                 post=self.poster.post,
                 runs_python=self.config.python_graders,
                 responder=self._responder,

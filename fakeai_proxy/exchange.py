@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from fakeai_proxy.body import Body
-
-if TYPE_CHECKING:
-    from fakeai_proxy.dialogue import Dialogue
+from fakeai_proxy.errors import ApiError
 
 #: The project of whoever has none of their own.
 PROJECT = "proj_default"
@@ -241,6 +239,95 @@ class Reply:
     usage: Sequence[Usage] = ()
 
 
+class Say(NamedTuple):
+    """Send this message, a text in UTF-8, at once."""
+
+    message: bytes
+
+
+class Begin(NamedTuple):
+    """Have a model work on `turn`; the dialogue is told as it gets on (`Dialogue.advance`)."""
+
+    turn: Turn
+
+
+class Stop(NamedTuple):
+    """The turn with this key is given up."""
+
+    key: str
+
+
+class Close(NamedTuple):
+    """Send a close frame (RFC 6455, 7.4); nothing is said after it."""
+
+    code: int
+    reason: str
+
+
+Effect = Say | Begin | Stop | Close
+
+
+class Turn(Protocol):
+    """What is said at the pace of a model: an exchange within a dialogue. `demand` is what a body
+    that asked for it would hold, for whoever limits tokens."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def dice_key(self) -> bytes:
+        """Of what is said: known when it is prepared."""
+
+    @property
+    def demand(self) -> Mapping[str, object]: ...
+
+    @property
+    def usage(self) -> Sequence[Usage]:
+        """What it has used by now."""
+
+    def prepare(self) -> tuple[Workload, Sequence[int]]:
+        """The work, and after how many tokens each there is something to say. Computes for as long
+        as it takes, in any thread. Raises ApiError."""
+
+    async def keep(self, admission: Admission) -> None:
+        """As `Reply.keep`, before the last step. Raises ApiError."""
+
+
+class Dialogue(Protocol):
+    """Our side of a WebSocket: a core without socket, clock or task. Whoever drives it passes in what
+    came and when, and does the effects in their order."""
+
+    @property
+    def subprotocols(self) -> Sequence[str]: ...
+
+    @property
+    def message_bytes_max(self) -> int:
+        """Longer messages end the connection with 1009."""
+
+    def open(self, now: float) -> Sequence[Effect]: ...
+
+    def read(self, message: str | bytes) -> object:
+        """What a message says. Changes nothing, so that a large one can be read in a thread; the
+        next message is read after this one is received."""
+
+    def receive(self, event: object, now: float) -> Sequence[Effect]:
+        """`event` is what `read` made."""
+
+    def advance(
+        self, key: str, place: int, admission: Admission, headers: Headers, now: float
+    ) -> Sequence[Effect]:
+        """The turn has the tokens for its step at `place`. `headers` tell how its sender stands in
+        the limits."""
+
+    def fail(self, key: str, error: ApiError, now: float) -> Sequence[Effect]:
+        """The turn comes to nothing, or no further."""
+
+    def due_at(self) -> float | None:
+        """When to `wake` it, if nothing comes before."""
+
+    def wake(self, now: float) -> Sequence[Effect]: ...
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     id: str
@@ -277,62 +364,3 @@ class Exchange:
         meter, self.meter = self.meter, None
         if meter is not None:
             meter(self)
-
-
-class Source(Protocol):
-    """Where content comes from."""
-
-    async def reply(self, exchange: Exchange) -> Reply:
-        """Raises ApiError when the answer is an error of ours."""
-
-    async def close(self) -> None: ...
-
-
-class Sink(Protocol):
-    """Where framed bytes go; an asyncio transport is one."""
-
-    def write(self, data: bytes) -> None: ...
-
-    def is_closing(self) -> bool: ...
-
-    def get_write_buffer_size(self) -> int: ...
-
-
-class Client(Protocol):
-    """The client's end of an exchange: frames a reply for its connection."""
-
-    @property
-    def sink(self) -> Sink: ...
-
-    def head(self, reply: Reply) -> bytes:
-        """The response head; afterwards the frames follow its choice of framing."""
-
-    def frame(self, data: bytes) -> bytes:
-        """One piece of the body as it goes over the wire; b"" where there is nothing to send."""
-
-    def tail(self) -> bytes:
-        """The end of the body."""
-
-    async def drain(self) -> None:
-        """Wait until a slow reader has caught up. Raises ConnectionError when it is gone."""
-
-    def cut(self) -> None:
-        """Close without the end of the body."""
-
-    async def converse(self, exchange: Exchange, reply: Reply) -> None:
-        """Make the connection a WebSocket and carry the reply's dialogue until a side leaves. Raises
-        ConnectionError when the client vanishes."""
-
-    def reset(self) -> None:
-        """End the connection with a reset (RST), at once."""
-
-    def downgrade(self) -> None:
-        """Before the head: answer as a server of HTTP/1.0 would."""
-
-    def close_after(self) -> None:
-        """Before the head: close the connection after this reply."""
-
-
-class Observer(Protocol):
-    def finished(self, exchange: Exchange) -> None:
-        """Called once, after the last byte or the failure."""

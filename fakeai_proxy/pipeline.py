@@ -16,8 +16,9 @@ from contextlib import aclosing
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, StreamCut
-from fakeai_proxy.exchange import Chunk, Client, Exchange, Observer, Reply, Source
+from fakeai_proxy.exchange import Chunk, Exchange, Reply
 from fakeai_proxy.providers import status_of
+from fakeai_proxy.roles import Client, Observer, Source
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Free, Limiter, LimitSettings, Permit
 from fakeai_proxy.shaping.pacing import Pacer, Pacing

@@ -63,3 +63,34 @@ def job_not_paused(status: str) -> ApiError:
 
 def bad_grader(path: str, reason: str) -> ApiError:
     return ApiError(400, f"Invalid grader. {reason}", param=path, code="invalid_grader")
+
+
+def no_such_eval(eval_id: str) -> ApiError:
+    return ApiError(404, f"No eval found with id '{eval_id[:100]}'.", code="not_found")
+
+
+def no_such_eval_run(run_id: str) -> ApiError:
+    return ApiError(404, f"No eval run found with id '{run_id[:100]}'.", code="not_found")
+
+
+def no_such_output_item(item_id: str) -> ApiError:
+    return ApiError(404, f"No output item found with id '{item_id[:100]}'.", code="not_found")
+
+
+def eval_run_is_over(status: str) -> ApiError:
+    return ApiError(400, f"Eval run cannot be canceled: its status is '{status}'.")
+
+
+def not_for_evals(file_id: str, purpose: str) -> ApiError:
+    message = f"File {file_id[:100]} is for '{purpose}', where 'evals' is expected."
+    return ApiError(400, message, param="data_source.source.id", code="invalid_file_purpose")
+
+
+def item_lacks(name: str, row: int) -> ApiError:
+    message = f"Row {row} does not match the eval's item schema: '{name[:100]}' is required."
+    return ApiError(400, message, param="data_source.source.content", code="invalid_item")
+
+
+def eval_model_unknown(name: str) -> ApiError:
+    message = f"The model '{name[:200]}' does not exist or you do not have access to it."
+    return ApiError(400, message, param="data_source.model", code="model_not_found")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from fakeai_proxy.clock import Clock, turn
 
-#: While live requests come, lines begin so far apart at least: a tenth of a core at half a
-#: millisecond a line.
-GAP_S = 0.005
+#: While live requests come, lines begin so far apart at least: a twentieth of a core at half a
+#: millisecond a line, which leaves the slowest of a hundred live answers as slow as they were.
+GAP_S = 0.01
 #: They come if the last one came so lately.
 LIVE_S = 0.1
 

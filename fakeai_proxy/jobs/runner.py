@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import Protocol
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError
@@ -31,6 +32,16 @@ BACKOFF_S_MAX = 600.0
 
 #: Makes what a job is given, of the row, its owner and the store.
 Equip = Callable[[Row, str, Store], Work]
+
+
+class Queue(Protocol):
+    """Where several replicas share the work: it has one of them look at what is due."""
+
+    def start(self) -> None: ...
+
+    def tell(self, key: Key) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class JobRunner:
@@ -55,20 +66,46 @@ class JobRunner:
         self._failures: dict[Key, int] = {}
         self._wake = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
+        self._is_closing = False
+        #: Without one, whatever is dispatched is looked for here.
+        self.queue: Queue | None = None
 
     def start(self) -> None:
         """Look for work from now on; without it, the first `dispatch` does."""
         if self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self._look())
             self._looking.add_done_callback(_tell)
+            if self.queue is not None:
+                self.queue.start()
 
     def dispatch(self, key: Key) -> None:
         """A row of this key may be due, or due at another time than before."""
         self.start()
+        if self.queue is None:
+            self.wake()
+        else:
+            self.queue.tell(key)
+
+    def wake(self) -> None:
+        """Look for work now."""
         self._wake.set()
+
+    async def take(self, kind: str) -> None:
+        """Work on a row of this kind that is due, if there is one, to its end. Raises 503."""
+        load = self._jobs.get(kind)
+        if load is None or self._is_closing:
+            return  # a later version of us knows it, or another replica does it
+        job = await self._loaded(load)
+        if self._room(job) <= 0:
+            return
+        store = self._keeper()
+        for row in await store.claim(kind, self._owner, self._clock.wall() + self._lease_s):
+            self._begin(job, row, store)
+            await asyncio.wait((self._running[row.key],))
 
     async def close(self) -> None:
         """What is under way is given back, to be taken up by whoever comes first."""
+        self._is_closing = True
         tasks = [*self._running.values()]
         if self._looking is not None:
             tasks.append(self._looking)
@@ -76,6 +113,8 @@ class JobRunner:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        if self.queue is not None:
+            await self.queue.close()
 
     # --- looking -----------------------------------------------------------------------------------
 
@@ -107,7 +146,7 @@ class JobRunner:
                 looks.append(due_at)
                 continue
             job = await self._loaded(self._jobs[kind])
-            room = job.at_once - sum(1 for key in self._running if key.kind == kind)
+            room = self._room(job)
             if room <= 0:
                 continue  # whatever ends looks again
             until = self._clock.wall() + self._lease_s
@@ -118,6 +157,9 @@ class JobRunner:
                 continue
             looks += (await store.next_due((kind,))).values()
         return min(looks, default=None)
+
+    def _room(self, job: Job) -> int:
+        return job.at_once - sum(1 for key in self._running if key.kind == job.kind)
 
     async def _loaded(self, load: Callable[[], Job]) -> Job:
         with self._clock.hold():

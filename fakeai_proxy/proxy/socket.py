@@ -16,9 +16,21 @@ from aiohttp import WSMsgType, web
 
 from fakeai_proxy.body import INLINE_BYTES_MAX, Body
 from fakeai_proxy.clock import Clock, Timer, turn
-from fakeai_proxy.dialogue import Begin, Close, Dialogue, Effect, Say, Stop, Turn
 from fakeai_proxy.errors import ApiError, bad_request, server_error
-from fakeai_proxy.exchange import Admission, Chunk, Exchange, Reply, Request
+from fakeai_proxy.exchange import (
+    Admission,
+    Begin,
+    Chunk,
+    Close,
+    Dialogue,
+    Effect,
+    Exchange,
+    Reply,
+    Request,
+    Say,
+    Stop,
+    Turn,
+)
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.proxy.wire import HttpClient
 

@@ -43,6 +43,7 @@ ROOMS = _rooms(
     containers="containers",
     conversations="conversations",
     embeddings="embeddings",
+    evals="evals",
     files="files",
     fine_tuning="fine_tuning",
     images="images",
@@ -66,6 +67,7 @@ ROOMS = _rooms(
 #: The module of this package that works on rows of each kind.
 JOBS: dict[str, str] = {
     "batch": "batches",
+    "eval.run": "evals",
     "fine_tuning.job": "fine_tuning",
     "message_batch": "messages",
     "thread.run": "threads",

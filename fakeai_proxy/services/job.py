@@ -73,6 +73,8 @@ class Work:
     ask: Callable[[Asked], Awaitable[Answered]]
     #: Who is told of ends; `announce` goes into the commit with `finish`.
     webhooks: Webhooks = NOBODY
+    #: How many tokens of batches may wait for a vendor's model; None for any number.
+    queue_limit: Callable[[str, str], float | None] = lambda vendor, model: None
     #: Sends a body with headers to a URL elsewhere. The status; 0 where nobody answers.
     post: Post = _reaches_nobody
     #: Whether code that comes as a grader may run here.

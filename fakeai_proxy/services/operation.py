@@ -134,13 +134,13 @@ class Call:
         return self.tuned.answer(prompt) if said is None and self.tuned is not None else said
 
     def look_up(self, name: object) -> None:
-        """Where a user's own model is meant, it is in this call's catalogue from then on. Raises
-        Unhurried."""
-        if not isinstance(name, str) or not name.startswith(FINE_TUNED) or self.tuned is not None:
-            return
-        if self.catalogue.holds(name):
-            return
-        self.tuned = self.wait_for(lambda: tuned(self.store, self.project, name, self.catalogue))
+        """`find_own` for what is no coroutine. Raises Unhurried on the event loop."""
+        if isinstance(name, str) and name.startswith(FINE_TUNED) and not self.catalogue.holds(name):
+            self.wait_for(lambda: self.find_own(name))
+
+    async def find_own(self, name: str) -> None:
+        """Where a user's own model is meant, it is in this call's catalogue from then on."""
+        self.tuned = await tuned(self.store, self.project, name, self.catalogue)
         if self.tuned is not None:
             self.catalogue = self.catalogue.with_card(self.tuned.card)
 

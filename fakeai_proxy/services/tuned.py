@@ -15,7 +15,7 @@ from typing import IO, Any
 import orjson
 
 from fakeai_proxy.profiles.model_card import ModelCard
-from fakeai_proxy.services.catalogue import Catalogue
+from fakeai_proxy.services.catalogue import FINE_TUNED, Catalogue
 from fakeai_proxy.services.responder import Canned
 from fakeai_proxy.store import Blobs, Insert, Key, Row, Store
 
@@ -77,6 +77,9 @@ class Tuned:
 
 
 async def tuned(store: Store, project: str, name: str, catalogue: Catalogue) -> Tuned | None:
+    """None for a name that the catalogue holds, or that no user's model has."""
+    if not name.startswith(FINE_TUNED) or catalogue.holds(name):
+        return None
     row = await store.get(model_key(project, name))
     card = None if row is None else card_of(row, catalogue)
     if row is None or card is None:

@@ -7,10 +7,11 @@ import math
 from collections.abc import AsyncGenerator, Sequence
 
 from fakeai_proxy.errors import ApiError, StreamCut
-from fakeai_proxy.exchange import Chunk, Client, Exchange, Reply, Workload
+from fakeai_proxy.exchange import Chunk, Exchange, Reply, Workload
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.refusals import Refusal
 from fakeai_proxy.profiles.serving import Server
+from fakeai_proxy.roles import Client
 from fakeai_proxy.shaping.fleet_jobs import FleetJobs, Progress
 from fakeai_proxy.shaping.fleet_stream import FleetStream, note_admission
 from fakeai_proxy.shaping.frames import tokens_of

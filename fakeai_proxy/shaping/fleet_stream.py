@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from fakeai_proxy.errors import StreamCut, backend_died
-from fakeai_proxy.exchange import Chunk, Client, Exchange, Reply
+from fakeai_proxy.exchange import Chunk, Exchange, Reply
+from fakeai_proxy.roles import Client
 from fakeai_proxy.shaping.fleet_jobs import Progress
 from fakeai_proxy.shaping.frames import data_of, measure, tail_of
 from fakeai_proxy.shaping.scheduler import SLOW_READER_BYTES, SLOW_READER_RETRY_S, Scheduler

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fakeai_proxy.exchange import Admission, Chunk, Client, Reply, header
+from fakeai_proxy.exchange import Admission, Chunk, Reply, header
+from fakeai_proxy.roles import Client
 
 #: Where a body does not tell its tokens: English text has about four bytes to one.
 _BYTES_PER_TOKEN = 4

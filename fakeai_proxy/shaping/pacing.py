@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.exchange import BATCH, HIT, LIVE, Chunk, Client, Exchange, Reply, Workload
+from fakeai_proxy.exchange import BATCH, HIT, LIVE, Chunk, Exchange, Reply, Workload
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.profiles import Gaps, HostedProfile
+from fakeai_proxy.roles import Client
 from fakeai_proxy.shaping.fleet_pacing import FleetPacing
 from fakeai_proxy.shaping.live_workload import live_workload
 from fakeai_proxy.shaping.scheduler import Scheduler

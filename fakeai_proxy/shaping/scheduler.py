@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from fakeai_proxy.clock import Clock, Timer
-from fakeai_proxy.exchange import Sink
+from fakeai_proxy.roles import Sink
 
 #: Bytes buffered for one reader above which its stream waits.
 SLOW_READER_BYTES = 64 * 1024

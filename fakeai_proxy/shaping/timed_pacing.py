@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from fakeai_proxy.clock import Clock, turn
-from fakeai_proxy.exchange import HIT, Chunk, Client, Exchange, Reply
+from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply
 from fakeai_proxy.profiles import Gaps
+from fakeai_proxy.roles import Client
 from fakeai_proxy.shaping.frames import rendered, tokens_of
 from fakeai_proxy.shaping.scheduler import Scheduler
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from fakeai_proxy.exchange import Source
+from fakeai_proxy.roles import Source
 
 Mode = Literal["synth", "record", "replay", "auto", "hybrid", "pass"]
 OnMiss = Literal["error", "synth", "record", "pass"]

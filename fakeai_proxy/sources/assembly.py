@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import Source
+from fakeai_proxy.roles import Source
 from fakeai_proxy.sources import Parts
 
 if TYPE_CHECKING:

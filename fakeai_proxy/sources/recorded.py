@@ -29,7 +29,8 @@ from fakeai_proxy.cassette.matching import (
 from fakeai_proxy.cassette.near import Near
 from fakeai_proxy.cassette.script import Script, chunks_of
 from fakeai_proxy.errors import CassetteError, FakeAIError, StreamCut
-from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, Request, Source, Workload
+from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, Request, Workload
+from fakeai_proxy.roles import Source
 from fakeai_proxy.sources.miss import Miss
 from fakeai_proxy.sources.recorder import Recorder
 

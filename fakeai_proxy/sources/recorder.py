@@ -21,8 +21,9 @@ from fakeai_proxy.cassette.matching import destination
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, CassetteError, StreamCut
-from fakeai_proxy.exchange import Chunk, Exchange, Reply, Source, end_to_end, header
+from fakeai_proxy.exchange import Chunk, Exchange, Reply, end_to_end, header
 from fakeai_proxy.providers import provider_of
+from fakeai_proxy.roles import Source
 
 #: A large reply is stored in steps of this size while it comes.
 _ADVANCE_BYTES = 4 << 20

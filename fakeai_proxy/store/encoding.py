@@ -33,10 +33,11 @@ def label_text(labels: Mapping[str, str]) -> str:
     return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def gathered(lines: Iterable[Sequence[Any]]) -> list[Sum]:
-    """One for each bucket and labels, of one line (at, labels, name, amount) for each amount, in their
-    order."""
-    found: dict[tuple[int, str], dict[str, int]] = {}
-    for at, labels, name, amount in lines:
-        found.setdefault((int(at), labels), {})[name] = int(amount)
-    return [Sum(at, orjson.loads(labels), amounts) for (at, labels), amounts in found.items()]
+def gathered(lines: Iterable[Sequence[Any]], labels: Mapping[int, str]) -> list[Sum]:
+    """One for each bucket and labels, of one line (bucket, number of the labels, name, amount) for each
+    amount, in their order."""
+    known = {number: orjson.loads(text) for number, text in labels.items()}
+    found: dict[tuple[int, int], dict[str, int]] = {}
+    for at, number, name, amount in lines:
+        found.setdefault((at, number), {})[name] = amount
+    return [Sum(at, known[number], amounts) for (at, number), amounts in found.items()]

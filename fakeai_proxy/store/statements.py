@@ -135,14 +135,15 @@ def sums(
         return []
     # CROSS JOIN keeps the order: a stretch of each set of labels is next to each other.
     found = connection.execute(
-        "SELECT tallies.at / ? * ? AS bucket, labels.labels, name, sum(amount) FROM labels"
+        "SELECT tallies.at / ? * ? AS bucket, labels_id, name, sum(amount) FROM labels"
         f" CROSS JOIN ({wanted}) AS wanted CROSS JOIN tallies ON tallies.labels_id = labels.id"
         " AND tallies.span = wanted.span AND tallies.at >= wanted.start_at"
         " AND tallies.at < wanted.end_at WHERE labels.kind = ?"
         " GROUP BY bucket, labels_id, name ORDER BY bucket, labels_id",
         (bucket_s, bucket_s, *[value for one in ranges for value in one], kind),
     )
-    return gathered(found)
+    texts = connection.execute("SELECT id, labels FROM labels WHERE kind = ?", (kind,))
+    return gathered(found, dict(texts))
 
 
 # --- writing ---------------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ export DEBIAN_FRONTEND=noninteractive
 $root mkdir -p /etc/postgresql-common
 [ -e /etc/postgresql-common/createcluster.conf ] ||
   echo "create_main_cluster = false" | $root tee /etc/postgresql-common/createcluster.conf >/dev/null
+get="$root apt-get -q -o Acquire::http::Timeout=20 -o Acquire::Retries=1 -o DPkg::Lock::Timeout=60"
 # shellcheck disable=SC2086
-if ! { $root apt-get update -q && $root apt-get install -q -y --no-install-recommends $missing; }; then
+if ! { $get update && $get install -y --no-install-recommends $missing; } >&2; then
   echo "Could not install:$missing. Their tests will be skipped." >&2
 fi

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakeai_proxy.clock import VirtualClock, turn
@@ -102,7 +102,8 @@ async def _lived(lines: int, fates: dict[int, Fate]) -> tuple[Row, Store]:
     blob = await real.blobs.put([jsonl([question(k) for k in range(lines)])])
     request = CreateBatchRequest(input_file_id="file-1", endpoint=CHAT, completion_window="24h")
     asked = {
-        "base": "/v1", "version": "", "headers": {}, "key_id": "", "user_id": "", "expires_s": None,
+        "vendor": "openai", "base": "/v1", "version": "", "headers": {}, "key_id": "", "user_id": "",
+        "expires_s": None,
     }  # fmt: skip
     row = record.begun(Row(KEY, {"id": KEY.id}, clock.wall()), request, asked)
     await real.commit(Insert(replace(row, blob=blob.name, due_at=clock.wall())))
@@ -175,6 +176,7 @@ FATES: Any = st.dictionaries(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(1, 40), FATES)
 def test_every_line_is_told_exactly_once(lines: int, fates: dict[int, Fate]) -> None:
     asyncio.run(_check(lines, fates))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -321,3 +323,72 @@ async def test_lines_are_not_counted_among_live_requests(serve: Serve) -> None:
         done = await ended(client, await created(client, [question(k) for k in range(60)]))
         assert done.request_counts is not None
         assert done.request_counts.completed == 60
+
+
+async def test_what_lines_used_is_counted_once_at_half_the_price(
+    client: AsyncOpenAI, app: App
+) -> None:
+    done = await ended(client, await created(client, [question(k) for k in range(10)]))
+    assert done.usage is not None
+    query = {"start_time": done.created_at - 86_400, "bucket_width": "1d", "group_by": "batch"}
+    headers = {"authorization": "Bearer sk-admin"}
+    async with httpx.AsyncClient(base_url=app.url, headers=headers) as http:
+        usage = (await http.get("/v1/organization/usage/completions", params=query)).json()
+        del query["group_by"]
+        costs = (await http.get("/v1/organization/costs", params=query)).json()
+    found = [one for bucket in usage["data"] for one in bucket["results"]]
+    counted = [
+        (one["batch"], one["num_model_requests"], one["input_tokens"], one["output_tokens"])
+        for one in found
+    ]
+    assert counted == [(True, 10, done.usage.input_tokens, done.usage.output_tokens)]
+    (cost,) = [one["amount"]["value"] for bucket in costs["data"] for one in bucket["results"]]
+    # gpt-4o-mini: 0.15 and 0.60 US dollars a million tokens, and half of that.
+    full = (done.usage.input_tokens * 0.15 + done.usage.output_tokens * 0.60) / 1e6
+    assert float(cost) == pytest.approx(full / 2)
+
+
+async def test_whoever_wants_to_know_hears_how_a_batch_ended(serve: Serve) -> None:
+    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split()[0])
+        event = json.loads(await reader.readexactly(length))
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        writer.close()
+        await heard.put((event["type"], event["data"]["id"]))
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    app = await serve(mode="synth", webhook=(f"http://127.0.0.1:{port}/",))
+    async with connected(app) as client:
+        good = await ended(client, await created(client, [question(0)]))
+        assert await heard.get() == ("batch.completed", good.id)
+        bad = await ended(client, await created(client, [b"{\n"]))
+        assert await heard.get() == ("batch.failed", bad.id)
+    server.close()
+
+
+async def test_only_so_many_tokens_wait_for_a_model(serve: Serve, still: VirtualClock) -> None:
+    """OpenAI's first tier: 90,000 of gpt-4o."""
+    app = await serve(still, mode="synth", profile="openai", limits=("openai:1",))
+    text = "far " * 20_000
+    lines = [question(k, model="gpt-4o", messages=[{"role": "user", "content": text}])
+             for k in range(3)]  # fmt: skip
+    async with connected(app) as client:
+        first = await created(client, lines)
+        while first.status == "validating":
+            first = await client.batches.retrieve(first.id)
+        second = await ended(client, await created(client, lines[:2]))
+        assert (second.status, first.status) == ("failed", "in_progress")
+        assert second.errors is not None
+        (error,) = second.errors.data or []
+        assert (error.code, error.line) == ("token_limit_exceeded", None)
+        assert error.message is not None
+        assert "Limit: 90,000 enqueued tokens" in error.message
+        other = await created(client, [question(0)])
+        assert (await ended(client, other, still)).status == "completed"
+        await ended(client, first, still)
+        third = await ended(client, await created(client, lines[:2]), still)
+        assert third.status == "completed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -84,6 +85,12 @@ async def test_a_job_ends_in_a_model_that_answers_as_it_was_taught(client: Async
     assert len(other.choices[0].message.content or "") > 20
     response = await client.responses.create(model=model.id, input="What is 5 plus 5?")
     assert response.output_text == "It is 10."
+    async with client.responses.connect() as connection:
+        await connection.response.create(model=model.id, input="What is 5 plus 5?")
+        async for event in connection:
+            if event.type == "response.completed":
+                break
+    assert event.response.output_text == "It is 10."
 
     await client.models.delete(model.id)
     with pytest.raises(openai.NotFoundError):
@@ -346,3 +353,60 @@ async def test_what_is_not_there_is_not_found(client: AsyncOpenAI) -> None:
         with pytest.raises(openai.NotFoundError) as caught:
             await unknown
         assert "Could not find fine tune: ftjob-none" in caught.value.message
+
+
+async def test_training_and_answers_are_billed_and_batched(client: AsyncOpenAI) -> None:
+    job = await client.fine_tuning.jobs.create(
+        model=MODEL, training_file=await upload(client, EXAMPLES)
+    )
+    done = await ended(client, job.id)
+    name = done.fine_tuned_model or ""
+    said = await client.chat.completions.create(
+        model=name, messages=[{"role": "user", "content": "What is 5 plus 5?"}]
+    )
+    line = {
+        "custom_id": "1", "method": "POST", "url": "/v1/chat/completions",
+        "body": {"model": name, "messages": [{"role": "user", "content": "What is 4 plus 4?"}]},
+    }  # fmt: skip
+    file = await client.files.create(file=("a.jsonl", json.dumps(line).encode()), purpose="batch")
+    batch = await client.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    while (batch := await client.batches.retrieve(batch.id)).status != "completed":
+        assert batch.status != "failed", batch.errors
+    result = json.loads((await client.files.content(batch.output_file_id or "")).text)
+    assert result["response"]["body"]["choices"][0]["message"]["content"] == "It is 8."
+
+    page = await client.get(
+        "/organization/costs?start_time=1749900000&group_by=line_item", cast_to=dict[str, Any]
+    )
+    lines = {
+        one["line_item"]: one["amount"]["value"]
+        for bucket in page["data"]
+        for one in bucket["results"]
+    }
+    assert said.usage is not None
+    # US dollars a million tokens of gpt-4o-mini: training, and its own models' input and output.
+    assert done.trained_tokens is not None
+    assert lines[f"{name}, training_tokens"] == pytest.approx(3e-6 * done.trained_tokens)
+    assert lines[f"{name}, input_tokens"] == pytest.approx(0.3e-6 * said.usage.prompt_tokens)
+    assert lines[f"{name}, output_tokens"] == pytest.approx(1.2e-6 * said.usage.completion_tokens)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_an_assistant_may_be_of_a_model_of_ones_own(client: AsyncOpenAI) -> None:
+    job = await client.fine_tuning.jobs.create(
+        model=MODEL, training_file=await upload(client, EXAMPLES)
+    )
+    name = (await ended(client, job.id)).fine_tuned_model or ""
+    beta = client.beta
+    assistant = await beta.assistants.create(model=name)
+    thread = await beta.threads.create(messages=[{"role": "user", "content": "What is 6 plus 6?"}])
+    run = await beta.threads.runs.create(thread.id, assistant_id=assistant.id)
+    while (
+        run := await beta.threads.runs.retrieve(run.id, thread_id=thread.id)
+    ).status != "completed":
+        assert run.status in ("queued", "in_progress"), run.last_error
+    assert run.model == name
+    (said, _) = (await beta.threads.messages.list(thread.id)).data
+    assert said.content[0].text.value == "It is 12."  # type: ignore[union-attr]  # a text

@@ -22,8 +22,9 @@ from fakeai_proxy.services.fine_tuning.record import JOBS, OVER, PRIVATE, idle
 from fakeai_proxy.services.fine_tuning.training import run
 from fakeai_proxy.services.job import Answered, Asked, Work
 from fakeai_proxy.services.webhooks import Webhooks, WebhookSettings
-from fakeai_proxy.store import Change, Insert, Key, LeaseLost, Row, Store, Write, open_store
+from fakeai_proxy.store import Change, Insert, Key, LeaseLost, Row, Store, open_store
 from tests.services.fine_tuning_asking import EXAMPLES, MODEL, jsonl
+from tests.services.mortal import Died, Mortal
 
 CATALOGUE = Catalogue.shipped(Config(), None)
 JOB = Key(JOBS.kind, "ftjob-1", "proj")
@@ -32,29 +33,6 @@ LEASE_S = 10.0
 EPOCHS = 3
 SETTINGS = {"n_epochs": EPOCHS, "batch_size": 2, "learning_rate_multiplier": "auto"}
 ACTIONS = ("step", "die before", "die after", "sleep through", "pause", "resume", "cancel")
-
-
-class Died(Exception):  # noqa: N818 - what happens to a process
-    pass
-
-
-class Mortal:
-    """A store whose user dies with its next commit."""
-
-    def __init__(self, store: Store, how: str) -> None:
-        self._store = store
-        self._how = how
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def commit(self, *writes: Write) -> list[Row | None]:
-        if self._how == "die before":
-            raise Died
-        made = await self._store.commit(*writes)
-        if self._how == "die after":
-            raise Died
-        return made
 
 
 class History:

@@ -364,7 +364,7 @@ async def test_a_run_takes_the_time_of_its_model(serve: Serve) -> None:
 
 
 async def test_what_the_back_end_refuses_fails(serve: Serve) -> None:
-    app = await serve(mode="synth", fault=("429:path=/v1/threads/*/runs/run_*,method=POST",))
+    app = await serve(mode="synth", fault=("429:path=*/turns",))
     async with AsyncOpenAI(base_url=app.url + "/v1", api_key="k", max_retries=0) as client:
         maker, place = await assistant(client), await thread(client, STORY)
         run = await client.beta.threads.runs.create(place, assistant_id=maker)
@@ -374,6 +374,19 @@ async def test_what_the_back_end_refuses_fails(serve: Serve) -> None:
         assert run.last_error is not None
         assert run.last_error.code == "rate_limit_exceeded"
         await client.beta.threads.messages.create(place, role="user", content="Again.")
+
+
+async def test_the_work_of_runs_is_limited(serve: Serve) -> None:
+    app = await serve(VirtualClock(autojump=False), mode="synth", limits=("openai:free",))
+    async with AsyncOpenAI(base_url=app.url + "/v1", api_key="k", max_retries=0) as client:
+        maker = await assistant(client, model="gpt-4o-mini")
+        runs = [await ran(client, await thread(client, STORY), maker) for _ in range(5)]
+    ends = [run.status for run in runs]
+    assert ends[0] == "completed"
+    assert ends[-1] == "failed"
+    assert runs[-1].last_error is not None
+    assert runs[-1].last_error.code == "rate_limit_exceeded"
+    assert "gpt-4o-mini" in runs[-1].last_error.message
 
 
 async def test_a_run_is_refused_before_it_begins(client: AsyncOpenAI) -> None:

@@ -4,7 +4,7 @@ it says."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -117,10 +117,13 @@ class History:
             async def ask(asked: Asked) -> Answered:
                 assert asked.content is not None
                 request = Request(asked.method, asked.target, asked.headers, Body(asked.body))
-                await asked.content(Exchange("req_1", request, self.clock.now()))
+                reply = await asked.content(Exchange("req_1", request, self.clock.now()))
+                assert isinstance(reply.chunks, Sequence)
+                (chunk,) = reply.chunks
+                assert isinstance(chunk.data, bytes)
                 if not event.startswith("die"):
                     await self.happen(event)
-                return Answered("req_1", 500 if event == "fail" else 200, (), b"{}")
+                return Answered("req_1", 500 if event == "fail" else 200, (), chunk.data)
 
             work = Work(row, owner, store, self.clock, Dice(), _CATALOGUE, "hashed", 1.0, ask)
             with suppress(Killed, LeaseLost, Missing):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any
 
 import openai
 import orjson
 import pytest
 from openai import AssistantEventHandler, AsyncAssistantEventHandler, AsyncOpenAI, OpenAI
+from PIL import Image
 from typing_extensions import override
 
-from fakeai_proxy.clock import VirtualClock, turn
+from fakeai_proxy.clock import VirtualClock
 from tests.conftest import Ended, Serve
 from tests.services.assistant_asking import (
     CODE,
@@ -228,9 +230,10 @@ async def test_a_stream_asks_the_back_end_for_what_it_says(serve: Serve) -> None
 
 
 class Slow:
-    """A stream whose time passes as told."""
+    """A stream whose time passes as told, and no faster than the store gets on."""
 
-    def __init__(self, clock: VirtualClock, stream: Any) -> None:
+    def __init__(self, client: AsyncOpenAI, clock: VirtualClock, stream: Any) -> None:
+        self._client = client
         self._clock = clock
         self._stream = stream
         self.events: list[Any] = []
@@ -242,14 +245,16 @@ class Slow:
 
     async def until(self, deltas: int) -> None:
         while sum(event.event == _DELTAS[0] for event in self.events) < deltas:
-            self._clock.advance(0.02)
-            await turn()
+            await self._go_on()
 
     async def to_the_end(self) -> None:
         while not self._reading.done():
-            self._clock.advance(0.02)
-            await turn()
+            await self._go_on()
         await self._reading
+
+    async def _go_on(self) -> None:
+        self._clock.advance(0.05)
+        await self._client.files.list()
 
     async def leave(self) -> None:
         self._reading.cancel()
@@ -275,7 +280,7 @@ async def test_a_run_that_is_cancelled_ends_its_stream(
     place = await thread(slowly, STORY)
     runs = slowly.beta.threads.runs
     stream = Slow(
-        clock, await runs.create(place, assistant_id=await assistant(slowly), stream=True)
+        slowly, clock, await runs.create(place, assistant_id=await assistant(slowly), stream=True)
     )
     await stream.until(5)
     (live,) = (await runs.list(place)).data
@@ -303,7 +308,7 @@ async def test_a_run_whose_client_leaves_is_completed_once(
     place = await thread(slowly, STORY)
     runs = slowly.beta.threads.runs
     stream = Slow(
-        clock, await runs.create(place, assistant_id=await assistant(slowly), stream=True)
+        slowly, clock, await runs.create(place, assistant_id=await assistant(slowly), stream=True)
     )
     await stream.until(5)
     await stream.leave()
@@ -324,6 +329,7 @@ async def test_a_thread_that_is_deleted_ends_its_stream(
 ) -> None:
     place = await thread(slowly, STORY)
     stream = Slow(
+        slowly,
         clock,
         await slowly.beta.threads.runs.create(
             place, assistant_id=await assistant(slowly), stream=True
@@ -333,3 +339,40 @@ async def test_a_thread_that_is_deleted_ends_its_stream(
     await slowly.beta.threads.delete(place)
     with pytest.raises(openai.APIError, match="No run found"):
         await stream.to_the_end()
+
+
+async def test_a_chart_is_a_file_that_the_message_shows(client: AsyncOpenAI) -> None:
+    maker = await assistant(client, CODE)
+    ask = "Plot a bar chart of 3, 1, 4 and 15 with python."
+    place = await thread(client, ask)
+    events = await streamed(client, place, maker)
+    by_name = {event.event: event.data for event in events}
+    drawn, words = by_name["thread.message.completed"].content
+    assert (drawn.type, words.type) == ("image_file", "text")
+    file = await client.files.retrieve(drawn.image_file.file_id)
+    assert (file.purpose, file.filename) == ("assistants_output", "chart.png")
+    content = await client.files.content(file.id)
+    assert Image.open(io.BytesIO(content.read())).size == (640, 480)
+    told = [event.data.delta.content[0] for event in events if event.event == _DELTAS[0]]
+    assert told[0].image_file.file_id == file.id
+    assert {delta.index for delta in told[1:]} == {1}
+    assert "".join([delta.text.value for delta in told[1:]]) == words.text.value
+    run = by_name["thread.run.completed"]
+    steps = (await client.beta.threads.runs.steps.list(run.id, thread_id=place, order="asc")).data
+    (call,) = steps[0].step_details.tool_calls  # type: ignore[union-attr] # the code comes first
+    assert "[3, 1, 4, 15]" in call.code_interpreter.input  # type: ignore[union-attr] # as asked
+    (output,) = call.code_interpreter.outputs  # type: ignore[union-attr] # as asked
+    assert output.image.file_id == file.id  # type: ignore[union-attr] # no logs
+    # Whoever goes on from it, or does not stream, has it too.
+    whole = await client.beta.threads.create_and_run_poll(
+        assistant_id=maker, thread={"messages": [{"role": "user", "content": ask}]},
+        poll_interval_ms=20,
+    )  # fmt: skip
+    assert whole.status == "completed"
+    (message,) = (await client.beta.threads.messages.list(whole.thread_id, run_id=whole.id)).data
+    assert message.content[0].type == "image_file"
+    assert message.content[0].image_file.file_id != file.id
+    again = await client.beta.threads.runs.create_and_poll(
+        thread_id=place, assistant_id=maker, model="gpt-3.5-turbo", poll_interval_ms=20
+    )
+    assert (again.status, again.last_error) == ("completed", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ from fakeai_proxy.services.delivery import deliver
 from fakeai_proxy.services.job import Answered, Asked, Work
 from fakeai_proxy.services.webhooks import NOBODY, Webhooks, WebhookSettings
 from fakeai_proxy.store import Key, Row, Store, open_store
+from tests.conftest import Serve
+from tests.services.fine_tuning_asking import asking
+from tests.services.webhook_receiver import receiving
 
 SECRET = "whsec_" + "c2VjcmV0IG9mIGEgdGVzdA=="
 URL = "http://app.invalid/hooks"
@@ -147,3 +151,59 @@ def test_rows_are_due_at_once() -> None:
     (insert,) = webhooks().announce(Dice(), "p", "batch.completed", "batch_1", 12.5)
     assert (insert.row.due_at, insert.row.created_at) == (12.5, 12.5)
     assert insert.row.document["event"]["data"] == {"id": "batch_1"}
+
+
+@pytest.mark.parametrize(("body", "kind"), [({"input": "a"}, "completed"), ({}, "failed")])
+async def test_the_end_of_a_batch_is_told(serve: Serve, body: dict[str, Any], kind: str) -> None:
+    async with receiving() as receiver:
+        app = await serve(mode="synth", webhook=(receiver.url,), webhook_secret=SECRET)
+        async with asking(app) as client:
+            line = {
+                "custom_id": "1", "method": "POST", "url": "/v1/embeddings",
+                "body": {"model": "text-embedding-3-small", **body} if body else body,
+            }  # fmt: skip
+            content = json.dumps(line).encode()
+            file = await client.files.create(file=("a.jsonl", content), purpose="batch")
+            batch = await client.batches.create(
+                input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h"
+            )
+            while not receiver.heard:
+                await client.models.retrieve("gpt-4o")
+            ((headers, text),) = receiver.heard
+            event: Any = client.webhooks.unwrap(text, headers, secret=SECRET)
+            assert (event.type, event.data.id) == (f"batch.{kind}", batch.id)
+            assert (await client.batches.retrieve(batch.id)).status == kind
+
+
+async def test_the_ends_of_background_responses_are_told_once(serve: Serve) -> None:
+    async with receiving() as receiver:
+        app = await serve(VirtualClock(), mode="synth", webhook=(receiver.url,))
+        async with asking(app) as client:
+            done = await client.responses.create(model="gpt-4o", input="Hi", background=True)
+            short = await client.responses.create(
+                model="gpt-4o", input="Tell me about lighthouses", background=True,
+                max_output_tokens=16,
+            )  # fmt: skip
+            stream = await client.responses.create(
+                model="gpt-4o", input="Hello", background=True, stream=True
+            )
+            streamed = [event async for event in stream][-1]
+            await client.responses.create(model="gpt-4o", input="Hi")  # which nobody waits for
+            while len(receiver.heard) < 3:
+                await client.models.retrieve("gpt-4o")
+            events = [json.loads(text) for _, text in receiver.heard]
+            assert {event["data"]["id"]: event["type"] for event in events} == {
+                done.id: "response.completed", short.id: "response.incomplete",
+                streamed.response.id: "response.completed",  # type: ignore[union-attr]  # the last one
+            }  # fmt: skip
+    async with receiving() as receiver:
+        app = await serve(VirtualClock(autojump=False), mode="synth", webhook=(receiver.url,))
+        async with asking(app) as client:
+            made = await client.responses.create(model="gpt-4o", input="Hi", background=True)
+            for _ in range(2):
+                assert (await client.responses.cancel(made.id)).status == "cancelled"
+            while not receiver.heard:
+                await client.models.retrieve("gpt-4o")
+            ((_, text),) = receiver.heard
+            event = json.loads(text)
+            assert (event["type"], event["data"]["id"]) == ("response.cancelled", made.id)

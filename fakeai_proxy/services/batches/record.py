@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from fakeai_proxy import errors
-from fakeai_proxy.errors import LineError
+from fakeai_proxy.services.batches.checking import Checker
 from fakeai_proxy.services.bulk import desk
 from fakeai_proxy.services.bulk.chunks import Result
 from fakeai_proxy.services.filing import ExpiresAfter
@@ -26,14 +26,15 @@ Endpoint = Literal[
 #: Amounts of a result, in the order in which they are counted.
 AMOUNTS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 #: Members that clients do not see: how far the work has come, and what it needs to know.
-_OURS = ("progress", "asked")
+_OURS = ("progress", "asked", "tokens")
 _INSTANTS = (
     "in_progress_at", "finalizing_at", "completed_at", "failed_at", "expired_at", "cancelling_at",
     "cancelled_at",
 )  # fmt: skip
-#: Statuses of work that goes on, and of work that nobody may have looked at.
+#: The tag of a batch that is worked on: for which model its tokens wait.
+QUEUE = "queue"
+#: Statuses of work that goes on.
 GOING = ("validating", "in_progress", "finalizing")
-ASKED = ("validating", "cancelling")
 
 
 class CreateBatchRequest(Shape):
@@ -72,16 +73,17 @@ def begun(row: Row, request: CreateBatchRequest, asked: Mapping[str, Any]) -> Ro
     )  # fmt: skip
 
 
+def queued(row: Row, checker: Checker, now: float) -> Row:
+    """Checked: its tokens wait for its model."""
+    row = moved(row, "in_progress", now)
+    counts = {"total": checker.total, "completed": 0, "failed": 0}
+    row = row.merged(model=checker.model, request_counts=counts, tokens=checker.tokens)
+    return replace(row, tags={QUEUE: checker.model or ""})
+
+
 def moved(row: Row, status: str, now: float) -> Row:
     """To another status, whose instant is `now`."""
     return row.merged(**{"status": status, f"{status}_at": int(now)})
-
-
-def failed(row: Row, found: Sequence[LineError], model: str | None, now: float) -> Row:
-    """The end of a batch whose file is not one."""
-    told = {"object": "list", "data": [one._asdict() for one in found]}
-    row = moved(row, "failed", now).merged(errors=told, model=model)
-    return replace(row, due_at=None, owner="", blob=None)
 
 
 def cancelled(row: Row, now: float) -> Row:

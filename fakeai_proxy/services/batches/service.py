@@ -52,11 +52,12 @@ def _asked(call: Call) -> dict[str, Any]:
     dated = is_azure and version[:1].isdigit()
     headers = {name: call.header(name.encode())[:_HEADER_CHARS_MAX] for name in _PASSED_ON}
     return {
+        "vendor": call.vendor,
         "base": "/openai/v1" if is_azure else "/v1",
         "version": version if dated else "",
         "headers": {name: value for name, value in headers.items() if value},
-        "key_id": getattr(call, "key_id", ""),
-        "user_id": getattr(call, "user_id", ""),
+        "key_id": call.key_id,
+        "user_id": call.user_id,
         "expires_s": None if after is None else after.seconds,
     }
 

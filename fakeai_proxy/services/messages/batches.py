@@ -88,8 +88,8 @@ def _begun(row: Row, call: Call, total: int, blob: str) -> Row:
         counts=dict.fromkeys(ENDS, 0), progress=desk.begun(),
         asked={
             "headers": {name: value for name, value in headers.items() if value},
-            "key_id": getattr(call, "key_id", ""),
-            "user_id": getattr(call, "user_id", ""),
+            "key_id": call.key_id,
+            "user_id": call.user_id,
         },
     )  # fmt: skip
     return replace(row, blob=blob, due_at=row.created_at + STARTS_S)

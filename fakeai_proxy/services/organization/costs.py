@@ -215,7 +215,7 @@ def costs(call: Call) -> Reply:
     found: dict[int, dict[tuple[str, ...], _Group]] = {}
     for kind in (*_OF_MODELS, *_OF_TOOLS):
         for at, labels, amounts in tallied(call, kind, query):
-            card = call.catalogue.find(labels["model"]) if "model" in labels else None
+            card = call.catalogue.priced(labels["model"]) if "model" in labels else None
             price = None if card is None else card.price
             for line in lines_of(price, kind, labels, amounts):
                 named = {**labels, "line_item": line.item}

@@ -14,9 +14,18 @@ import orjson
 from pydantic import ValidationError
 
 from fakeai_proxy import errors
-from fakeai_proxy.dialogue import Begin, Close, Effect, Say
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Admission, Chunk, Headers, Usage, Workload
+from fakeai_proxy.exchange import (
+    Admission,
+    Begin,
+    Chunk,
+    Close,
+    Effect,
+    Headers,
+    Say,
+    Usage,
+    Workload,
+)
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responses import wire
@@ -96,6 +105,7 @@ class Answering:
 
     def prepare(self) -> tuple[Workload, Sequence[int]]:
         call = self._call
+        call.look_up(call.body.model)
         planned = plan(call)
         if call.body.generate is False:  # the prompt is read, and nothing is said
             planned.outputs, planned.ended = [], True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,8 @@ from fakeai_proxy.services.responses.before import (
 )
 from fakeai_proxy.services.responses.output import Called, Output, Thought
 from fakeai_proxy.services.responses.record import Record
-from fakeai_proxy.store import Change, Document, Insert, Key, Missing, Row, finish
+from fakeai_proxy.services.webhooks import EventType
+from fakeai_proxy.store import Change, Conflict, Document, Insert, Key, Missing, Row
 
 #: platform.openai.com/docs/guides/conversation-state: how long a response is kept.
 KEPT_S = 30 * 86_400
@@ -31,6 +33,10 @@ KEPT_S = 30 * 86_400
 #: the size that a hosted model of medium size has.
 QUEUED_S, TOKENS_PER_S = 1, 100
 UNFINISHED = ("queued", "in_progress")
+_TOLD: Mapping[str, EventType] = {
+    "completed": "response.completed", "incomplete": "response.incomplete",
+    "failed": "response.failed", "cancelled": "response.cancelled",
+}  # fmt: skip
 
 
 async def keep(call: Call, made: Record, due_at: float | None = None) -> None:
@@ -89,15 +95,13 @@ async def find(call: Call) -> Row:
     return row
 
 
-async def change(call: Call, changed: Mapping[str, Any], *, only_unfinished: bool = False) -> Row:
+async def change(call: Call, changed: Mapping[str, Any]) -> Row:
     """The row with these members of its document. Raises 404."""
     name = call.params["response_id"]
 
     def function(row: Row) -> Row:
         if not is_there(row):
             raise errors.response_not_found(name)
-        if only_unfinished and row.document["status"] not in UNFINISHED:
-            return row
         tags = {} if changed.get("deleted") else row.tags
         return replace(row.merged(**changed), tags=tags, due_at=None, owner="")
 
@@ -105,6 +109,36 @@ async def change(call: Call, changed: Mapping[str, Any], *, only_unfinished: boo
         (found,) = await call.store.commit(Change(response_key(call, name), function))
     except Missing:
         raise errors.response_not_found(name) from None
+    assert found is not None, "a change answers with its row"
+    return found
+
+
+async def cancel(call: Call) -> Row:
+    """The row, which is not worked on any longer. Raises 404."""
+    name = call.params["response_id"]
+    try:
+        return await _end(call, response_key(call, name), {"status": "cancelled"})
+    except Conflict:
+        return await find(call)  # it had ended before
+    except Missing:
+        raise errors.response_not_found(name) from None
+
+
+async def _end(call: Call, key: Key, changed: Mapping[str, Any]) -> Row:
+    """Whoever wants to know is told. Raises Conflict where it has ended already, and Missing."""
+
+    def function(row: Row) -> Row:
+        if not is_there(row):
+            raise Missing(key)
+        if row.document["status"] not in UNFINISHED:
+            raise Conflict(key)
+        return replace(row.merged(**changed), due_at=None, owner="")
+
+    now = call.wall()
+    told = call.webhooks.announce(call.dice, call.project, _TOLD[changed["status"]], key.id, now)
+    found, *_ = await call.store.commit(Change(key, function), *told)
+    for one in told:
+        call.dispatch(one.row.key)
     assert found is not None, "a change answers with its row"
     return found
 
@@ -121,18 +155,10 @@ async def begin(call: Call, made: Record) -> None:
 
 async def complete(call: Call, made: Record) -> None:
     """Somebody has been told all of it. Raises 503."""
-    document = made.document
-
-    def function(row: Row) -> Row:
-        if row.document["status"] not in UNFINISHED:
-            return row
-        ended = row.merged(status=document["status"], shown=document["shown"])
-        return replace(ended, due_at=None, owner="")
-
-    try:
-        await call.store.commit(Change(Key(RESPONSE, made.id, call.project), function))
-    except Missing:
-        return  # it was kept for long enough
+    ended = {name: made.document[name] for name in ("status", "shown")}
+    # It may have been kept for long enough, or have been cancelled.
+    with suppress(Missing, Conflict):
+        await _end(call, response_key(call, made.id), ended)
 
 
 async def _work(work: Work) -> None:
@@ -143,7 +169,11 @@ async def _work(work: Work) -> None:
         due_at = work.row.created_at + seconds
         await work.store.commit(work.later({**document, "status": "in_progress"}, due_at))
         return
-    await work.store.commit(finish(work.row.key, work.owner, _ended(document, work.clock.wall())))
+    now = work.clock.wall()
+    ended = _ended(document, now)
+    key = work.row.key
+    told = work.webhooks.announce(work.dice, key.parent, _TOLD[ended["status"]], key.id, now)
+    await work.store.commit(work.finish(ended), *told)
 
 
 def _ended(document: Document, now: float) -> Document:

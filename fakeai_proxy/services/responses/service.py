@@ -21,6 +21,7 @@ from fakeai_proxy.services.responses.dialogue import Dialogue
 from fakeai_proxy.services.responses.keeping import (
     UNFINISHED,
     begin,
+    cancel,
     change,
     complete,
     find,
@@ -91,7 +92,7 @@ async def cancel_response(call: Call) -> Reply:
     row = await find(call)
     if not row.document["shown"]["background"]:
         raise errors.not_cancellable()
-    row = await change(call, {"status": "cancelled"}, only_unfinished=True)
+    row = await cancel(call)
     return json_reply(shown(row.document))
 
 

@@ -124,7 +124,7 @@ class Conversation:
                 turn.text(part["text"]["value"])
             elif part["type"] == "refusal":
                 turn.text(part["refusal"])
-            else:
+            elif message["role"] == "user":  # what runs have drawn is told by their words
                 self._picture(turn, card, part, images, f"content[{place}]")
         turn.close()
         return turn.ids

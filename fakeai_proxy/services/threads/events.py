@@ -23,7 +23,7 @@ def frame(event: str, data: Mapping[str, Any]) -> bytes:
 def deltas(step: Step, step_id: str, message_id: str, call_ids: Sequence[str]) -> Iterator[Chunk]:
     """What the step says, each frame with the tokens that it stands for."""
     if step.answer is not None:
-        yield from _said(step.answer, message_id, step.annotations)
+        yield from _said(step, step.answer, message_id)
     elif step.worked is not None:
         yield from _worked(step.worked, step_id, call_ids[0])
     for place, call in enumerate(step.calls):
@@ -39,21 +39,23 @@ def deltas(step: Step, step_id: str, message_id: str, call_ids: Sequence[str]) -
 # --- messages ------------------------------------------------------------------------------------------
 
 
-def _said(
-    answer: Answer, message_id: str, annotations: Sequence[Mapping[str, Any]]
-) -> Iterator[Chunk]:
+def _said(step: Step, answer: Answer, message_id: str) -> Iterator[Chunk]:
     refused = answer.refusal is not None
     start = b'event: thread.message.delta\ndata: {"id":"%b","object":"thread.message.delta",' % (
         message_id.encode()
     )
-    before, after = b'"delta":{"content":[{"index":0,"type":', b"}]}}\n\n"
+    for index, file_id in enumerate(step.shown):
+        image = {"index": index, "type": "image_file", "image_file": {"file_id": file_id}}
+        yield Chunk(b'%b"delta":{"content":[%b]}}\n\n' % (start, orjson.dumps(image)))
+    before = b'"delta":{"content":[{"index":%d,"type":' % len(step.shown)
+    after = b"}]}}\n\n"
     if refused:
         around = (b'%b%b"refusal","refusal":"' % (start, before), b'"' + after)
         yield from _pieces(around, answer.said)
         return
     opening, closing = b'%b%b"text","text":{"value":"' % (start, before), b'"}' + after
     first = b'","annotations":[]}' + after
-    for text, tokens, annotation in _cut(answer.said, annotations):
+    for text, tokens, annotation in _cut(answer.said, step.annotations):
         tail = closing
         if annotation is not None:
             tail = b'","annotations":[%b]}%b' % (orjson.dumps(annotation), after)

@@ -13,10 +13,12 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Admission, Usage
 from fakeai_proxy.services import metering
 from fakeai_proxy.services.answer.task import Answer
+from fakeai_proxy.services.filing import FILES, file_row
 from fakeai_proxy.services.metering import tallies
 from fakeai_proxy.services.threads import life
 from fakeai_proxy.services.threads.kinds import MESSAGES, STEPS, THREADS
 from fakeai_proxy.services.threads.turn import Step, Turn
+from fakeai_proxy.services.threads.works import Drawn
 from fakeai_proxy.store import Change, Insert, Key, LeaseLost, Row, Store, Write
 
 Document = dict[str, Any]
@@ -33,11 +35,18 @@ def thread_key(run: Row) -> Key:
 
 
 async def known_ids(store: Store, run: Row) -> set[str]:
-    """Of the steps and messages that the run has in the store."""
+    """Of the steps, messages and files that the run has in the store."""
     steps = await store.page(STEPS.kind, run.key.path, limit=STEPS_MAX)
     tags = {"run_id": run.key.id}
     messages = await store.page(MESSAGES.kind, run.key.parent, tags=tags, limit=STEPS_MAX)
-    return {row.key.id for row in (*steps.rows, *messages.rows)}
+    known = {row.key.id for row in (*steps.rows, *messages.rows)}
+    return known.union(*[_drawn_in(row.document) for row in steps.rows])
+
+
+def _drawn_in(step: Mapping[str, Any]) -> set[str]:
+    calls = step["step_details"].get("tool_calls", ())
+    outputs = [out for call in calls for out in call.get("code_interpreter", {}).get("outputs", ())]
+    return {out["image"]["file_id"] for out in outputs if out["type"] == "image"}
 
 
 class Kept:
@@ -73,9 +82,19 @@ class Kept:
         self.begun.setdefault(k, now)
         writes: list[Write] = [self._held(lambda row: row)]
         writes.append(self._put(self._step_key(k), self.closed(k, now), {}))
-        if self.turn.steps[k].answer is not None:
+        step = self.turn.steps[k]
+        if step.answer is not None:
             writes.append(self._put(self._message_key(k), self.said(k, now), self._tags))
+        for drawn in () if step.worked is None else step.worked.files:
+            if drawn.file_id not in self._known:
+                writes.append(Insert(self._file(drawn, now)))
         return writes
+
+    def _file(self, drawn: Drawn, now: float) -> Row:
+        key = Key(FILES.kind, drawn.file_id, thread_key(self._run).parent)
+        document = {"id": drawn.file_id, "object": FILES.object, "created_at": int(now)}
+        blob = self.turn.blobs[drawn.file_id]
+        return file_row(Row(key, document, float(int(now))), drawn.name, "assistants_output", blob)
 
     def over(self, now: float, admission: Admission) -> list[Write]:
         """What the turn comes to for the run, its thread and who pays. `admission` is what the back
@@ -194,7 +213,11 @@ class Kept:
         }  # fmt: skip
         if now is None:
             return document
-        document["content"] = [_content(step, answer)]
+        shown = [
+            {"type": "image_file", "image_file": {"file_id": file_id, "detail": "auto"}}
+            for file_id in step.shown
+        ]
+        document["content"] = [*shown, _content(step, answer)]
         if cut:
             ended = {"incomplete_at": int(now), "incomplete_details": {"reason": "max_tokens"}}
             return {**document, **ended, "status": "incomplete"}

@@ -36,7 +36,8 @@ MESSAGES = Resource(
 
 
 def _run_shown(row: Row, now: float) -> Mapping[str, Any]:
-    return {**visible(row, now), "status": life.status_of(row, now)}
+    shown = {**visible(row, now), "status": life.status_of(row, now)}
+    return {**shown, "required_action": None} if shown["status"] == "expired" else shown
 
 
 RUNS = Resource(

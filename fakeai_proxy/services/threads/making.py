@@ -23,6 +23,7 @@ from fakeai_proxy.services.threads.kinds import MESSAGES, STEPS
 from fakeai_proxy.services.threads.tool_choice import Uses
 from fakeai_proxy.services.threads.turn import Maker, Turn, failed, uses_of
 from fakeai_proxy.services.threads.works import Found, search_options
+from fakeai_proxy.services.tuned import Tuned, tuned
 from fakeai_proxy.services.vector_stores.quoting import quotes
 from fakeai_proxy.services.vector_stores.rows import STORES
 from fakeai_proxy.services.vector_stores.searching import Hit, search
@@ -54,10 +55,12 @@ class Means:
     async def turn(self, run: Row) -> Turn:
         """What is wrong with the run is a turn that fails."""
         document = run.document
+        name, project = document["model"], thread_key(run).parent
+        own = await tuned(self.store, project, name, self.catalogue)
         try:
-            card = self.catalogue.require(document["model"], "chat")
+            card = own.card if own is not None else self.catalogue.require(name, "chat")
         except ApiError as error:
-            return failed(document["model"], error)
+            return failed(name, error)
         heard = await self._heard(run, card)
         uses = uses_of(heard)
         hits: list[Hit] | None = None
@@ -67,13 +70,19 @@ class Means:
             except ApiError as error:
                 return failed(card.id, error)
         with self.clock.hold():
-            return await asyncio.to_thread(self._planned, card, heard, uses, hits)
+            turn = await asyncio.to_thread(self._planned, card, own, heard, uses, hits)
+        for drawn in turn.drawn:
+            turn.blobs[drawn.file_id] = await self.store.blobs.put([drawn.data])
+        return turn
 
     def _planned(
-        self, card: ModelCard, heard: Heard, uses: Uses, hits: Sequence[Hit] | None
-    ) -> Turn:
+        self, card: ModelCard, own: Tuned | None, heard: Heard, uses: Uses,
+        hits: Sequence[Hit] | None,
+    ) -> Turn:  # fmt: skip
         try:
             canned = self._canned(card, heard)
+            if canned is None and own is not None:
+                canned = own.answer(heard.hints.prompt)
         except ApiError as error:
             return failed(card.id, error)
         found = None

@@ -11,7 +11,7 @@ import orjson
 from fakeai_proxy.exchange import Admission, Chunk, Exchange, Reply
 from fakeai_proxy.services.job import Answered, Asked, Work
 from fakeai_proxy.services.threads import life
-from fakeai_proxy.services.threads.keeping import Kept, broken_off, known_ids
+from fakeai_proxy.services.threads.keeping import Kept, broken_off, known_ids, thread_key
 from fakeai_proxy.services.threads.making import Means
 from fakeai_proxy.services.threads.turn import Turn
 from fakeai_proxy.services.wire import JSON_HEADERS
@@ -40,7 +40,7 @@ async def _turn(work: Work) -> None:
     admission = Admission()
     if turn.workload is not None:
         answered, admission = await _worked(work, row, turn)
-        if answered.status != 200:
+        if answered.status != 200 or answered.body != _body(row):
             error = {
                 "code": _CODES.get(answered.status, "server_error"),
                 "message": _said(answered),
@@ -65,16 +65,30 @@ async def _worked(work: Work, row: Row, turn: Turn) -> tuple[Answered, Admission
         nonlocal admission
         admission = exchange.admission
         exchange.dice_key = f"{document['id']} {document['_turn']}".encode()
-        body = orjson.dumps({"run_id": document["id"]})
         workload = turn.workload
         assert workload is not None, "only work takes time"
-        chunk = Chunk(body, workload.output_tokens)
+        chunk = Chunk(_body(row), workload.output_tokens)
         return Reply(200, JSON_HEADERS, [chunk], workload=workload)
 
-    target = f"/v1/threads/{document['thread_id']}/runs/{document['id']}"
-    body = orjson.dumps({"model": document["model"]})
-    asked = Asked("POST", target, JSON_HEADERS, body, tier="", content=content)
+    # No operation of the API: what faults and limits know a run's work by.
+    target = f"/v1/threads/{document['thread_id']}/runs/{document['id']}/turns"
+    body = orjson.dumps(
+        {
+            "model": turn.model,
+            "prompt": list(turn.prompt),
+            "max_tokens": turn.completion_tokens,
+        }
+    )
+    asked = Asked(
+        "POST", target, JSON_HEADERS, body, tier="", project=thread_key(row).parent,
+        content=content, **document["_payer"],
+    )  # fmt: skip
     return await work.ask(asked), admission
+
+
+def _body(row: Row) -> bytes:
+    """What the back end says when it is done; a fault makes something else of it."""
+    return orjson.dumps({"run_id": row.key.id})
 
 
 def _said(answered: Answered) -> str:

@@ -55,7 +55,7 @@ class Begun:
 
 
 def _payer(call: Call) -> dict[str, str]:
-    return {name: getattr(call, name, "") for name in ("key_id", "user_id")}
+    return {"key_id": call.key_id, "user_id": call.user_id}
 
 
 def _stores(*resources: Mapping[str, Any]) -> list[str]:
@@ -70,6 +70,7 @@ async def prepared(call: Call, asked: wire.RunRequest) -> Begun:
     wanted = with_content(call)
     assistant = (await ASSISTANTS.row(call, asked.assistant_id)).document
     model = asked.model or assistant["model"]
+    await call.find_own(model)
     card = call.catalogue.asked_for(call.params.get("deployment"), model, "chat")
     assisting.check_tools(asked.tools)
     assisting.check_format(asked.response_format)

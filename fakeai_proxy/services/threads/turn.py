@@ -22,10 +22,12 @@ from fakeai_proxy.services.answer.reasoning import effort_for
 from fakeai_proxy.services.answer.task import Answer, Form, Task, ToolCall
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.extras import guided_text
+from fakeai_proxy.services.filing import FILES
 from fakeai_proxy.services.responder import Canned
 from fakeai_proxy.services.threads.conversation import Conversation, Document, Heard
 from fakeai_proxy.services.threads.tool_choice import Uses, choose
-from fakeai_proxy.services.threads.works import Found, Worked, interpreted, searched
+from fakeai_proxy.services.threads.works import Drawn, Found, Worked, interpreted, searched
+from fakeai_proxy.store import Blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Step:
     calls: Sequence[ToolCall] = ()
     answer: Answer | None = None
     annotations: Sequence[Mapping[str, Any]] = ()
+    #: Ids of the files that the message shows before it says anything.
+    shown: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -54,6 +58,13 @@ class Turn:
     output: Sequence[int] = ()
     lora: str = ""
     lost: Step | None = None
+    #: The bytes of what was drawn, by the id of the file.
+    blobs: dict[str, Blob] = field(default_factory=dict)
+
+    @property
+    def drawn(self) -> list[Drawn]:
+        works = [step.worked for step in self.steps if step.worked is not None]
+        return [drawn for worked in works for drawn in worked.files]
 
     @property
     def spent(self) -> Sequence[Step]:
@@ -190,7 +201,7 @@ class Maker:
     def _work(self, kind: str, read: Conversation) -> None:
         hints = self._heard.hints
         if kind == "code_interpreter":
-            worked = interpreted(self._tokens, hints)
+            worked = interpreted(self._tokens, hints, self._file_id())
         else:
             worked = searched(self._tokens, self._run, self._found or Found())
         size = len(read.ids)
@@ -200,6 +211,10 @@ class Maker:
             return
         self._made.steps.append(Step(size, worked.given.tokens, worked=worked))
         read.add(worked.call)
+
+    def _file_id(self) -> str:
+        turn, place = self._run["_turn"], len(self._made.steps)
+        return FILES.prefix + self._dice.text_id(self._run["id"], "file", turn, place)
 
     def _answer(self, read: Conversation) -> None:
         if self._made.status != "completed":
@@ -218,7 +233,10 @@ class Maker:
         if answer.content is None and answer.refusal is None:
             self._made.lost = Step(len(ids), answer.tokens)  # calls that were cut short
             return
-        step = Step(len(ids), answer.tokens, answer=answer, annotations=self._annotations(answer))
+        step = Step(
+            len(ids), answer.tokens, answer=answer, annotations=self._annotations(answer),
+            shown=[drawn.file_id for drawn in self._made.drawn],
+        )  # fmt: skip
         self._made.steps.append(step)
         if not answer.reasoning_tokens and len(self._made.steps) == 1:
             self._made.output = answer.ids(self._tokens)

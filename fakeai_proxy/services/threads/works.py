@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from fakeai_proxy.generate.answer import report
 from fakeai_proxy.generate.plausible import Hints
-from fakeai_proxy.generate.sums import computed
+from fakeai_proxy.generate.sums import charted, computed
 from fakeai_proxy.generate.tokens import Passage, Tokens
 from fakeai_proxy.services.vector_stores.quoting import NOTHING, Quote
 from fakeai_proxy.services.vector_stores.searching import Hit
+
+_CHARTED = "Here is the chart of your values."
 
 
 class Found(NamedTuple):
@@ -48,6 +50,14 @@ def _mark(place: int, quote: Quote) -> str:
     return f"【4:{place}†{quote.hit.filename}】"
 
 
+class Drawn(NamedTuple):
+    """A file that code has made."""
+
+    file_id: str
+    name: str
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Worked:
     """`call` is the tool call as a step shows it, `given` what the model wrote for it, `report` what an
@@ -56,13 +66,26 @@ class Worked:
     call: dict[str, Any]
     given: Passage
     report: str = ""
+    files: tuple[Drawn, ...] = ()
 
 
-def interpreted(tokens: Tokens, hints: Hints) -> Worked:
-    code, logs = computed(hints.prompt)
-    outputs = [{"type": "logs", "logs": logs}]
-    call = {"type": "code_interpreter", "code_interpreter": {"input": code, "outputs": outputs}}
-    return Worked(call, tokens.passage(code), report(logs))
+def interpreted(tokens: Tokens, hints: Hints, file_id: str) -> Worked:
+    """`file_id` is for what is drawn, if anything is."""
+    wanted = charted(hints.prompt)
+    if wanted is None:
+        code, logs = computed(hints.prompt)
+        outputs: list[dict[str, Any]] = [{"type": "logs", "logs": logs}]
+        return Worked(_interpreted(code, outputs), tokens.passage(code), report(logs))
+    from fakeai_proxy.generate.pictures.chart import bars  # brings what draws
+
+    drawn = Drawn(file_id, "chart.png", bars(wanted.values))
+    outputs = [{"type": "image", "image": {"file_id": file_id}}]
+    call = _interpreted(wanted.code, outputs)
+    return Worked(call, tokens.passage(wanted.code), _CHARTED, (drawn,))
+
+
+def _interpreted(code: str, outputs: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "code_interpreter", "code_interpreter": {"input": code, "outputs": outputs}}
 
 
 def searched(tokens: Tokens, run: Mapping[str, Any], found: Found) -> Worked:

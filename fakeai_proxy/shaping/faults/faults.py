@@ -16,7 +16,8 @@ from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError, FakeAIError, bad_request, fault_refused
-from fakeai_proxy.exchange import Client, Exchange, Observer, Origin, Request, Source
+from fakeai_proxy.exchange import Exchange, Origin, Request
+from fakeai_proxy.roles import Client, Observer, Source
 from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.shared.commons import Counting

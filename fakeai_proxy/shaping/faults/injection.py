@@ -11,8 +11,9 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fakeai_proxy.errors import ApiError, StreamCut
-from fakeai_proxy.exchange import FAULT, Chunk, Client, Exchange, Reply, Source, header
+from fakeai_proxy.exchange import FAULT, Chunk, Exchange, Reply, header
 from fakeai_proxy.providers import Told, error_answer, provider_of
+from fakeai_proxy.roles import Client, Source
 from fakeai_proxy.shaping.faults.frames import (
     CODINGS,
     Decoded,

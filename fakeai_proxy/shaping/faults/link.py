@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Callable
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import Client, Exchange, Reply, Sink
+from fakeai_proxy.exchange import Exchange, Reply
+from fakeai_proxy.roles import Client, Sink
 from fakeai_proxy.shaping.scheduler import SLOW_READER_BYTES, SLOW_READER_RETRY_S, Scheduler
 
 

@@ -23,7 +23,7 @@ MODEL_CHARS_MAX = 200
 _ENDPOINT = re.compile(
     r"(?:.*/deployments/(?P<deployment>[^/]+))?.*?/(?P<operation>chat/completions|completions"
     r"|responses|embeddings|images/(?:generations|edits|variations)|moderations|ranking|rerank"
-    r"|realtime|audio/(?:speech|transcriptions|translations)|(?<=/v1/)(?:messages|complete))/?"
+    r"|threads/[^/]+/runs/[^/]+/turns|realtime|audio/(?:speech|transcriptions|translations)|(?<=/v1/)(?:messages|complete))/?"
 )
 _GOOGLE = re.compile(r"/v1(?:beta)?/models/(?P<deployment>[^/:]+):(?P<operation>\w*[cC]ontents?)")
 #: A part of a multipart form.

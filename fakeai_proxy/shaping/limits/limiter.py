@@ -193,6 +193,13 @@ class Limiter:
         else:
             Booking(accounts, self.clock).add(charge)
 
+    def queue_limit(self, provider: str, model: str) -> float | None:
+        """How many tokens of batches may wait for the model, None for any number."""
+        rules = self.rules_for(provider)
+        entries = () if rules is None else rules.queues(model)
+        limits = [quota.meter.limit for entry in entries for quota in entry.quotas]
+        return min(limits, default=None)
+
     def status(self, rows: int = STATUS_ROWS_MAX) -> list[dict[str, object]]:
         """How everybody stands who has used anything here."""
         return list(islice(self._standings(), rows))

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fakeai_proxy.store import encoding
-from fakeai_proxy.store.documents import Key, Missing, Page, Row, Sum
-from fakeai_proxy.store.encoding import COLUMNS, GRAVE_S, gathered
+from fakeai_proxy.store.documents import Key, Missing, Page, Row
+from fakeai_proxy.store.encoding import COLUMNS, GRAVE_S
 from fakeai_proxy.store.spans import covering
 
 if TYPE_CHECKING:
@@ -71,21 +71,28 @@ async def get(connection: asyncpg.Connection, key: Key, now: float) -> Row | Non
 
 def _selected(
     arguments: Arguments, kind: str, parent: str | None, tags: Mapping[str, str], now: float
-) -> str:
-    """The FROM and WHERE of a list."""
+) -> tuple[str, str]:
+    """The FROM and WHERE of a list, and what it is ordered by."""
     kind_place = arguments.add(bound(kind))
-    source = "FROM documents"
-    for number, (name, value) in enumerate(tags.items()):
-        tag = f"tag{number}"
-        source += (
-            f" JOIN tags AS {tag} ON {tag}.sequence = documents.sequence AND {tag}.kind = {kind_place}"
-            f" AND {tag}.name = {arguments.add(bound(name))}"
-            f" AND {tag}.value = {arguments.add(bound(value))}"
-        )
     where = f"documents.kind = {kind_place} AND {_alive(arguments, now)}"
     if parent is not None:
         where += f" AND documents.parent = {arguments.add(bound(parent))}"
-    return f"{source} WHERE {where}"
+    if not tags:
+        return f"FROM documents WHERE {where}", "documents.sequence"
+    sources = []
+    for number, (name, value) in enumerate(tags.items()):
+        sources.append(f"tags AS tag{number}")
+        where += (
+            f" AND tag{number}.sequence = tag0.sequence AND tag{number}.kind = {kind_place}"
+            f" AND tag{number}.name = {arguments.add(bound(name))}"
+            f" AND tag{number}.value = {arguments.add(bound(value))}"
+        )
+    # OFFSET has the list of the first tag read in its order, and as far as it is wanted only.
+    source = (
+        f"FROM {', '.join(sources)} CROSS JOIN LATERAL (SELECT * FROM documents"
+        f" WHERE documents.sequence = tag0.sequence OFFSET 0) AS documents WHERE {where}"
+    )
+    return source, "tag0.sequence"
 
 
 async def page(
@@ -101,17 +108,16 @@ async def page(
     """(columns, whether there are more, whether they are in the other order). Raises Missing."""
     after, before = cursors
     arguments = Arguments()
-    where = _selected(arguments, kind, parent, tags, now)
+    where, place = _selected(arguments, kind, parent, tags, now)
     for cursor, later in ((after, ascending), (before, not ascending)):
         if cursor:
-            place = await _place(connection, kind, parent, cursor)
-            where += f" AND documents.sequence {'>' if later else '<'} {arguments.add(place)}"
+            at = await _place(connection, kind, parent, cursor)
+            where += f" AND {place} {'>' if later else '<'} {arguments.add(at)}"
     # The page before a row ends next to that row.
     backwards = bool(before) and not after
     order = "ASC" if ascending != backwards else "DESC"
     found = await connection.fetch(
-        f"SELECT {ALL_COLUMNS} {where} ORDER BY documents.sequence {order}"
-        f" LIMIT {arguments.add(limit + 1)}",
+        f"SELECT {ALL_COLUMNS} {where} ORDER BY {place} {order} LIMIT {arguments.add(limit + 1)}",
         *arguments,
     )
     return found[:limit], len(found) > limit, backwards
@@ -145,28 +151,30 @@ async def count(
     now: float,
 ) -> int:
     arguments = Arguments()
-    where = _selected(arguments, kind, parent, tags, now)
+    where, _ = _selected(arguments, kind, parent, tags, now)
     return int(await connection.fetchval(f"SELECT count(*) {where}", *arguments))
 
 
 async def sums(
     connection: asyncpg.Connection, kind: str, start_at: int, end_at: int, bucket_s: int
-) -> list[Sum]:
-    """By bucket and by all labels."""
+) -> tuple[list[Sequence[Any]], dict[int, str]]:
+    """By bucket and by all labels, for `gathered`."""
     ranges = covering(start_at, end_at, bucket_s)
-    # The labels have their text only when all is added up.
+    if not ranges:
+        return [], {}
     found = await connection.fetch(
-        "SELECT bucket, labels, name, amount FROM ("
-        "  SELECT tallies.at / $2 * $2 AS bucket, labels_id, name, sum(amount)::bigint AS amount"
-        "  FROM unnest($3::integer[], $4::bigint[], $5::bigint[]) AS wanted (span, start_at, end_at)"
-        "  JOIN labels ON labels.kind = $1"
-        "  JOIN tallies ON tallies.labels_id = labels.id AND tallies.span = wanted.span"
-        "  AND tallies.at >= wanted.start_at AND tallies.at < wanted.end_at"
-        "  GROUP BY bucket, labels_id, name) AS added"
-        " JOIN labels ON labels.id = labels_id ORDER BY bucket, labels_id",
+        "SELECT tallies.at / $2 * $2 AS bucket, labels_id, name, sum(amount)::bigint"
+        " FROM unnest($3::integer[], $4::bigint[], $5::bigint[]) AS wanted (span, start_at, end_at)"
+        " JOIN labels ON labels.kind = $1"
+        # A stretch of one set of labels lies together; OFFSET keeps it from being looked for elsewhere.
+        " CROSS JOIN LATERAL (SELECT labels_id, at, name, amount FROM tallies"
+        "  WHERE tallies.labels_id = labels.id AND tallies.span = wanted.span"
+        "  AND tallies.at >= wanted.start_at AND tallies.at < wanted.end_at OFFSET 0) AS tallies"
+        " GROUP BY bucket, labels_id, name ORDER BY bucket, labels_id",
         bound(kind), bucket_s, *map(list, zip(*ranges, strict=True)),
-    ) if ranges else []  # fmt: skip
-    return gathered(found)
+    )  # fmt: skip
+    texts = await connection.fetch("SELECT id, labels FROM labels WHERE kind = $1", bound(kind))
+    return found, dict(texts)
 
 
 # --- leases ----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.store.documents import Key, Page, Row, Sum, Write
+from fakeai_proxy.store.encoding import gathered
 from fakeai_proxy.store.postgresql import statements
 from fakeai_proxy.store.postgresql.blobs import PostgresqlBlobs
 from fakeai_proxy.store.postgresql.committer import Committer
@@ -28,6 +29,7 @@ SWEEP_S = 60.0
 _SWEPT_TOGETHER = 200
 #: Bytes of documents that are read on the event loop.
 _IN_PLACE_BYTES = 1 << 18
+_IN_PLACE_LINES = 1000
 
 
 class PostgresqlStore:
@@ -92,9 +94,13 @@ class PostgresqlStore:
         return await self._read(lambda connection: statements.next_due(connection, kinds, now))
 
     async def sums(self, kind: str, start_at: int, end_at: int, bucket_s: int) -> list[Sum]:
-        return await self._read(
+        lines, labels = await self._read(
             lambda connection: statements.sums(connection, kind, start_at, end_at, bucket_s)
         )
+        if len(lines) <= _IN_PLACE_LINES:
+            return gathered(lines, labels)
+        with self._clock.hold():
+            return await asyncio.to_thread(gathered, lines, labels)
 
     # --- writing -----------------------------------------------------------------------------------
 
