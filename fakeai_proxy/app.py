@@ -114,7 +114,7 @@ class App:
         self.library = self._open_library()
         self.store: Store | None = None
         self._vocabulary = ""
-        self._records = Records()
+        self._records = self.company.remembering(Records(), media.told)
         self._responder: Responder | None = None
         self._catalogue: Catalogue | None = None
         self._webhooks = Webhooks(config)
@@ -381,8 +381,8 @@ class App:
             self.store = open_store(self._state_dir, self.clock, self.config.store_address)
         return self.store
 
-    def _media(self, name: str) -> media.Media | None:
-        found: media.Media | None = self._records.find(media.Media.KIND, name)
+    async def _media(self, name: str) -> media.Media | None:
+        found: media.Media | None = await self._records.seek(media.Media.KIND, name)
         return found
 
     def _connection(self, tunnel: Origin | None, waiting_s: float, user: str) -> Connection:

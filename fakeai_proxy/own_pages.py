@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from fakeai_proxy.app import App
 
 
-def own_pages(
-    app: App, grown: Callable[[], Awaitable[None]], find: Callable[[str], media.Media | None]
-) -> Pages:
+Find = Callable[[str], Awaitable[media.Media | None]]
+
+
+def own_pages(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> Pages:
     """`grown` is awaited when the fleet may have more nodes; `find` finds a file by its name."""
     exposed = any(not is_loopback(address.host) for address in parse_listen(app.config.listen))
     routes = _routes(app, grown, find)
@@ -37,9 +38,7 @@ def own_pages(
     )
 
 
-def _routes(
-    app: App, grown: Callable[[], Awaitable[None]], find: Callable[[str], media.Media | None]
-) -> tuple[Route, ...]:
+def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple[Route, ...]:
     config = app.config
     resettable = {
         "status": app.status.reset,

@@ -46,6 +46,8 @@ class Guest:
     owner: Owner
 
     KIND = "guest"
+    #: What such keys begin with.
+    PREFIX = "ek_"
 
 
 def secret_for(kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -24,6 +25,15 @@ class Records:
     def __init__(self, bytes_max: int = BYTES_MAX, count_max: int = COUNT_MAX) -> None:
         self._shelf: Shelf[tuple[str, str], _Kept] = Shelf(bytes_max, count_max)
         self._serials = count()
+        #: Asks other processes of the service, where there are any, for a record of theirs.
+        self.elsewhere: Callable[[str, str], Awaitable[Any]] | None = None
+
+    async def seek(self, kind: str, record_id: str) -> Any:
+        """The record, or None, whoever keeps it."""
+        found = self.find(kind, record_id)
+        if found is None and self.elsewhere is not None:
+            found = await self.elsewhere(kind, record_id)
+        return found
 
     def keep(self, kind: str, record_id: str, record: object, weight: int) -> None:
         before = self._shelf.find((kind, record_id))

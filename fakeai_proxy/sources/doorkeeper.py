@@ -76,13 +76,18 @@ class Doorkeeper:
             return None
         known = self._known.get(key)
         if known is None or known.until < self._clock.now():
-            if self.is_required or may_be_ours(key) or self._records.find(Guest.KIND, key):
+            if self.is_required or may_be_ours(key) or self._may_be_guests(key):
                 return self._look_up(exchange, key)
             if "invalid" in key:
                 return None
             known = self._remember(key, Owner(PROJECT, self._stranger(key)), float("inf"))
         _assign(exchange, known.owner)
         return None
+
+    def _may_be_guests(self, key: str) -> bool:
+        """A guest of another process's can only be asked for."""
+        others = self._records.elsewhere is not None and key.startswith(Guest.PREFIX)
+        return others or self._records.find(Guest.KIND, key) is not None
 
     async def _look_up(self, exchange: Exchange, key: str) -> None:
         owner = await self._owner(key)
@@ -96,7 +101,7 @@ class Doorkeeper:
     async def _owner(self, key: str) -> Owner | None:
         if self._admin_key is not None and compare_digest(key.encode(), self._admin_key):
             return Owner(PROJECT, "key_admin", is_admin=True)
-        guest: Guest | None = self._records.find(Guest.KIND, key)
+        guest: Guest | None = await self._records.seek(Guest.KIND, key)
         if guest is not None:
             expires_at = guest.owner.expires_at
             gone = expires_at is not None and self._clock.wall() >= expires_at

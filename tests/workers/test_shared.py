@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.workers.conftest import Service, serving
 
@@ -141,6 +142,52 @@ def test_the_journal_is_of_all_newest_first_and_paged(service: Service) -> None:
     assert service.clients[2].get("/_fakeai/v1/journal/nobodys").status_code == 404
     service.clients[1].delete("/_fakeai/v1/journal")
     assert service.control("GET", "journal")["data"] == []
+
+
+def test_what_one_has_handed_out_the_others_know(service: Service) -> None:
+    made = (
+        service.clients[0]
+        .post(
+            "/v1/images/generations",
+            json={"model": "dall-e-2", "prompt": "a boat", "size": "256x256"},
+        )
+        .json()
+    )
+    url = made["data"][0]["url"]
+    path = url[url.index("/_fakeai/") :]
+    files = {client.get(path).content for client in service.clients}
+    assert len(files) == 1
+    assert files.pop().startswith(b"\x89PNG")
+    assert service.clients[1].get("/_fakeai/media/img-none.png").status_code == 404
+    more = {"model": "gpt-4o-audio-preview", "modalities": ["text", "audio"],
+            "audio": {"voice": "alloy", "format": "wav"}}  # fmt: skip
+    spoken = service.chat(service.clients[0], "Speak", **more).json()
+    audio = spoken["choices"][0]["message"]["audio"]["id"]
+    messages = [
+        {"role": "user", "content": "Speak"},
+        {"role": "assistant", "audio": {"id": audio}},
+        {"role": "user", "content": "Again"},
+    ]
+    for client in service.clients:
+        again = service.chat(client, **{**more, "messages": messages})
+        assert again.status_code == 200, again.text
+    unknown = [messages[0], {"role": "assistant", "audio": {"id": "audio_none"}}, messages[2]]
+    answer = service.chat(service.clients[1], **{**more, "messages": unknown})
+    assert answer.status_code in (400, 404)
+
+
+def test_a_client_secret_opens_a_session_in_any_process(service: Service) -> None:
+    session = {"type": "realtime", "model": "gpt-realtime", "instructions": "Answer in rhymes."}
+    body = {"session": session}
+    secret = service.clients[0].post("/v1/realtime/client_secrets", json=body).json()["value"]
+    for _ in range(4):
+        with connect(
+            service.program.url.replace("http", "ws") + "/v1/realtime",
+            additional_headers={"authorization": f"Bearer {secret}"},
+            proxy=None,
+        ) as socket:
+            created = json.loads(socket.recv(timeout=60))
+        assert created["session"]["instructions"] == "Answer in rhymes."
 
 
 def test_the_recorded_order_is_kept_by_all_together(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:
     for k, message in enumerate(request.messages):
         content = message.content
         if isinstance(message, wire.AssistantMessage) and message.audio is not None:
-            said = call.records.find(AUDIO, message.audio.id)
+            said = call.recalled(AUDIO, message.audio.id)
             if said is None:
                 raise errors.no_such_audio(f"messages[{k}].audio.id", message.audio.id)
             media.said[k] = said

@@ -16,7 +16,7 @@ _KIND = "realtime_secret"
 _WEIGHT_BYTES, _GUEST_BYTES = 4096, 512
 #: Seconds that a secret lives: in the protocol, and in beta (OpenAI's reference).
 _LIFE_S, _BETA_LIFE_S = 600, 60
-PREFIX = "ek_"
+PREFIX = Guest.PREFIX
 _SUBPROTOCOL = "openai-insecure-api-key."
 
 
@@ -35,7 +35,7 @@ def secret_of(call: Call) -> Secret | None:
         key = key or offered.strip().partition(_SUBPROTOCOL)[2]
     if not key.startswith(PREFIX):
         return None
-    found: Secret | None = call.records.find(_KIND, key)
+    found: Secret | None = call.recalled(_KIND, key)
     if found is not None and call.wall() >= found.expires_at:
         raise errors.wrong_key(key)
     return found
