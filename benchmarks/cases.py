@@ -300,6 +300,21 @@ def limits(bench: Bench) -> list[Measure]:
     return [added, keyed, weight]
 
 
+def usage(bench: Bench) -> list[Measure]:
+    exchanges = int(bench.take(1_000_000, 100_000))
+    noted = Measure("usage", "counting an answer, us", at_most(15, " us"))
+    days = Measure("usage", f"a month of {exchanges:,} by day and group, ms", at_most(200, " ms"))
+    hours = Measure("usage", "a week by hour and group, ms", at_most(200, " ms"))
+    costs = Measure("usage", "the month's costs by line, ms", at_most(200, " ms"))
+    for _ in bench.rounds:
+        took = client("usage.py", "--exchanges", exchanges)
+        noted.add(took["note_us"])
+        days.add(took["query_ms"])
+        hours.add(took["hours_ms"])
+        costs.add(took["costs_ms"])
+    return [noted, days, hours, costs]
+
+
 #: Rules of every kind of condition, none of which comes true.
 _UNMATCHED = (
     "cut:after=20,p=1e-9,model=gpt-*",
@@ -432,6 +447,7 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "recording": recording,
     "lookup": lookup,
     "limits": limits,
+    "usage": usage,
     "faults": faults,
     "stalls": stalls,
     "store": store,

@@ -15,6 +15,7 @@ import gc
 import json
 import os
 import time
+from contextlib import suppress
 from statistics import median
 
 from load import chat_body

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
+from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.journal import Journal
@@ -46,7 +46,6 @@ from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import Dialects
 from fakeai_proxy.services.job import Work
-from fakeai_proxy.services.ledger import Ledger
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.webhooks import Webhooks
@@ -62,22 +61,17 @@ from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.assembly import assembled
-from fakeai_proxy.sources.doorkeeper import Doorkeeper
+from fakeai_proxy.sources.holdings import Holdings
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
-from fakeai_proxy.store import Key, Row, Store, is_begun, open_store
+from fakeai_proxy.store import Row, Store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fakeai_proxy.cassette.library import Library
     from fakeai_proxy.proxy.handed import Handed
     from fakeai_proxy.shared.member import Member
 
 log = logging.getLogger("fakeai_proxy")
-
-#: How often usage is counted where other machines ask for it, too.
-COUNTING_S = 0.05
 
 
 class App:
@@ -112,23 +106,16 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
-        self.store: Store | None = None
         self._vocabulary = ""
-        self._records = self.company.remembering(Records(), media.told)
+        self._records = Records()
         self._responder: Responder | None = None
         self._catalogue: Catalogue | None = None
+        self.limiter = Limiter(config, self.clock, self.company.tables)
+        self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
-        self.ledger = Ledger(
-            self._keeper,
-            self._state_dir,
-            self.clock,
-            COUNTING_S if config.store_address else None,
-        )
-        self.doorkeeper = Doorkeeper(config, self._begun, self._records, self.clock)
         on_miss: OnMiss = config.miss or "error"
         self._source = MODES[config.mode](self._parts(), on_miss)
         pacer = self._pacer()
-        self.limiter = Limiter(config, self.clock, self.company.tables)
         observers = (self.status, self.journal, self.exchanges, *observers)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
@@ -154,8 +141,8 @@ class App:
             observers,
             self.faults,
             self.limiter,
-            self.ledger.note if ours else None,
-            self.doorkeeper.identify if ours else None,
+            self.holdings.ledger.note if ours else None,
+            self.holdings.doorkeeper.identify if ours else None,
         )
 
     async def start(self, handed: Handed | None = None) -> None:
@@ -163,10 +150,7 @@ class App:
         await self.company.open()
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         if self.config.synthesizes:
-            # Others may have begun, or leave work undone.
-            shared = self.config.store_address or self.company.member
-            if shared or is_begun(self._state_dir):
-                await self._keeper().open()
+            if await self.holdings.open():
                 self.jobs.start()
             await asyncio.to_thread(warm_up, self._vocabulary)
         # Clients check certificates against their own clocks, so these dates are real ones.
@@ -205,9 +189,7 @@ class App:
         await self.poster.close()
         await self._source.close()
         await self.upstream.close()
-        await self.ledger.close()
-        if self.store is not None:
-            await self.store.close()
+        await self.holdings.close()
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
         await self.company.close()
@@ -240,10 +222,6 @@ class App:
         share = Share(self.commons.number, self.commons.processes)
         cluster = Cluster(self.back_end, self.dice, share=share)
         return FleetDriver(cluster, self.clock, self.config.speed)
-
-    @property
-    def _state_dir(self) -> Path | None:
-        return self.commons.state_dir or self.config.state_dir
 
     def _exporters(self) -> Exporters | None:
         """Raises ConfigError."""
@@ -305,7 +283,7 @@ class App:
         )
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
-        owner = f"{self.dice.number('owner', *_this_life(self.clock)):032x}"
+        owner = self.holdings.owner
         ask = Asker(pipeline, self.clock, owner[:16]).ask
         self.poster = Poster()
 
@@ -330,10 +308,8 @@ class App:
             )
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
-        return JobRunner(jobs, self._keeper, equipped, self.clock, owner)
-
-    def _dispatch(self, key: Key) -> None:
-        self.jobs.dispatch(key)
+        runner = JobRunner(jobs, self.holdings.keeper, equipped, self.clock, owner)
+        return share(runner, getattr(self.config, "redis", None), owner, self.clock)
 
     @property
     def _pace(self) -> float:
@@ -351,39 +327,37 @@ class App:
             catalogue,
             self.clock,
             self.dice,
-            self._keeper,
+            self.holdings.keeper,
             Dialects(self.config),
             self._records,
-            self._dispatch,
+            lambda key: self.jobs.dispatch(key),  # noqa: PLW0108 - jobs are made later
             self._pace,
             self._webhooks,
-            self._life,
-            self.doorkeeper,
-            self.ledger.settle,
+            self.holdings.life,
+            self.holdings.doorkeeper,
+            self.holdings.ledger.settle,
         )
         self._responder = synth.responder
         return synth
 
-    @property
-    def _life(self) -> bytes:
-        if self._state_dir is None and self.config.store_address is None:
-            return b""
-        return self.dice.number("life", *_this_life(self.clock)).to_bytes(16, "big")
-
-    def _begun(self) -> Store | None:
-        """The store, if anybody ever kept anything in it."""
+    def _open_holdings(self) -> Holdings:
         config = self.config
-        begun = self.store is not None or config.store_address or is_begun(self._state_dir)
-        return self._keeper() if begun else None
+        # Where nobody wants to keep anything, several processes have something in common all the same.
+        folder = self.commons.state_dir or config.state_dir
+        return Holdings(
+            config, folder, config.store_address, folder or (config.data and config.data_dir),
+            self.clock, self.dice, self.limiter.limit_project, others=self.company.member is not None,
+        )  # fmt: skip
 
-    def _keeper(self) -> Store:
-        if self.store is None:
-            self.store = open_store(self._state_dir, self.clock, self.config.store_address)
-        return self.store
+    @property
+    def store(self) -> Store | None:
+        return self.holdings.store
 
     async def _media(self, name: str) -> media.Media | None:
-        found: media.Media | None = await self._records.seek(media.Media.KIND, name)
-        return found
+        holdings = self.holdings
+        return await media.find(
+            self._records, holdings.keeper() if holdings.is_kept else None, name
+        )
 
     def _connection(self, tunnel: Origin | None, waiting_s: float, user: str) -> Connection:
         return connected(self._server, self.clock, tunnel, waiting_s, user)
@@ -397,8 +371,3 @@ class App:
         if self.config.records:
             log.warning("WebSocket %s is passed through, not recorded", request.target)
         return await relay_websocket(raw, request, self.upstream)
-
-
-def _this_life(clock: Clock) -> tuple[int, int]:
-    """What no other process, and no other life of this one, has had."""
-    return os.getpid(), int(clock.wall() * 1_000_000)

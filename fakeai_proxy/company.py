@@ -4,13 +4,11 @@ this machine, those of any number of machines, or both.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.services.records import Records
 from fakeai_proxy.shaping.limits.asked import AskedTables
 from fakeai_proxy.shaping.limits.tables import Tables
 from fakeai_proxy.shared.commons import Commons
@@ -40,23 +38,6 @@ class Company:
             self.tables = DistantTables(self.replicas, clock, lambda: performer.mark)
         elif member is not None:
             self.tables = AskedTables(member.peer, lambda: performer.mark)
-
-    def remembering(self, records: Records, told: Callable[[object], Awaitable[object]]) -> Records:
-        """What is not in these is looked for in those of the others; `told` makes a record one that
-        can be sent."""
-        if self.member is None:
-            return records
-
-        async def own(kind: str, record_id: str) -> object:
-            return await told(records.find(kind, record_id))
-
-        async def elsewhere(kind: str, record_id: str) -> object:
-            found = await self.commons.gather("record", kind, record_id)
-            return next((one for one in found if one is not None), None)
-
-        self.commons.offer("record", own)
-        records.elsewhere = elsewhere
-        return records
 
     async def open(self) -> None:
         """Raises ConfigError."""

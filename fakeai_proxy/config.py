@@ -125,6 +125,14 @@ class Config(
             )
         return self
 
+    @model_validator(mode="after")
+    def _keys_are_for_answers_of_ours(self) -> Self:
+        if self.auth == "required" and not self.synthesizes:
+            raise ValueError(
+                f"auth: mode {self.mode} answers nothing itself, so keys are its upstream's affair."
+            )
+        return self
+
     @property
     def miss(self) -> OnMiss | None:
         """What a miss leads to; None in the modes that do not replay."""

@@ -127,13 +127,6 @@ class Call:
             return asyncio.run_coroutine_threadsafe(begin(), self.loop).result()
         raise Unhurried
 
-    def recalled(self, kind: str, record_id: str) -> Any:
-        """A record of an earlier call, or None, whichever process answered that. Raises Unhurried."""
-        found = self.records.find(kind, record_id)
-        if found is None and self.records.elsewhere is not None:
-            found = self.wait_for(lambda: self.records.seek(kind, record_id))
-        return found
-
     def canned(self, model: str, prompt: str) -> Canned | None:
         """The answer that the user has put ready for this prompt, or trained the model to give.
         Raises ApiError."""

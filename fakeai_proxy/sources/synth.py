@@ -113,7 +113,7 @@ class Synth:
         self._pace = pace
         self._webhooks = webhooks
         self.responder = Responder(settings.responder) if settings.responder else None
-        self._doorkeeper = doorkeeper or Doorkeeper(AuthSettings(), lambda: None, records, clock)
+        self._doorkeeper = doorkeeper or Doorkeeper(AuthSettings(), lambda: None, clock)
         self._settle = settle
 
     async def reply(self, exchange: Exchange) -> Reply:

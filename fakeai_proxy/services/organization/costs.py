@@ -12,10 +12,10 @@ from fakeai_proxy.profiles.price import Price, Tier, Usage, bill
 from fakeai_proxy.services import metering
 from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.organization.buckets import COSTS_WIDTHS, Query
-from fakeai_proxy.services.organization.usage import completions, settled, tallied
+from fakeai_proxy.services.organization.usage import DEFAULTS, completions, settled, tallied
 from fakeai_proxy.services.wire import json_reply
 
-_GROUPS = ("project_id", "user_id", "line_item", "api_key_id")
+_GROUPS = ("project_id", "user_id", "line_item", "api_key_id", "api_source")
 _FILTERS = ("project_ids", "user_ids", "api_key_ids", "line_items")
 #: platform.openai.com/docs/pricing, built-in tools, US dollars: a container of 1 GB, a search in files,
 #: a gigabyte of vector stores and day beyond the first.
@@ -233,7 +233,7 @@ def costs(call: Call) -> Reply:
 def _result(query: Query, place: tuple[str, ...], group: _Group) -> dict[str, Any]:
     told: dict[str, Any] = dict.fromkeys(_GROUPS)
     for name, value in zip(query.groups, place, strict=True):
-        told[name] = value or None
+        told[name] = value or DEFAULTS.get(name)
     by_item = "line_item" in query.groups
     unit = next(iter(group.units)) if by_item and len(group.units) == 1 else None
     return {

@@ -69,7 +69,7 @@ class Kind:
 KINDS = (
     Kind(
         metering.COMPLETIONS, "completions", "usage-completions", completions,
-        (*_BY_MODEL, "batch", "service_tier"), (*_FILTERS, "batch"),
+        (*_BY_MODEL, "batch", "service_tier", "api_source"), (*_FILTERS, "batch"),
     ),
     Kind(metering.EMBEDDINGS, "embeddings", "usage-embeddings",
          _plain("input_tokens", "num_model_requests"), _BY_MODEL, _FILTERS),
@@ -88,12 +88,12 @@ KINDS = (
     Kind(metering.FILE_SEARCHES, "file_searches", "usage-file-search-calls",
          _plain("num_requests"), (*_WHO, "vector_store_id"), (*_BY_WHO, "vector_store_ids")),
     Kind(metering.WEB_SEARCHES, "web_searches", "usage-web-search-calls",
-         _plain("num_requests", "num_model_requests"), (*_BY_MODEL, "context_level"),
+         _plain("num_requests", "num_model_requests"), (*_BY_MODEL, "context_level", "api_source"),
          (*_FILTERS, "context_levels")),
 )  # fmt: skip
 
 #: What a label that is not there says, where it is asked for.
-_DEFAULTS = {"service_tier": "default"}
+DEFAULTS = {"service_tier": "default", "api_source": "unlabeled"}
 
 
 def usage_of(kind: Kind) -> Callable[[Call], Reply]:
@@ -127,7 +127,7 @@ def tallied(call: Call, kind: str, query: Query) -> list[Sum]:
 def _result(kind: Kind, query: Query, group: tuple[str, ...], amounts: Amounts) -> dict[str, Any]:
     told: dict[str, Any] = dict.fromkeys(kind.groups)
     for name, value in zip(query.groups, group, strict=True):
-        told[name] = value or _DEFAULTS.get(name)
+        told[name] = value or DEFAULTS.get(name)
         if name == "batch":
             told[name] = value == "true"
     return {

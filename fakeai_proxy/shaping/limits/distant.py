@@ -79,7 +79,7 @@ class DistantTables:
             self._row(account, [(quota, charge[quota.place]) for quota in account.quotas])
             for account in accounts
         ]
-        said = await self._said(self._step(accounts[0].ledger, rows, enter=True))
+        said = await self._said(self._step(rows, enter=True))
         seen = iter(_triples(said[1:]))
         return said[0] == b"1", [
             [_seen(quota, *next(seen)) for quota in account.quotas] for account in accounts
@@ -90,10 +90,10 @@ class DistantTables:
             self._row(account, [(one, difference[one.place]) for one in account.quotas])
             for account in accounts
         ]
-        self._server.run_later(script(), self._step(accounts[0].ledger, rows, enter=False))
+        self._server.run_later(script(), self._step(rows, enter=False))
 
     def take(self, account: Account, quota: Quota, n: float) -> None:
-        step = self._step(account.ledger, [self._row(account, [(quota, n)])], enter=False)
+        step = self._step([self._row(account, [(quota, n)])], enter=False)
         self._server.run_later(script(), step)
 
     async def rows(self, eras: Collection[str], most: int) -> list[Row]:
@@ -119,7 +119,7 @@ class DistantTables:
             ledger.scale(factor, self._clock.now())
         account = Account(ledger, owner.encode("latin-1"), ledger.quotas)
         row = self._row(account, [(quota, 0.0) for quota in ledger.quotas])
-        said = await self._said(self._step(ledger, [row], enter=True))
+        said = await self._said(self._step([row], enter=True))
         seen = [
             _seen(quota, *each)
             for quota, each in zip(ledger.quotas, _triples(said[1:]), strict=True)
@@ -138,13 +138,11 @@ class DistantTables:
         except FakeAIError as error:
             raise errors.limits_unavailable(str(error)) from None
 
-    def _step(self, ledger: Ledger, rows: list[dict[str, Any]], enter: bool) -> bytes:
-        assert ledger.sheet is not None, "rules name their ledgers"
+    def _step(self, rows: list[dict[str, Any]], enter: bool) -> bytes:
         step: dict[str, Any] = {
             "enter": enter,
             "me": self._server.me,
             "prefix": self._server.prefix,
-            "era": ledger.sheet.era,
             "month_end": month_end(self._clock.wall()),
             "rows": rows,
         }
@@ -160,6 +158,7 @@ class DistantTables:
         owner = account.owner.decode("latin-1")
         return {
             "key": f"{self._server.prefix}row:{known['name']}:{account.owner.hex()}",
+            "era": known["era"],
             "about": orjson.dumps([*known["about"], owner]).decode(),
             "rest": known["rest"],
             "keep_s": known["keep_s"],
@@ -184,6 +183,7 @@ def _known(ledger: Ledger) -> dict[str, Any]:
                 rest.append((1, said))
     return {
         "name": f"{sheet.era}:{sheet.name}",
+        "era": sheet.era,
         "about": [*sheet[:4], *sheet[5:], [list(one) for one in sheet.allowances]],
         "rest": rest,
         # After its longest period without a request a row says nothing any more.

@@ -5,7 +5,7 @@ project, organization; model), in all of them or in none.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from fakeai_proxy import errors
@@ -43,9 +43,17 @@ class Limiter:
         self._default: Rules | None = None
         self._profiles: list[tuple[LimitsProfile, str]] = []
         self.factor = 1.0
+        #: What projects have been given for themselves, besides what everybody has.
+        self._projects: dict[str, tuple[LimitsProfile, Rules]] = {}
         #: Keys without quota, by name.
         self.exhausted: set[str] = set()
+        self._reset_era = self._era
         self.use([spec for spec in settings.limits if spec != "none"])
+
+    @property
+    def _era(self) -> str:
+        """What a time that begins with this change is called by all who count together."""
+        return "" if self._tables is None else self._tables.era
 
     def use(self, specs: Sequence[str]) -> None:
         """Put these limits in force, each NAME[:TIER] or a file. Raises ConfigError."""
@@ -58,8 +66,7 @@ class Limiter:
         requests follow its own profile, all others the first. `era` is what all processes that
         count together call the time from here on. Raises ConfigError."""
         epoch_s = self.clock.epoch_s
-        if era is None:
-            era = self._tables.era if self._tables is not None else ""
+        era = self._era if era is None else era
         made = [Rules(profile, tier, self._settings, epoch_s, era) for profile, tier in profiles]
         self._profiles = list(profiles)
         for rules in made:
@@ -85,7 +92,9 @@ class Limiter:
         return lift
 
     def reset(self) -> None:
-        """Forget all that has been counted."""
+        """Forget all that has been counted. What projects have for themselves is told again."""
+        self._projects.clear()
+        self._reset_era = self._era
         self.replace(self._profiles)
 
     @property
@@ -114,9 +123,29 @@ class Limiter:
     def admit(self, exchange: Exchange) -> Permit | Free:
         """A context manager: entered, the request counts; left, what it held is given back. Raises
         429 on entering."""
-        if self._default is None and not self.exhausted:
+        if self._default is None and not self.exhausted and not self._projects:
             return FREE
         return Permit(self, exchange)
+
+    def limit_project(self, project: str, limits: Mapping[str, Mapping[str, float]]) -> None:
+        """The project has these amounts, by model, for itself. Whoever has the same as before stands
+        as before."""
+        if not limits:
+            self._projects.pop(project, None)
+            return
+        rows = [{"model": model, **amounts} for model, amounts in sorted(limits.items())]
+        profile = LimitsProfile.model_validate(
+            {"name": project, "description": "Set for a project", "source": "organization",
+             "limit": rows}
+        )  # fmt: skip
+        before = self._projects.get(project)
+        if before is None or before[0] != profile:
+            rules = Rules(profile, "", self._settings, self.clock.epoch_s, self._reset_era)
+            self._projects[project] = profile, rules
+
+    def rules_of(self, project: str) -> Rules | None:
+        found = self._projects.get(project)
+        return None if found is None else found[1]
 
     def rules_for(self, provider: str) -> Rules | None:
         return self._rules.get(provider) or self._default

@@ -15,7 +15,7 @@ from fakeai_proxy.shaping.limits.demand import (
     endpoint_of,
 )
 from fakeai_proxy.shaping.limits.reading import demand_at_once, demand_in, is_socket
-from fakeai_proxy.shaping.limits.rules import Plan, Rules
+from fakeai_proxy.shaping.limits.rules import Plan, Rules, together
 from fakeai_proxy.shaping.limits.tables import Booking, SharedBooking
 from fakeai_proxy.shaping.limits.usage import Usage, Watched, usage_of
 from fakeai_proxy.shaping.limits.vendor import Vendor, vendor_of
@@ -70,14 +70,19 @@ class Permit:
             limiter.check_quota(request, self._vendor)
         if self._exchange.tier == BATCH:
             return self  # its tokens wait in a queue, which has a limit of its own
-        rules = limiter.rules_for(provider)
+        rules, own = limiter.rules_for(provider), limiter.rules_of(self._exchange.project)
+        if rules is None:
+            rules, own = own, None
         if rules is None:
             return self
         demand = demand_at_once(request, endpoint)
         if demand is None:
             demand = await demand_in(request, endpoint, self._clock)
         self._rules, self._demand = rules, demand
-        self._plan = plan = rules.plan(demand.model)
+        plan = rules.plan(demand.model)
+        if own is not None:
+            plan = together(plan, own.plan(demand.model))
+        self._plan = plan
         self._charge = charge_of(demand, rules.policy, rules.profile.default_output_tokens)
         self._booking = await limiter.enter(request, plan, demand, self._charge)
         return self

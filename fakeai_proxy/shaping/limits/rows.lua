@@ -2,7 +2,7 @@
 -- what is settled after it, in one atomic step. The arithmetic is theirs, line by line.
 --
 -- ARGV[1] is JSON: `enter` (all or nothing) or not, `me`, `prefix`, `now` and `epoch` (the server's own
--- time where they are absent), `month_end` in Unix seconds, and `rows`. A row has its `key`, its `about`,
+-- time where they are absent), `month_end` in Unix seconds, and `rows`. A row has its `key`, its `era`, its `about`,
 -- what it is at `rest` (pieces of a count and a number), a `factor` with how long it has been that
 -- (`since_s`), `keep_s`, `buckets` (places) and `quotas`. State is doubles, the factor first.
 
@@ -12,7 +12,7 @@ local KEEP_S = 32 * 86400
 
 local function clock()
   if ask.now then return ask.now, ask.epoch end
-  local time, name = call('TIME'), ask.prefix .. 'epoch:' .. ask.era
+  local time, name = call('TIME'), ask.prefix .. 'epoch'
   local epoch = call('GET', name)
   if not epoch then
     epoch = time[1]
@@ -41,8 +41,8 @@ local function open(row)
       table.insert(pieces, string.rep(struct.pack('<d', value), piece[1]))
     end
     call('SET', row.key, table.concat(pieces))
-    call('SADD', ask.prefix .. 'rows:' .. ask.era, row.about)
-    call('EXPIRE', ask.prefix .. 'rows:' .. ask.era, KEEP_S)
+    call('SADD', ask.prefix .. 'rows:' .. row.era, row.about)
+    call('EXPIRE', ask.prefix .. 'rows:' .. row.era, KEEP_S)
   else
     before = struct.unpack('<d', before)
     if before ~= row.factor then

@@ -129,6 +129,14 @@ def _digest(granted: tuple[Allowance, ...]) -> str:
     return blake2b(repr(granted).encode(), digest_size=6).hexdigest()
 
 
+def together(plan: Plan, other: Plan) -> Plan:
+    """Both, at the prices of the first."""
+    entries = (*plan.entries, *other.entries)
+    return Plan(
+        entries, plan.price, _with(entries, "concurrent"), _with(entries, "usd_per_month"), None
+    )
+
+
 def _with(entries: tuple[Entry, ...], name: str) -> tuple[tuple[int, Quota], ...]:
     return tuple(
         (place, quota)
