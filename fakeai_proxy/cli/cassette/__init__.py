@@ -10,7 +10,7 @@ from fakeai_proxy.cli.cassette.listing import grep, ls, stats
 from fakeai_proxy.cli.cassette.packing import gc, merge, pack, rekey, seal, split, unpack
 from fakeai_proxy.cli.cassette.playing import play
 from fakeai_proxy.cli.cassette.showing import show
-from fakeai_proxy.cli.cassette.verifying import scrub, verify
+from fakeai_proxy.cli.cassette.verifying import anonymize, scrub, verify
 
 
 @click.group()
@@ -19,7 +19,7 @@ def cassette() -> None:
 
 
 _COMMANDS = (
-    ls, show, play, grep, stats, diff, verify, scrub, edit, cat, seal, pack, unpack, merge, split,
+    ls, show, play, grep, stats, diff, verify, scrub, anonymize, edit, cat, seal, pack, unpack, merge, split,
     rekey, gc, init_git,
 )  # fmt: skip
 for _command in _COMMANDS:
