@@ -309,7 +309,7 @@ class App:
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
         runner = JobRunner(jobs, self.holdings.keeper, equipped, self.clock, owner)
-        return share(runner, getattr(self.config, "redis", None), owner, self.clock)
+        return share(runner, self.config.redis, owner, self.clock)
 
     @property
     def _pace(self) -> float:

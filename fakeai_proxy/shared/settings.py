@@ -24,7 +24,8 @@ class SharedSettings(BaseModel):
         None,
         description="Redis or Valkey that replicas on any number of machines share, as "
         "redis://USER:PASSWORD@HOST:PORT/DB or rediss://: rate limits are counted there for all of "
-        "them, and what the control API sets holds for all. Needs the extra `scale`.",
+        "them, what the control API sets holds for all, and they hand each other work on jobs. Needs "
+        "the extra `scale`.",
     )
 
     @field_validator("redis")
