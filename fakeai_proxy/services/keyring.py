@@ -34,6 +34,10 @@ _SHOWN_CHARS = 4
 #: What keys that are made here begin with, and no key made up by hand is as long.
 PREFIXES = {"admin": "sk-admin-", "user": "sk-proj-", "service_account": "sk-svcacct-"}
 _LENGTH_MIN = 40
+#: What keys begin with that somebody made for a short while, in their own name, and the kind of their rows.
+GUEST_PREFIX, _GUEST = "ek_", "guest"
+#: How long one that is too old is known as such.
+_REMEMBERED_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +52,6 @@ class Owner:
     expires_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """Whoever has a key that somebody made for a short while, in the name of that owner."""
-
-    owner: Owner
-
-    KIND = "guest"
-
-
 def secret_for(kind: str) -> str:
     return PREFIXES[kind] + secrets.token_urlsafe(_SECRET_BYTES)
 
@@ -68,6 +63,10 @@ def redacted(secret: str) -> str:
 
 def may_be_ours(secret: str) -> bool:
     return len(secret) >= _LENGTH_MIN and secret.startswith(tuple(PREFIXES.values()))
+
+
+def is_guest(secret: str) -> bool:
+    return secret.startswith(GUEST_PREFIX)
 
 
 def place_of(secret: str) -> Key:
@@ -85,6 +84,35 @@ def kept(secret: str, shown: Row, owner: Mapping[str, Any]) -> tuple[Row, Insert
 def dropped(shown: Row) -> list[Write]:
     """The end of a key, and of what clients see of it."""
     return [Delete(shown.key), Delete(Key(KEY, shown.tags["digest"], ""))]
+
+
+def guest_key(secret: str) -> Key:
+    return place_of(secret)._replace(kind=_GUEST)
+
+
+def guest_row(secret: str, owner: Owner, now: float) -> Row:
+    """Of a key that ends when `owner` says."""
+    assert owner.expires_at is not None, "a guest leaves"
+    document = {
+        "project": owner.project, "key_id": owner.key_id, "user_id": owner.user_id,
+        "expires_at": int(owner.expires_at),
+    }  # fmt: skip
+    return Row(guest_key(secret), document, now, expires_at=owner.expires_at + _REMEMBERED_S)
+
+
+async def guest_of(store: Store, secret: str, now: float) -> Owner | None:
+    """In whose name a guest asks. One who has stayed too long is nobody's: the room that the key is for
+    tells the client."""
+    row = await store.get(guest_key(secret))
+    if row is None:
+        return None
+    document = row.document
+    if now >= document["expires_at"]:
+        return Owner(document["project"], document["key_id"])
+    return Owner(
+        document["project"], document["key_id"], document["user_id"],
+        expires_at=float(document["expires_at"]),
+    )  # fmt: skip
 
 
 def project_key(project: str) -> Key:

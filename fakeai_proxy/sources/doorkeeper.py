@@ -17,14 +17,14 @@ from fakeai_proxy.exchange import PROJECT, Exchange
 from fakeai_proxy.providers import credential
 from fakeai_proxy.services.keyring import (
     ORGANIZATION,
-    Guest,
     Owner,
+    guest_of,
+    is_guest,
     limits_of,
     may_be_ours,
     owner_of,
 )
 from fakeai_proxy.services.operation import Operation
-from fakeai_proxy.services.records import Records
 from fakeai_proxy.store import Store
 
 #: How long what a key was is taken for granted: it may have been deleted by another process.
@@ -67,7 +67,6 @@ class Doorkeeper:
         self,
         settings: AuthSettings,
         keeper: Callable[[], Store | None],
-        records: Records,
         clock: Clock,
         limit: Callable[[str, Mapping[str, Mapping[str, float]]], None] = lambda project, limits: (
             None
@@ -78,7 +77,6 @@ class Doorkeeper:
         key = settings.admin_key
         self._admin_key = None if key is None else key.get_secret_value().encode()
         self._keeper = keeper
-        self._records = records
         self._clock = clock
         self._limit = limit
         self._known: dict[str, _Known] = {}
@@ -96,7 +94,7 @@ class Doorkeeper:
             return None
         known = self._known.get(key)
         if known is None or known.until < self._clock.now():
-            if self.is_required or may_be_ours(key) or self._records.find(Guest.KIND, key):
+            if self.is_required or may_be_ours(key) or is_guest(key):
                 return self._look_up(exchange, key)
             if "invalid" in key:
                 return None
@@ -138,14 +136,12 @@ class Doorkeeper:
     async def _owner(self, key: str) -> Owner | None:
         if self._admin_key is not None and compare_digest(key.encode(), self._admin_key):
             return Owner(PROJECT, "key_admin", is_admin=True)
-        guest: Guest | None = self._records.find(Guest.KIND, key)
-        if guest is not None:
-            expires_at = guest.owner.expires_at
-            gone = expires_at is not None and self._clock.wall() >= expires_at
-            # What tells the client that it is too old is the room that it is for.
-            return Owner(guest.owner.project, guest.owner.key_id) if gone else guest.owner
         store = self._keeper()
-        if store is None or not may_be_ours(key):
+        if store is None:
+            return None
+        if is_guest(key):
+            return await guest_of(store, key, self._clock.wall())
+        if not may_be_ours(key):
             return None
         return await owner_of(store, key, self._clock.wall())
 
