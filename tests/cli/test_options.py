@@ -753,6 +753,11 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["--on-miss", "pass"], {}, "replay, auto, hybrid"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),
         (["--on-miss", "pass"], {}, ": --on-miss: mode synth does not replay"),
+        (
+            ["--mode", "pass", "--auth", "required"],
+            {},
+            ": --auth: mode pass answers nothing itself",
+        ),
         (["--store", "mysql://u:p@db/x"], {}, "--store: this is memory, sqlite or postgresql://"),
         ([], {"FAKEAI_PROXY_SEED": "many"}, "FAKEAI_PROXY_SEED"),
         ([], {"FAKEAI_PROXY_PROFIL": "none"}, "FAKEAI_PROXY_PROFILE"),
