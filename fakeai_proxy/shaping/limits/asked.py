@@ -75,6 +75,5 @@ class AskedTables:
         if number is None:
             number = self._numbers[ledger] = len(self._numbers)
             self._line.tell("limits.name", sheet)
-        return Ask(
-            number, ledger.factor, account.owner, tuple([quota.number for quota in account.quotas])
-        )
+        quotas = tuple([quota.number for quota in account.quotas])
+        return Ask(number, ledger.factor, ledger.scaled_at, account.owner, quotas)

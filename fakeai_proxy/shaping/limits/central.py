@@ -19,11 +19,12 @@ LEDGERS_MAX = 16_384
 
 
 class Ask(NamedTuple):
-    """An account in plain values: the number of the sheet, the share that is granted, whose row, and
-    which quotas, by their place among the sheet's allowances."""
+    """An account in plain values: the number of the sheet, the share that is granted and since when,
+    whose row, and which quotas, by their place among the sheet's allowances."""
 
     number: int
     factor: float
+    scaled_at: float
     owner: bytes
     quotas: tuple[int, ...]
 
@@ -135,7 +136,7 @@ class Central:
         else:
             self._ledgers.move_to_end(place)
         ledger = known[0]
-        if ledger.factor != ask.factor:
-            ledger.scale(ask.factor, now)
+        if ledger.factor != ask.factor and ask.scaled_at >= ledger.scaled_at:
+            ledger.scale(ask.factor, ask.scaled_at)
         quotas = tuple([ledger.quotas[index] for index in ask.quotas])
         return sheet, ledger, ledger.row(ask.owner, now), quotas

@@ -72,17 +72,19 @@ class Ledger:
 
     def scale(self, factor: float, now: float) -> None:
         """Grant this share of every quota. What was used stays used, in numbers."""
-        import numpy as np  # most programs never need it here
-
         self.factor, self.scaled_at = factor, now
         for quota in self.quotas:
             before = quota.meter.limit
             quota.meter.scale(factor)
-            if type(quota.meter) is TokenBucket and self.state:
-                column = np.frombuffer(self.state)[quota.at :: self._width]
-                slower = before / quota.meter.limit
-                column[:] = np.where(column > now, now + (column - now) * slower, column)
-                del column  # the array may grow again
+            if type(quota.meter) is TokenBucket and self.state and before != quota.meter.limit:
+                self._slow(quota, before / quota.meter.limit, now)
+
+    def _slow(self, quota: Quota, slower: float, now: float) -> None:
+        """What is owed takes so many times as long."""
+        import numpy as np  # most programs never need it here
+
+        column = np.frombuffer(self.state)[quota.at :: self._width]
+        column[:] = np.where(column > now, now + (column - now) * slower, column)
 
     def _open(self, owner: bytes, now: float) -> int:
         self._give_up(now)

@@ -114,8 +114,7 @@ class Rules:
         if ledger is None:
             granted = allowances(row)
             ledger = Ledger.of(row.scope, model, granted, self._epoch_s)
-            if self._factor != 1:
-                ledger.scale(self._factor, self._scaled_at)
+            ledger.scale(self._factor, self._scaled_at)
             name = f"{self.profile.name}/{self.tier}/{number}/{model}/{_digest(granted)}"
             ledger.sheet = Sheet(
                 self.era, name, row.scope, model, granted, self.profile.name, self.tier
