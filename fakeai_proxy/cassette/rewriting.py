@@ -76,6 +76,14 @@ def rewrite(
     return Rewritten(records.kept, len(found) - records.kept, records.changed)
 
 
+def write(target: Path, salt: bytes, records: Iterable[tuple[Label, int, bytes]]) -> None:
+    """A cassette of these records, each with its label, its order and its line."""
+    if is_single(target):
+        _write_single(target, salt, records)
+    else:
+        _write_folder(target, salt, records, ())
+
+
 def forget_blobs(path: Path) -> int:
     """Delete the bodies that no record names. How many."""
     named: set[str] = set()
@@ -174,7 +182,10 @@ class _unwritten:  # noqa: N801 - a context manager
 
 
 def _write_folder(
-    target: Path, salt: bytes, records: _Records, replaced: Sequence[Segment]
+    target: Path,
+    salt: bytes,
+    records: Iterable[tuple[Label, int, bytes]],
+    replaced: Sequence[Segment],
 ) -> None:
     target.mkdir(parents=True, exist_ok=True)
     if not (target / NAME).exists():
