@@ -43,11 +43,10 @@ def put_out(
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         try:
             with temporary.open("wb") as file:
-                form.write(told, file, encode)
+                written = form.write(told, file, encode)
                 file.flush()
                 os.fsync(file.fileno())
-                is_empty = not file.tell()
-            if not exported.interactions or is_empty:
+            if not written:
                 raise CassetteError(f"there is nothing that {name} has a form for")
             temporary.replace(target)
             sync_folder(target.parent)
@@ -55,6 +54,9 @@ def put_out(
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise CassetteError(f"{error.filename or target}: {error.strerror}") from None
+    if written < exported.interactions:
+        exported.left_out["without a prompt and tokens"] = exported.interactions - written
+    exported.interactions = written
     return exported
 
 

@@ -93,10 +93,14 @@ def _sealed(
             imported.skipped.append(one)
             continue
         place = imported.interactions
-        draft = drafted(one, place, imported.source, taken)
         try:
-            record = sealer.sealed(draft, place + 1)
-        finally:
-            draft.close()
+            draft = drafted(one, place, imported.source, taken)
+            try:
+                record = sealer.sealed(draft, place + 1)
+            finally:
+                draft.close()
+            made = label_of(record), place, encode(record)
+        except (ValueError, OverflowError) as error:  # characters and numbers that HTTP has not
+            raise CassetteError(f"{one.place}: no message of HTTP ({error})") from None
         imported.interactions += 1
-        yield label_of(record), place, encode(record)
+        yield made

@@ -3,12 +3,11 @@ content."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-
-import orjson
 
 from fakeai_proxy.cassette.formats import (
     aimock,
@@ -20,14 +19,15 @@ from fakeai_proxy.cassette.formats import (
     vcr,
     wiremock,
 )
-from fakeai_proxy.cassette.formats.fields import read_bytes
+from fakeai_proxy.cassette.formats.fields import parse_json, read_bytes, read_json
 from fakeai_proxy.cassette.formats.seen import Seen, Skipped
 from fakeai_proxy.cassette.formats.told import Encode, Told
 from fakeai_proxy.errors import CassetteError
 
 #: Gets the files, and is told how far it is.
 Reader = Callable[[Sequence[Path], Callable[[int, int], None]], Iterator[Seen | Skipped]]
-Writer = Callable[[Iterable[Told], BinaryIO, Encode], None]
+#: How many it wrote.
+Writer = Callable[[Iterable[Told], BinaryIO, Encode], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,8 @@ def guessed(files: Sequence[Path]) -> str:
         for name in READABLE:
             if FORMATS[name].knows(data[:_START_BYTES], value):
                 return name
+        if value == {}:
+            read_json(path)  # says where it is none
     raise CassetteError(f"{files[0]}: in none of the formats {', '.join(READABLE)}")
 
 
@@ -104,10 +106,8 @@ def _value(data: bytes) -> Any:
     if data.lstrip()[:1] != b"{":
         return None
     for text in (data, data.lstrip().partition(b"\n")[0]):
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            continue
+        with contextlib.suppress(ValueError, RecursionError):
+            return parse_json(text)
     return {}
 
 

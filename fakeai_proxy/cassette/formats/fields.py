@@ -109,14 +109,18 @@ def read_bytes(path: Path) -> bytes:
         raise CassetteError(f"{path}: {error.strerror}") from None
 
 
-def parse_json(data: bytes, path: Path, line: int = 1) -> Any:
-    """`data` begins at `line` of the file. Raises CassetteError."""
+def parse_json(data: bytes) -> Any:
+    """Raises ValueError, RecursionError."""
     try:
         return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass  # a lone surrogate, which is legal, or a fault, which is told in the same words
-    try:
+    except orjson.JSONDecodeError:  # a lone surrogate, which is legal, or a fault
         return json.loads(data)
+
+
+def parsed(data: bytes, path: Path, line: int = 1) -> Any:
+    """`data` begins at `line` of the file. Raises CassetteError."""
+    try:
+        return parse_json(data)
     except json.JSONDecodeError as error:
         at = f"{path}:{error.lineno + line - 1}:{error.colno}"
         raise CassetteError(f"{at}: not JSON ({error.msg})") from None
@@ -125,11 +129,11 @@ def parse_json(data: bytes, path: Path, line: int = 1) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    return parse_json(read_bytes(path), path)
+    return parsed(read_bytes(path), path)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """The values of a file of JSON lines, with the numbers of their lines."""
     for number, line in enumerate(read_bytes(path).split(b"\n"), 1):
         if line.strip():
-            yield number, parse_json(line, path, number)
+            yield number, parsed(line, path, number)

@@ -33,7 +33,6 @@ from fakeai_proxy.cassette.formats.seen import (
 )
 from fakeai_proxy.cassette.formats.told import Encode, Told
 from fakeai_proxy.cassette.manifest import TOOL
-from fakeai_proxy.cassette.view import plain_body
 from fakeai_proxy.exchange import Headers, header
 
 _ENDS = get_args(End)
@@ -171,15 +170,15 @@ def _at(entry: Fields) -> float | None:
 # --- out ---------------------------------------------------------------------------------------
 
 
-def write(told: Iterable[Told], out: BinaryIO, encode: Encode) -> None:
+def write(told: Iterable[Told], out: BinaryIO, encode: Encode) -> int:
     name, _, version = TOOL.partition(" ")
     head = {"version": "1.2", "creator": {"name": name, "version": version}, "pages": []}
     out.write(json.dumps({"log": head})[:-2].encode() + b', "entries": [')
-    comma = b"\n"
-    for one in told:
-        out.write(comma + _line(_entry(one)))
-        comma = b",\n"
+    count = 0
+    for count, one in enumerate(told, 1):
+        out.write((b",\n" if count > 1 else b"\n") + _line(_entry(one)))
     out.write(b"\n]}}\n")
+    return count
 
 
 def _line(entry: dict[str, Any]) -> bytes:
@@ -273,9 +272,7 @@ def _response(told: Told, response: RecordedResponse | None) -> dict[str, Any]:
 
 def _content(told: Told, response: RecordedResponse) -> dict[str, Any]:
     kind = (header(response.headers, b"content-type") or b"").decode("latin-1")
-    plain = told.answered
-    if codings(response.headers):
-        plain = plain_body(response) or plain
+    plain = told.plain
     content: dict[str, Any] = {"size": len(plain), "mimeType": kind or "application/octet-stream"}
     text = _text(plain)
     if text is None:

@@ -25,7 +25,7 @@ from fakeai_proxy.providers import provider_of
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _URL = re.compile(r"(?i)(https?)://([^/?#]*)([^#]*)", re.S)
-_AUTHORITY = re.compile(r"(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:\[\]@\s]+)(?::(\d{1,5}))?")
+_AUTHORITY = re.compile(r"(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:\[\]@\s\ud800-\udfff]+)(?::(\d{1,5}))?")
 _FRAME_END = re.compile(rb"\r?\n\r?\n")
 #: What a request line takes as it is.
 _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F))
@@ -109,6 +109,8 @@ def drafted(seen: Seen, place: int, source: str, taken: set[str]) -> Draft:
             told["schedule"] = "synthetic"
         heard = _heard(seen, answer, schedule)
     origin = origin_of(seen.upstream)
+    if seen.upstream and origin is None:
+        raise CassetteError(f"{seen.place}: {seen.upstream[:80]!r} is no server")
     request = Request(seen.method, seen.target, seen.headers, Body(), origin)
     number = _id(seen, place, taken)
     taken.add(number)
@@ -275,7 +277,7 @@ def _wire(text: str) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogateescape")
+        return text.encode("utf-8", "surrogatepass")
 
 
 def with_type(headers: Headers, kind: bytes) -> Headers:

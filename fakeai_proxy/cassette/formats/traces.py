@@ -32,18 +32,19 @@ class _Row(NamedTuple):
     blocks: tuple[bytes, ...]
     session: str
     duration_s: float
+    id: str
 
 
-def mooncake(told: Iterable[Told], out: BinaryIO, encode: Encode) -> None:
-    _write(told, out, encode, _mooncake_row)
+def mooncake(told: Iterable[Told], out: BinaryIO, encode: Encode) -> int:
+    return _write(told, out, encode, _mooncake_row)
 
 
-def aiperf(told: Iterable[Told], out: BinaryIO, encode: Encode) -> None:
-    _write(told, out, encode, _aiperf_row)
+def aiperf(told: Iterable[Told], out: BinaryIO, encode: Encode) -> int:
+    return _write(told, out, encode, _aiperf_row)
 
 
-def guidellm(told: Iterable[Told], out: BinaryIO, encode: Encode) -> None:
-    _write(told, out, encode, _guidellm_row)
+def guidellm(told: Iterable[Told], out: BinaryIO, encode: Encode) -> int:
+    return _write(told, out, encode, _guidellm_row)
 
 
 def _mooncake_row(row: _Row, after_s: float, blocks: list[int]) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def _guidellm_row(row: _Row, after_s: float, blocks: list[int]) -> dict[str, Any
     """For its kinds `trace_synthetic` and `mooncake`: seconds, and how long the request took."""
     return {"timestamp": round(after_s, 6), "input_length": row.prompt_tokens,
             "output_length": row.output_tokens, "duration": round(row.duration_s, 6),
-            "hash_ids": blocks, "conversation_id": row.session or "none"}  # fmt: skip
+            "hash_ids": blocks, "conversation_id": row.session or row.id}  # fmt: skip
 
 
 def _write(
@@ -69,13 +70,14 @@ def _write(
     out: BinaryIO,
     encode: Encode,
     form: Callable[[_Row, float, list[int]], dict[str, Any]],
-) -> None:
+) -> int:
     rows = [row for one in told if (row := _row(one, encode)) is not None]
     rows.sort(key=lambda row: row.at)
     numbers: dict[bytes, int] = {}
     for row in rows:
         blocks = [numbers.setdefault(name, len(numbers)) for name in row.blocks]
         out.write(json.dumps(form(row, row.at - rows[0].at, blocks)).encode() + b"\n")
+    return len(rows)
 
 
 def _row(told: Told, encode: Encode) -> _Row | None:
@@ -91,7 +93,8 @@ def _row(told: Told, encode: Encode) -> _Row | None:
     if not output or not prompt:
         return None
     duration_s = max(response.head_us, sum(response.gaps_us)) / 1e6
-    return _Row(record.at, prompt, output, _blocks(list(ids), prompt), record.session, duration_s)
+    blocks = _blocks(list(ids), prompt)
+    return _Row(record.at, prompt, output, blocks, record.session, duration_s, record.id)
 
 
 def _blocks(ids: list[int], prompt_tokens: int) -> tuple[bytes, ...]:

@@ -1,7 +1,8 @@
 """vcrpy's and pytest-recording's cassettes: YAML, or JSON of the same shape.
 
-They know no times. Bodies are text or `!!binary`; headers are lists of values by name, in which the order
-of names survives and that of equal names among others does not.
+They know no times. Bodies are text or `!!binary`, and written without their coding, which not every
+client that vcrpy plays for would undo. Headers are lists of values by name: the order of names survives,
+that of equal names among others does not.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fakeai_proxy.cassette.formats.fields import Fields, parse_json, read_bytes
+from fakeai_proxy.cassette.draft import recoded
+from fakeai_proxy.cassette.formats.fields import Fields, parsed, read_bytes
 from fakeai_proxy.cassette.formats.seen import (
     Answer,
     Seen,
@@ -21,11 +23,13 @@ from fakeai_proxy.cassette.formats.seen import (
     settled,
     split_url,
     url_of,
+    with_type,
 )
 from fakeai_proxy.cassette.formats.told import Encode, Told
 from fakeai_proxy.errors import CassetteError
 from fakeai_proxy.exchange import Headers
 
+_WRITTEN_MAX = 64 << 20
 _PYTHON = "tag:yaml.org,2002:python/"
 
 
@@ -55,7 +59,7 @@ def read(files: Sequence[Path], tell: Callable[[int, int], None]) -> Iterator[Se
 def _document(path: Path) -> Any:
     data = read_bytes(path)
     if data.lstrip()[:1] == b"{":
-        return parse_json(data, path)
+        return parsed(data, path)
     yaml = _yaml()
     try:
         return yaml.load(data, Loader=_loader())
@@ -109,10 +113,11 @@ def _seen(interaction: Fields, session: str) -> Seen | Skipped:
     where = split_url(request.text("uri"), request.place)
     if where is None:
         return Skipped(interaction.place, f"no HTTP: {request.text('uri')[:40]}")
-    asked = _body(request, "body")
-    answer = _answer(response)
-    return Seen(interaction.place, request.text("method"), *where,
-                settled(_headers(request), asked), asked, answer, session=session)  # fmt: skip
+    asked, headers = _body(request, "body"), _headers(request)
+    if isinstance(request.any("body"), dict | list):
+        headers = with_type(headers, b"application/json")
+    return Seen(interaction.place, request.text("method"), *where, settled(headers, asked), asked,
+                _answer(response), session=session)  # fmt: skip
 
 
 def _answer(response: Fields) -> Answer:
@@ -129,12 +134,23 @@ def _answer(response: Fields) -> Answer:
 
 def _body(fields: Fields, name: str) -> bytes:
     value = fields.any(name)
-    if isinstance(value, dict | list):  # a form or JSON that the client had not written yet
-        return json.dumps(value).encode()
     try:
+        if isinstance(value, dict | list):  # JSON that the client had not written yet
+            return _written(value)
         return _bytes(value)
-    except ValueError:
+    except (TypeError, ValueError, RecursionError):
         raise fields.wrong(name, "is neither text nor bytes") from None
+
+
+def _written(value: object) -> bytes:
+    """YAML's aliases make little text into much."""
+    pieces, size = [], 0
+    for piece in json.JSONEncoder().iterencode(value):
+        size += len(piece)
+        if size > _WRITTEN_MAX:
+            raise ValueError("a body of aliases")
+        pieces.append(piece)
+    return "".join(pieces).encode()
 
 
 def _headers(message: Fields) -> Headers:
@@ -157,19 +173,25 @@ def _text(value: object) -> str:
 # --- out ---------------------------------------------------------------------------------------
 
 
-def write(told: Iterable[Told], out: BinaryIO, encode: Encode) -> None:
+def write(told: Iterable[Told], out: BinaryIO, encode: Encode) -> int:
     yaml = _yaml()
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     out.write(b"interactions:\n")
+    count = 0
     for one in told:
+        count += 1
         text = yaml.dump([_interaction(one)], Dumper=dumper, sort_keys=False)
         out.write(text.encode())
     out.write(b"version: 1\n")
+    return count
 
 
 def _interaction(told: Told) -> dict[str, Any]:
     request, response = told.record.request, told.record.response
     assert response is not None, "only whole ones are exported"
+    plain, headers = told.plain, response.headers
+    if plain is not told.answered:
+        headers = recoded(headers, plain)
     return {
         "request": {
             "body": _shown(told.asked) if told.asked else None,
@@ -178,8 +200,8 @@ def _interaction(told: Told) -> dict[str, Any]:
             "uri": url_of(told.record.upstream, request.target),
         },
         "response": {
-            "body": {"string": _shown(told.answered)},
-            "headers": _grouped(response.headers),
+            "body": {"string": _shown(plain)},
+            "headers": _grouped(headers),
             "status": {
                 "code": response.status,
                 "message": response.reason.encode("utf-8", "replace").decode(),

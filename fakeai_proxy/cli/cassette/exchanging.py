@@ -51,8 +51,6 @@ def put(path: Path, target: Path, name: str) -> None:
             done = put_out(library, target, name, _encode, tell)
         except CassetteError as error:
             raise click.ClickException(str(error)) from None
-        finally:
-            library.close()
     for reason, count in done.left_out.items():
         click.echo(f"left out: {count} {reason}", err=True)
     click.echo(f"{target}: {done.interactions} interactions as {name}")
