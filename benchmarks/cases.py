@@ -116,6 +116,26 @@ def synth_json(bench: Bench) -> list[Measure]:
         ]
 
 
+#: On any CPU that is free.
+_ANYWHERE = -1
+
+
+def workers(bench: Bench) -> list[Measure]:
+    """Two processes against one, both where they like: on two cores that the clients share, which is
+    no more than a sign of what more cores would give."""
+    rate = Measure("workers", "requests/s, all new, of two processes against one", ratio_from(1.1))
+    how = ("--distinct", CASSETTE_INTERACTIONS, "--seconds", bench.take(3, 2), "--warm-up", 1.5)
+    common = ("--mode", "synth", "--profile", "none", "--log-format", "none")
+    with (
+        product(*common, cpu=_ANYWHERE) as one,
+        product(*common, "--workers", 2, cpu=_ANYWHERE) as two,
+    ):
+        for _ in bench.rounds:
+            alone, together = _load(one, *how), _load(two, *how)
+            rate.add(together["per_s"], alone["per_s"])
+    return [rate]
+
+
 def _recordings(bench: Bench) -> Path:
     """A cassette with the answers to questions 0 to 9,999, recorded by the product from a canned
     upstream, once in a run."""
@@ -280,6 +300,21 @@ def limits(bench: Bench) -> list[Measure]:
     return [added, keyed, weight]
 
 
+def usage(bench: Bench) -> list[Measure]:
+    exchanges = int(bench.take(1_000_000, 100_000))
+    noted = Measure("usage", "counting an answer, us", at_most(15, " us"))
+    days = Measure("usage", f"a month of {exchanges:,} by day and group, ms", at_most(200, " ms"))
+    hours = Measure("usage", "a week by hour and group, ms", at_most(200, " ms"))
+    costs = Measure("usage", "the month's costs by line, ms", at_most(200, " ms"))
+    for _ in bench.rounds:
+        took = client("usage.py", "--exchanges", exchanges)
+        noted.add(took["note_us"])
+        days.add(took["query_ms"])
+        hours.add(took["hours_ms"])
+        costs.add(took["costs_ms"])
+    return [noted, days, hours, costs]
+
+
 #: Rules of every kind of condition, none of which comes true.
 _UNMATCHED = (
     "cut:after=20,p=1e-9,model=gpt-*",
@@ -412,10 +447,12 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "recording": recording,
     "lookup": lookup,
     "limits": limits,
+    "usage": usage,
     "faults": faults,
     "stalls": stalls,
     "store": store,
     "batch": batch,
     "vectors": vectors,
+    "workers": workers,
     "start": start,
 }

@@ -340,27 +340,24 @@ class Exchange:
     first_byte_at: float | None = None
     finished_at: float | None = None
     sent_bytes: int = 0
-    #: What was done to it on purpose: faults with their parameters.
+    #: What was done to it on purpose (faults with their parameters), and in which phase of a scenario.
     faults: tuple[str, ...] = ()
-    #: The phase of a scenario in which it arrived, "" for none.
     phase: str = ""
-    #: Whose it is: the parent of what it keeps in the store, and who pays. "" until a key has told.
+    #: Whose it is: whose state it sees, and who pays. "" until a key has told.
     project: str = ""
     key_id: str = ""
     user_id: str = ""
+    is_known: bool = False  # the key was made here
+    is_admin: bool = False
     #: The class of service in which it is asked: "", "batch", "flex" or "priority".
     tier: str = ""
-    #: Whether the key is one that was made here, and one of an administrator.
-    is_known: bool = False
-    is_admin: bool = False
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
-    #: Counts what it used, once.
     meter: Callable[[Exchange], None] | None = None
 
     def settle(self) -> None:
         """The last bytes are about to leave: whoever has an answer finds it counted."""
-        meter, self.meter = self.meter, None
-        if meter is not None:
+        if self.meter is not None:
+            meter, self.meter = self.meter, None
             meter(self)

@@ -84,6 +84,15 @@ def write(target: Path, salt: bytes, records: Iterable[tuple[Label, int, bytes]]
         _write_folder(target, salt, records, ())
 
 
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Every record of a cassette, or of one of its files, as it is on the disk. Raises CassetteError."""
+    segments = [Segment(path, BlobStore(path))] if path.is_file() else _segments(path)
+    for segment in segments:
+        for _, place in segment.scan():
+            line = segment.line(place)
+            yield line if line.endswith(b"\n") else line + b"\n"
+
+
 def forget_blobs(path: Path) -> int:
     """Delete the bodies that no record names. How many."""
     named: set[str] = set()

@@ -37,6 +37,15 @@ def not_for_batches(purpose: str) -> ApiError:
     )
 
 
+def not_in_batches(param: str) -> ApiError:
+    return ApiError(
+        400,
+        f"Unsupported parameter: '{param}' is not supported in the Batch API.",
+        param=param,
+        code="unsupported_parameter",
+    )
+
+
 def bad_batch_line(line: int) -> LineError:
     return LineError("invalid_json_line", "This line is not parseable as valid JSON.", None, line)
 

@@ -44,10 +44,6 @@ class Shelf(Generic[_Key, _Kept]):
         with self._lock:
             self._drop(key)
 
-    def items(self) -> list[tuple[_Key, _Kept]]:
-        with self._lock:
-            return [(key, value) for key, (value, _) in self._kept.items()]
-
     def _is_crowded(self) -> bool:
         return self._count_max is not None and len(self._kept) > self._count_max
 

@@ -4,7 +4,7 @@ vendor's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from fakeai_proxy import errors
@@ -25,11 +25,13 @@ class File(Protocol):
     def make(self) -> Callable[[], bytes]: ...
 
 
-def media_routes(path: str, find: Callable[[str], File | None], clock: Clock) -> tuple[Route, ...]:
+def media_routes(
+    path: str, find: Callable[[str], Awaitable[File | None]], clock: Clock
+) -> tuple[Route, ...]:
     """`find` takes the name that follows `path`."""
 
-    def file(call: Call) -> Answer:
-        found = find(call.params["name"])
+    async def file(call: Call) -> Answer:
+        found = await find(call.params["name"])
         if found is None:
             raise errors.media_unknown()
         if found.expires_at <= clock.wall():

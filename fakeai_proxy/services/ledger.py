@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +23,11 @@ from fakeai_proxy.store.tally_log import TallyLog, line_of
 
 log = logging.getLogger("fakeai_proxy")
 
-#: Exchanges in memory, and bytes of a log, after which they are counted unasked.
-WAITING_MAX, WAITING_BYTES_MAX = 20_000, 1 << 20
+#: Different exchanges in memory until they are added up, and sums and bytes of a log until they are
+#: counted unasked.
+WAITING_MAX, SUMS_MAX, WAITING_BYTES_MAX = 512, 5_000, 1 << 20
 #: Kinds of exchanges whose lines are kept.
-_LINES_MAX = 4096
+_LINES_MAX = 512
 _MINUTE_S = 60
 #: After a store could not be used.
 _RETRY_S = 1.0
@@ -48,6 +50,10 @@ class _Entry(NamedTuple):
         )  # fmt: skip
 
 
+#: Amounts by minute, kind and labels.
+_Sums = dict[tuple[int, str, tuple[tuple[str, str], ...]], dict[str, int]]
+
+
 class Ledger:
     """`note` is the pipeline's meter. Where other machines use the same store, what is noted is in it
     after `interval_s`, and whoever asks waits for theirs."""
@@ -64,6 +70,7 @@ class Ledger:
         self._log = None if folder is None else TallyLog(folder, clock)
         self._interval_s = interval_s
         self._waiting: dict[tuple[int, _Entry], int] = {}
+        self._sums: _Sums = {}
         self._lines: dict[_Entry, list[bytes]] = {}
         self._counting = asyncio.Lock()
         self._task: asyncio.Future[None] | None = None
@@ -85,6 +92,8 @@ class Ledger:
         if self._log is None or not self._append(self._log, minute_at, entry):
             place = minute_at, entry
             self._waiting[place] = self._waiting.get(place, 0) + 1
+            if len(self._waiting) >= WAITING_MAX:
+                self._add_up()
         if self._is_much and not self._is_armed:
             self._count_soon()
         elif self._interval_s is not None and not self._is_armed:
@@ -92,7 +101,7 @@ class Ledger:
 
     @property
     def _is_much(self) -> bool:
-        much = len(self._waiting) >= WAITING_MAX
+        much = len(self._sums) >= SUMS_MAX
         return much or (self._log is not None and self._log.waiting_bytes >= WAITING_BYTES_MAX)
 
     def _append(self, to: TallyLog, minute_at: int, entry: _Entry) -> bool:
@@ -114,24 +123,32 @@ class Ledger:
     async def settle(self) -> None:
         """All that was answered by now is in the store. Raises ApiError."""
         if self._interval_s is not None:
-            # What other machines noted by now is on its way.
-            await self._clock.sleep_until(self._clock.now() + 2 * self._interval_s)
+            # What other machines noted by now is on its way, by their clocks: real ones.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2 * self._interval_s):
+                    await asyncio.Event().wait()
         await self._count()
+
+    def _add_up(self) -> None:
+        for (minute_at, entry), times in self._waiting.items():
+            for tally in entry.tallies(minute_at):
+                place = (minute_at, tally.kind, tuple(tally.labels.items()))
+                _add(self._sums, place, tally.amounts, times)
+        self._waiting = {}
 
     async def _count(self) -> None:
         async with self._counting:
-            waiting, self._waiting = self._waiting, {}
-            if waiting:
+            self._add_up()
+            sums, self._sums = self._sums, {}
+            if sums:
                 counted = False
                 try:
-                    with self._clock.hold():
-                        together = await asyncio.to_thread(_together, waiting)
-                    await self._keeper().commit(*together)
+                    await self._keeper().commit(*_tallies(sums))
                     counted = True
                 finally:
                     if not counted:
-                        for place, times in waiting.items():
-                            self._waiting[place] = self._waiting.get(place, 0) + times
+                        for place, amounts in sums.items():
+                            _add(self._sums, place, amounts)
             if self._log is not None:
                 await self._log.count(self._keeper())
 
@@ -168,15 +185,16 @@ class Ledger:
             self._log.close()
 
 
-def _together(waiting: Mapping[tuple[int, _Entry], int]) -> list[Tally]:
-    """One for each minute, kind and labels."""
-    sums: dict[tuple[int, str, tuple[tuple[str, str], ...]], dict[str, int]] = {}
-    for (minute_at, entry), times in waiting.items():
-        for tally in entry.tallies(minute_at):
-            place = (minute_at, tally.kind, tuple(tally.labels.items()))
-            counted = sums.setdefault(place, {})
-            for name, amount in tally.amounts.items():
-                counted[name] = counted.get(name, 0) + amount * times
+def _add(
+    sums: _Sums, place: tuple[int, str, tuple[tuple[str, str], ...]], amounts: Mapping[str, int],
+    times: int = 1,
+) -> None:  # fmt: skip
+    counted = sums.setdefault(place, {})
+    for name, amount in amounts.items():
+        counted[name] = counted.get(name, 0) + amount * times
+
+
+def _tallies(sums: _Sums) -> list[Tally]:
     return [
         Tally(kind, float(minute_at), dict(labels), amounts)
         for (minute_at, kind, labels), amounts in sums.items()

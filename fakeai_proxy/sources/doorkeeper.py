@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
@@ -12,15 +12,25 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
+from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import PROJECT, Exchange
 from fakeai_proxy.providers import credential
-from fakeai_proxy.services.keyring import ORGANIZATION, Guest, Owner, may_be_ours, owner_of
+from fakeai_proxy.services.keyring import (
+    ORGANIZATION,
+    Owner,
+    guest_of,
+    is_guest,
+    limits_of,
+    may_be_ours,
+    owner_of,
+)
 from fakeai_proxy.services.operation import Operation
-from fakeai_proxy.services.records import Records
 from fakeai_proxy.store import Store
 
 #: How long what a key was is taken for granted: it may have been deleted by another process.
 TRUST_S = 0.5
+#: The same for the limits of whoever has a key that was not made here.
+STRANGERS_S = 5.0
 #: Keys that are remembered; more of them are looked up again.
 KNOWN_MAX = 4096
 #: Names of keys that were not made here: further ones share one.
@@ -57,17 +67,25 @@ class Doorkeeper:
         self,
         settings: AuthSettings,
         keeper: Callable[[], Store | None],
-        records: Records,
         clock: Clock,
+        limit: Callable[[str, Mapping[str, Mapping[str, float]]], None] = lambda project, limits: (
+            None
+        ),
     ) -> None:
+        """`limit` is told what limits a project has of its own: amounts by model."""
         self.is_required = settings.auth == "required"
         key = settings.admin_key
         self._admin_key = None if key is None else key.get_secret_value().encode()
         self._keeper = keeper
-        self._records = records
         self._clock = clock
+        self._limit = limit
         self._known: dict[str, _Known] = {}
         self._strangers: set[str] = set()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody gets in whose key is not in the store."""
+        return self.is_required and self._admin_key is None
 
     def identify(self, exchange: Exchange) -> Awaitable[None] | None:
         """Whose the exchange is, if its key is one that counts. What has to be waited for raises 503."""
@@ -76,11 +94,13 @@ class Doorkeeper:
             return None
         known = self._known.get(key)
         if known is None or known.until < self._clock.now():
-            if self.is_required or may_be_ours(key) or self._records.find(Guest.KIND, key):
+            if self.is_required or may_be_ours(key) or is_guest(key):
                 return self._look_up(exchange, key)
             if "invalid" in key:
                 return None
-            known = self._remember(key, Owner(PROJECT, self._stranger(key)), float("inf"))
+            if known is not None or self._keeper() is not None:
+                return self._look_up(exchange, key)
+            known = self._remember(key, Owner(PROJECT, self._stranger(key)), self._later)
         _assign(exchange, known.owner)
         return None
 
@@ -88,22 +108,40 @@ class Doorkeeper:
         owner = await self._owner(key)
         if owner is None and not self.is_required and "invalid" not in key:
             owner = Owner(PROJECT, self._stranger(key))
-        until = self._clock.now() + TRUST_S
+        if owner is not None:
+            await self._limit_project(owner)
+        is_stranger = owner is not None and owner.shown is None
+        until = self._later if is_stranger else self._clock.now() + TRUST_S
         if owner is not None and owner.expires_at is not None:
             until = min(until, self._clock.now() + owner.expires_at - self._clock.wall())
         _assign(exchange, self._remember(key, owner, until).owner)
 
+    async def _limit_project(self, owner: Owner) -> None:
+        store = self._keeper()
+        if store is None:
+            return
+        try:
+            limits = await limits_of(store, owner.project)
+        except ApiError:
+            if owner.shown is not None:
+                raise
+            return  # whoever keeps nothing needs no store
+        self._limit(owner.project, limits)
+
+    @property
+    def _later(self) -> float:
+        """When to look again what limits strangers have."""
+        return self._clock.now() + STRANGERS_S
+
     async def _owner(self, key: str) -> Owner | None:
         if self._admin_key is not None and compare_digest(key.encode(), self._admin_key):
             return Owner(PROJECT, "key_admin", is_admin=True)
-        guest: Guest | None = self._records.find(Guest.KIND, key)
-        if guest is not None:
-            expires_at = guest.owner.expires_at
-            gone = expires_at is not None and self._clock.wall() >= expires_at
-            # What tells the client that it is too old is the room that it is for.
-            return Owner(guest.owner.project, guest.owner.key_id) if gone else guest.owner
         store = self._keeper()
-        if store is None or not may_be_ours(key):
+        if store is None:
+            return None
+        if is_guest(key):
+            return await guest_of(store, key, self._clock.wall())
+        if not may_be_ours(key):
             return None
         return await owner_of(store, key, self._clock.wall())
 

@@ -113,7 +113,7 @@ class Synth:
         self._pace = pace
         self._webhooks = webhooks
         self.responder = Responder(settings.responder) if settings.responder else None
-        self._doorkeeper = doorkeeper or Doorkeeper(AuthSettings(), lambda: None, records, clock)
+        self._doorkeeper = doorkeeper or Doorkeeper(AuthSettings(), lambda: None, clock)
         self._settle = settle
 
     async def reply(self, exchange: Exchange) -> Reply:
@@ -220,7 +220,7 @@ class Synth:
             catalogue=self._catalogue,
             dice=self._dice,
             dice_key=key,
-            id_key=key + self._dice.occurrence(key).to_bytes(8, "big"),
+            id_key=key + self._dice.occurrence(key).to_bytes(8, "big") + self._dice.process,
             created=int(self._clock.wall()),
             records=self._records,
             keeper=self._keeper,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -49,7 +50,6 @@ class TallyLog:
         self._clock = clock
         self._descriptor = -1
         self._name = ""
-        self._serial = 0
         self._size = 0
         #: Bytes that were not yet counted, as far as is known here.
         self.waiting_bytes = 0
@@ -68,9 +68,8 @@ class TallyLog:
         self._folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         while True:
-            self._serial += 1
-            begun_ms = int(self._clock.wall() * 1000)
-            name = f"usage-{begun_ms}-{os.getpid()}-{self._serial}.log"
+            # No file of before had this name: what was counted of it is remembered by it.
+            name = f"usage-{secrets.token_hex(8)}.log"
             try:
                 self._descriptor = os.open(self._folder / name, flags, 0o600)
             except FileExistsError:

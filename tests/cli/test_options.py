@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from fakeai_proxy.services import ROOMS
 from tests.cli.conftest import ROOT, Program, Run, Start
 from tests.cli.upstreams import POSTED, counting, silent
 from tests.doubles.authority import Authority
-from tests.servers import postgresql
+from tests.servers import postgresql, redis
 
 PROFILE = """
 description = "One value everywhere"
@@ -495,6 +496,22 @@ LENIENT = json.dumps({
 }) + "\n"  # fmt: skip
 
 
+def _workers(program: Program, start: Start) -> None:
+    assert program.ask("/_fakeai/health")[1]["workers"] == 2
+
+
+#: Where a Redis is that was started for a test.
+REDIS: list[str] = []
+
+
+def _redis(program: Program, start: Start) -> None:
+    assert REDIS[-1] not in json.dumps(program.ready)
+    other = start("--redis", REDIS[-1], "--profile", "none")
+    program.ask("/_fakeai/v1/faults", {"rule": "418"})
+    while other.ask("/v1/chat/completions", CHAT)[0] != 418:
+        pass
+
+
 @dataclass(frozen=True)
 class Effect:
     value: str
@@ -555,6 +572,8 @@ EFFECTS: dict[str, Effect] = {
     "fault_header": Effect("off", _fault_header),
     "fault_mark": Effect("false", _fault_mark),
     "data": Effect("TMP/kept", _data),
+    "workers": Effect("2", _workers, {"profile": "none"}),
+    "redis": Effect("REDIS", _redis, {"profile": "none"}, "chat"),
     "store": Effect("memory", _store, {"data": "TMP/kept"}),
     "dcgm_listen": Effect("127.0.0.1:0", _dcgm_listen, _FLEET),
     "dcgm_fields": Effect("default", _dcgm_fields, _FLEET),
@@ -628,6 +647,12 @@ def fill_in(folder: Path) -> Iterator[Callable[[str], str]]:
             if value == "TLS":
                 authority = Authority(folder)
                 return stack.enter_context(counting(authority.server("127.0.0.1")))
+            if value == "REDIS":
+                if redis.binary() is None:
+                    warnings.warn(redis.MISSING, stacklevel=1)
+                    pytest.skip(redis.MISSING)
+                REDIS.append(stack.enter_context(redis.running()).url)
+                return REDIS[-1]
             if value.startswith("SILENT"):
                 url = stack.enter_context(silent())
                 return url.replace("http:", "https:") if value.endswith("TLS") else url
@@ -728,6 +753,11 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["--on-miss", "pass"], {}, "replay, auto, hybrid"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),
         (["--on-miss", "pass"], {}, ": --on-miss: mode synth does not replay"),
+        (
+            ["--mode", "pass", "--auth", "required"],
+            {},
+            ": --auth: mode pass answers nothing itself",
+        ),
         (["--store", "mysql://u:p@db/x"], {}, "--store: this is memory, sqlite or postgresql://"),
         ([], {"FAKEAI_PROXY_SEED": "many"}, "FAKEAI_PROXY_SEED"),
         ([], {"FAKEAI_PROXY_PROFIL": "none"}, "FAKEAI_PROXY_PROFILE"),

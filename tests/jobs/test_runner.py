@@ -216,3 +216,45 @@ async def test_who_closes_gives_back_what_is_under_way(bench: Bench) -> None:
     assert row.owner == ""
     assert row.due_at is not None
     assert row.due_at <= bench.clock.wall()
+
+
+class _Others:
+    """A queue that hands everything to one replica."""
+
+    def __init__(self, replica: JobRunner) -> None:
+        self._replica = replica
+        self.handing: list[asyncio.Future[None]] = []
+        self.is_closed = False
+
+    def start(self) -> None: ...
+
+    def tell(self, key: Key) -> None:
+        self.handing.append(asyncio.ensure_future(self._replica.take(key.kind)))
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+async def test_a_queue_says_who_does_it(bench: Bench) -> None:
+    async def run(work: Work) -> None:
+        await work.store.commit(work.finish(with_(work.row, by=work.owner)))
+
+    one, other = bench.runner(run, "one"), bench.runner(run, "other")
+    queue = _Others(other)
+    one.queue = queue
+    one.start()
+    await bench.insert()
+    one.dispatch(KEY)
+    row = await bench.until(_is_over)
+    assert row.document["by"] in ("one", "other")  # whoever looks first
+    assert len(queue.handing) == 1
+    one.dispatch(KEY)  # nothing is due: a message too many does no harm
+    await asyncio.wait(queue.handing)
+    assert (await bench.row()).version == row.version
+    await one.close()
+    assert queue.is_closed
+    await other.close()
+    await bench.insert(Key("errand", "late", "proj"))
+    await other.take("errand")
+    await other.take("of a later version")
+    assert (await bench.row(Key("errand", "late", "proj"))).due_at is not None

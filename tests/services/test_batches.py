@@ -23,6 +23,7 @@ from fakeai_proxy.services.bulk.desk import AT_ONCE
 from tests.conftest import Ended, Serve
 from tests.services.batching import (
     CHAT,
+    OVER,
     connected,
     created,
     ended,
@@ -118,6 +119,38 @@ async def test_lines_that_are_refused_are_in_the_error_file(client: AsyncOpenAI)
         assert line["response"]["body"]["error"]["param"] in ("temperature", "max_tokens")
 
 
+async def test_a_line_cannot_be_streamed(client: AsyncOpenAI) -> None:
+    done = await ended(client, await created(client, [question(0, stream=True), question(1)]))
+    assert done.request_counts is not None
+    assert (done.request_counts.completed, done.request_counts.failed) == (1, 1)
+    (wrong,) = await told(client, done.error_file_id)
+    assert wrong["response"]["status_code"] == 400
+    assert wrong["response"]["body"]["error"]["param"] == "stream"
+
+
+@pytest.mark.parametrize(
+    ("path", "version"), [("/openai", "2024-10-21"), ("/openai/v1", "preview")]
+)
+async def test_azure_asks_its_deployments(app: App, path: str, version: str) -> None:
+    line = {**question(0, model="gpt-4o"), "url": "/chat/completions"}
+    headers = {"api-key": "k"}
+    async with httpx.AsyncClient(
+        base_url=app.url + path, headers=headers, params={"api-version": version}
+    ) as http:
+        files = {"file": ("in.jsonl", jsonl([line]))}
+        file = (await http.post("/files", data={"purpose": "batch"}, files=files)).json()
+        asked = {
+            "input_file_id": file["id"], "endpoint": "/chat/completions", "completion_window": "24h",
+        }  # fmt: skip
+        batch = (await http.post("/batches", json=asked)).json()
+        while batch["status"] not in OVER:
+            batch = (await http.get(f"/batches/{batch['id']}")).json()
+        assert batch["request_counts"]["completed"] == 1, batch
+        (found,) = (await http.get(f"/files/{batch['output_file_id']}/content")).text.splitlines()
+    choice = json.loads(found)["response"]["body"]["choices"][0]
+    assert choice["content_filter_results"]["violence"]["filtered"] is False
+
+
 async def test_a_batch_of_refusals_has_no_output(client: AsyncOpenAI) -> None:
     done = await ended(client, await created(client, [question(0, temperature=9)]))
     assert (done.status, done.output_file_id) == ("completed", None)
@@ -191,6 +224,7 @@ async def test_what_is_no_batch_is_refused(client: AsyncOpenAI, app: App) -> Non
         ({"input_file_id": other.id}, 400, "input_file_id"),
         ({"input_file_id": None}, 400, "input_file_id"),
         ({"endpoint": "/v1/files"}, 400, "endpoint"),
+        ({"endpoint": "/chat/completions"}, 400, "endpoint"),
         ({"completion_window": "1h"}, 400, "completion_window"),
         ({"metadata": {"k": "v" * 513}}, 400, "metadata.k"),
         ({"metadata": {str(k): "v" for k in range(17)}}, 400, "metadata"),

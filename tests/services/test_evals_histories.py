@@ -63,7 +63,16 @@ async def live(deaths: list[str]) -> None:
             owner = f"process {next(owners)}"
             (claimed,) = await store.claim(RUN.kind, owner, clock.wall() + LEASE_S)
             work = Work(
-                claimed, owner, store, clock, Dice(), CATALOGUE, "hashed", 1.0, _asks_nobody, HOOKS
+                claimed,
+                owner,
+                store,
+                clock,
+                Dice(),
+                CATALOGUE,
+                "hashed",
+                1.0,
+                _asks_nobody,
+                webhooks=HOOKS,
             )
             mortal: Any = Mortal(store, how)
             with suppress(Died):

@@ -74,7 +74,7 @@ class History:
         (claimed,) = await self.store.claim(JOBS.kind, owner, now + LEASE_S)
         return Work(
             claimed, owner, self.store, self.clock, Dice(), CATALOGUE, "hashed", self.pace,
-            _asks_nobody, self.hooks,
+            _asks_nobody, webhooks=self.hooks,
         )  # fmt: skip
 
     async def do(self, action: str) -> None:

@@ -23,6 +23,7 @@ from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.store import Key
 from tests.conftest import Serve
 from tests.doubles.program import Program
+from tests.servers import postgresql
 from tests.services.fine_tuning_asking import EXAMPLES, MODEL, asking, ended, jsonl, upload
 from tests.services.webhook_receiver import Receiver, receiving
 
@@ -274,3 +275,28 @@ def test_a_job_outlives_the_program(tmp_path: Path) -> None:
             messages=[{"role": "user", "content": "What is 5 plus 5?"}],
         )
         assert said.choices[0].message.content == "It is 10."
+
+
+@pytest.mark.skipif(not postgresql.is_installed(), reason=postgresql.MISSING)
+async def test_replicas_share_jobs_and_what_they_made(serve: Serve) -> None:
+    with postgresql.running("tuning") as server:
+        apps = [await serve(mode="synth", store=server.address()) for _ in range(2)]
+        async with asking(apps[0]) as one, asking(apps[1]) as other:
+            file = await upload(one, EXAMPLES)
+            job = await one.fine_tuning.jobs.create(model=MODEL, training_file=file)
+            done = await ended(other, job.id)
+            name = done.fine_tuned_model or ""
+            for client in (one, other):
+                assert name in [model.id async for model in client.models.list()]
+                said = await client.chat.completions.create(
+                    model=name, messages=[{"role": "user", "content": "What is 5 plus 5?"}]
+                )
+                assert said.choices[0].message.content == "It is 10."
+            events = [event async for event in other.fine_tuning.jobs.list_events(job.id)]
+            steps = [event.data["step"] for event in reversed(events) if event.type == "metrics"]  # type: ignore[index]  # a dict
+            assert steps == list(range(1, 97))
+            await other.models.delete(name)
+            with pytest.raises(openai.NotFoundError):
+                await one.models.retrieve(name)
+        for app in apps:
+            await app.close()

@@ -220,3 +220,59 @@ async def test_a_browser_s_secret_is_good_for_its_owner(app: App, admin: AsyncOp
         with pytest.raises(Exception, match="401"):
             async with page.realtime.connect():
                 pass
+
+
+@pytest.mark.parametrize("limits", ["none", "openai:5"])
+async def test_a_rate_limit_of_a_project_acts_on_it_alone(serve: Serve, limits: str) -> None:
+    app = await serve(
+        VirtualClock(), mode="synth", profile="none", auth="required", admin_key=ADMIN,
+        limits=(limits,),
+    )  # fmt: skip
+    async with connected(app, ADMIN) as admin:
+        one, two = await robot(admin, "One"), await robot(admin, "Two")
+        rates = admin.admin.organization.projects.rate_limits
+        before = [item async for item in rates.list_rate_limits(one.project)]
+        limit = next(item for item in before if item.model == "gpt-4o")
+        assert limit.max_requests_per_1_minute > 1
+        changed = await rates.update_rate_limit(
+            limit.id, project_id=one.project, max_requests_per_1_minute=2
+        )
+        assert (changed.id, changed.max_requests_per_1_minute) == (limit.id, 2)
+        assert changed.max_tokens_per_1_minute == limit.max_tokens_per_1_minute
+    async with connected(app, one.secret) as first, connected(app, two.secret) as second:
+        await chat(first)
+        await chat(first)
+        with pytest.raises(openai.RateLimitError):
+            await chat(first)
+        for _ in range(3):
+            await chat(second)
+        await first.chat.completions.create(model="gpt-4o-mini", messages=HELLO)
+    async with connected(app, ADMIN) as admin:
+        rates = admin.admin.organization.projects.rate_limits
+        await rates.update_rate_limit(
+            limit.id, project_id=one.project, max_requests_per_1_minute=50
+        )
+    async with connected(app, one.secret) as first:
+        for _ in range(3):
+            await chat(first)
+
+
+async def test_limits_have_pages_both_ways(admin: AsyncOpenAI) -> None:
+    rates = admin.admin.organization.projects.rate_limits
+    every = [item.id async for item in rates.list_rate_limits("proj_default")]
+    assert len(every) == len(set(every)) > 20
+    paged = [item.id async for item in rates.list_rate_limits("proj_default", limit=7)]
+    assert paged == every
+    back = await rates.list_rate_limits("proj_default", limit=3, before=every[10])
+    assert [item.id for item in back.data] == every[7:10]
+    with pytest.raises(openai.NotFoundError):
+        await rates.list_rate_limits("proj_default", after="rl_none")
+    for wrong in ("rl_none", "gpt-4o"):
+        with pytest.raises(openai.NotFoundError):
+            await rates.update_rate_limit(
+                wrong, project_id="proj_default", max_requests_per_1_minute=1
+            )
+    with pytest.raises(openai.BadRequestError):
+        await rates.update_rate_limit(
+            "rl_gpt-4o", project_id="proj_default", max_audio_megabytes_per_1_minute=1
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from fakeai_proxy.app import App
@@ -267,3 +269,105 @@ async def test_many_at_once_are_all_counted(app: App, client: AsyncOpenAI) -> No
     found = await total(app, "completions")
     assert found["num_model_requests"] == 40
     assert found["output_tokens"] == sum(one.usage.completion_tokens for one in answers)
+
+
+async def test_a_batch_costs_half(app: App, client: AsyncOpenAI) -> None:
+    answer = await chat(client, "Tell me of the sea.", max_tokens=200)
+    usd = (await results(app, "costs"))[0]["amount"]["value"]
+    line = {
+        "custom_id": "a", "method": "POST", "url": "/v1/chat/completions",
+        "body": {
+            "model": "gpt-4o", "messages": [{"role": "user", "content": "Tell me of the sea."}],
+            "max_tokens": 200,
+        },
+    }  # fmt: skip
+    file = await client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+    batch = await client.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    while batch.status != "completed":
+        batch = await client.batches.retrieve(batch.id)
+    apart = await results(app, "completions", group_by="batch")
+    assert [one["batch"] for one in apart] == [False, True]
+    assert {one["output_tokens"] for one in apart} == {answer.usage.completion_tokens}
+    (only,) = await results(app, "completions", batch="true", group_by="service_tier")
+    assert (only["service_tier"], only["num_model_requests"]) == ("batch", 1)
+    (both,) = await results(app, "costs")
+    assert both["amount"]["value"] == pytest.approx(1.5 * usd)
+
+
+async def test_vector_stores_count_what_they_hold(app: App, client: AsyncOpenAI) -> None:
+    store = await client.vector_stores.create(name="s")
+    file = await client.files.create(
+        file=("a.txt", b"Lighthouses warn ships of rocks. " * 40), purpose="assistants"
+    )
+    await client.vector_stores.files.create_and_poll(
+        file.id, vector_store_id=store.id, poll_interval_ms=1
+    )
+    held = (await client.vector_stores.retrieve(store.id)).usage_bytes
+    found = await results(app, "vector_stores", group_by="project_id")
+    assert held > 0
+    assert [(one["usage_bytes"], one["project_id"]) for one in found] == [(held, "proj_default")]
+    await client.vector_stores.delete(store.id)
+    assert await results(app, "vector_stores") == []
+
+
+async def test_runs_of_assistants_are_counted_as_they_are_told(
+    app: App, client: AsyncOpenAI
+) -> None:
+    assistant = await client.beta.assistants.create(model="gpt-4o")
+    run = await client.beta.threads.create_and_run_poll(
+        assistant_id=assistant.id, poll_interval_ms=1,
+        thread={"messages": [{"role": "user", "content": "Hello"}]},
+    )  # fmt: skip
+    assert run.usage is not None
+    found = await total(app, "completions")
+    assert (found["input_tokens"], found["output_tokens"]) == (
+        run.usage.prompt_tokens, run.usage.completion_tokens,
+    )  # fmt: skip
+
+
+async def test_claude_s_cache_is_counted_within_the_input(serve: Serve) -> None:
+    app = await serve(VirtualClock(), mode="synth", profile="1xh100-8b", any_model=True)
+    asked: dict[str, Any] = {
+        "model": "claude-sonnet-4-5", "max_tokens": 8,
+        "system": [{"type": "text", "text": LONG * 4, "cache_control": {"type": "ephemeral"}}],
+        "messages": [{"role": "user", "content": "Hello"}],
+    }  # fmt: skip
+    told = Counter[str]()
+    async with AsyncAnthropic(base_url=app.url, api_key="k") as claude:
+        for _ in range(2):
+            usage = (await claude.messages.create(**asked)).usage
+            told.update(
+                fresh=usage.input_tokens, read=usage.cache_read_input_tokens or 0,
+                kept=usage.cache_creation_input_tokens or 0, said=usage.output_tokens,
+            )  # fmt: skip
+    assert told["read"] > 0
+    assert told["kept"] > 0
+    found = await total(app, "completions")
+    assert found["input_tokens"] == told["fresh"] + told["read"] + told["kept"]
+    assert found["input_cached_tokens"] == told["read"]
+    assert found["input_cache_write_tokens"] == told["kept"]
+    assert found["input_uncached_tokens"] == told["fresh"]
+    assert found["output_tokens"] == told["said"]
+
+
+async def test_realtime_is_counted_as_it_is_told(app: App, client: AsyncOpenAI) -> None:
+    told = Counter[str]()
+    async with client.realtime.connect(model="gpt-realtime") as link:
+        await link.session.update(session={"type": "realtime", "output_modalities": ["text"]})
+        await link.conversation.item.create(
+            item={"type": "message", "role": "user",
+                  "content": [{"type": "input_text", "text": "Hello"}]}
+        )  # fmt: skip
+        await link.response.create()
+        async for event in link:
+            if event.type == "response.done":
+                assert event.response.usage is not None
+                told.update(
+                    read=event.response.usage.input_tokens, said=event.response.usage.output_tokens
+                )
+                break
+    found = await total(app, "completions")
+    assert (found["input_tokens"], found["output_tokens"]) == (told["read"], told["said"])
+    assert told["said"] > 0

@@ -52,7 +52,7 @@ class Table:
         await deliver(
             Work(
                 row, "me", self.store, self.clock, Dice(), Catalogue.shipped(Config(), None),
-                "hashed", 1.0, _asks_nobody, self.hooks, self.post,
+                "hashed", 1.0, _asks_nobody, webhooks=self.hooks, post=self.post,
             )
         )  # fmt: skip
         return await self.store.get(row.key)

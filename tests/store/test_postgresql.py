@@ -229,8 +229,9 @@ async def test_any_text_is_a_name(address: str, name: str) -> None:
 async def test_a_blob_is_a_file_for_a_thread(address: str) -> None:
     data = bytes(range(256)) * 5000
     async with replicas(address, 2) as (one, other):
-        blob, again = await asyncio.gather(one.blobs.put([data]), other.blobs.put([data]))
-        assert blob == again
+        blobs = await asyncio.gather(*[(one, other)[k % 2].blobs.put([data]) for k in range(8)])
+        blob = blobs[0]
+        assert set(blobs) == {blob}
 
         def read() -> tuple[bytes, bytes]:
             with other.blobs.open_file(blob.name) as file:
@@ -239,6 +240,8 @@ async def test_a_blob_is_a_file_for_a_thread(address: str) -> None:
                 file.seek(0)
                 return end, file.read()
 
+        async with session(address) as third:
+            assert await third.fetchval("SELECT count(*) FROM blobs") == 1
         assert await asyncio.to_thread(read) == (data[-10:], data)
 
 

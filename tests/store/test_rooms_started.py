@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
@@ -38,7 +39,11 @@ def _made(client: OpenAI) -> dict[str, str]:
         name="Ada's", audio_sample=("sample.mp3", STRANGER), consent=consent.id
     )
     video = client.videos.create(prompt="A red car by the sea")
+    drawn = client.images.generate(model="dall-e-2", prompt="A red car", size="256x256").data
+    assert drawn is not None
+    assert drawn[0].url is not None
     return {
+        "image": httpx.URL(drawn[0].url).path,
         "conversation": conversation.id, "first": first.id, "second": second.id, "cut": cut.id,
         "gone": gone.id, "completion": completion.id, "consent": consent.id, "voice": voice.id,
         "video": video.id,
@@ -59,6 +64,7 @@ def _remembered(client: OpenAI, made: dict[str, str]) -> dict[str, Any]:
         "completion": client.chat.completions.retrieve(made["completion"]),
         "completions": list(client.chat.completions.list(metadata={"about": "lamps"})),
         "messages": client.chat.completions.messages.list(made["completion"]).data[0].content,
+        "image": httpx.get(str(client.base_url.join(made["image"]))).raise_for_status().content,
         "video": client.videos.retrieve(made["video"]),
         "picture": client.videos.download_content(made["video"], variant="thumbnail").read(),
         "consents": list(client.audio.voice_consents.list()),

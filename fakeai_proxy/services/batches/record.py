@@ -17,12 +17,12 @@ from fakeai_proxy.store import Row
 
 #: platform.openai.com/docs/api-reference/batch/create: the one window there is.
 WINDOW_S = 86_400
-Endpoint = Literal[
+ENDPOINTS = (
     "/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/completions", "/v1/moderations",
     "/v1/images/generations", "/v1/images/edits", "/v1/videos",
-    # As Azure writes them.
-    "/responses", "/chat/completions", "/embeddings", "/completions",
-]  # fmt: skip
+)  # fmt: skip
+#: As Azure writes them, too.
+AZURE_ENDPOINTS = (*ENDPOINTS, *(endpoint.removeprefix("/v1") for endpoint in ENDPOINTS))
 #: Amounts of a result, in the order in which they are counted.
 AMOUNTS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 #: Members that clients do not see: how far the work has come, and what it needs to know.
@@ -39,7 +39,7 @@ GOING = ("validating", "in_progress", "finalizing")
 
 class CreateBatchRequest(Shape):
     input_file_id: str
-    endpoint: Endpoint
+    endpoint: str
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
     output_expires_after: ExpiresAfter | None = None

@@ -8,7 +8,14 @@ from typing import Any
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply
-from fakeai_proxy.services.batches.record import BATCHES, CreateBatchRequest, begun, cancelled
+from fakeai_proxy.services.batches.record import (
+    AZURE_ENDPOINTS,
+    BATCHES,
+    ENDPOINTS,
+    CreateBatchRequest,
+    begun,
+    cancelled,
+)
 from fakeai_proxy.services.batches.work import run_batch
 from fakeai_proxy.services.filing import FILES
 from fakeai_proxy.services.job import Job
@@ -24,6 +31,9 @@ async def create_batch(call: Call) -> Reply:
     request: CreateBatchRequest = call.body
     for name in request.model_extra or ():
         raise errors.unknown_parameter(name[:100])
+    endpoints = AZURE_ENDPOINTS if call.vendor == "azure" else ENDPOINTS
+    if request.endpoint not in endpoints:
+        raise errors.invalid_value("endpoint", request.endpoint, endpoints)
     file = await call.store.get(FILES.key(call, request.input_file_id))
     if file is None:
         raise errors.no_such_file(request.input_file_id, "input_file_id")

@@ -42,6 +42,8 @@ class BatchTrade:
 
     async def answer(self, line: Line) -> Result:
         request = await object_of(self._work.clock, line)
+        if request["body"].get("stream"):
+            return self._result(line, request, _streamed(self._id, line), b"null", True)
         asked = Asked(
             "POST", self._target(request["body"]), self._headers, orjson.dumps(request["body"]),
             project=self._work.row.key.parent, key_id=self._asked["key_id"],
@@ -91,6 +93,16 @@ class BatchTrade:
             name.encode(), orjson.dumps(request["custom_id"]), response, error,
         )  # fmt: skip
         return Result(text, is_error)
+
+
+def _streamed(batch_id: str, line: Line) -> bytes:
+    """The refusal of a line that asks for a stream."""
+    error = errors.not_in_batches("stream")
+    body = {"error": {"message": error.message, "type": "invalid_request_error",
+                      "param": error.param, "code": error.code}}  # fmt: skip
+    return orjson.dumps(
+        {"status_code": error.status, "request_id": f"{batch_id}-{line.number}", "body": body}
+    )
 
 
 def _used(reply: Reply) -> tuple[int, ...]:

@@ -100,7 +100,7 @@ async def _ended(
 
 
 async def _checked(work: Work, row: Row) -> Row:
-    checker = Checker(row.document["endpoint"], lambda name: bool(work.catalogue.find(name)))
+    checker = Checker(row.document["endpoint"], lambda name: bool(work.catalogue.priced(name)))
     assert row.blob is not None, "a batch has its lines"
     lines = Lines(work.store.blobs, row.blob, work.clock, Place())
     try:

@@ -16,12 +16,13 @@ from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.chat import wire
 from fakeai_proxy.services.filing import read_file
 from fakeai_proxy.services.operation import Call
+from fakeai_proxy.store import Key
 
 _HEAVY = re.compile(
     rb';base64,|"audio"|"input_audio"|logprobs|"json_schema"|"guided_|"structured_outputs"|"grammar"'
     rb'|"n"\s*:\s*[1-9]\d|_tokens"\s*:\s*[1-9]\d{3}'
 )
-#: Records of sound that was said, by its id: the transcript.
+#: Kind of the rows that have what was said aloud, by the sound's id.
 AUDIO = "chat.audio"
 #: platform.openai.com/docs/guides/pdf-files: of a file that is read.
 _BYTES_MAX = 50 << 20
@@ -52,10 +53,7 @@ def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:
     for k, message in enumerate(request.messages):
         content = message.content
         if isinstance(message, wire.AssistantMessage) and message.audio is not None:
-            said = call.records.find(AUDIO, message.audio.id)
-            if said is None:
-                raise errors.no_such_audio(f"messages[{k}].audio.id", message.audio.id)
-            media.said[k] = said
+            media.said[k] = _said(call, message.audio.id, f"messages[{k}].audio.id")
         if content is None or isinstance(content, str):
             continue
         told = _content(call, media, card, k, content)
@@ -68,6 +66,14 @@ def media_of(call: Call, request: wire.ChatRequest, card: ModelCard) -> Media:
             "This model requires that either input content or output modality contain audio.",
         )
     return media
+
+
+def _said(call: Call, name: str, path: str) -> str:
+    """What was said aloud under an id, at most an hour ago."""
+    row = call.wait_for(lambda: call.store.get(Key(AUDIO, name, call.project)))
+    if row is None:
+        raise errors.no_such_audio(path, name)
+    return str(row.document["transcript"])
 
 
 def _content(

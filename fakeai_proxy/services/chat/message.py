@@ -14,6 +14,7 @@ from fakeai_proxy.services.answer.voice import Sound
 from fakeai_proxy.services.chat.media import AUDIO
 from fakeai_proxy.services.chat.plan import Plan
 from fakeai_proxy.services.operation import Call
+from fakeai_proxy.store import Insert, Key, Row
 
 #: Sound can be referred to for so long (OpenAI's guide to audio).
 AUDIO_KEPT_S = 3600
@@ -46,15 +47,29 @@ def choice(call: Call, plan: Plan, index: int) -> bytes:
 
 def _audio(call: Call, index: int, made: Answer, sound: Sound) -> bytes:
     return b'{"id":"%b","data":"%b","expires_at":%d,"transcript":"%b"}' % (
-        audio_id(call, index, made), b64encode(sound.data), call.created + AUDIO_KEPT_S, made.said.json,
+        audio_id(call, index), b64encode(sound.data), call.created + AUDIO_KEPT_S, made.said.json,
     )  # fmt: skip
 
 
-def audio_id(call: Call, index: int, made: Answer) -> bytes:
+def audio_id(call: Call, index: int) -> bytes:
     """Under which the next turn may refer to what was said."""
-    name = f"audio_{call.dice.text_id(call.id_key, 'audio', index, length=32)}"
-    call.records.keep(AUDIO, name, made.said.text, len(made.said.json))
-    return name.encode()
+    return f"audio_{call.dice.text_id(call.lasting_key, 'audio', index, length=32)}".encode()
+
+
+def spoken(call: Call, plan: Plan) -> list[Insert]:
+    """What was said aloud, for the next turn."""
+    return [
+        Insert(
+            Row(
+                Key(AUDIO, audio_id(call, index).decode(), call.project),
+                {"transcript": plan.choices[index].said.text},
+                float(call.created),
+                expires_at=float(call.created + AUDIO_KEPT_S),
+            )
+        )
+        for index, sound in enumerate(plan.sounds)
+        if sound is not None
+    ]
 
 
 def cited(citations: Sequence[Citation]) -> bytes:

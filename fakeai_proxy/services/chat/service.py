@@ -19,8 +19,7 @@ from fakeai_proxy.services.operation import Call, Operation
 
 def create_chat_completion(call: Call) -> Reply:
     plan: Plan = call.plan
-    reply = speak(call, plan)
-    return stored.store(call, plan, reply) if plan.request.store else reply
+    return stored.keep(call, plan, speak(call, plan))
 
 
 _ONE = "/chat/completions/{completion_id}"

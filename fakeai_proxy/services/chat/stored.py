@@ -54,25 +54,38 @@ COMPLETIONS = Resource(
 )
 
 
-def store(call: Call, plan: Plan, reply: Reply) -> Reply:
-    """Keep what the reply says before its end is told, which tells how much of the prompt was cached."""
-    completion = _completion(call, plan, completion_id(call, lasting=True))
+def keep(call: Call, plan: Plan, reply: Reply) -> Reply:
+    """What can be asked for later is kept before the end of the reply is told: what was said aloud, and
+    all of it where the request wants that."""
+
+    if not plan.request.store and not plan.sounds:
+        return reply
+    rows = message.spoken(call, plan)
+    completion: dict[str, Any] = {}
+    if plan.request.store:
+        completion |= _completion(call, plan, completion_id(call, lasting=True))
+        messages = list(_messages(plan.request, completion["id"]))
+        rows.append(_row(call, completion, messages))
 
     async def kept(admission: Admission) -> None:
         cached = cached_tokens(plan.card, admission, len(plan.prompt.ids))
         completion["usage"] = orjson.loads(usage_with(plan, cached))
-        messages = list(_messages(plan.request, completion["id"]))
-        row = Row(
+        await call.store.commit(*rows)
+
+    reply.keep = kept
+    return reply
+
+
+def _row(call: Call, completion: dict[str, Any], messages: list[dict[str, Any]]) -> Insert:
+    return Insert(
+        Row(
             COMPLETIONS.key(call, completion["id"]),
             {"completion": completion, "messages": messages},
             float(call.created),
             tags=_tags(completion),
             expires_at=float(call.created + KEPT_S),
         )
-        await call.store.commit(Insert(row))
-
-    reply.keep = kept
-    return reply
+    )
 
 
 def _tags(completion: Mapping[str, Any]) -> dict[str, str]:

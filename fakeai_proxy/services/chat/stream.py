@@ -110,7 +110,7 @@ class Stream:
 
     def _said(self, index: int, choice: Answer, sound: Sound) -> Iterator[Chunk]:
         """Each piece of the transcript with its share of the sound."""
-        name = message.audio_id(self.call, index, choice)
+        name = message.audio_id(self.call, index)
         before = b'"audio":{"id":"%b",' % name
         pieces = choice.said.escaped
         for piece, (data, tokens) in zip(pieces, sound.shares(len(pieces)), strict=True):

@@ -77,7 +77,7 @@ def _image(call: Call, job: Job, one: Print, index: int) -> dict[str, Any]:
 
 
 def url_of(call: Call, one: Print, form: str, index: int) -> str:
-    name = f"img-{call.dice.text_id(call.id_key, 'url', index)}.{form}"
+    name = f"img-{call.dice.text_id(call.lasting_key, 'url', index)}.{form}"
     return hand_out(call, name, CONTENT_TYPES[form], one.make, one.held_bytes)
 
 

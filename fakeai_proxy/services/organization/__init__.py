@@ -10,6 +10,7 @@ from fakeai_proxy.services.organization import (
     keys,
     members,
     projects,
+    rate_limits,
     roles,
     usage,
     users,
@@ -17,7 +18,7 @@ from fakeai_proxy.services.organization import (
 from fakeai_proxy.services.organization.founding import founded
 
 _OF_ITS_OWN = (
-    assignments, audit, certificates, groups, invites, keys, members, projects, roles, users,
+    assignments, audit, certificates, groups, invites, keys, members, projects, rate_limits, roles, users,
 )  # fmt: skip
 OPERATIONS = (
     *usage.OPERATIONS,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,7 @@ class Kind:
 KINDS = (
     Kind(
         metering.COMPLETIONS, "completions", "usage-completions", completions,
-        (*_BY_MODEL, "batch", "service_tier"), (*_FILTERS, "batch"),
+        (*_BY_MODEL, "batch", "service_tier", "api_source"), (*_FILTERS, "batch"),
     ),
     Kind(metering.EMBEDDINGS, "embeddings", "usage-embeddings",
          _plain("input_tokens", "num_model_requests"), _BY_MODEL, _FILTERS),
@@ -88,46 +89,51 @@ KINDS = (
     Kind(metering.FILE_SEARCHES, "file_searches", "usage-file-search-calls",
          _plain("num_requests"), (*_WHO, "vector_store_id"), (*_BY_WHO, "vector_store_ids")),
     Kind(metering.WEB_SEARCHES, "web_searches", "usage-web-search-calls",
-         _plain("num_requests", "num_model_requests"), (*_BY_MODEL, "context_level"),
+         _plain("num_requests", "num_model_requests"), (*_BY_MODEL, "context_level", "api_source"),
          (*_FILTERS, "context_levels")),
 )  # fmt: skip
 
 #: What a label that is not there says, where it is asked for.
-_DEFAULTS = {"service_tier": "default"}
+DEFAULTS = {"service_tier": "default", "api_source": "unlabeled"}
 
 
-def usage_of(kind: Kind) -> Callable[[Call], Reply]:
-    def usage(call: Call) -> Reply:
+def usage_of(kind: Kind) -> Callable[[Call], Awaitable[Reply]]:
+    async def usage(call: Call) -> Reply:
         query = Query.of(call, kind.groups, kind.filters)
-        settled(call)
-        found = query.grouped(tallied(call, kind.path, query))
-        results = {
-            at: [_result(kind, query, group, amounts) for group, amounts in sorted(groups.items())]
-            for at, groups in found.items()
-        }
-        return json_reply(query.page(results))
+        await settled(call)
+        sums = await tallied(call, kind.path, query)
+        with call.clock.hold():
+            return await asyncio.to_thread(_page, kind, query, sums)
 
     return usage
 
 
-def settled(call: Call) -> None:
+def _page(kind: Kind, query: Query, sums: Sequence[Sum]) -> Reply:
+    results = {
+        at: [_result(kind, query, group, amounts) for group, amounts in sorted(groups.items())]
+        for at, groups in query.grouped(sums).items()
+    }
+    return json_reply(query.page(results))
+
+
+async def settled(call: Call) -> None:
     """Waits until all that was answered is counted."""
     if call.settle is not None:
-        call.wait_for(call.settle)
+        await call.settle()
 
 
-def tallied(call: Call, kind: str, query: Query) -> list[Sum]:
+async def tallied(call: Call, kind: str, query: Query) -> list[Sum]:
     """All that was counted of a kind, in the query's buckets."""
     if kind == metering.VECTOR_STORES:
-        return stored_bytes(call, query.starts(), query.width_s)
+        return await stored_bytes(call, query.starts(), query.width_s)
     name = metering.PREFIX + kind
-    return call.wait_for(lambda: call.store.sums(name, query.start_at, query.end_at, query.width_s))
+    return await call.store.sums(name, query.start_at, query.end_at, query.width_s)
 
 
 def _result(kind: Kind, query: Query, group: tuple[str, ...], amounts: Amounts) -> dict[str, Any]:
     told: dict[str, Any] = dict.fromkeys(kind.groups)
     for name, value in zip(query.groups, group, strict=True):
-        told[name] = value or _DEFAULTS.get(name)
+        told[name] = value or DEFAULTS.get(name)
         if name == "batch":
             told[name] = value == "true"
     return {
@@ -137,8 +143,7 @@ def _result(kind: Kind, query: Query, group: tuple[str, ...], amounts: Amounts) 
 
 OPERATIONS = tuple(
     Operation(
-        kind.operation, "GET", f"/organization/usage/{kind.path}", usage_of(kind), threaded=True,
-        admin=True,
+        kind.operation, "GET", f"/organization/usage/{kind.path}", usage_of(kind), admin=True,
     )
     for kind in KINDS
 )  # fmt: skip

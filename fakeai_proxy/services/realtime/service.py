@@ -47,16 +47,8 @@ def _protocol(call: Call) -> Protocol:
     return BETA if says_beta else GA
 
 
-def create_secret(call: Call) -> Reply:
-    return json_reply(secret.for_session(call))
-
-
-def create_session(call: Call) -> Reply:
-    return json_reply(secret.for_beta_session(call))
-
-
-def create_transcription_session(call: Call) -> Reply:
-    return json_reply(secret.for_beta_transcription(call))
+async def create_secret(call: Call) -> Reply:
+    return json_reply(secret.shown(call, await secret.made(call)))
 
 
 def no_calls(call: Call) -> Reply:
@@ -70,12 +62,12 @@ OPERATIONS = (
         wire.SecretRequest,
     ),
     Operation(
-        "createRealtimeSession", "POST", "/realtime/sessions", create_session,
+        "createRealtimeSession", "POST", "/realtime/sessions", create_secret,
         wire.BetaSecretRequest,
     ),
     Operation(
         "createRealtimeTranscriptionSession", "POST", "/realtime/transcription_sessions",
-        create_transcription_session, wire.BetaTranscriptionRequest,
+        create_secret, wire.BetaTranscriptionRequest,
     ),
     Operation("createRealtimeCall", "POST", "/realtime/calls", no_calls),
     Operation("ofRealtimeCall", "POST", "/realtime/calls/{call_id}/{verb}", no_calls),

@@ -95,20 +95,19 @@ async def find(call: Call) -> Row:
     return row
 
 
-async def change(call: Call, changed: Mapping[str, Any]) -> Row:
-    """The row with these members of its document. Raises 404."""
-    name = call.params["response_id"]
+async def delete(call: Call) -> Row:
+    """Whoever went on from it still can. Raises 404."""
 
-    def function(row: Row) -> Row:
+    def gone(row: Row) -> Row:
         if not is_there(row):
-            raise errors.response_not_found(name)
-        tags = {} if changed.get("deleted") else row.tags
-        return replace(row.merged(**changed), tags=tags, due_at=None, owner="")
+            raise errors.response_not_found(row.key.id)
+        return replace(row.merged(deleted=True), tags={}, due_at=None, owner="")
 
+    key = response_key(call, call.params["response_id"])
     try:
-        (found,) = await call.store.commit(Change(response_key(call, name), function))
+        (found,) = await call.store.commit(Change(key, gone))
     except Missing:
-        raise errors.response_not_found(name) from None
+        raise errors.response_not_found(key.id) from None
     assert found is not None, "a change answers with its row"
     return found
 
@@ -163,13 +162,12 @@ async def complete(call: Call, made: Record) -> None:
 
 async def _work(work: Work) -> None:
     """A status that time changes; what is answered is known from the beginning."""
-    document = work.row.document
+    document, now = work.row.document, work.clock.wall()
     if document["status"] == "queued":
         seconds = QUEUED_S + document["shown"]["usage"]["output_tokens"] // TOKENS_PER_S
         due_at = work.row.created_at + seconds
         await work.store.commit(work.later({**document, "status": "in_progress"}, due_at))
         return
-    now = work.clock.wall()
     ended = _ended(document, now)
     key = work.row.key
     told = work.webhooks.announce(work.dice, key.parent, _TOLD[ended["status"]], key.id, now)

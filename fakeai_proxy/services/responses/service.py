@@ -22,8 +22,8 @@ from fakeai_proxy.services.responses.keeping import (
     UNFINISHED,
     begin,
     cancel,
-    change,
     complete,
+    delete,
     find,
     record_of,
 )
@@ -84,7 +84,7 @@ def _told_again(call: Call, row: Row, first: int) -> Reply:
 
 
 async def delete_response(call: Call) -> Reply:
-    row = await change(call, {"deleted": True})
+    row = await delete(call)
     return json_reply({"id": row.key.id, "object": "response", "deleted": True})
 
 
@@ -92,8 +92,7 @@ async def cancel_response(call: Call) -> Reply:
     row = await find(call)
     if not row.document["shown"]["background"]:
         raise errors.not_cancellable()
-    row = await cancel(call)
-    return json_reply(shown(row.document))
+    return json_reply(shown((await cancel(call)).document))
 
 
 async def list_input_items(call: Call) -> Reply:

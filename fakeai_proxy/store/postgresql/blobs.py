@@ -11,15 +11,14 @@ import hashlib
 import io
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
+
+import asyncpg
 
 from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.store.blobs import GRACE_S, PIECE_BYTES, Blob
 from fakeai_proxy.store.postgresql.connections import Connections
-
-if TYPE_CHECKING:
-    import asyncpg
 
 T = TypeVar("T")
 
@@ -94,6 +93,13 @@ class PostgresqlBlobs:
         await self._read(put)
 
     async def _name(self, connection: asyncpg.Connection, blob_id: int, blob: Blob) -> None:
+        try:
+            await self._try_name(connection, blob_id, blob)
+        except asyncpg.UniqueViolationError:
+            # Somebody has given the name to the same bytes meanwhile.
+            await self._try_name(connection, blob_id, blob)
+
+    async def _try_name(self, connection: asyncpg.Connection, blob_id: int, blob: Blob) -> None:
         async with connection.transaction():
             known = await connection.fetchval(
                 "UPDATE blobs SET put_at = $2 WHERE name = $1 RETURNING id",
