@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -277,10 +278,18 @@ class App:
             self.config.upstream,
             self.clock,
             self._synth,
-            lambda: self.upstream,
+            self._live,
             self.config,
             counting.next if counting else None,
         )
+
+    def _live(self) -> Source:
+        limit = self.config.max_live_usd
+        if limit is None:
+            return self.upstream
+        from fakeai_proxy.sources.budget import Budget, price_list
+
+        return Budget(self.upstream, Decimal(str(limit)), price_list(self.config))
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = self.holdings.owner

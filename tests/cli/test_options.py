@@ -96,6 +96,11 @@ def _upstream_proxy(program: Program, start: Start) -> None:
     assert program.ask("/far")[1]["path"] == "http://far.invalid/far"
 
 
+def _max_live_usd(program: Program, start: Start) -> None:
+    status, said = program.ask("/any")
+    assert (status, said["error"]["code"]) == (402, "live_budget_spent")
+
+
 def _upstream_timeout(program: Program, start: Start) -> None:
     assert program.ask("/any")[0] == 504
 
@@ -532,6 +537,7 @@ EFFECTS: dict[str, Effect] = {
     "upstream_proxy": Effect(
         "UPSTREAM", _upstream_proxy, {"mode": "pass", "upstream": "http://far.invalid"}
     ),
+    "max_live_usd": Effect("0", _max_live_usd, {"mode": "pass", "upstream": "UPSTREAM"}),
     "upstream_ca": Effect("TMP/test-authority.pem", _upstream, {"mode": "pass", "upstream": "TLS"}),
     "upstream_connect_timeout": Effect(
         "0.2", _upstream_timeout, {"mode": "pass", "upstream": "SILENT_TLS"}
