@@ -18,7 +18,6 @@ from fakeai_proxy.cassette import rewriting
 from fakeai_proxy.cassette.draft import Sealer
 from fakeai_proxy.cassette.format import encode
 from fakeai_proxy.cassette.formats import ALL_SUFFIXES, FORMATS, files_of, guessed
-from fakeai_proxy.cassette.formats.fields import read_bytes
 from fakeai_proxy.cassette.formats.seen import Seen, Skipped, drafted
 from fakeai_proxy.cassette.frames import Label
 from fakeai_proxy.cassette.index import label_of
@@ -55,8 +54,9 @@ def bring_in(
         staging = Path(tempfile.mkdtemp(prefix=".importing-", dir=target.parent))
         try:
             staged = staging / target.name
-            records = _sealed(form.read(files, progress), staged, _salt(files), imported)
-            rewriting.write(staged, _salt(files), records)
+            salt = _salt(files)
+            records = _sealed(form.read(files, progress), staged, salt, imported)
+            rewriting.write(staged, salt, records)
             if not imported.interactions:
                 raise CassetteError(f"{source}: holds nothing that can be replayed{_why(imported)}")
             for path in (single_blobs(staged), staged):
@@ -78,7 +78,8 @@ def _why(imported: Imported) -> str:
 def _salt(files: Iterable[Path]) -> bytes:
     hashed = hashlib.blake2b(digest_size=SALT_BYTES)
     for path in files:
-        hashed.update(hashlib.blake2b(read_bytes(path)).digest())
+        with path.open("rb") as file:
+            hashed.update(hashlib.file_digest(file, "blake2b").digest())
     return hashed.digest()
 
 

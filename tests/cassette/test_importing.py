@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,13 @@ def test_a_vcr_cassette_makes_no_objects(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "evil.yaml:1:15: not YAML" in result.output
     assert not mark.exists()
+
+
+def test_without_pyyaml_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    result = run("import", SAMPLES / "vcr.yaml", tmp_path / "c.jsonl")
+    assert (result.exit_code, "pip install 'fakeai-proxy[vcr]'" in result.output) == (1, True)
+    assert len(brought(SAMPLES / "vcr.json", tmp_path / "d.jsonl")) == 1
 
 
 def test_a_folder_of_pytest_recording_is_a_session_a_file(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ _MODEL = "gpt-4o"
 _EMBEDDER = "text-embedding-3-small"
 #: Characters a chunk, and seconds between two, where a fixture says nothing of it: as aimock has it.
 _CHUNK_CHARS = 20
+#: Tokens a second; slower is never.
+_RATE_MIN = 1e-3
 _ENDPOINTS = ("chat", "embedding")
 
 
@@ -146,10 +148,11 @@ def _gaps_us(fixture: Fields) -> list[int]:
     """Before the first frame, and before those that follow."""
     recorded = fixture.object("recordedTimings", {})
     if recorded.has("ttftMs"):
-        gaps = [recorded.number("ttftMs"), *recorded.items("interChunkDelaysMs")]
-        return [max(0, round(ms * 1000)) for ms in gaps if isinstance(ms, int | float)]
+        gaps_ms = [recorded.number("ttftMs"), *recorded.numbers("interChunkDelaysMs")]
+        return [max(0, round(ms * 1000)) for ms in gaps_ms]
     profile = fixture.object("streamingProfile", {})
     latency_ms = fixture.number("latency", 0)
     first_ms = profile.number("ttft", latency_ms)
     rate = profile.number("tps", 0)
-    return [round(first_ms * 1000), round(1e6 / rate if rate > 0 else latency_ms * 1000)]
+    next_ms = 1000 / max(rate, _RATE_MIN) if rate > 0 else latency_ms
+    return [max(0, round(ms * 1000)) for ms in (first_ms, next_ms)]

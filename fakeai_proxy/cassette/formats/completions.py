@@ -47,5 +47,5 @@ def _seen(line: Fields, number: int) -> Seen | Skipped:
     seen = chat.asked(line.place, {"model": model, "messages": messages, **others},
                       chat.said(200, reply))  # fmt: skip
     if line.has("created"):
-        seen.at = float(line.number("created"))
+        seen.at = line.number("created")
     return seen

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import orjson
 
 from fakeai_proxy.errors import CassetteError
 
+_NUMBER_MAX = 1e15
 _BOM = b"\xef\xbb\xbf"
 _MISSING: Any = object()
 
@@ -54,11 +54,15 @@ class Fields:
 
     def number(self, name: str, default: float = _MISSING) -> float:
         value = self._get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not _is_number(value):
             raise self.wrong(name, "is no number")
-        if not math.isfinite(value):
-            raise self.wrong(name, "is no number")
-        return value
+        return float(value)
+
+    def numbers(self, name: str) -> list[float]:
+        values = self.items(name)
+        if not all(map(_is_number, values)):
+            raise self.wrong(name, "has something else than numbers")
+        return values
 
     def integer(self, name: str, default: int = _MISSING) -> int:
         value = self._get(name, default)
@@ -100,6 +104,11 @@ class Fields:
         if default is _MISSING:
             raise self.wrong(name, "is missing")
         return default
+
+
+def _is_number(value: object) -> bool:
+    """Of a size that times and lengths have."""
+    return type(value) in (int, float) and abs(value) < _NUMBER_MAX  # type: ignore[arg-type]  # is one
 
 
 def read_bytes(path: Path) -> bytes:

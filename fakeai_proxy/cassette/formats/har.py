@@ -92,7 +92,7 @@ def _asked(request: Fields) -> bytes | None:
     pairs = [(one.text("name"), one.text("value", "")) for one in post.objects("params")]
     if pairs and post.text("mimeType", "").startswith("multipart/"):
         return None
-    return urlencode(pairs).encode()
+    return urlencode(pairs, errors="surrogatepass").encode()
 
 
 def _answer(response: Fields) -> Answer | Skipped:
@@ -158,11 +158,12 @@ def _times(entry: Fields) -> Times:
 
 def _at(entry: Fields) -> float | None:
     if entry.has("_at"):
-        return float(entry.number("_at"))
+        return entry.number("_at")
     if not entry.has("startedDateTime"):
         return None
     try:
-        return datetime.fromisoformat(entry.text("startedDateTime")).timestamp()
+        begun = datetime.fromisoformat(entry.text("startedDateTime"))
+        return (begun if begun.tzinfo else begun.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise entry.wrong("startedDateTime", "is no time") from None
 

@@ -61,7 +61,10 @@ def _seen(pair: Fields) -> Seen:
 def _where(request: Fields) -> tuple[str, str]:
     host, scheme = _exact(request, "destination")[0], _exact(request, "scheme")[0]
     path = _exact(request, "path")[0] or "/"
-    query = urlencode(_many(request, "query")) or _exact(request, "deprecatedQuery")[0]
+    query = (
+        urlencode(_many(request, "query"), errors="surrogatepass")
+        or _exact(request, "deprecatedQuery")[0]
+    )
     url = f"{scheme or 'https'}://{host or 'unknown.invalid'}{path}"
     where = split_url(f"{url}?{query}" if query else url, request.place)
     if where is None:

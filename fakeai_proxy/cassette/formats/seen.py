@@ -32,6 +32,7 @@ _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F))
 #: Stands where the host is not known; RFC 6761 keeps it from being one.
 _NO_HOST = "http://unknown.invalid"
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+_YEAR_10000 = 253_402_300_800
 _BODILESS = (204, 304)
 _TAPE_BYTES = 1 << 20
 
@@ -161,6 +162,8 @@ def _id(seen: Seen, place: int, taken: set[str]) -> str:
 def _at(seen: Seen) -> float:
     """The instant of the request; where the file has none, the date that the reply bears."""
     if seen.at is not None:
+        if not 0 <= seen.at < _YEAR_10000:
+            raise CassetteError(f"{seen.place}: {seen.at} is no time")
         return seen.at
     date = header(seen.answer.headers, b"date") if seen.answer else None
     try:
@@ -241,7 +244,11 @@ def url_of(upstream: str, target: str) -> str:
 
 
 def _plain(target: str) -> str:
-    return quote(target.encode("utf-8", "surrogateescape"), safe=_PLAIN)
+    try:
+        raw = target.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raw = target.encode("utf-8", "surrogatepass")
+    return quote(raw, safe=_PLAIN)
 
 
 def upstream_of(scheme: str, authority: str, place: str) -> str:

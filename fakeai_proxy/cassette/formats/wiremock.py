@@ -73,7 +73,7 @@ def _where(request: Fields) -> tuple[str, str]:
     path = request.any("url") or request.any("urlPath")
     if not isinstance(path, str):
         raise Several("its URL is a pattern")
-    query = urlencode(list(_wanted(request, "queryParameters")))
+    query = urlencode(list(_wanted(request, "queryParameters")), errors="surrogatepass")
     if query:
         path += ("&" if "?" in path else "?") + query
     where = split_url("http://unknown.invalid" + path, request.place)
@@ -151,7 +151,8 @@ def _body(response: Fields) -> bytes:
         return response.base64("base64Body")
     if response.has("jsonBody"):
         value: Any = response.any("jsonBody")
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "surrogatepass")
     return response.text("body", "").encode("utf-8", "surrogatepass")
 
 
