@@ -53,7 +53,7 @@ FORMATS = {
         har.read, har.write, (".har",), _has("log"), whole_only=False,
     ),
     "vcr": Format(
-        "cassettes of vcrpy and pytest-recording, YAML or JSON",
+        "cassettes of vcrpy and pytest-recording, YAML (with the extra `vcr`) or JSON",
         vcr.read, vcr.write, (".yaml", ".yml", ".json"),
         lambda start, value: _has("interactions")(start, value)
         or (value is None and b"interactions:" in start),
