@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from itertools import count
+from typing import NamedTuple, Protocol
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError
@@ -44,6 +45,13 @@ class Queue(Protocol):
     async def close(self) -> None: ...
 
 
+class _Lease(NamedTuple):
+    """What works on a row. `doubt` makes it look whether the row is still its own."""
+
+    task: asyncio.Task[None]
+    doubt: asyncio.Event
+
+
 class JobRunner:
     def __init__(
         self,
@@ -62,7 +70,8 @@ class JobRunner:
         self._clock = clock
         self._owner = owner
         self._lease_s = lease_s
-        self._running: dict[Key, asyncio.Task[None]] = {}
+        self._running: dict[Key, _Lease] = {}
+        self._serials = count(1)
         self._failures: dict[Key, int] = {}
         self._wake = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
@@ -79,8 +88,11 @@ class JobRunner:
                 self.queue.start()
 
     def dispatch(self, key: Key) -> None:
-        """A row of this key may be due, or due at another time than before."""
+        """A row of this key may be due, or due at another time than before; or whoever works on it
+        has lost it."""
         self.start()
+        if key in self._running:
+            self._running[key].doubt.set()
         if self.queue is None:
             self.wake()
         else:
@@ -99,14 +111,14 @@ class JobRunner:
         if self._room(job) <= 0:
             return
         store = self._keeper()
-        for row in await store.claim(kind, self._owner, self._clock.wall() + self._lease_s):
+        for row in await self._claimed(store, kind, 1):
             self._begin(job, row, store)
-            await asyncio.wait((self._running[row.key],))
+            await asyncio.wait((self._running[row.key].task,))
 
     async def close(self) -> None:
         """What is under way is given back, to be taken up by whoever comes first."""
         self._is_closing = True
-        tasks = [*self._running.values()]
+        tasks = [lease.task for lease in self._running.values()]
         if self._looking is not None:
             tasks.append(self._looking)
         for task in tasks:
@@ -149,14 +161,18 @@ class JobRunner:
             room = self._room(job)
             if room <= 0:
                 continue  # whatever ends looks again
-            until = self._clock.wall() + self._lease_s
-            rows = await store.claim(kind, self._owner, until, room)
+            rows = await self._claimed(store, kind, room)
             for row in rows:
                 self._begin(job, row, store)
             if len(rows) == room:
                 continue
             looks += (await store.next_due((kind,))).values()
         return min(looks, default=None)
+
+    async def _claimed(self, store: Store, kind: str, limit: int) -> list[Row]:
+        # Of a name of their own: who lost a row has lost it to us, too.
+        owner = f"{self._owner}-{next(self._serials)}"
+        return await store.claim(kind, owner, self._clock.wall() + self._lease_s, limit)
 
     def _room(self, job: Job) -> int:
         return job.at_once - sum(1 for key in self._running if key.kind == job.kind)
@@ -166,39 +182,47 @@ class JobRunner:
             return await asyncio.to_thread(load)
 
     def _begin(self, job: Job, row: Row, store: Store) -> None:
-        if row.key in self._running:
-            return  # our own lease ran out while the process stood still; the task will notice
-        task = asyncio.get_running_loop().create_task(self._work(job, row, store))
-        self._running[row.key] = task
+        before = self._running.get(row.key)
+        doubt = asyncio.Event()
+        working = self._work(job, row, store, doubt, before)
+        task = asyncio.get_running_loop().create_task(working)
+        self._running[row.key] = _Lease(task, doubt)
         task.add_done_callback(partial(self._ended, row.key))
 
     def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
-        del self._running[key]
+        if self._running[key].task is task:
+            del self._running[key]
         _tell(task)
         self._wake.set()
 
     # --- working -----------------------------------------------------------------------------------
 
-    async def _work(self, job: Job, row: Row, store: Store) -> None:
+    async def _work(
+        self, job: Job, row: Row, store: Store, doubt: asyncio.Event, before: _Lease | None
+    ) -> None:
+        if before is not None:  # it has lost the row, and is about to notice
+            before.doubt.set()
+            await asyncio.wait((before.task,))
         doing = asyncio.get_running_loop().create_task(
-            _run(job, self._equip(row, self._owner, store))
+            _run(job, self._equip(row, row.owner, store))
         )
         try:
-            kept = await self._guard(doing, row.key, store)
+            kept = await self._guard(doing, row, store, doubt)
         except asyncio.CancelledError:
             await _cancelled(doing)
             # The store may be closing, too; then the lease ends by itself.
-            await self._give_back(store, row.key, 0.0)
+            await self._give_back(store, row, 0.0)
             raise
         error = None if doing.cancelled() else doing.exception()
         if not kept or isinstance(error, (LeaseLost, Missing)):
             log.info("%s %s is no longer ours to work on", row.key.kind, row.key.id)
         elif error is not None:
-            await self._failed(store, row.key, error)
+            await self._failed(store, row, error)
             return
         self._failures.pop(row.key, None)
 
-    async def _failed(self, store: Store, key: Key, error: BaseException) -> None:
+    async def _failed(self, store: Store, row: Row, error: BaseException) -> None:
+        key = row.key
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         wait_s = min(self._lease_s * 2 ** (failures - 1), BACKOFF_S_MAX)
         known = isinstance(error, (ApiError, StoreError))
@@ -207,22 +231,28 @@ class JobRunner:
             "%s %s is tried again in %.0f s: %s", key.kind, key.id, wait_s, error,
             exc_info=None if known else error,
         )  # fmt: skip
-        await self._give_back(store, key, wait_s)
+        await self._give_back(store, row, wait_s)
 
-    async def _guard(self, doing: asyncio.Task[None], key: Key, store: Store) -> bool:
-        """Renew the lease until the work is done. Whether we had it to the end: without a lease there
-        is no work."""
+    async def _guard(
+        self, doing: asyncio.Task[None], row: Row, store: Store, doubt: asyncio.Event
+    ) -> bool:
+        """Renew the lease until the work is done, and at once when there is `doubt`. Whether we had it
+        to the end: without a lease there is no work."""
+        key = row.key
         while True:
             renew_at = self._clock.now() + self._lease_s / RENEWALS
             waiting = asyncio.ensure_future(self._clock.sleep_until(renew_at))
+            doubting = asyncio.ensure_future(doubt.wait())
             try:
-                await asyncio.wait((doing, waiting), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((doing, waiting, doubting), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 waiting.cancel()
+                doubting.cancel()
             if doing.done():
                 return True
+            doubt.clear()
             try:
-                kept = await store.renew(key, self._owner, self._clock.wall() + self._lease_s)
+                kept = await store.renew(key, row.owner, self._clock.wall() + self._lease_s)
             except ApiError as error:  # the store may be back before the lease ends
                 log.warning("the lease of %s %s is not renewed: %s", key.kind, key.id, error)
                 continue
@@ -230,16 +260,16 @@ class JobRunner:
                 await _cancelled(doing)
                 return False
 
-    async def _give_back(self, store: Store, key: Key, wait_s: float) -> None:
+    async def _give_back(self, store: Store, row: Row, wait_s: float) -> None:
         due_at = self._clock.wall() + wait_s
 
-        def given_back(row: Row) -> Row:
-            if row.owner != self._owner:
-                raise LeaseLost(key)
-            return replace(row, due_at=due_at, owner="")
+        def given_back(found: Row) -> Row:
+            if found.owner != row.owner:
+                raise LeaseLost(row.key)
+            return replace(found, due_at=due_at, owner="")
 
         with suppress(ApiError, StoreError):
-            await store.commit(Change(key, given_back))
+            await store.commit(Change(row.key, given_back))
 
 
 async def _run(job: Job, work: Work) -> None:

@@ -148,7 +148,8 @@ async def list_stored(call: Call) -> Reply:
     except ApiError as error:
         if error.status != 404:
             raise
-        raise _no_cursor("completion", call.query["after"]) from None
+        cursor = call.query.get("after") or call.query.get("before", "")
+        raise _no_cursor("completion", cursor) from None
 
 
 async def list_messages(call: Call) -> Reply:
