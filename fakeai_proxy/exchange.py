@@ -351,6 +351,8 @@ class Exchange:
     is_admin: bool = False
     #: The class of service in which it is asked: "", "batch", "flex" or "priority".
     tier: str = ""
+    #: Whoever asks counts what it uses, in the commit with what comes of it.
+    is_accounted: bool = False
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0

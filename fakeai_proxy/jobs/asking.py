@@ -38,6 +38,7 @@ class Asker:
             project=asked.project or PROJECT,
             key_id=asked.key_id,
             user_id=asked.user_id,
+            is_accounted=asked.is_accounted or asked.tier == BATCH,
         )
         client = _Keeper()
         pipeline = self._pipeline
@@ -50,7 +51,7 @@ class Asker:
             told = Told(exchange.id, spent_ms, int(self._clock.wall()))
             said = error_answer(provider_of(request), error, told)
             return Answered(exchange.id, said.status, said.headers, said.body)
-        used = self._used(exchange) if asked.tier == BATCH else ()
+        used = self._used(exchange) if exchange.is_accounted else ()
         return Answered(exchange.id, client.status, client.headers, client.sink.body, used)
 
     def _used(self, exchange: Exchange) -> list[Tally]:

@@ -33,13 +33,16 @@ class Asked(NamedTuple):
     project: str = ""
     key_id: str = ""
     user_id: str = ""
+    #: Whether the job commits the `tallies` of the answer itself, as for the lines of a batch it does:
+    #: then what is asked again after a kill is counted once.
+    is_accounted: bool = False
     #: What answers it instead of the source, at the same pace and under the same limits.
     content: Callable[[Exchange], Awaitable[Reply]] | None = None
 
 
 class Answered(NamedTuple):
-    """`tallies` are what a line of a batch used, to be committed with its result; what others used is
-    counted when they are answered."""
+    """`tallies` are what it used, where the job commits them with its result; what others used is counted
+    when they are answered."""
 
     id: str
     status: int

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock, Timer
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import BATCH, PROJECT, Admission, Exchange, Usage
+from fakeai_proxy.exchange import PROJECT, Admission, Exchange, Usage
 from fakeai_proxy.services.metering import tallies
 from fakeai_proxy.store import Store, Tally
 from fakeai_proxy.store.tally_log import TallyLog, line_of
@@ -82,8 +82,8 @@ class Ledger:
         reply = exchange.reply
         if reply is None or not reply.usage or reply.status >= 400 or reply.cut:
             return
-        if exchange.tier == BATCH:
-            return  # its job counts it, with its result
+        if exchange.is_accounted:
+            return
         entry = _Entry(
             tuple(reply.usage), exchange.admission.cached_tokens, exchange.project or PROJECT,
             exchange.key_id, exchange.user_id, exchange.tier,

@@ -137,6 +137,24 @@ async def test_a_run_asks_a_model_and_grades_what_it_says(client: AsyncOpenAI, k
     assert [one.datasource_item_id async for one in failed] == [1, 2]
 
 
+async def test_what_a_run_asked_is_accounted_for_once(client: AsyncOpenAI) -> None:
+    """In the commit with its results: what is asked again after a kill is not paid for twice."""
+    eval_id = await made_eval(client)
+    done = await run(client, eval_id, {
+        "type": "completions", "model": "gpt-4o-mini", "input_messages": TEMPLATE,
+        "source": {"type": "file_content", "content": CONTENT},
+    })  # fmt: skip
+    [told] = done.per_model_usage
+    page = await client.get(
+        f"/organization/usage/completions?start_time={done.created_at - 86400}&bucket_width=1d",
+        cast_to=object,
+    )
+    results = [one for bucket in page["data"] for one in bucket["results"]]  # type: ignore[index]
+    assert sum(one["num_model_requests"] for one in results) == told.invocation_count == 3
+    assert sum(one["input_tokens"] for one in results) == told.prompt_tokens
+    assert sum(one["output_tokens"] for one in results) == told.completion_tokens
+
+
 async def test_a_run_grades_answers_that_came_along(client: AsyncOpenAI) -> None:
     eval_id = await made_eval(client, CLOSE)
     rows = [

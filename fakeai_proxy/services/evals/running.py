@@ -7,7 +7,7 @@ with the place of the next, so that no item is told twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from fakeai_proxy.services.graders.grading import Graders, Verdict
 from fakeai_proxy.services.graders.template import NoSuchNameError
 from fakeai_proxy.services.graders.wire import Grader, LabelModel, ScoreModel, StringCheck
 from fakeai_proxy.services.job import Asked, Job, Work
-from fakeai_proxy.store import Insert, Row, Write
+from fakeai_proxy.store import Insert, Row, Tally, Write
 
 #: Items that are asked at a time, and committed together.
 AT_ONCE = 8
@@ -40,6 +40,8 @@ class _Made(NamedTuple):
     sample: sampling.Sample
     results: list[dict[str, Any]]
     usage: dict[str, tuple[int, int, int, int]]
+    #: For the organization's account.
+    tallies: Sequence[Tally]
 
     @property
     def status(self) -> str:
@@ -63,7 +65,7 @@ class _Run:
         datum = object_in(line) or {}
         if "item" not in datum:
             datum = {"item": datum}
-        sample = await self._sample(datum)
+        sample, tallies = await self._sample(datum)
         usage: dict[str, tuple[int, int, int, int]] = {}
         if sample.usage["total_tokens"]:
             used = sample.usage
@@ -79,32 +81,33 @@ class _Run:
                 for model, (prompt, completion) in verdict.usage().items():
                     _count(usage, model, prompt, completion, 0)
                 results.append(_result(given, grader, verdict))
-        return _Made(line.number - 1, datum, sample, results, usage)
+        return _Made(line.number - 1, datum, sample, results, usage, tallies)
 
     def _graded(self, sample: sampling.Sample, item: Any) -> list[Verdict]:
         return [self.graders.grade(grader, sample.values, item) for _, grader in self.criteria]
 
-    async def _sample(self, datum: Mapping[str, Any]) -> sampling.Sample:
+    async def _sample(self, datum: Mapping[str, Any]) -> tuple[sampling.Sample, Sequence[Tally]]:
+        """And what it used."""
         source = self.source
         if not source.get("model") or not source.get("input_messages"):
-            return sampling.given_sample(source, datum)
+            return sampling.given_sample(source, datum), ()
         try:
             messages = sampling.messages_for(source, datum)
         except NoSuchNameError as error:
             told = {"code": "invalid_variable", "message": f"'{error.name}' is not in the item."}
-            return sampling.failed_sample(source, [], {"error": told})
+            return sampling.failed_sample(source, [], {"error": told}), ()
         chat = source["type"] == "completions"
         body = (sampling.chat_body if chat else sampling.response_body)(source, messages)
         asked = Asked(
             "POST", "/v1/chat/completions" if chat else "/v1/responses", _HEADERS,
             orjson.dumps(body), tier="", project=self.state["project"],
-            key_id=self.state["key_id"], user_id=self.state["user_id"],
+            key_id=self.state["key_id"], user_id=self.state["user_id"], is_accounted=True,
         )  # fmt: skip
         reply = await reply_to(self.work, asked)
         if not reply.is_ok or reply.body is None:
-            return sampling.failed_sample(source, messages, reply.body)
+            return sampling.failed_sample(source, messages, reply.body), ()
         make = sampling.chat_sample if chat else sampling.response_sample
-        return make(source, messages, reply.body)
+        return make(source, messages, reply.body), reply.answered.tallies
 
     # --- commits ------------------------------------------------------------------------------------
 
@@ -112,6 +115,7 @@ class _Run:
         """One commit. Raises LeaseLost."""
         now = self.work.clock.wall()
         writes: list[Write] = [Insert(self._item_row(one, now)) for one in made]
+        writes += [tally for one in made for tally in one.tallies]
 
         def counted(row: Row) -> Row:
             state = {**row.document[PRIVATE], "offset": after.offset, "number": after.number}
