@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,13 @@ class App:
     """`start` binds and serves until `close`."""
 
     def __init__(
-        self, config: Config, clock: Clock | None = None, observers: tuple[Observer, ...] = ()
+        self,
+        config: Config,
+        clock: Clock | None = None,
+        observers: tuple[Observer, ...] = (),
+        around: Callable[[Source], Source] = lambda source: source,
     ) -> None:
+        """`around` puts a source of the caller's in front of the mode's own."""
         self.config = config
         self.clock = clock or SystemClock()
         self.dice = Dice(config.seed)
@@ -112,7 +118,7 @@ class App:
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
         on_miss: OnMiss = config.miss or "error"
-        self._source = MODES[config.mode](self._parts(), on_miss)
+        self._source = around(MODES[config.mode](self._parts(), on_miss))
         pacer = self._pacer()
         observers = (self.status, self.journal, self.exchanges, *observers)
         self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
@@ -179,15 +185,17 @@ class App:
             self.faults,
         )
         await self._door.open()
-        await self._open_exporters()
         self.url = self._door.addresses[0].url
+        await self._open_exporters()
         if self._plan is not None:
             self.scenario.start(self._plan)
 
     async def close(self, drain_s: float = 0.0) -> None:
-        """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
+        """Stop accepting; replies under way get `drain_s` of real time, then they are cut. After a
+        `start` that failed, too."""
         self.scenario.stop()
-        await self._door.close()
+        if self.url:
+            await self._door.close()
         if self.exporters is not None:
             await self.exporters.close()
         await self._drain.finish(self._server, drain_s)

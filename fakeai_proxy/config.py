@@ -183,8 +183,10 @@ class Config(
         file: Path | None = None,
         environ: Mapping[str, str] | None = None,
         flags: Mapping[str, object] | None = None,
+        keywords: Mapping[str, object] | None = None,
     ) -> Self:
-        """File, then environment, then flags. `flags` holds what was given, by field name.
+        """File, then environment, then flags. `flags` holds what was given, by field name, and so do
+        the `keywords` of a call in Python.
 
         Raises ConfigError that names the key, where it was set and what would be valid.
         """
@@ -194,6 +196,7 @@ class Config(
             (str(file), _read(file) if file else {}),
             ("environment", _from_environment(cls, environ or {})),
             ("flags", dict(flags or {})),
+            ("keywords", _from_keywords(cls, keywords or {})),
         ):
             for key, value in layer.items():
                 name = key.replace("-", "_")
@@ -233,6 +236,17 @@ def _from_environment(cls: type[BaseModel], environ: Mapping[str, str]) -> dict[
     return layer
 
 
+def _from_keywords(cls: type[BaseModel], keywords: Mapping[str, object]) -> dict[str, object]:
+    """One value stands for a list of one, where several may be given."""
+    several = {
+        name for name, field in cls.model_fields.items() if get_origin(field.annotation) is tuple
+    }
+    return {
+        name: (value,) if name in several and isinstance(value, (str, Path)) else value
+        for name, value in keywords.items()
+    }
+
+
 def split_list(value: str) -> tuple[str, ...]:
     """`a,b` as a flag or an environment variable gives several values."""
     return tuple(piece.strip() for piece in value.split(",") if piece.strip())
@@ -248,6 +262,8 @@ def _spelled(place: str, name: str) -> str:
     """The setting as its user wrote it."""
     if place == "flags":
         return "--" + name.replace("_", "-")
+    if place == "keywords":
+        return f"{name}="
     if place == "environment":
         return ENVIRONMENT_PREFIX + name.upper()
     return f"{place}: {name}"
