@@ -230,21 +230,22 @@ def _from_environment(cls: type[BaseModel], environ: Mapping[str, str]) -> dict[
         key = name.removeprefix(ENVIRONMENT_PREFIX)
         if key == name or key in _NOT_SETTINGS:
             continue
-        field = cls.model_fields.get(key.lower())
-        several = field is not None and get_origin(field.annotation) is tuple
-        layer[key.lower()] = split_list(value) if several else value
+        layer[key.lower()] = split_list(value) if is_list(key.lower(), cls) else value
     return layer
 
 
 def _from_keywords(cls: type[BaseModel], keywords: Mapping[str, object]) -> dict[str, object]:
     """One value stands for a list of one, where several may be given."""
-    several = {
-        name for name, field in cls.model_fields.items() if get_origin(field.annotation) is tuple
-    }
     return {
-        name: (value,) if name in several and isinstance(value, (str, Path)) else value
+        name: (value,) if is_list(name, cls) and isinstance(value, (str, Path)) else value
         for name, value in keywords.items()
     }
+
+
+def is_list(name: str, cls: type[BaseModel] = Config) -> bool:
+    """Whether the setting takes several values."""
+    field = cls.model_fields.get(name)
+    return field is not None and get_origin(field.annotation) is tuple
 
 
 def split_list(value: str) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ ALLOWED: dict[str, set[str]] = {
     },
 }
 #: The top of the building: these may import everything.
-TOP = {"config", "app", "cli", "__init__", "__main__"}
+TOP = {"config", "app", "cli", "embedded", "pytest_plugin", "__init__", "__main__"}
 
 BANNED_NAMES = re.compile(
     r"(^|_)(util|utils|helper|helpers|manager|common|misc|legacy|enhanced|advanced|v2|new)(_|$)",

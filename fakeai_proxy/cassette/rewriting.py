@@ -59,7 +59,7 @@ def rewrite(
     if not in_place and target.exists():
         raise CassetteError(f"{target} is there already")
     with ExitStack() as held:
-        segments = [segment for source in sources for segment in _segments(source)]
+        segments = [segment for source in sources for segment in all_segments(source)]
         if in_place:
             if target.is_dir():
                 held.enter_context(alone(target))
@@ -79,7 +79,7 @@ def rewrite(
 def forget_blobs(path: Path) -> int:
     """Delete the bodies that no record names. How many."""
     named: set[str] = set()
-    for segment in _segments(path):
+    for segment in all_segments(path):
         for label, place in segment.scan():
             if label.kind == frames.CLOSE:
                 record = decode(segment.line(place))
@@ -132,14 +132,14 @@ class _Records:
             return None
         if has_blobs:
             for blob in blobs_of(after):
-                _carry(one.segment.blobs.path(blob), self._blobs.path(blob))
+                carry(one.segment.blobs.path(blob), self._blobs.path(blob))
         if after is record:
             return one.label, one.order, line
         self.changed += 1
         return label_of(after), one.order, encode(after)
 
 
-def _carry(source: Path, target: Path) -> None:
+def carry(source: Path, target: Path) -> None:
     if target.exists() or not source.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ def _carry(source: Path, target: Path) -> None:
     temporary.replace(target)
 
 
-def _segments(path: Path) -> list[Segment]:
+def all_segments(path: Path) -> list[Segment]:
     sealed = sealed_of(path, Manifest.read(path)) if (path / NAME).exists() else []
     return [*sealed, *segments_of(path)]
 

@@ -25,17 +25,21 @@ class _Part(Protocol):
 
 
 class Server:
-    """`settings` are fields of Config. With a `background` of somebody else's, `with` leaves that
+    """`settings` are Config or what it is made of. With a `background` of somebody else's, `with` leaves that
     running. Raises ConfigError."""
 
     def __init__(
         self,
-        settings: Mapping[str, object],
+        settings: Mapping[str, object] | Config,
         *,
         background: Background | None = None,
         witness: Witness | None = None,
     ) -> None:
-        self.config = Config.load(keywords={"listen": "127.0.0.1:0", **settings})
+        self.config = (
+            settings
+            if isinstance(settings, Config)
+            else Config.load(keywords={"listen": "127.0.0.1:0", **settings})
+        )
         self.witness = witness or Witness()
         self._given = background
         self._background: Background | None = None

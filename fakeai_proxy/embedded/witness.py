@@ -98,7 +98,10 @@ class Witness:
     # --- an observer
 
     def finished(self, exchange: Exchange) -> None:
-        call, heard = self._open.pop(exchange.id, None) or (self._begin(exchange.request), _Heard())
+        if exchange.id in self._open:
+            call, heard = self._open.pop(exchange.id)
+        else:  # refused before it reached a source, or carried past it
+            call, heard = self._begin(exchange.request), _Heard()
         if exchange.reply is not None:
             call.source = exchange.reply.provenance
             call.answered(exchange.reply.headers, heard.body(exchange))
