@@ -27,7 +27,7 @@ from fakeai_proxy.exchange import Headers, header
 _DAY_S = 86_400
 #: Request headers that are random, or meant for us.
 _DROPPED = frozenset((b"idempotency-key", b"x-fakeai-session"))
-#: What a secret in a header has become: its kind and the tag of its value.
+#: What a secret in a header has become: its kind and the tag of its value, which names an owner.
 _TAGGED = re.compile(rb"\b(REDACTED\.[\w-]+)\.[0-9a-f]{12}\b")
 
 
@@ -159,7 +159,7 @@ def _request_headers(headers: Headers, upstream: str, own: str) -> Headers:
 
 
 def _untagged(headers: Headers) -> Headers:
-    return tuple((name, _TAGGED.sub(rb"\1", value)) for name, value in headers)
+    return tuple((name, _TAGGED.sub(rb"\1." + b"0" * 12, value)) for name, value in headers)
 
 
 def _replace(target: Path, text: bytes) -> None:

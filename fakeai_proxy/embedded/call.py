@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ _DECODED_BYTES_MAX = 64 << 20
 _SHOWN_CHARS = 60
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Call:
     """`status` is 0, `source` "" and `duration_s` None until it has been answered. `body` is None
     where it was too large to be kept. `cassette` is the header that says which recording answered;
@@ -39,8 +39,8 @@ class Call:
     duration_s: float | None = None
     cassette: str = ""
     error: str = ""
-    _answer: bytes | None = field(default=b"", repr=False)
-    _answer_headers: Headers = field(default=(), repr=False)
+    _answer: bytes | None = b""
+    _answer_headers: Headers = ()
 
     @cached_property
     def json(self) -> Any:
@@ -83,6 +83,9 @@ class Call:
         """The bodies go; that it was asked stays."""
         _ = self.json  # what a test asks for by name is small beside the bytes it came in
         self.body = self._answer = None
+
+    def __repr__(self) -> str:
+        return f"<Call: {self}>"
 
     def __str__(self) -> str:
         asked = " ".join(self.prompt.split())
