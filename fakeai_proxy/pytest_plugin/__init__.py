@@ -57,7 +57,20 @@ def pytest_configure(config: pytest.Config) -> None:
         "requests from a cassette of its own; settings are those of fakeai-proxy, such as "
         "match='agent'.",
     )
+    _keep_compiled(config)
     config.pluginmanager.register(Collector(config), "fakeai-proxy-verdict")
+
+
+def _keep_compiled(config: pytest.Config) -> None:
+    """pytest compiles every module of a distribution with a plugin anew, for its asserts. We have
+    hundreds, and no assert in them that a user wants explained."""
+    hook = getattr(config.pluginmanager, "rewrite_hook", None)
+    for name, kept in (("_must_rewrite", set), ("_marked_for_rewrite_cache", dict)):
+        held = getattr(hook, name, None)
+        if isinstance(held, set):
+            held.discard("fakeai_proxy")
+        elif isinstance(held, kept):
+            held.clear()
 
 
 @pytest.fixture
