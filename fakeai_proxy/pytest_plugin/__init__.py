@@ -64,13 +64,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def _keep_compiled(config: pytest.Config) -> None:
     """pytest compiles every module of a distribution with a plugin anew, for its asserts. We have
     hundreds, and no assert in them that a user wants explained."""
-    hook = getattr(config.pluginmanager, "rewrite_hook", None)
-    for name, kept in (("_must_rewrite", set), ("_marked_for_rewrite_cache", dict)):
-        held = getattr(hook, name, None)
-        if isinstance(held, set):
-            held.discard("fakeai_proxy")
-        elif isinstance(held, kept):
-            held.clear()
+    hook = config.pluginmanager.rewrite_hook
+    marked, decided = (
+        getattr(hook, name, None) for name in ("_must_rewrite", "_marked_for_rewrite_cache")
+    )
+    if isinstance(marked, set) and isinstance(decided, dict):
+        marked.discard("fakeai_proxy")
+        decided.clear()
 
 
 @pytest.fixture
@@ -83,26 +83,25 @@ def fakeai(request: pytest.FixtureRequest) -> Server:
 # --- one test
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> Around[Any]:
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """After marks that skip, before all fixtures."""
     wanted = asked(item)
-    if wanted is not None:
-        from fakeai_proxy.errors import FakeAIError
-        from fakeai_proxy.pytest_plugin.stage import Stage
+    if wanted is None:
+        return
+    from fakeai_proxy.errors import FakeAIError
+    from fakeai_proxy.pytest_plugin.stage import Stage
 
-        try:
-            stage = Stage(wanted, _run(item.config))
-            stage.open()
-        except FakeAIError as error:
-            pytest.fail(f"cassette: {error}", pytrace=False)
-        item.stash[_STAGE] = stage
-    result = yield
-    _complain(item)
-    return result
+    try:
+        stage = Stage(wanted, _run(item.config))
+        stage.open()
+    except FakeAIError as error:
+        pytest.fail(f"cassette: {error}", pytrace=False)
+    item.stash[_STAGE] = stage
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Around[Any]:
+    _complain(item)  # of its fixtures
     result = yield
     _complain(item)
     stage = item.stash.get(_STAGE, None)

@@ -49,10 +49,9 @@ class Verdict:
         tally.failed |= told["failed"]
         tally.dropped |= told["dropped"]
         tally.used.update(told["used"])
-        # Whoever used it knows it by name only.
-        tally.there |= {name: said for name, said in told["there"].items() if said} | {
-            name: "" for name in told["there"] if name not in tally.there
-        }
+        for name, said in told["there"].items():
+            # Whoever used it knows it by name only.
+            tally.there[name] = said or tally.there.get(name, "")
 
     @property
     def is_unused_shared(self) -> bool:

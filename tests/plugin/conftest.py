@@ -8,14 +8,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 # What a run within this process needs stays loaded between runs.
 import anthropic.resources.messages
+import openai.resources.chat
+import pytest
+import requests
+
 import fakeai_proxy.pytest_plugin.stage
 import fakeai_proxy.sources.recorder
-import openai.resources.chat
-import requests
 from tests.doubles.internet import LoopThread
 from tests.doubles.program import ROOT
 from tests.doubles.upstream import Answer, FakeUpstream, json_reply, sse_reply
