@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,6 @@ from tests.doubles.upstream import Answer, FakeUpstream, json_reply, sse_reply
 __all__ = ["anthropic", "fakeai_proxy", "openai", "requests"]
 
 PLUGIN = "fakeai_proxy.pytest_plugin"
-#: An editable install has it registered; a checkout alone has not.
-_NAMED = () if any(entry.value == PLUGIN for entry in entry_points(group="pytest11")) else (
-    "-p", PLUGIN,
-)  # fmt: skip
 KEY = "sk-abcdefghijklmnopqrstuvwxyz123456"
 #: What tests of such projects begin with.
 BEGIN = """
@@ -144,7 +139,7 @@ class Project:
         """`apart`: in a process of its own."""
         run = self.pytester.runpytest_subprocess if apart else self.pytester.runpytest_inprocess
         left_out = ("-p", "no:hypothesispytest", *(() if apart else ("-p", "no:xdist")))
-        return run(*_NAMED, *left_out, *options)
+        return run("-p", PLUGIN, *left_out, *options)
 
     def passes(self, *options: str, apart: bool = False) -> str:
         """What it said."""
@@ -170,6 +165,3 @@ class Project:
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(pytester, monkeypatch)
-
-
-Says = Callable[[str], None]
