@@ -116,6 +116,26 @@ def synth_json(bench: Bench) -> list[Measure]:
         ]
 
 
+#: On any CPU that is free.
+_ANYWHERE = -1
+
+
+def workers(bench: Bench) -> list[Measure]:
+    """Two processes against one, both where they like: on two cores that the clients share, which is
+    no more than a sign of what more cores would give."""
+    rate = Measure("workers", "requests/s, all new, of two processes against one", ratio_from(1.1))
+    how = ("--distinct", CASSETTE_INTERACTIONS, "--seconds", bench.take(3, 2), "--warm-up", 1.5)
+    common = ("--mode", "synth", "--profile", "none", "--log-format", "none")
+    with (
+        product(*common, cpu=_ANYWHERE) as one,
+        product(*common, "--workers", 2, cpu=_ANYWHERE) as two,
+    ):
+        for _ in bench.rounds:
+            alone, together = _load(one, *how), _load(two, *how)
+            rate.add(together["per_s"], alone["per_s"])
+    return [rate]
+
+
 def _recordings(bench: Bench) -> Path:
     """A cassette with the answers to questions 0 to 9,999, recorded by the product from a canned
     upstream, once in a run."""
@@ -433,5 +453,6 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "store": store,
     "batch": batch,
     "vectors": vectors,
+    "workers": workers,
     "start": start,
 }

@@ -6,49 +6,43 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from fakeai_proxy.clock import Clock, SystemClock
+from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ConfigError, websocket_unserved
 from fakeai_proxy.exchange import Origin, Request
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
+from fakeai_proxy.fleet.share import Share, load_shared
 from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
-from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.exchanges import ExchangeCounts
-from fakeai_proxy.observe.faults import fault_routes
-from fakeai_proxy.observe.fleet_control import FleetControl
-from fakeai_proxy.observe.health import health_routes
-from fakeai_proxy.observe.journal import Journal, journal_routes
-from fakeai_proxy.observe.limits import limits_routes
-from fakeai_proxy.observe.media import media_routes
+from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.observe.metric_pages import MetricPages
-from fakeai_proxy.observe.pages import Pages, Route
-from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.status import Status
+from fakeai_proxy.own_pages import own_pages
 from fakeai_proxy.pipeline import Pipeline
-from fakeai_proxy.profiles import FleetProfile, load_back_end
-from fakeai_proxy.proxy.admin import Admin
+from fakeai_proxy.profiles import FleetProfile
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.drain import Drain
-from fakeai_proxy.proxy.exporters import Exporters
+from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
-from fakeai_proxy.proxy.listening import is_loopback, parse_listen
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.websocket import relay_websocket
-from fakeai_proxy.proxy.wire import Connection
+from fakeai_proxy.proxy.wire import Connection, connected
 from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
@@ -68,6 +62,7 @@ from fakeai_proxy.shaping.scenario.runner import Runner
 from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
+from fakeai_proxy.sources.assembly import assembled
 from fakeai_proxy.sources.holdings import Holdings
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
@@ -75,13 +70,10 @@ from fakeai_proxy.store import Row, Store
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
+    from fakeai_proxy.proxy.handed import Handed
+    from fakeai_proxy.shared.member import Member
 
 log = logging.getLogger("fakeai_proxy")
-
-#: Longest request line and longest header field.
-HEADER_BYTES_MAX = 64 << 10
-#: How long an idle connection is kept; clients' pools give theirs up sooner.
-KEEP_ALIVE_REAL_S = 300.0
 
 
 class App:
@@ -92,57 +84,53 @@ class App:
         config: Config,
         clock: Clock | None = None,
         observers: tuple[Observer, ...] = (),
+        member: Member | None = None,
         around: Callable[[Source], Source] = lambda source: source,
     ) -> None:
-        """`around` puts a source of the caller's in front of the mode's own."""
+        """`member` is this process's place among others of the machine, if there are any. `around`
+        puts a source of the caller's in front of the mode's own."""
         self.config = config
         self.clock = clock or SystemClock()
-        self.dice = Dice(config.seed)
+        self.company = Company(config.redis, self.clock, member)
+        self.commons = self.company.commons
+        self.dice = Dice(config.seed, self.commons.salt)
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
-        self.status = Status(self.clock)
+        self.status = Status(self.clock, self.commons)
         self.journal = Journal(config, self.clock)
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
-        self.back_end = load_back_end(config.profile)
+        self.back_end = load_shared(
+            config.profile,
+            self.commons.processes if config.has_back_end else 1,
+            config.model_fields_set,
+        )
         self.fleet = self._open_fleet()
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
         self.exchanges = ExchangeCounts()
-        self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock)
+        self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
         self._vocabulary = ""
         self._records = Records()
         self._responder: Responder | None = None
         self._catalogue: Catalogue | None = None
-        self.limiter = Limiter(config, self.clock)
+        self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
         on_miss: OnMiss = config.miss or "error"
         self._source = around(MODES[config.mode](self._parts(), on_miss))
         pacer = self._pacer()
         observers = (self.status, self.journal, self.exchanges, *observers)
-        self.faults = Faults(config, self.scheduler, self.clock, self.dice, config.mode, observers)
+        self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
         self.scenario = self._stage(pacer)
         self._plan = Plan.load(config.scenario) if config.scenario else None
-        exposed = any(not is_loopback(address.host) for address in parse_listen(config.listen))
-        routes = self._routes()
-        self.pages = Pages(
-            (*routes, document_route(routes)), Admin(config, exposed).admit, self.clock
-        )
+        self.pages = own_pages(self, self._grown, self._media)
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
-        self.gateway = Gateway(
-            pipeline,
-            Pipeline(self.upstream, pacer, self.clock, observers),
-            self.policy,
-            self.pages,
-            None if config.synthesizes else self._relay_websocket,
-            self._is_own,
-            self.clock,
-            self.dice,
-            config.dialect,
+        self.gateway = self._open_gateway(
+            pipeline, Pipeline(self.upstream, pacer, self.clock, observers)
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
@@ -161,8 +149,10 @@ class App:
             self.holdings.doorkeeper.identify if ours else None,
         )
 
-    async def start(self) -> None:
+    async def start(self, handed: Handed | None = None) -> None:
+        """`handed` is where another process hands over what it accepts."""
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
+        await self.company.open()
         if self.config.synthesizes:
             if await self.holdings.open():
                 self.jobs.start()
@@ -184,11 +174,13 @@ class App:
             tls_context(self.config.upstream_ca) if proxy else None,
             self.faults,
         )
-        await self._door.open()
+        if self._plan is not None:
+            among_others = self.company.member is not None
+            self.scenario.start(self._plan, *((0.0, "start") if among_others else ()))
+        await self.company.begin(self.pages.perform)
+        await self._door.open(handed)
         self.url = self._door.addresses[0].url
         await self._open_exporters()
-        if self._plan is not None:
-            self.scenario.start(self._plan)
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut. After a
@@ -206,26 +198,43 @@ class App:
         await self.holdings.close()
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
+        await self.company.close()
         self.scheduler.close()
         if self.fleet is not None:
             self.fleet.close()
 
+    def _open_faults(self, observers: tuple[Observer, ...]) -> Faults:
+        config, counting = self.config, self.commons.counting
+        return Faults(
+            config, self.scheduler, self.clock, self.dice, config.mode, observers, counting
+        )
+
+    def _open_gateway(self, pipeline: Pipeline, passthrough: Pipeline) -> Gateway:
+        return Gateway(
+            pipeline,
+            passthrough,
+            self.policy,
+            self.pages,
+            None if self.config.synthesizes else self._relay_websocket,
+            self._is_own,
+            self.clock,
+            self.dice,
+            self.config.dialect,
+        )
+
     def _open_fleet(self) -> FleetDriver | None:
         if not isinstance(self.back_end, FleetProfile) or not self.config.has_back_end:
             return None
-        return FleetDriver(Cluster(self.back_end, self.dice), self.clock, self.config.speed)
+        share = Share(self.commons.number, self.commons.processes)
+        cluster = Cluster(self.back_end, self.dice, share=share)
+        return FleetDriver(cluster, self.clock, self.config.speed)
 
     def _exporters(self) -> Exporters | None:
         """Raises ConfigError."""
-        if self.config.dcgm_listen is None:
-            return None
-        if self.site is None:
-            raise ConfigError(
-                f"dcgm_listen: the profile {self.config.profile} is no fleet, so there are no GPUs to "
-                "show. `fakeai-proxy profiles ls` lists the fleets."
-            )
-        pages = self.metric_pages
-        return Exporters(self.config.dcgm_listen, pages.nodes, pages.of_node, self.clock)
+        if self.commons.number:
+            return None  # the first process shows those of all
+        shows_gpus, pages = self.site is not None, self.metric_pages
+        return exporters_of(self.config, shows_gpus, pages.nodes, pages.of_node, self.clock)
 
     async def _open_exporters(self) -> None:
         if self.exporters is not None:
@@ -251,21 +260,13 @@ class App:
             PaceLever(pacer),
             *([] if fleet is None else [FleetLever(fleet)]),
         ]
-        present = Present(self.limiter, fleet, self._is_timed)
+        present = Present(self.limiter, fleet, self.config.is_timed)
         return Runner(self.clock, levers, present.check)
 
     def _open_more_exporters(self) -> None:
         opening = asyncio.ensure_future(self._grown())
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
-
-    @property
-    def _is_timed(self) -> bool:
-        """Whether answers take a time of which the speed can be changed."""
-        config = self.config
-        by_profile = config.profile != "none" and (config.synthesizes or config.timing == "profile")
-        by_recording = config.miss is not None and config.timing == "recorded"
-        return config.timing != "none" and (by_profile or by_recording)
 
     def _open_library(self) -> Library | None:
         if self.config.miss is None and not self.config.records:
@@ -275,30 +276,25 @@ class App:
         return Library.open(self.config, self.clock, record=self.config.records)
 
     def _parts(self) -> Parts:
-        """What the modes are made of."""
-        base = self.config.upstream
+        # The order of recordings is begun anew with each start: no matter of other machines.
+        counting = self.company.member
+        return assembled(
+            self.library,
+            self.config.upstream,
+            self.clock,
+            self._synth,
+            self._live,
+            self.config,
+            counting.next if counting else None,
+        )
 
-        def library() -> Library:
-            assert self.library is not None, "a mode that plays or records has its library"
-            return self.library
+    def _live(self) -> Source:
+        limit = self.config.max_live_usd
+        if limit is None:
+            return self.upstream
+        from fakeai_proxy.sources.budget import Budget, price_list
 
-        def miss() -> Source:
-            from fakeai_proxy.sources.miss import Miss
-
-            return Miss(library(), base)
-
-        def recorder(source: Source) -> Source:
-            from fakeai_proxy.sources.recorder import Recorder
-
-            return Recorder(source, library(), self.clock, base)
-
-        def player(on_miss: Source) -> Source:
-            from fakeai_proxy.cassette.leniency import Leniency
-            from fakeai_proxy.sources.recorded import Player
-
-            return Player(library(), on_miss, base, Leniency.of(self.config))
-
-        return Parts(self._synth, lambda: self.upstream, miss, recorder, player)
+        return Budget(self.upstream, Decimal(str(limit)), price_list(self.config))
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = self.holdings.owner
@@ -327,11 +323,11 @@ class App:
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
         runner = JobRunner(jobs, self.holdings.keeper, equipped, self.clock, owner)
-        return share(runner, getattr(self.config, "redis", None), owner, self.clock)
+        return share(runner, self.config.redis, owner, self.clock)
 
     @property
     def _pace(self) -> float:
-        return self.config.speed if self._is_timed else math.inf
+        return self.config.speed if self.config.is_timed else math.inf
 
     def _synth(self) -> Source:
         fleet = self.back_end if isinstance(self.back_end, FleetProfile) else None
@@ -360,9 +356,11 @@ class App:
 
     def _open_holdings(self) -> Holdings:
         config = self.config
+        # Where nobody wants to keep anything, several processes have something in common all the same.
+        folder = self.commons.state_dir or config.state_dir
         return Holdings(
-            config, config.state_dir, config.store_address, config.data and config.data_dir,
-            self.clock, self.dice, self.limiter.limit_project,
+            config, folder, config.store_address, folder or (config.data and config.data_dir),
+            self.clock, self.dice, self.limiter.limit_project, others=self.company.member is not None,
         )  # fmt: skip
 
     @property
@@ -376,53 +374,10 @@ class App:
         )
 
     def _connection(self, tunnel: Origin | None, waiting_s: float, user: str) -> Connection:
-        return Connection(
-            self._server,
-            self.clock.now,
-            tunnel,
-            self.clock.ago(waiting_s),
-            user,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=KEEP_ALIVE_REAL_S,
-            max_line_size=HEADER_BYTES_MAX,
-            max_field_size=HEADER_BYTES_MAX,
-        )
+        return connected(self._server, self.clock, tunnel, waiting_s, user)
 
     def _is_own(self, host: str, port: int) -> bool:
         return self._door.is_own(host, port)
-
-    def _routes(self) -> tuple[Route, ...]:
-        """Our own pages; what each component offers is one line here, and so is what starts over."""
-        config = self.config
-        resettable = {
-            "status": self.status.reset,
-            "journal": self.journal.reset,
-            "limits": self.limiter.reset,
-        }
-        shown = {
-            "mode": config.mode,
-            "profile": config.profile,
-            "seed": config.seed,
-            "store": config.store_place,
-        }
-        return (
-            *control_routes(self.status, shown, resettable),
-            *journal_routes(self.journal),
-            # Elsewhere it is the upstream that is asked for its metrics and its health.
-            *(self.metric_pages.routes() if config.has_back_end else ()),
-            *(self._health() if config.mode == "synth" else ()),
-            *FleetControl(self.site, self._grown).routes(),
-            *(media_routes(media.PATH, self._media, self.clock) if config.synthesizes else ()),
-            *limits_routes(self.limiter),
-            *fault_routes(self.faults),
-            *scenario_routes(self.scenario, self.clock),
-        )
-
-    def _health(self) -> tuple[Route, ...]:
-        return health_routes(
-            self.site, self.clock, {"embedder": embedder_kind(self.config.embedder)}
-        )
 
     async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
         if not self.config.is_live:

@@ -34,6 +34,10 @@ class Clock(Protocol):
     #: each token would have one of its own.
     spacing_s: float
 
+    @property
+    def epoch_s(self) -> float:
+        """`wall` when `now` was 0."""
+
     def now(self) -> float:
         """Seconds since the clock was made."""
 
@@ -56,10 +60,18 @@ class SystemClock:
 
     spacing_s = 0.0001
 
-    def __init__(self, rate: float = 1.0) -> None:
+    def __init__(self, rate: float = 1.0, origin: tuple[float, float] | None = None) -> None:
+        """`origin` is that of another process's clock, which this one then agrees with."""
         self.rate = rate
-        self._zero = time.monotonic()
-        self._epoch = time.time()
+        self._zero, self._epoch = origin or (time.monotonic(), time.time())
+
+    @property
+    def epoch_s(self) -> float:
+        return self._epoch
+
+    @property
+    def origin(self) -> tuple[float, float]:
+        return self._zero, self._epoch
 
     def now(self) -> float:
         return (time.monotonic() - self._zero) * self.rate
@@ -107,6 +119,10 @@ class VirtualClock:
         self._activity = 0
         self._held = 0
         self._jumper: asyncio.Task[None] | None = None
+
+    @property
+    def epoch_s(self) -> float:
+        return self._epoch
 
     def now(self) -> float:
         return self._now

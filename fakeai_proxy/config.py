@@ -31,6 +31,7 @@ from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.shaping.scenario.settings import ScenarioSettings
+from fakeai_proxy.shared.settings import SharedSettings
 from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
 from fakeai_proxy.sources.doorkeeper import AuthSettings
 from fakeai_proxy.sources.synth import SynthSettings
@@ -98,6 +99,7 @@ class Config(
     PacingSettings,
     CassetteSettings,
     UpstreamSettings,
+    SharedSettings,
     WebhookSettings,
     StoreSettings,
     ServerSettings,
@@ -149,6 +151,13 @@ class Config(
     def has_back_end(self) -> bool:
         """Whether anything follows the profile's pace."""
         return self.synthesizes or self.timing == "profile"
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether answers take a time of which the speed can be changed."""
+        by_profile = self.profile != "none" and (self.synthesizes or self.timing == "profile")
+        by_recording = self.miss is not None and self.timing == "recorded"
+        return self.timing != "none" and (by_profile or by_recording)
 
     @property
     def records(self) -> bool:

@@ -19,8 +19,10 @@ _SEEN_MAX = 2_048
 
 
 class Dice:
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, process: bytes = b"") -> None:
+        """`process` keeps apart what must be nobody else's, in processes of one seed: ids."""
         self.seed = seed
+        self.process = process
         self._salt = seed.to_bytes(16, "big", signed=True)
         self._seen: OrderedDict[bytes, int] = OrderedDict()
         self._evicted = 0

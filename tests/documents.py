@@ -52,13 +52,26 @@ def modes() -> str:
 
 
 def endpoints() -> str:
-    return _table(
-        ("service", "method", "path"),
-        *(
-            (name, operation.method, f"`{operation.path}`")
-            for name, room in ROOMS.items()
-            for operation in room.operations
-        ),
+    """A row a service, and every path for those who look for one."""
+    services, paths = [], []
+    for name, room in ROOMS.items():
+        methods: dict[str, list[str]] = {}
+        for operation in room.operations:
+            methods.setdefault(operation.path, []).append(operation.method)
+        heads = dict.fromkeys(re.sub(r"/\{.*", "", path) for path in methods)
+        shortest = [one for one in heads if not any(one.startswith(f"{other}/") for other in heads)]
+        services.append((name, str(len(room.operations)), " ".join(f"`{one}`" for one in shortest)))
+        paths += [(f"`{path}`", ", ".join(sorted(set(of)))) for path, of in methods.items()]
+    return "\n".join(
+        (
+            _table(("service", "operations", "below"), *services),
+            "",
+            "<details><summary>Every path</summary>",
+            "",
+            _table(("path", "methods"), *paths),
+            "",
+            "</details>",
+        )
     )
 
 

@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "generate": {"dice", "errors", "profiles"},
     "store": {"errors", "clock"},
     "providers": {"exchange", "errors"},
+    "shared": {"errors", "clock"},
     "cassette": {"exchange", "body", "errors", "providers"},
     "services": {
         "dialogue",
@@ -58,8 +59,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"roles", "exchange", "body", "providers", "generate", "services", "store", "cassette"},
     "resilience": LEAVES | {"exchange"},
     "simulate": LEAVES | {"exchange", "fleet"},
-    "shaping": LEAVES | {"roles", "exchange", "body", "providers", "fleet"},
-    "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette"},
+    "shaping": LEAVES | {"roles", "exchange", "body", "providers", "fleet", "shared"},
+    "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette", "shared"},
     "pipeline": {"roles", "exchange", "errors", "clock", "providers", "shaping"},
     "proxy": {
         "roles",
@@ -75,7 +76,9 @@ ALLOWED: dict[str, set[str]] = {
     },
 }
 #: The top of the building: these may import everything.
-TOP = {"config", "app", "cli", "embedded", "pytest_plugin", "__init__", "__main__"}
+TOP = {
+    "config", "app", "company", "own_pages", "cli", "embedded", "pytest_plugin", "__init__", "__main__",
+}  # fmt: skip
 
 BANNED_NAMES = re.compile(
     r"(^|_)(util|utils|helper|helpers|manager|common|misc|legacy|enhanced|advanced|v2|new)(_|$)",

@@ -115,9 +115,13 @@ class Library:
         entries = self.index.matching(key, authority)
         if not entries:
             return None
-        if len(entries) == 1 and self._repeat != "error":
+        if not self.has_order(entries):
             return entries[0]
         return self.next_of(entries, (session, key, authority))
+
+    def has_order(self, entries: Sequence[Entry]) -> bool:
+        """Whether it matters how often they were asked for."""
+        return len(entries) > 1 or self._repeat == "error"
 
     def next_of(self, entries: Sequence[Entry], cursor: tuple[str, bytes, int]) -> Entry | None:
         """The next of these in a session, which `cursor` names with what was asked; None when all
@@ -126,6 +130,10 @@ class Library:
         self._cursors[cursor] = place + 1
         if len(self._cursors) > CURSORS_MAX:
             self._cursors.popitem(last=False)
+        return self.nth(entries, place)
+
+    def nth(self, entries: Sequence[Entry], place: int) -> Entry | None:
+        """The one for who asks after so many others; None as above."""
         if place < len(entries):
             return entries[place]
         if self._repeat == "error":

@@ -76,6 +76,15 @@ def rewrite(
     return Rewritten(records.kept, len(found) - records.kept, records.changed)
 
 
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Every record of a cassette, or of one of its files, as it is on the disk. Raises CassetteError."""
+    segments = [Segment(path, BlobStore(path))] if path.is_file() else all_segments(path)
+    for segment in segments:
+        for _, place in segment.scan():
+            line = segment.line(place)
+            yield line if line.endswith(b"\n") else line + b"\n"
+
+
 def forget_blobs(path: Path) -> int:
     """Delete the bodies that no record names. How many."""
     named: set[str] = set()

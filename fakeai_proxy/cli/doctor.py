@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -27,7 +27,7 @@ from fakeai_proxy.cli.options import load, with_settings
 from fakeai_proxy.cli.serve import run_loop, start
 from fakeai_proxy.config import Config
 
-PAGE = "/_fakeai/health"
+PAGE, STATUS = "/_fakeai/health", "/_fakeai/v1/status"
 _PROXY_URL = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[^:/\[\]]+):\d{1,5}/?")
 #: The exit status of a client's script when the client is not there.
 NOT_INSTALLED = 77
@@ -62,25 +62,26 @@ def doctor(
     config = load(ctx)
     if proxy is not None and not _PROXY_URL.fullmatch(proxy):
         raise click.UsageError(f"--proxy {proxy}: give the URL that the server printed.")
-    findings = run_loop(_examine(config, proxy, python or python_path()))
+    findings, store = run_loop(_examine(config, proxy, python or python_path()))
     if as_json:
         click.echo(orjson.dumps([asdict(one) for one in findings], option=orjson.OPT_INDENT_2))
     else:
         _print(findings)
-        if proxy is None:
-            click.echo(f"The store: {config.model_copy(update={'mode': 'synth'}).store_place}")
+        if store:
+            click.echo(f"The store: {store}")
     return 1 if any(one.outcome == "fail" for one in findings) else 0
 
 
-async def _examine(config: Config, proxy: str | None, python: str) -> list[Finding]:
+async def _examine(config: Config, proxy: str | None, python: str) -> tuple[list[Finding], str]:
+    """Also where the proxy has its store, if it tells."""
     if proxy is not None:
-        return await _ask_all(config, proxy, python)
+        return await _ask_all(config, proxy, python), await _store(proxy)
     own = config.model_copy(
         update={"listen": "127.0.0.1:0", "mode": "synth", "log_format": "none", "profile": "none"}
     )
     app, close_log = await start(own, sys.stderr)
     try:
-        return await _ask_all(own, app.url, python)
+        return await _ask_all(own, app.url, python), own.store_place
     finally:
         await app.close(0.0)
         close_log()
@@ -98,17 +99,30 @@ async def _ask_all(config: Config, proxy: str, python: str) -> list[Finding]:
     return await asyncio.gather(*map(ask, CLIENTS))
 
 
-async def _instance(proxy: str) -> str:
-    """Which process serves there, asked without any proxy. Raises ClickException."""
+async def _page(proxy: str, path: str) -> Any:
+    """One of its own pages, asked for without any proxy. Raises what aiohttp does, and ValueError."""
     parts = urlsplit(proxy)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     timeout = aiohttp.ClientTimeout(total=10)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.get(f"http://{host}:{parts.port}{path}") as reply,
+    ):
+        return orjson.loads(await reply.read())
+
+
+async def _store(proxy: str) -> str:
+    """ "" where it wants a token to tell."""
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"http://{host}:{parts.port}{PAGE}") as reply,
-        ):
-            return str(orjson.loads(await reply.read())["instance"])
+        return str((await _page(proxy, STATUS))["store"])
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+        return ""
+
+
+async def _instance(proxy: str) -> str:
+    """Which process serves there. Raises ClickException."""
+    try:
+        return str((await _page(proxy, PAGE))["instance"])
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
         raise click.ClickException(
             f"--proxy {proxy}: no fakeai-proxy answers there ({type(error).__name__}). Start it, or "

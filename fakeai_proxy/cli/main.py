@@ -25,7 +25,7 @@ COMMANDS = {
     "doctor": ("doctor:doctor", "Prove, client by client, that the proxy is used and trusted."),
     "cassette": (
         "cassette:cassette",
-        "Recordings: list, show, search, verify, scrub, seal, pack, merge, split.",
+        "Recordings: list, show, play, compare, edit, verify, scrub, pack, merge, split.",
     ),
     "simulate": (
         "simulate:simulate",

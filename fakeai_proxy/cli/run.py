@@ -18,6 +18,7 @@ from fakeai_proxy.cli.environment import environment
 from fakeai_proxy.cli.options import load, with_settings
 from fakeai_proxy.cli.serve import Interrupts, run_loop, start
 from fakeai_proxy.config import Config
+from fakeai_proxy.errors import ConfigError
 
 #: SDKs refuse to start without a key; where nothing is forwarded, any will do.
 PLACEHOLDER = "sk-fakeai-placeholder"
@@ -49,6 +50,8 @@ def run(ctx: click.Context, /, command: tuple[str, ...], **_: object) -> int:
         config = config.model_copy(update={"listen": "127.0.0.1:0"})
     if config.log_format == "auto":
         config = config.model_copy(update={"log_format": "none"})
+    if config.workers > 1:
+        raise ConfigError("workers: one command has one process beside it; use --workers 1.")
     program = shutil.which(command[0])
     if program is None:
         return _cannot_run(command[0], "there is no such command", NOT_FOUND)

@@ -32,6 +32,10 @@ CUT_SHORT = 130
 
 def serve(config: Config) -> int:
     """Serve until a signal; the exit status."""
+    if config.workers > 1:
+        from fakeai_proxy.cli.workers import serve_workers
+
+        return run_loop(serve_workers(config))
     return run_loop(_serve(config))
 
 
@@ -63,10 +67,15 @@ async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], N
     log_format = chosen(config.log_format, log_stream)
     log = None if log_format == "none" else AccessLog(log_stream, log_format, clock)
     app = App(config, clock, (log,) if log else ())
-    app.scenario.began.append(lambda plan, place: say(phase_line(plan, place)))
+    watch(app)
     await app.start()
     settle_memory()
     return app, log.close if log else lambda: None
+
+
+def watch(app: App) -> None:
+    """Say which phase of a scenario begins."""
+    app.scenario.began.append(lambda plan, place: say(phase_line(plan, place)))
 
 
 def settle_memory() -> None:

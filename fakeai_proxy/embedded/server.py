@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AsyncExitStack, ExitStack
 from typing import Protocol, Self
 
 from fakeai_proxy.app import App
@@ -107,11 +108,10 @@ class Server:
 
     def __enter__(self) -> Self:
         self._background = self._given or Background()
-        try:
+        with ExitStack() as undoing:
+            undoing.callback(self._leave)
             self._background.run(self._start())
-        except BaseException:
-            self._leave()
-            raise
+            undoing.pop_all()
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -138,12 +138,11 @@ class Server:
         if self._app is not None:
             raise RuntimeError("the server runs already")
         try:
-            app = App(self.config, None, (self.witness,), self.witness.around)
-            try:
+            app = App(self.config, None, (self.witness,), around=self.witness.around)
+            async with AsyncExitStack() as undoing:
+                undoing.push_async_callback(app.close)
                 await app.start()
-            except BaseException:
-                await app.close()
-                raise
+                undoing.pop_all()
         except (CassetteError, OSError) as error:
             raise ConfigError(str(error)) from error
         self._app = app

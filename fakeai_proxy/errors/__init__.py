@@ -25,4 +25,5 @@ from fakeai_proxy.errors.proxying import *
 from fakeai_proxy.errors.realtime import *
 from fakeai_proxy.errors.responses import *
 from fakeai_proxy.errors.serving import *
+from fakeai_proxy.errors.shared import *
 from fakeai_proxy.errors.storage import *

@@ -30,6 +30,18 @@ def cassette_unreadable(message: str) -> ApiError:
     )
 
 
+def budget_spent(limit: str, spent: str, calls: int) -> ApiError:
+    """402, which no SDK retries."""
+    return own_error(
+        402,
+        f"No live call: ${spent} of the ${limit} of --max-live-usd are spent, on {calls} calls. Record this "
+        "request, raise the limit, or restart.",
+        type="proxy_error",
+        code="live_budget_spent",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def no_upstream(method: str, target: str) -> ApiError:
     return own_error(
         502,

@@ -21,6 +21,7 @@ from fakeai_proxy.fleet.refusals import Refusal
 from fakeai_proxy.fleet.roster import Roster
 from fakeai_proxy.fleet.routing import Ask
 from fakeai_proxy.fleet.sequence import EngineSequence, State
+from fakeai_proxy.fleet.share import WHOLE, Share
 from fakeai_proxy.fleet.step import Step
 from fakeai_proxy.fleet.step_model import step_model
 from fakeai_proxy.fleet.worker import End, Worker
@@ -35,11 +36,12 @@ class Cluster:
         dice: Dice,
         listeners: tuple[Listener, ...] = (),
         model: Callable[[Pool, Server], StepModel] = step_model,
+        share: Share = WHOLE,
     ) -> None:
         self.profile = profile
         self.listeners = list(listeners)
         self.worker_listeners: list[WorkerListener] = []
-        self.roster = Roster(profile, dice, model)
+        self.roster = Roster(profile, dice, model, share)
         self.placement = Placement(profile, self.roster)
         #: Told whenever a worker has done with a sequence, and how that ended.
         self.departures: list[Callable[[Worker, EngineSequence, End, float], None]] = []

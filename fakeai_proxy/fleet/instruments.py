@@ -11,6 +11,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.fleet.devices import Nodes
 from fakeai_proxy.fleet.framebuffer import FrameBuffer
 from fakeai_proxy.fleet.job import Job
+from fakeai_proxy.fleet.share import Share
 from fakeai_proxy.fleet.step import Step
 from fakeai_proxy.fleet.telemetry import Telemetry
 from fakeai_proxy.fleet.worker import Worker
@@ -44,6 +45,14 @@ class Instruments:
     def telemetries(self) -> list[Telemetry]:
         """Of workers, and of GPUs that have none any more."""
         return [*self._of.values(), *(each for spare in self._spare.values() for each in spare)]
+
+    def telemetries_of(self, share: Share) -> list[Telemetry]:
+        """The same, of a process's share of the workers."""
+        if share.of == 1:
+            return self.telemetries
+        own = [each for name, each in self._of.items() if share.has_named(name)]
+        left = {id(each) for name, each in self._last.items() if share.has_named(name)}
+        return own + [each for each in self.telemetries if id(each) in left and each not in own]
 
     def of(self, worker: Worker) -> Telemetry:
         """Raises KeyError where it has none."""

@@ -321,6 +321,10 @@ class FleetMetrics:
             self._workers[worker.name] = found
         return found
 
+    def has_worked(self, worker: Worker) -> bool:
+        known = self._workers.get(worker.name)
+        return known is not None and known.counts.steps > 0
+
     def readings(
         self, workers: Sequence[Worker], now: float, histograms: bool = True
     ) -> list[Reading]:

@@ -13,6 +13,7 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.fleet.cost import StepModel
 from fakeai_proxy.fleet.kv_events import KvFeed, KvLog
 from fakeai_proxy.fleet.routing import Router
+from fakeai_proxy.fleet.share import WHOLE, Share
 from fakeai_proxy.fleet.worker import Worker, kv_blocks
 from fakeai_proxy.profiles.fleet import FleetProfile, Pool
 from fakeai_proxy.profiles.serving import Server
@@ -20,13 +21,18 @@ from fakeai_proxy.profiles.serving import Server
 
 class Roster:
     def __init__(
-        self, profile: FleetProfile, dice: Dice, model: Callable[[Pool, Server], StepModel]
+        self,
+        profile: FleetProfile,
+        dice: Dice,
+        model: Callable[[Pool, Server], StepModel],
+        share: Share = WHOLE,
     ) -> None:
         #: In the order in which they joined.
         self.workers: list[Worker] = []
         self.pools = {pool.name: pool for pool in profile.pool}
         #: By the name of the worker.
         self.logs: dict[str, KvLog] = {}
+        self.share = share
         self._profile = profile
         self._dice = dice
         self._models = {pool.name: model(pool, profile.server) for pool in profile.pool}
@@ -56,12 +62,16 @@ class Roster:
         return pool.max_model_len or self._models[pool.name].context_tokens
 
     def ready(self, pools: Sequence[Pool]) -> list[Worker]:
-        return [
+        """Those of our share; where none of these is, we stand in for the others."""
+        ready = [
             worker
             for pool in pools
             for worker in self._by_pool[pool.name]
             if worker.life == "ready"
         ]
+        if self.share.of == 1:
+            return ready
+        return [worker for worker in ready if worker.here] or ready
 
     def router(self, pool: Pool) -> Router:
         return self._routers[pool.model]
@@ -77,6 +87,7 @@ class Roster:
         worker = Worker(
             name, pool, self._models[pool.name], rng, ready_at, feed, number=self._joined
         )
+        worker.here = self.share.has_named(name)
         self._joined += 1
         self.workers.append(worker)
         self._by_pool[pool.name].append(worker)

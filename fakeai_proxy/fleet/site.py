@@ -9,6 +9,7 @@ from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.faults import Fault, Xid
 from fakeai_proxy.fleet.instruments import Instruments
 from fakeai_proxy.fleet.metrics import FleetMetrics, Reading
+from fakeai_proxy.fleet.telemetry import Telemetry
 from fakeai_proxy.fleet.worker import Worker
 from fakeai_proxy.profiles.fleet import FleetProfile
 
@@ -38,9 +39,21 @@ class Site:
     def worker(self, name: str) -> Worker | None:
         return self.cluster.worker(name)
 
+    @property
+    def own_workers(self) -> list[Worker]:
+        """Those that this process simulates, where several share the fleet."""
+        return [worker for worker in self.workers if worker.here]
+
     def readings(self, histograms: bool = True) -> list[Reading]:
+        """Of its own workers, and of those that it has stood in for."""
         self.metrics.forget_all_but(self.workers)
-        return self.metrics.readings(self.workers, self.now, histograms)
+        workers = [each for each in self.workers if each.here or self.metrics.has_worked(each)]
+        return self.metrics.readings(workers, self.now, histograms)
+
+    @property
+    def own_telemetries(self) -> list[Telemetry]:
+        """Of its own workers, and of GPUs that one of these has left."""
+        return self.instruments.telemetries_of(self.cluster.roster.share)
 
     @property
     def known_blocks(self) -> int:

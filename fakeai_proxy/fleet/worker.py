@@ -46,6 +46,8 @@ class Worker:
         self.life: Life = "starting" if ready_at > -math.inf else "ready"
         self.ready_at = ready_at
         self.feed = feed
+        #: Whether it is this process's own, where several share the fleet.
+        self.here = True
         #: Leaves the fleet when its last request has ended.
         self.retiring = False
         #: Why it is dead, "" otherwise.

@@ -21,11 +21,11 @@ def control_routes(
 ) -> tuple[Route, ...]:
     """`settings` are those that a client of the control API wants to know of; no secrets."""
 
-    def health(call: Call) -> Answer:
-        return Answer(status.page())
+    async def health(call: Call) -> Answer:
+        return Answer(await status.page())
 
-    def overview(call: Call) -> Answer:
-        return Answer({**status.page(), "version": __version__, **settings})
+    async def overview(call: Call) -> Answer:
+        return Answer({**await status.page(), "version": __version__, **settings})
 
     def reset(call: Call) -> Answer:
         for forget in resettable.values():

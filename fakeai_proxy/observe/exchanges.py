@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from fakeai_proxy.exchange import Exchange, header
 
@@ -49,6 +50,23 @@ class ExchangeCounts:
         self.response_bytes: Counter[str] = Counter()
         self.disconnected = 0
         self._names: set[str] = set()
+
+    @classmethod
+    def sum(cls, parts: Iterable[ExchangeCounts]) -> ExchangeCounts:
+        whole = cls()
+        for part in parts:
+            for mine, theirs in zip(whole._counters, part._counters, strict=True):
+                mine.update(theirs)
+            whole.disconnected += part.disconnected
+        return whole
+
+    def copy(self) -> ExchangeCounts:
+        """As it is now."""
+        return self.sum((self,))
+
+    @property
+    def _counters(self) -> tuple[Counter[Any], ...]:
+        return self.by_kind, self.hits, self.misses, self.request_bytes, self.response_bytes
 
     def finished(self, exchange: Exchange) -> None:
         reply, path = exchange.reply, exchange.request.path.rstrip("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.observe.pages import Answer, Call, Route
 from fakeai_proxy.shaping.faults.faults import Faults
+from fakeai_proxy.shared.commons import Commons
 
 PATH = "/_fakeai/v1/faults"
 #: Rules in one request.
@@ -30,9 +32,15 @@ class AllRules(BaseModel):
     rules: list[str | dict[str, Any]] = Field(max_length=RULES_MAX, description="In their order.")
 
 
-def fault_routes(faults: Faults) -> tuple[Route, ...]:
-    def page(call: Call) -> Answer:
-        return Answer({"object": "list", "data": faults.list()})
+def fault_routes(faults: Faults, commons: Commons) -> tuple[Route, ...]:
+    commons.offer("faults", lambda: {rule.id: rule.applied for rule in faults.rules})
+
+    async def page(call: Call) -> Answer:
+        applied: Counter[str] = Counter()
+        for counted in await commons.gather("faults"):
+            applied.update(counted)
+        rules = [{**told, "applied": applied[str(told["id"])]} for told in faults.list()]
+        return Answer({"object": "list", "data": rules})
 
     def add(call: Call) -> Answer:
         try:
@@ -46,7 +54,7 @@ def fault_routes(faults: Faults) -> tuple[Route, ...]:
             faults.replace(call.body.rules)
         except ConfigError as error:
             raise errors.bad_parameter("rules", "invalid_fault", str(error)) from None
-        return page(call)
+        return Answer({"object": "list", "data": faults.list()})
 
     def remove(call: Call) -> Answer:
         wanted = call.params["id"]

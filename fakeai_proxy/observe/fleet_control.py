@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,8 +12,9 @@ from fakeai_proxy.fleet.faults import Ecc, Fault, PowerCap, Thermal, Xid
 from fakeai_proxy.fleet.site import Site
 from fakeai_proxy.fleet.worker import Worker
 from fakeai_proxy.observe.collecting import collected
-from fakeai_proxy.observe.fleet_view import fleet_view
+from fakeai_proxy.observe.fleet_view import fleet_view, joined
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Handler, Parameter, Route
+from fakeai_proxy.shared.commons import Commons
 
 _GPUS_MAX = 1024
 
@@ -64,25 +65,32 @@ _EVENTS = (
 
 
 class FleetControl:
-    """`grown` is awaited when there may be more nodes than before."""
+    """`grown` is awaited when there may be more nodes than before. Several processes that share the
+    fleet know all of its workers, and do to all what is done; each tells of its own."""
 
-    def __init__(self, site: Site | None, grown: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, site: Site | None, grown: Callable[[], Awaitable[None]], commons: Commons
+    ) -> None:
         self._site = site
         self._grown = grown
+        self._commons = commons
+        commons.offer("fleet", self._own_view)
+        commons.offer("fleet.events", self._own_events)
 
     def routes(self) -> tuple[Route, ...]:
         fleet = f"{CONTROL}fleet"
         each = fleet + "/workers/{name}"
 
         def post(verb: str, handler: Handler, summary: str, body: type[BaseModel]) -> Route:
-            return Route("POST", f"{each}/{verb}", handler, summary, body=body)
+            return Route("POST", f"{each}/{verb}", handler, summary, body=body, reach="machine")
 
         return (
             Route("GET", fleet, self._view, "The fleet: its pools, and what each worker does."),
             Route("GET", f"{fleet}/kv-events", self._kv_events,
                   "What the workers' KV caches stored and removed, as vLLM's events tell it.", _EVENTS),
             Route("POST", f"{fleet}/pools/{{name}}/scale", self._scale,
-                  "So many workers: more start cold, too many drain and leave.", body=Replicas),
+                  "So many workers: more start cold, too many drain and leave.", body=Replicas,
+                  reach="machine"),
             post("kill", self._kill, "It is gone at once; its requests go elsewhere or fail.", Reason),
             post("drain", self._verb(Site.drain), "It finishes what it has and takes nothing more.", _Body),
             post("resume", self._verb(Site.resume), "A draining worker takes requests again.", _Body),
@@ -115,23 +123,28 @@ class FleetControl:
         return worker
 
     async def _view(self, call: Call) -> Answer:
-        site = self._require()
-        workers, now = list(site.workers), site.now
+        self._require()
+        views = [view for view in await self._commons.gather("fleet") if view is not None]
+        return Answer(joined(views))
+
+    async def _own_view(self) -> dict[str, Any] | None:
+        site = self._site
+        if site is None:
+            return None
+        workers, now = site.own_workers, site.now
         gpus = [site.instruments.last_of(worker) for worker in workers]
         seen = iter(await collected([each for each in gpus if each is not None], now))
         samples = [[] if each is None else next(seen) for each in gpus]
-        return Answer(fleet_view(site, workers, samples))
+        return fleet_view(site, workers, samples)
 
-    def _kv_events(self, call: Call) -> Answer:
-        site, name = self._require(), call.query["worker"]
-        workers = site.workers if name is None else [self._worker(name)]
-        logs = site.cluster.roster.logs
-        after, limit = call.query["after"], call.query["limit"]
-        found = {
-            worker.name: logs[worker.name].after(after, limit + 1)
-            for worker in workers
-            if worker.name in logs
-        }
+    async def _kv_events(self, call: Call) -> Answer:
+        name, limit = call.query["worker"], call.query["limit"]
+        self._require() if name is None else self._worker(name)
+        found: dict[str, list[dict[str, object]]] = {}
+        for part in await self._commons.gather(
+            "fleet.events", name, call.query["after"], limit + 1
+        ):
+            found |= part
         return Answer(
             lambda: {
                 "object": "list",
@@ -141,6 +154,18 @@ class FleetControl:
                 },
             }
         )
+
+    def _own_events(
+        self, name: str | None, after: int, most: int
+    ) -> dict[str, list[dict[str, object]]]:
+        if self._site is None:
+            return {}
+        logs = self._site.cluster.roster.logs
+        return {
+            worker.name: logs[worker.name].after(after, most)
+            for worker in self._site.own_workers
+            if name in (None, worker.name) and worker.name in logs
+        }
 
     async def _scale(self, call: Call) -> Answer:
         site, pool = self._require(), call.params["name"]

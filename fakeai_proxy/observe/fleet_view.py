@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
 from fakeai_proxy.fleet.metrics import Reading
 from fakeai_proxy.fleet.sample import Sample
@@ -14,7 +15,7 @@ from fakeai_proxy.fleet.worker import Worker
 
 def fleet_view(
     site: Site, workers: Sequence[Worker], gpus: Sequence[Sequence[Sample]]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """`gpus` are those of each worker; a dead one may have none."""
     readings = site.metrics.readings(workers, site.now, histograms=False)
     return {
@@ -35,6 +36,20 @@ def fleet_view(
         ],
         "workers": [_worker(site, *each) for each in zip(workers, readings, gpus, strict=True)],
     }
+
+
+def joined(views: Sequence[dict[str, Any]]) -> dict[str, object]:
+    """One, of what several processes tell of their shares of a fleet."""
+    workers = sorted(
+        (worker for view in views for worker in view["workers"]),
+        key=lambda worker: worker["number"],
+    )
+    names: dict[str, list[str]] = {}
+    for worker in workers:
+        names.setdefault(worker["pool"], []).append(worker["name"])
+    first = views[0]
+    pools = [{**pool, "workers": names.get(pool["name"], [])} for pool in first["pools"]]
+    return {**first, "pools": pools, "workers": workers}
 
 
 def _worker(

@@ -6,10 +6,13 @@ travel, and nothing that would keep those alive.
 
 from __future__ import annotations
 
+import asyncio
+import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +20,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import FAULT, HIT, LIVE, SYNTH, Exchange
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Parameter, Route
+from fakeai_proxy.shared.commons import Commons
 
 #: Characters kept of what a client may make as long as it likes.
 METHOD_CHARS_MAX = 16
@@ -63,14 +67,16 @@ class Entry(NamedTuple):
     faults: tuple[str, ...]
     phase: str
     end: str
+    #: In the order in which its process finished them.
+    number: int = 0
 
 
 class Journal:
     """An observer."""
 
     def __init__(self, settings: JournalSettings, clock: Clock) -> None:
-        self._clock = clock
-        self._epoch = clock.wall() - clock.now()
+        self.clock = clock
+        self._epoch = clock.epoch_s
         # Plain tuples, which the garbage collector lets go; it would walk over named ones for ever.
         self._rows: deque[tuple[object, ...]] = deque(maxlen=settings.journal_size)
         #: All there were since the start or the last reset.
@@ -96,7 +102,7 @@ class Journal:
                 exchange.id,
                 exchange.arrived_at,
                 exchange.first_byte_at,
-                self._clock.now() if finished_at is None else finished_at,
+                self.clock.now() if finished_at is None else finished_at,
                 request.method[:METHOD_CHARS_MAX],
                 request.origin.authority[:HOST_CHARS_MAX] if request.origin else "",
                 request.path[:PATH_CHARS_MAX],
@@ -113,6 +119,7 @@ class Journal:
                 exchange.faults[:FAULTS_MAX],
                 exchange.phase,
                 end,
+                self.finished_total,
             )
         )
 
@@ -190,27 +197,60 @@ _QUERY = (
 )
 
 
-def journal_routes(journal: Journal) -> tuple[Route, ...]:
-    def page(call: Call) -> Answer:
-        query = call.query
-        tests = [make(query[name]) for name, make in _FILTERS.items() if query[name] is not None]
+class Shelf(NamedTuple):
+    """What one process has for a page: rows that fit, newest first, and how many it has and had."""
+
+    rows: list[tuple[object, ...]]
+    kept: int
+    finished_total: int
+
+
+def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
+    """Every process keeps a journal of its own; a page is of all."""
+
+    async def shelf(query: Mapping[str, Any], after: Moment | None) -> Shelf:
         rows, total = journal.newest_first(), journal.finished_total
+        tests, most = _tests(query), query["limit"] + 1
+        with journal.clock.hold():
+            fitting = await asyncio.to_thread(_fitting, rows, tests, after, most)
+        return Shelf(fitting, len(rows), total)
+
+    def find(wanted: str) -> tuple[object, ...] | None:
+        return next((row for row in journal.newest_first() if row[0] == wanted), None)
+
+    commons.offer("journal", shelf)
+    commons.offer("journal.entry", find)
+
+    async def row(wanted: str) -> tuple[object, ...] | None:
+        found = await commons.gather("journal.entry", wanted)
+        return next((row for row in found if row is not None), None)
+
+    async def page(call: Call) -> Answer:
+        query = call.query
+        _tests(query)
+        last = None if query["after"] is None else await row(query["after"])
+        if query["after"] is None or last is not None:
+            shelves = await commons.gather(
+                "journal", query, None if last is None else _moment(last)
+            )
+        else:  # what has left the journal is older than all that is in it
+            shelves = await commons.gather("journal", {**query, "limit": 0}, _FIRST)
         return Answer(
             lambda: {
                 "object": "list",
-                **_page(journal, rows, tests, query["after"], query["limit"]),
-                "kept": len(rows),
-                "size": journal.size,
-                "finished_total": total,
+                **_page(journal, shelves, query["limit"]),
+                "kept": sum(shelf.kept for shelf in shelves),
+                "size": journal.size * len(shelves),
+                "finished_total": sum(shelf.finished_total for shelf in shelves),
             }
         )
 
-    def one(call: Call) -> Answer:
+    async def one(call: Call) -> Answer:
         wanted = call.params["id"]
-        for row in journal.newest_first():
-            if row[0] == wanted:
-                return Answer(journal.as_json(Entry._make(row)))
-        raise errors.not_in_the_journal(errors.shown(wanted))
+        found = await row(wanted)
+        if found is None:
+            raise errors.not_in_the_journal(errors.shown(wanted))
+        return Answer(journal.as_json(Entry._make(found)))
 
     def clear(call: Call) -> Answer:
         cleared = len(journal)
@@ -219,31 +259,48 @@ def journal_routes(journal: Journal) -> tuple[Route, ...]:
 
     return (
         Route("GET", f"{CONTROL}journal", page, "Finished exchanges, newest first.", _QUERY),
-        Route("DELETE", f"{CONTROL}journal", clear, "Forget all finished exchanges."),
+        Route("DELETE", f"{CONTROL}journal", clear, "Forget all finished exchanges.",
+              reach="machine"),
         Route("GET", f"{CONTROL}journal/{{id}}", one, "One finished exchange."),
-    )
+    )  # fmt: skip
 
 
-def _page(
-    journal: Journal,
-    rows: Sequence[tuple[object, ...]],
-    tests: Sequence[Test],
-    after: str | None,
-    limit: int,
-) -> dict[str, object]:
-    """Entries leave the journal in the order in which they came: after one that has left there is
-    nothing."""
-    start = 0
-    if after is not None:
-        places = (place for place, row in enumerate(rows, 1) if row[0] == after)
-        start = next(places, len(rows))
-    found: list[Entry] = []
-    for row in rows[start:]:
+def _tests(query: Mapping[str, Any]) -> list[Test]:
+    """Raises 400."""
+    return [make(query[name]) for name, make in _FILTERS.items() if query[name] is not None]
+
+
+#: When an exchange ended and, among those of one instant, which one it is.
+Moment = tuple[float, int, str]
+
+_FINISHED_AT = Entry._fields.index("finished_at")
+_NUMBER = Entry._fields.index("number")
+#: Before everything.
+_FIRST: Moment = (-1.0, 0, "")
+
+
+def _moment(row: Sequence[Any]) -> Moment:
+    return row[_FINISHED_AT], row[_NUMBER], row[0]
+
+
+def _fitting(
+    rows: Sequence[tuple[object, ...]], tests: Sequence[Test], after: Moment | None, most: int
+) -> list[tuple[object, ...]]:
+    found = []
+    for row in rows:
+        if after is not None and _moment(row) >= after:
+            continue
         entry = Entry._make(row)
         if all(test(entry) for test in tests):
-            found.append(entry)
-            if len(found) > limit:
+            found.append(row)
+            if len(found) >= most:
                 break
+    return found
+
+
+def _page(journal: Journal, shelves: Sequence[Shelf], limit: int) -> dict[str, object]:
+    rows = heapq.merge(*(shelf.rows for shelf in shelves), key=_moment, reverse=True)
+    found = [Entry._make(row) for row in islice(rows, limit + 1)]
     shown = found[:limit]
     return {
         "data": [journal.as_json(entry) for entry in shown],

@@ -32,8 +32,8 @@ class LimitsChange(BaseModel):
 
 
 def limits_routes(limiter: Limiter) -> tuple[Route, ...]:
-    def overview(call: Call) -> Answer:
-        return Answer(_overview(limiter, call.query["limit"]))
+    async def overview(call: Call) -> Answer:
+        return Answer(await _overview(limiter, call.query["limit"]))
 
     async def change(call: Call) -> Answer:
         wanted: LimitsChange = call.body
@@ -50,7 +50,7 @@ def limits_routes(limiter: Limiter) -> tuple[Route, ...]:
             limiter.exhaust(key)
         for key in wanted.restore:
             limiter.restore(key)
-        return Answer(_overview(limiter, int(_ROWS.default or 0)))
+        return Answer(await _overview(limiter, int(_ROWS.default or 0)))
 
     path = f"{CONTROL}limits"
     return (
@@ -71,10 +71,10 @@ def _shipped(spec: str) -> tuple[LimitsProfile, str]:
     return load_limits(spec)
 
 
-def _overview(limiter: Limiter, rows: int) -> dict[str, object]:
+async def _overview(limiter: Limiter, rows: int) -> dict[str, object]:
     return {
         "limits": limiter.in_force,
         "scale": limiter.factor,
         "exhausted": sorted(limiter.exhausted),
-        "data": limiter.status(rows),
+        "data": await limiter.status_of_all(rows),
     }

@@ -119,7 +119,7 @@ class AccessLog:
         self._colour = stream.isatty() and "NO_COLOR" not in os.environ
         self._json = log_format == "json"
         self._clock = clock
-        self._epoch = clock.wall() - clock.now()
+        self._epoch = clock.epoch_s
         self._waiting: deque[Line] = deque()
         self._dropped = 0
         self._some = threading.Event()

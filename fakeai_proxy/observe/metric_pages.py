@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.fleet.metrics import Reading
+from fakeai_proxy.fleet.metrics import Finished, Reading
 from fakeai_proxy.fleet.sample import Sample
 from fakeai_proxy.fleet.site import Site
+from fakeai_proxy.fleet.union import union
 from fakeai_proxy.observe import dcgm, dynamo, prometheus, sglang, vllm
 from fakeai_proxy.observe.collecting import Collector
 from fakeai_proxy.observe.dynamo_view import Fleet, dynamo_view
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.kv_cache_view import kv_cache_view
 from fakeai_proxy.observe.pages import Answer, Call, Handler, Route
+from fakeai_proxy.shared.commons import Commons
 
 _NOTHING = "# No fleet is simulated: start with --profile and the name of one.\n"
 
@@ -29,6 +31,19 @@ class Snapshot(NamedTuple):
     migration_limit: int
     now: float
     wall: float
+
+
+class Share(NamedTuple):
+    """What one process has to say of its share of the fleet. `ended` are requests that finished, failed
+    and were aborted; `depths` and `batches` mean and maximum of the last minute."""
+
+    readings: Sequence[Reading]
+    exchanges: ExchangeCounts
+    recent: Sequence[Finished]
+    ended: tuple[int, int, int]
+    depths: tuple[float, float]
+    batches: tuple[float, float]
+    known_blocks: int
 
 
 #: By the name of the server.
@@ -48,7 +63,11 @@ class MetricPages:
         exchanges: ExchangeCounts,
         settings: dcgm.DcgmSettings,
         clock: Clock,
+        commons: Commons,
     ) -> None:
+        self._commons = commons
+        commons.offer("metrics", self._share)
+        commons.offer("gpus", self._own_gpus)
         self._site = site
         self._exchanges = exchanges
         self._settings = settings
@@ -93,11 +112,11 @@ class MetricPages:
     def _text(self, *servers: str) -> Handler:
         families = [_FAMILIES[server] for server in servers]
 
-        def handler(call: Call) -> Answer:
+        async def handler(call: Call) -> Answer:
             site = self._site
             if site is None:
                 return _nothing()
-            seen = self._snapshot(site)
+            seen = self._snapshot(site, await self._shares(histograms=True))
             return Answer(
                 lambda: prometheus.page(*(part(seen) for part in families)),
                 content_type=prometheus.CONTENT_TYPE,
@@ -105,44 +124,77 @@ class MetricPages:
 
         return handler
 
-    def _snapshot(self, site: Site) -> Snapshot:
+    def _snapshot(self, site: Site, shares: Sequence[Share]) -> Snapshot:
         return Snapshot(
-            site.readings(),
-            dynamo.Frontend.of(self._exchanges, site.profile),
+            union(share.readings for share in shares),
+            dynamo.Frontend.of(ExchangeCounts.sum(s.exchanges for s in shares), site.profile),
             site.profile.migration_limit,
             site.now,
             self._clock.wall(),
         )
 
-    def _dynamo_json(self, call: Call) -> Answer:
+    async def _shares(self, histograms: bool = False, requests: bool = False) -> list[Share]:
+        """What each process has to say."""
+        found: list[Share] = await self._commons.gather("metrics", histograms, requests)
+        return found
+
+    def _share(self, histograms: bool, requests: bool) -> Share:
         site = self._site
-        fleet = Fleet(0.0, (), (), 0, 0, 0, (0.0, 0.0), (0.0, 0.0))
-        if site is not None:
-            metrics, now = site.metrics, site.now
-            fleet = Fleet(
-                now,
-                site.readings(histograms=False),
-                list(metrics.recent),
-                metrics.finished_total,
-                metrics.failed_total,
-                metrics.aborted_total,
-                (metrics.depths.mean(now), metrics.depths.most(now)),
-                (metrics.batches.mean(now), metrics.batches.most(now)),
-            )
+        if site is None:
+            return Share((), self._exchanges.copy(), (), (0, 0, 0), (0.0, 0.0), (0.0, 0.0), 0)
+        metrics, now = site.metrics, site.now
+        return Share(
+            site.readings(histograms),
+            self._exchanges.copy(),
+            list(metrics.recent) if requests else (),
+            (metrics.finished_total, metrics.failed_total, metrics.aborted_total),
+            (metrics.depths.mean(now), metrics.depths.most(now)),
+            (metrics.batches.mean(now), metrics.batches.most(now)),
+            site.known_blocks,
+        )
+
+    async def _dynamo_json(self, call: Call) -> Answer:
+        site = self._site
+        if site is None:
+            nothing = Fleet(0.0, (), (), 0, 0, 0, (0.0, 0.0), (0.0, 0.0))
+            return Answer(lambda: dynamo_view(nothing))
+        shares, now = await self._shares(requests=True), site.now
+        finished, failed, aborted = (
+            sum(each) for each in zip(*(s.ended for s in shares), strict=True)
+        )
+        fleet = Fleet(
+            now,
+            union(share.readings for share in shares),
+            sorted((one for share in shares for one in share.recent), key=lambda one: one.at),
+            finished,
+            failed,
+            aborted,
+            _over_all([share.depths for share in shares]),
+            _over_all([share.batches for share in shares]),
+        )
         return Answer(lambda: dynamo_view(fleet))
 
-    def _kv_cache(self, call: Call) -> Answer:
-        site, by_path = self._site, self._exchanges.by_path()
+    async def _kv_cache(self, call: Call) -> Answer:
+        site, shares = self._site, await self._shares()
+        by_path = ExchangeCounts.sum(share.exchanges for share in shares).by_path()
         if site is None:
             return Answer(kv_cache_view((), by_path, None, 0))
-        readings, router, nodes = site.readings(False), site.profile.router, site.known_blocks
+        readings, router = union(share.readings for share in shares), site.profile.router
+        nodes = sum(share.known_blocks for share in shares)
         return Answer(lambda: kv_cache_view(readings, by_path, router, nodes))
 
-    async def _gpus(self) -> list[Sample]:
+    async def _own_gpus(self) -> list[Sample]:
         site = self._site
         if site is None:
             return []
-        return await self._collector.samples(site.instruments.telemetries, site.now)
+        return await self._collector.samples(site.own_telemetries, site.now)
+
+    async def _gpus(self) -> list[Sample]:
+        """In the order of nodes and slots."""
+        parts = await self._commons.gather("gpus")
+        if len(parts) == 1:
+            return list(parts[0])
+        return sorted((one for part in parts for one in part), key=dcgm.position)
 
     async def _dcgm(self, call: Call) -> Answer:
         if self._site is None:
@@ -155,6 +207,11 @@ class MetricPages:
     async def _dcgm_json(self, call: Call) -> Answer:
         held = await self._gpus()
         return Answer(lambda: dcgm.json_view(held))
+
+
+def _over_all(each: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Of processes that look at themselves alone: the mean of the means, the largest of the maxima."""
+    return sum(mean for mean, _ in each) / len(each), max(most for _, most in each)
 
 
 def _nothing() -> Answer:

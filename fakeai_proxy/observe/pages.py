@@ -20,8 +20,11 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from fakeai_proxy import errors
+from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Headers, Request
+from fakeai_proxy.shared.commons import Commons
+from fakeai_proxy.shared.operations import Issued, Outcome, Reach
 
 OWN = "/_fakeai"
 CONTROL = "/_fakeai/v1/"
@@ -85,6 +88,10 @@ class Call:
     params: Mapping[str, str]
     query: Mapping[str, Any]
     body: Any = None
+    #: When it was issued, by our clock, and what all processes that perform it call it; None and ""
+    #: where one is alone with it.
+    at: float | None = None
+    mark: str = ""
 
 
 class Answer(NamedTuple):
@@ -103,7 +110,8 @@ Handler = Callable[[Call], Answer | Awaitable[Answer]]
 class Route:
     """One page. `{name}` in `path` stands for one segment, `{name:path}` for the rest. `body` is
     the shape of the JSON that is sent along, None where there is none. A `threaded` handler runs in a
-    thread: only for what nobody changes meanwhile. A GET row answers HEAD, too."""
+    thread: only for what nobody changes meanwhile. A GET row answers HEAD, too. `reach` is where
+    what changes something has to be done, if there are several processes."""
 
     method: str
     path: str
@@ -112,6 +120,7 @@ class Route:
     query: tuple[Parameter, ...] = ()
     body: type[BaseModel] | None = None
     threaded: bool = False
+    reach: Reach = "all"
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -133,12 +142,18 @@ class Pages:
     """All rows, and the way from a request to the answer of one."""
 
     def __init__(
-        self, routes: Sequence[Route], admit: Callable[[Request], None], clock: Clock
+        self,
+        routes: Sequence[Route],
+        admit: Callable[[Request], None],
+        clock: Clock,
+        commons: Commons | None = None,
     ) -> None:
-        """`admit` raises ApiError for a request that may not steer us."""
+        """`admit` raises ApiError for a request that may not steer us; `commons` has the other
+        processes."""
         self.routes = tuple(routes)
         self._admit = admit
         self._clock = clock
+        self._commons = commons or Commons()
         seen = {(route.method, route.pattern.pattern) for route in self.routes}
         assert len(seen) == len(self.routes), "two rows for one page"
         #: First segments of pages outside /_fakeai/: whatever begins otherwise is no page of ours.
@@ -161,6 +176,33 @@ class Pages:
         if route.is_guarded and not route.is_control:
             self._admit(request)
         call = Call(request, params, _query(request, route), await _body(request, route))
+        channelled = route.is_control and route.method != "GET" and self._commons.has(route.reach)
+        if channelled:
+            body = request.body.in_memory or b""
+            status, content_type, data = await self._commons.everywhere(
+                route.reach, request.method, request.path, request.query, body
+            )
+            return status, _headers(content_type), data
+        status, content_type, data = await self._handled(route, call)
+        return status, _headers(content_type), data
+
+    async def perform(self, issued: Issued) -> Outcome:
+        """What some process was asked to do, done here. Raises ApiError."""
+        operation = issued.operation
+        target = f"{operation.path}?{operation.query}" if operation.query else operation.path
+        request = Request(operation.method, target, (), Body(operation.body))
+        route, params = self._find(request.method, request.path)
+        call = Call(
+            request,
+            params,
+            _query(request, route),
+            await _body(request, route),
+            issued.at,
+            issued.mark,
+        )
+        return Outcome(*await self._handled(route, call))
+
+    async def _handled(self, route: Route, call: Call) -> tuple[int, str, bytes]:
         if route.threaded:
             with self._clock.hold():
                 made = await asyncio.to_thread(route.handler, call)
@@ -174,7 +216,7 @@ class Pages:
                 data = await asyncio.to_thread(_rendered, body)
         else:
             data = _encoded(body)
-        return answer.status, _headers(answer.content_type), data
+        return answer.status, answer.content_type, data
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         allowed = set()

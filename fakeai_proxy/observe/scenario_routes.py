@@ -36,7 +36,7 @@ def scenario_routes(runner: Runner, clock: Clock) -> tuple[Route, ...]:
         try:
             with clock.hold():
                 plan = await asyncio.to_thread(_plan, wanted)
-            runner.start(plan)
+            runner.start(plan, call.at, call.mark)
         except ConfigError as error:
             raise errors.bad_parameter("scenario", "invalid_value", str(error)) from None
         return Answer(status(runner))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Exchange
+from fakeai_proxy.shared.commons import Commons
 
 
 class Status:
     """An observer that counts."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, commons: Commons | None = None) -> None:
         self._clock = clock
-        #: Tells this process from every other one.
-        self.instance = secrets.token_hex(8)
+        self._commons = commons = commons or Commons()
+        commons.offer("status", self._counted)
+        #: Tells this service from every other one.
+        self.instance = commons.instance
         self.by_end: Counter[str] = Counter()
         self.by_provenance: Counter[str] = Counter()
 
@@ -28,12 +30,23 @@ class Status:
         self.by_end.clear()
         self.by_provenance.clear()
 
-    def page(self) -> dict[str, object]:
+    async def page(self) -> dict[str, object]:
+        """Of all processes."""
+        by_end: Counter[str] = Counter()
+        by_provenance: Counter[str] = Counter()
+        counted = await self._commons.gather("status")
+        for ends, provenances in counted:
+            by_end += ends
+            by_provenance += provenances
         return {
             "status": "ok",
             "service": "fakeai-proxy",
             "instance": self.instance,
+            "workers": len(counted),
             "uptime_s": round(self._clock.now(), 3),
-            "exchanges": dict(self.by_end),
-            "provenance": dict(self.by_provenance),
+            "exchanges": dict(by_end),
+            "provenance": dict(by_provenance),
         }
+
+    def _counted(self) -> tuple[Counter[str], Counter[str]]:
+        return Counter(self.by_end), Counter(self.by_provenance)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from aiohttp import web
 
@@ -18,6 +19,32 @@ from fakeai_proxy.proxy.listening import Address, bind, parse_listen
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 log = logging.getLogger("fakeai_proxy")
+
+
+class Settings(Protocol):
+    @property
+    def dcgm_listen(self) -> str | None: ...
+
+    @property
+    def profile(self) -> str: ...
+
+
+def exporters_of(
+    settings: Settings,
+    shows_gpus: bool,
+    nodes: Callable[[], Sequence[str]],
+    page: Callable[[str], Awaitable[Callable[[], str]]],
+    clock: Clock,
+) -> Exporters | None:
+    """Those that the settings ask for. Raises ConfigError."""
+    if settings.dcgm_listen is None:
+        return None
+    if not shows_gpus:
+        raise ConfigError(
+            f"dcgm_listen: the profile {settings.profile} is no fleet, so there are no GPUs to "
+            "show. `fakeai-proxy profiles ls` lists the fleets."
+        )
+    return Exporters(settings.dcgm_listen, nodes, page, clock)
 
 
 class Exporters:

@@ -28,7 +28,15 @@ from fakeai_proxy.exchange import Origin, header
 from fakeai_proxy.proxy import connect
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.connect import Connect
-from fakeai_proxy.proxy.listening import Address, bind, is_loopback, is_own, parse_listen
+from fakeai_proxy.proxy.handed import Handed
+from fakeai_proxy.proxy.listening import (
+    Address,
+    addresses_of,
+    bind,
+    is_loopback,
+    is_own,
+    parse_listen,
+)
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.refusing import CONNECTING, HANDSHAKE, hang, refuse, spoiled_handshake
 from fakeai_proxy.proxy.sessions import user_of
@@ -52,6 +60,8 @@ ACCEPT_BATCH = 64
 ACCEPT_PAUSE_REAL_S = 0.25
 #: How often that is worth a line in the log.
 WARN_EVERY_REAL_S = 60.0
+
+Listener = socket.socket | Handed
 
 _OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _TLS_HANDSHAKE = b"\x16"
@@ -95,9 +105,9 @@ class FrontDoor:
         self._upstream_proxy = UpstreamProxy.parse(upstream_proxy) if upstream_proxy else None
         self._upstream_tls = upstream_tls
         self._faults = faults
-        self._listeners: list[socket.socket] = []
+        self._listeners: list[Listener] = []
         self._addresses: tuple[Address, ...] = ()
-        self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._paused: dict[Listener, asyncio.TimerHandle] = {}
         self._sockets: list[socket.socket] = []
         self._counted_at = 64
         self._warn_again_at = 0.0
@@ -117,26 +127,34 @@ class FrontDoor:
         except ValueError:  # a name
             return False
 
-    async def open(self) -> None:
-        """Listen. Raises ConfigError."""
+    async def open(self, handed: Handed | None = None) -> None:
+        """Listen, or take what is handed over. Raises ConfigError."""
         exposed = [address for address in self._listen if not is_loopback(address.host)]
         if exposed and self._policy.is_open_relay:
             raise ConfigError(
                 f"listen: {exposed[0]} with --allow-host any would be an open relay: add "
                 "--proxy-auth USER:PASSWORD, name the hosts, or listen on 127.0.0.1."
             )
-        for address in self._listen:
-            try:
-                self._listeners += await asyncio.to_thread(bind, address)
-            except ConfigError:
-                await self.close()
-                raise
-        self._addresses = tuple(
-            Address(*listener.getsockname()[:2]) for listener in self._listeners
-        )
+        if handed is not None:
+            self._listeners.append(handed)
+            self._addresses = handed.addresses
+        else:
+            await self._bind()
         loop = asyncio.get_running_loop()
         for listener in self._listeners:
             loop.add_reader(listener.fileno(), self._accept, listener)
+
+    async def _bind(self) -> None:
+        bound: list[socket.socket] = []
+        for address in self._listen:
+            try:
+                bound += await asyncio.to_thread(bind, address)
+            except ConfigError:
+                for listener in bound:
+                    listener.close()
+                raise
+        self._listeners += bound
+        self._addresses = addresses_of(bound)
 
     async def close(self) -> None:
         """Stop accepting; end handshakes and tunnels. Connections handed over are not ours."""
@@ -155,7 +173,7 @@ class FrontDoor:
 
     # --- accepting
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: Listener) -> None:
         for _ in range(ACCEPT_BATCH):
             if not self._has_room():
                 self._pause(listener, f"{self._settings.max_connections} connections are open")
@@ -166,6 +184,9 @@ class FrontDoor:
                 return
             except ConnectionAbortedError:
                 continue
+            except EOFError:
+                asyncio.get_running_loop().remove_reader(listener.fileno())
+                return
             except OSError as error:
                 if error.errno not in _OUT_OF_ROOM:
                     log.error("cannot accept connections: %s", error)
@@ -196,7 +217,7 @@ class FrontDoor:
             self._counted_at = 2 * len(self._sockets) + 64
         return len(self._sockets) < limit
 
-    def _pause(self, listener: socket.socket, reason: str) -> None:
+    def _pause(self, listener: Listener, reason: str) -> None:
         loop = asyncio.get_running_loop()
         if loop.time() >= self._warn_again_at:
             log.warning("new connections wait: %s", reason)
@@ -204,7 +225,7 @@ class FrontDoor:
         loop.remove_reader(listener.fileno())
         self._paused[listener] = loop.call_later(ACCEPT_PAUSE_REAL_S, self._resume, listener)
 
-    def _resume(self, listener: socket.socket) -> None:
+    def _resume(self, listener: Listener) -> None:
         del self._paused[listener]
         asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
 

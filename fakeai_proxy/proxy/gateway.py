@@ -71,7 +71,7 @@ class Gateway:
         self._clock = clock
         self._dialect = dialect
         self._serial = 0
-        self._started = dice.number("instance", int(clock.wall() * 1000)) & _WORD
+        self._started = dice.number("instance", int(clock.wall() * 1000), dice.process) & _WORD
 
     async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
         client = HttpClient(raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -81,6 +81,11 @@ def bind(address: Address) -> list[socket.socket]:
             f"listen: cannot listen on {address}: {reason}. Choose another with --listen HOST:PORT."
         ) from None
     return sockets
+
+
+def addresses_of(listeners: Iterable[socket.socket]) -> tuple[Address, ...]:
+    """Where they are bound; ports are real."""
+    return tuple(Address(*listener.getsockname()[:2]) for listener in listeners)
 
 
 def is_own(bound: Sequence[Address], host: str, port: int) -> bool:

@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 
+from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import bad_request
 from fakeai_proxy.exchange import HOP_BY_HOP, Exchange, Headers, Origin, Reply, header
 from fakeai_proxy.providers import OPENAI, error_body
@@ -42,6 +43,12 @@ _SAYINGS = {
     "Expected CRLF after version": "its first line is not METHOD TARGET HTTP/1.1",
     "Pause on PRI/Upgrade": "this is HTTP/2; speak HTTP/1.1 here",
 }
+
+
+#: Longest request line and longest header field.
+HEADER_BYTES_MAX = 64 << 10
+#: How long an idle connection is kept; clients' pools give theirs up sooner.
+KEEP_ALIVE_REAL_S = 300.0
 
 
 class Connection(web.RequestHandler):
@@ -291,3 +298,21 @@ class HttpClient:
         """A whole response in one write."""
         length = (b"content-length", b"%d" % len(body))
         self.sink.write(self.head(Reply(status, (*headers, length), [])) + self.frame(body))
+
+
+def connected(
+    server: web.Server, clock: Clock, tunnel: Origin | None, waiting_s: float, user: str
+) -> Connection:
+    """`waiting_s` is for how long the first bytes have been here."""
+    return Connection(
+        server,
+        clock.now,
+        tunnel,
+        clock.ago(waiting_s),
+        user,
+        access_log=None,
+        auto_decompress=False,
+        keepalive_timeout=KEEP_ALIVE_REAL_S,
+        max_line_size=HEADER_BYTES_MAX,
+        max_field_size=HEADER_BYTES_MAX,
+    )

@@ -17,6 +17,9 @@ _DIALECTS = (
     re.compile(r"/v1(?P<rest>/.*)"),
 )
 
+#: Paths that are remembered: Azure's have the names of deployments in them.
+_FOUND_MAX = 1024
+
 
 class _Door:
     """The operations below one first segment."""
@@ -41,9 +44,14 @@ class Router:
             for segment in room.under:
                 self._rooms.setdefault(segment, []).append(room)
         self._doors: dict[str, _Door] = {}
+        #: What has been found on paths without parameters, and whether nobody needs a key there.
+        self._found: dict[tuple[str, str], tuple[Operation, Mapping[str, str]]] = {}
+        self._keyless: dict[str, bool] = {}
 
     def is_at_hand(self, path: str) -> bool:
         """Whether `find` can tell at once; otherwise `open` has something to import first."""
+        if path in self._keyless:
+            return True
         segment = _segment(_split(path)[0])
         rooms = self._rooms.get(segment, ())
         return segment in self._doors or all(room.is_imported for room in rooms)
@@ -60,6 +68,9 @@ class Router:
 
     def is_keyless(self, path: str) -> bool:
         """Whether nobody needs a key there. The path is at hand."""
+        known = self._keyless.get(path)
+        if known is not None:
+            return known
         door = self._door(_segment(_split(path)[0]))
         if door is None:
             return False
@@ -68,6 +79,9 @@ class Router:
 
     def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
         """The operation and the parameters in its path, which is at hand. Raises 404 and 405."""
+        found = self._found.get((method, path))
+        if found is not None:
+            return found
         rest, params = _split(path)
         door = self._door(_segment(rest))
         if door is None:
@@ -82,6 +96,9 @@ class Router:
         rest = rest.rstrip("/")
         at_path = door.plain.get(rest)
         if at_path is not None and method in at_path:
+            if len(self._found) < _FOUND_MAX:
+                self._keyless[path] = self.is_keyless(path)
+                self._found[method, path] = at_path[method], params
             return at_path[method], params
         allowed = set(at_path or ())
         for operation in door.patterned:

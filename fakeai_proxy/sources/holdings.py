@@ -23,7 +23,7 @@ COUNTING_S = 0.05
 class Holdings:
     """`folder` and `address` say where the store is; without either it is this process's memory. `data`
     is where this machine keeps what is on its way there, if anywhere. `limit` is told what limits a
-    project has of its own."""
+    project has of its own. `others` use the same: they may have begun, or leave work undone."""
 
     def __init__(
         self,
@@ -34,9 +34,11 @@ class Holdings:
         clock: Clock,
         dice: Dice,
         limit: Callable[[str, Mapping[str, Mapping[str, float]]], None],
+        others: bool = False,
     ) -> None:
         self.store: Store | None = None
         self._folder = folder
+        self._others = others
         self._address = address
         self._clock = clock
         # What no other process, and no other life of this one, has had.
@@ -58,7 +60,8 @@ class Holdings:
 
     def begun(self) -> Store | None:
         """The store, if anybody ever kept anything in it."""
-        if self.store is None and self._address is None and not is_begun(self._folder):
+        shared = self._address is not None or self._others
+        if self.store is None and not shared and not is_begun(self._folder):
             return None
         return self.keeper()
 

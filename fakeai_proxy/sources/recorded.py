@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from array import array
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import overload
 
 from fakeai_proxy import errors
@@ -28,7 +28,7 @@ from fakeai_proxy.cassette.matching import (
 )
 from fakeai_proxy.cassette.near import Near
 from fakeai_proxy.cassette.script import Script, chunks_of
-from fakeai_proxy.errors import CassetteError, StreamCut
+from fakeai_proxy.errors import CassetteError, FakeAIError, StreamCut
 from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, Request, Workload
 from fakeai_proxy.roles import Source
 from fakeai_proxy.sources.miss import Miss
@@ -62,7 +62,10 @@ class Player:
         on_miss: Source,
         upstream: str | None = None,
         leniency: Leniency | None = None,
+        counting: Callable[[bytes], Awaitable[int]] | None = None,
     ) -> None:
+        """`counting` tells how often a key was asked for before, where several processes answer."""
+        self._counting = counting
         self._library = library
         self._on_miss = on_miss
         self._upstream = upstream
@@ -86,7 +89,10 @@ class Player:
             library.index.remember(raw, key)
         exchange.dice_key = key
         matched = "exact"
-        entry = library.find_canonical(key, authority, request.session)
+        if self._counting is None:
+            entry = library.find_canonical(key, authority, request.session)
+        else:
+            entry = await self._found(key, authority, request.session)
         if entry is None and self._near is not None:
             matched = self._match
             entry = await self._lenient(self._near, request, where.target, authority)
@@ -112,7 +118,7 @@ class Player:
         key, entries = await asyncio.to_thread(near.find, *asked)
         if not entries:
             return None
-        found = self._library.next_of(entries, (request.session, key, authority))
+        found = await self._next_of(entries, (request.session, key, authority))
         if found is not None and self._match == "loose":
             log.warning(
                 "%s %s is answered by recording %016x, which was asked something else (--match loose)",
@@ -122,6 +128,25 @@ class Player:
 
     async def close(self) -> None:
         await self._on_miss.close()
+
+    async def _found(self, key: bytes, authority: int, session: str) -> Entry | None:
+        """As the library finds it, in the order that all processes keep together."""
+        entries = self._library.index.matching(key, authority)
+        if not entries or not self._library.has_order(entries):
+            return entries[0] if entries else None
+        return await self._next_of(entries, (session, key, authority))
+
+    async def _next_of(
+        self, entries: Sequence[Entry], cursor: tuple[str, bytes, int]
+    ) -> Entry | None:
+        if self._counting is None:
+            return self._library.next_of(entries, cursor)
+        session, key, authority = cursor
+        try:
+            place = await self._counting(b"replay/%b/%d/%b" % (key, authority, session.encode()))
+        except FakeAIError:  # nobody to keep it with
+            return self._library.next_of(entries, cursor)
+        return self._library.nth(entries, place)
 
     async def _script(self, entry: Entry) -> Script:
         library = self._library

@@ -166,11 +166,12 @@ class Synth:
         if inline and dialect.silent and self.responder is None:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
+            kept = call.plan
             if not operation.is_heavy(body) and self._at_hand(call, request, body):
                 with contextlib.suppress(Unhurried):
                     reply = await _whole(_answer(call, request, body))
                     # A user's own model may be gone tomorrow, and is nobody else's.
-                    if call.plan is not None and call.tuned is None:
+                    if call.plan is not kept and call.tuned is None:
                         self._plans.keep(call.dice_key, call.plan)
                     return reply
         with self._clock.hold():
@@ -220,7 +221,7 @@ class Synth:
             catalogue=self._catalogue,
             dice=self._dice,
             dice_key=key,
-            id_key=key + self._dice.occurrence(key).to_bytes(8, "big"),
+            id_key=key + self._dice.occurrence(key).to_bytes(8, "big") + self._dice.process,
             created=int(self._clock.wall()),
             records=self._records,
             keeper=self._keeper,

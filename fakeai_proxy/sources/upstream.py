@@ -72,6 +72,14 @@ class UpstreamSettings(BaseModel):
         "reasoning models think for minutes.",
     )
 
+    max_live_usd: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="US dollars that live calls may cost until this process ends, by the usage that "
+        "answers tell and the price list; then they are refused. 0 refuses every live call.",
+    )
+
     @field_validator("upstream")
     @classmethod
     def _base_url(cls, value: str | None) -> str | None:

@@ -33,11 +33,22 @@ def label_text(labels: Mapping[str, str]) -> str:
     return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def gathered(lines: Iterable[Sequence[Any]], labels: Mapping[int, str]) -> list[Sum]:
-    """One for each bucket and labels, of one line (bucket, number of the labels, name, amount) for each
-    amount, in their order."""
+def gathered(lines: Iterable[Sequence[Any]], labels: Mapping[int, str], bucket_s: int) -> list[Sum]:
+    """Of lines (instant, number of the labels, amounts as JSON) in the order of those numbers; those of one
+    bucket and labels are added up. Oldest first."""
     known = {number: orjson.loads(text) for number, text in labels.items()}
-    found: dict[tuple[int, int], dict[str, int]] = {}
-    for at, number, name, amount in lines:
-        found.setdefault((at, number), {})[name] = amount
-    return [Sum(at, known[number], amounts) for (at, number), amounts in found.items()]
+    found: dict[int, dict[int, dict[str, int]]] = {}
+    for at, number, text in lines:
+        of_bucket = found.setdefault(at // bucket_s * bucket_s, {})
+        before = of_bucket.get(number)
+        amounts = orjson.loads(text)
+        if before is None:
+            of_bucket[number] = amounts
+        else:
+            for name, amount in amounts.items():
+                before[name] = before.get(name, 0) + amount
+    return [
+        Sum(at, known[number], amounts)
+        for at in sorted(found)
+        for number, amounts in found[at].items()
+    ]

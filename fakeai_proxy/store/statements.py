@@ -129,21 +129,21 @@ def sums(
     connection: sqlite3.Connection, kind: str, start_at: int, end_at: int, bucket_s: int
 ) -> list[Sum]:
     """By bucket and by all labels."""
-    ranges = covering(start_at, end_at, bucket_s)
-    wanted = " UNION ALL ".join(["SELECT ? AS span, ? AS start_at, ? AS end_at"] * len(ranges))
-    if not ranges:
-        return []
-    # CROSS JOIN keeps the order: a stretch of each set of labels is next to each other.
-    found = connection.execute(
-        "SELECT tallies.at / ? * ? AS bucket, labels_id, name, sum(amount) FROM labels"
-        f" CROSS JOIN ({wanted}) AS wanted CROSS JOIN tallies ON tallies.labels_id = labels.id"
-        " AND tallies.span = wanted.span AND tallies.at >= wanted.start_at"
-        " AND tallies.at < wanted.end_at WHERE labels.kind = ?"
-        " GROUP BY bucket, labels_id, name ORDER BY bucket, labels_id",
-        (bucket_s, bucket_s, *[value for one in ranges for value in one], kind),
+    texts = connection.execute("SELECT id, labels FROM labels WHERE kind = ? ORDER BY id", (kind,))
+    labels: dict[int, str] = dict(texts)
+    # Each of these stretches lies together, and in order.
+    query = (
+        "SELECT at, ?, json_group_object(name, amount) FROM tallies"
+        " WHERE labels_id = ? AND span = ? AND at >= ? AND at < ? GROUP BY at"
     )
-    texts = connection.execute("SELECT id, labels FROM labels WHERE kind = ?", (kind,))
-    return gathered(found, dict(texts))
+    ranges = covering(start_at, end_at, bucket_s)
+    lines = (
+        line
+        for number in labels
+        for stretch in ranges
+        for line in connection.execute(query, (number, number, *stretch))
+    )
+    return gathered(lines, labels, bucket_s)
 
 
 # --- writing ---------------------------------------------------------------------------------------

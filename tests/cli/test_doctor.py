@@ -37,6 +37,7 @@ def test_a_running_proxy_is_checked_in_its_place(program: Start, run: Run) -> No
     started = program()
     done = run("doctor", "--proxy", started.url, "--python", sys.executable)
     assert "python httpx" in done.stdout
+    assert "The store: " in done.stdout
     assert "OK" in done.stdout
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from fakeai_proxy.services import ROOMS
 from tests.cli.conftest import ROOT, Program, Run, Start
 from tests.cli.upstreams import POSTED, counting, silent
 from tests.doubles.authority import Authority
-from tests.servers import postgresql
+from tests.servers import postgresql, redis
 
 PROFILE = """
 description = "One value everywhere"
@@ -93,6 +94,11 @@ def _upstream(program: Program, start: Start) -> None:
 
 def _upstream_proxy(program: Program, start: Start) -> None:
     assert program.ask("/far")[1]["path"] == "http://far.invalid/far"
+
+
+def _max_live_usd(program: Program, start: Start) -> None:
+    status, said = program.ask("/any")
+    assert (status, said["error"]["code"]) == (402, "live_budget_spent")
 
 
 def _upstream_timeout(program: Program, start: Start) -> None:
@@ -495,6 +501,22 @@ LENIENT = json.dumps({
 }) + "\n"  # fmt: skip
 
 
+def _workers(program: Program, start: Start) -> None:
+    assert program.ask("/_fakeai/health")[1]["workers"] == 2
+
+
+#: Where a Redis is that was started for a test.
+REDIS: list[str] = []
+
+
+def _redis(program: Program, start: Start) -> None:
+    assert REDIS[-1] not in json.dumps(program.ready)
+    other = start("--redis", REDIS[-1], "--profile", "none")
+    program.ask("/_fakeai/v1/faults", {"rule": "418"})
+    while other.ask("/v1/chat/completions", CHAT)[0] != 418:
+        pass
+
+
 @dataclass(frozen=True)
 class Effect:
     value: str
@@ -515,6 +537,7 @@ EFFECTS: dict[str, Effect] = {
     "upstream_proxy": Effect(
         "UPSTREAM", _upstream_proxy, {"mode": "pass", "upstream": "http://far.invalid"}
     ),
+    "max_live_usd": Effect("0", _max_live_usd, {"mode": "pass", "upstream": "UPSTREAM"}),
     "upstream_ca": Effect("TMP/test-authority.pem", _upstream, {"mode": "pass", "upstream": "TLS"}),
     "upstream_connect_timeout": Effect(
         "0.2", _upstream_timeout, {"mode": "pass", "upstream": "SILENT_TLS"}
@@ -555,6 +578,8 @@ EFFECTS: dict[str, Effect] = {
     "fault_header": Effect("off", _fault_header),
     "fault_mark": Effect("false", _fault_mark),
     "data": Effect("TMP/kept", _data),
+    "workers": Effect("2", _workers, {"profile": "none"}),
+    "redis": Effect("REDIS", _redis, {"profile": "none"}, "chat"),
     "store": Effect("memory", _store, {"data": "TMP/kept"}),
     "dcgm_listen": Effect("127.0.0.1:0", _dcgm_listen, _FLEET),
     "dcgm_fields": Effect("default", _dcgm_fields, _FLEET),
@@ -628,6 +653,12 @@ def fill_in(folder: Path) -> Iterator[Callable[[str], str]]:
             if value == "TLS":
                 authority = Authority(folder)
                 return stack.enter_context(counting(authority.server("127.0.0.1")))
+            if value == "REDIS":
+                if redis.binary() is None:
+                    warnings.warn(redis.MISSING, stacklevel=1)
+                    pytest.skip(redis.MISSING)
+                REDIS.append(stack.enter_context(redis.running()).url)
+                return REDIS[-1]
             if value.startswith("SILENT"):
                 url = stack.enter_context(silent())
                 return url.replace("http:", "https:") if value.endswith("TLS") else url
@@ -728,6 +759,11 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["--on-miss", "pass"], {}, "replay, auto, hybrid"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),
         (["--on-miss", "pass"], {}, ": --on-miss: mode synth does not replay"),
+        (
+            ["--mode", "pass", "--auth", "required"],
+            {},
+            ": --auth: mode pass answers nothing itself",
+        ),
         (["--store", "mysql://u:p@db/x"], {}, "--store: this is memory, sqlite or postgresql://"),
         ([], {"FAKEAI_PROXY_SEED": "many"}, "FAKEAI_PROXY_SEED"),
         ([], {"FAKEAI_PROXY_PROFIL": "none"}, "FAKEAI_PROXY_PROFILE"),

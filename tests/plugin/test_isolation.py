@@ -133,7 +133,7 @@ def test_sockets_of_the_file_system_and_pairs_are_none_of_its_business(project: 
         "        there.connect('s')",
         "    a, b = socket.socketpair()",
         "    a.close(); b.close()",
-        "    asyncio.run(asyncio.sleep(0))",
+        "    asyncio.run(asyncio.to_thread(int))",
     )
     project.passes()
 

@@ -86,7 +86,7 @@ class Door:
         self.thread = LoopThread(kind)
         self.certificates = Certificates(self.authority, self.policy.intercepts, clock.wall)
         self.app: App | None = None
-        connection: Callable[[Origin | None, float], asyncio.Protocol]
+        connection: Callable[[Origin | None, float, str], asyncio.Protocol]
         if whole_app:
             self.app = App(Config.load(flags={"profile": "none"}))
             self.thread.run(self.app.start())
@@ -98,7 +98,7 @@ class Door:
 
             self.server = self.thread.run(make())
 
-            def connection(origin: Origin | None, waiting_s: float) -> asyncio.Protocol:
+            def connection(origin: Origin | None, waiting_s: float, user: str) -> asyncio.Protocol:
                 return Connection(self.server, clock.now, origin, access_log=None)
 
         self.front = FrontDoor(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,13 @@ def take(
     rules = one.rules_for("")
     if rules is not None:
         demand = Demand(endpoint.operation, model)
-        one.enter(request, rules.plan(model), demand, Charge(1, tokens, **charge))
+        at_once(one.enter(request, rules.plan(model), demand, Charge(1, tokens, **charge)))
+
+
+def at_once(entering: Coroutine[None, None, object]) -> None:
+    """Whoever counts alone waits for nobody."""
+    with pytest.raises(StopIteration):
+        entering.send(None)
 
 
 def told_by(one: Limiter) -> Standing:
@@ -288,13 +295,13 @@ def test_models_of_one_row_share_it_unless_each_has_its_own() -> None:
 
 def test_a_batch_waits_in_a_queue_of_its_own() -> None:
     one = limiter(VirtualClock(), {"tpm": 10, "batch_queue_tokens": 90_000})
-    one.enqueue(asking(), "gpt-4o", 60_000)
+    at_once(one.enqueue(asking(), "gpt-4o", 60_000))
     with pytest.raises(ApiError, match="Limit: 90,000 enqueued tokens") as caught:
-        one.enqueue(asking(), "gpt-4o", 40_000)
+        at_once(one.enqueue(asking(), "gpt-4o", 40_000))
     assert caught.value.code == "token_limit_exceeded"
     take(one, asking(), tokens=10)
     one.dequeue(asking(), "gpt-4o", 60_000)
-    one.enqueue(asking(), "gpt-4o", 40_000)
+    at_once(one.enqueue(asking(), "gpt-4o", 40_000))
 
 
 def test_an_exhausted_key_has_no_quota_until_it_is_restored() -> None:

@@ -84,6 +84,29 @@ async def test_an_older_file_is_brought_up_to_date(
         assert connection.execute("SELECT colour FROM documents").fetchone() == ("red",)
 
 
+async def test_what_was_counted_before_hours_and_days_were_is_in_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fakeai_proxy.store import schema
+
+    with monkeypatch.context() as patch, closing(sqlite3.connect(tmp_path / "state.db")) as old:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        old.isolation_level = None
+        schema.migrate(old, "here")
+        old.execute("INSERT INTO labels VALUES (7, 'words', '{}')")
+        old.executemany(
+            "INSERT INTO tallies VALUES (7, ?, 'n', ?)", [(1, 1), (59, 2), (60, 4), (1440, 8)]
+        )
+    async with opened(tmp_path) as store:
+        for bucket, expected in (
+            (60, [(60, 1), (3540, 2), (3600, 4), (86_400, 8)]),
+            (3600, [(0, 3), (3600, 4), (86_400, 8)]),
+            (86_400, [(0, 7), (86_400, 8)]),
+        ):
+            found = await store.sums("words", 0, 2 * 86_400, bucket)
+            assert [(one.at, one.amounts["n"]) for one in found] == expected
+
+
 async def test_a_migration_that_fails_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import click
 
+from fakeai_proxy.cli.cassette.comparing import diff
+from fakeai_proxy.cli.cassette.editing import cat, edit, init_git
 from fakeai_proxy.cli.cassette.listing import grep, ls, stats
 from fakeai_proxy.cli.cassette.packing import gc, merge, pack, rekey, seal, split, unpack
+from fakeai_proxy.cli.cassette.playing import play
 from fakeai_proxy.cli.cassette.showing import show
-from fakeai_proxy.cli.cassette.verifying import scrub, verify
+from fakeai_proxy.cli.cassette.verifying import anonymize, scrub, verify
 
 
 @click.group()
@@ -15,5 +18,9 @@ def cassette() -> None:
     """Look into recordings, check them, pack them."""
 
 
-for _command in (ls, show, grep, stats, verify, scrub, seal, pack, unpack, merge, split, rekey, gc):
+_COMMANDS = (
+    ls, show, play, grep, stats, diff, verify, scrub, anonymize, edit, cat, seal, pack, unpack, merge, split,
+    rekey, gc, init_git,
+)  # fmt: skip
+for _command in _COMMANDS:
     cassette.add_command(_command)

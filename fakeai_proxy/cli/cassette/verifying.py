@@ -1,7 +1,8 @@
-"""`verify` and `scrub`: whether a cassette is whole, and whether it keeps a secret."""
+"""`verify`, `scrub` and `anonymize`: whether a cassette is whole, and what it gives away."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import click
 
 from fakeai_proxy.cassette import rewriting
+from fakeai_proxy.cassette.anonymizing import Anonymize
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.frames import INTERRUPTED
 from fakeai_proxy.cassette.index import Entry
@@ -18,6 +20,8 @@ from fakeai_proxy.cassette.scrubbing import Scrub
 from fakeai_proxy.cassette.segments import existing_salt
 from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress
 from fakeai_proxy.errors import CassetteError
+
+_SALT_BYTES = 16
 
 
 @click.command()
@@ -64,6 +68,25 @@ def scrub(path: Path) -> None:
             raise click.ClickException(str(error)) from None
     rewriting.forget_blobs(path)
     click.echo(f"{done.changed} of {done.kept} interactions had something to hide")
+
+
+@click.command()
+@path_argument
+@click.argument("target", type=click.Path(path_type=Path))
+def anonymize(path: Path, target: Path) -> None:
+    """Copy PATH into TARGET with other words: lengths, tokens as they were counted, timing, structure and
+    tool graph stay. Look through the result before you give it away: numbers outside of texts, names of
+    fields and paths of requests stay too."""
+    if target.exists():
+        raise click.ClickException(f"{target} is there already.")
+    salt = secrets.token_bytes(_SALT_BYTES)
+    change = Anonymize(salt, rewriting.blobs_at(path), rewriting.blobs_at(target))
+    with progress("anonymizing") as tell:
+        try:
+            done = rewriting.rewrite((path,), target, change, tell, unfinished=False)
+        except CassetteError as error:
+            raise click.ClickException(str(error)) from None
+    click.echo(f"{target}: {done.kept} interactions in other words")
 
 
 def _wrong(library: Library, entry: Entry, secrets: bool) -> Iterator[str]:

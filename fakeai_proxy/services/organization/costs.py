@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from fakeai_proxy.services.operation import Call, Operation
 from fakeai_proxy.services.organization.buckets import COSTS_WIDTHS, Query
 from fakeai_proxy.services.organization.usage import DEFAULTS, completions, settled, tallied
 from fakeai_proxy.services.wire import json_reply
+from fakeai_proxy.store import Sum
 
 _GROUPS = ("project_id", "user_id", "line_item", "api_key_id", "api_source")
 _FILTERS = ("project_ids", "user_ids", "api_key_ids", "line_items")
@@ -209,12 +211,18 @@ class _Group(NamedTuple):
         return _Group(self.usd + line.usd, self.quantity + line.quantity, self.units | {line.unit})
 
 
-def costs(call: Call) -> Reply:
+async def costs(call: Call) -> Reply:
     query = Query.of(call, _GROUPS, _FILTERS, COSTS_WIDTHS)
-    settled(call)
+    await settled(call)
+    sums = {kind: await tallied(call, kind, query) for kind in (*_OF_MODELS, *_OF_TOOLS)}
+    with call.clock.hold():
+        return await asyncio.to_thread(_bill, call, query, sums)
+
+
+def _bill(call: Call, query: Query, sums: Mapping[str, Sequence[Sum]]) -> Reply:
     found: dict[int, dict[tuple[str, ...], _Group]] = {}
-    for kind in (*_OF_MODELS, *_OF_TOOLS):
-        for at, labels, amounts in tallied(call, kind, query):
+    for kind, counted in sums.items():
+        for at, labels, amounts in counted:
             card = call.catalogue.priced(labels["model"]) if "model" in labels else None
             price = None if card is None else card.price
             for line in lines_of(price, kind, labels, amounts):
@@ -245,6 +253,4 @@ def _result(query: Query, place: tuple[str, ...], group: _Group) -> dict[str, An
     }
 
 
-OPERATIONS = (
-    Operation("usage-costs", "GET", "/organization/costs", costs, threaded=True, admin=True),
-)
+OPERATIONS = (Operation("usage-costs", "GET", "/organization/costs", costs, admin=True),)

@@ -4,18 +4,19 @@ creation on, a store counts with what is in it."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from fakeai_proxy.services.operation import Call
-from fakeai_proxy.store import Page, Row, Sum
+from fakeai_proxy.services.organization.listing import all_rows
+from fakeai_proxy.store import Row, Sum
 
 #: The kind of rows that vector stores are.
 KIND = "vector_store"
-_TOGETHER = 1000
 
 
-def stored_bytes(call: Call, starts: Iterable[int], width_s: int) -> list[Sum]:
-    stores = [(row.created_at, row.key.parent, _bytes(row)) for row in _rows(call)]
+async def stored_bytes(call: Call, starts: Iterable[int], width_s: int) -> list[Sum]:
+    rows = await all_rows(call, KIND, None)
+    stores = [(row.created_at, row.key.parent, _bytes(row)) for row in rows]
     found = []
     for start in starts:
         held: Counter[str] = Counter()
@@ -32,15 +33,3 @@ def stored_bytes(call: Call, starts: Iterable[int], width_s: int) -> list[Sum]:
 
 def _bytes(row: Row) -> int:
     return int(row.document.get("usage_bytes") or 0)
-
-
-def _rows(call: Call) -> Iterator[Row]:
-    after = ""
-    while True:
-        page: Page = call.wait_for(
-            lambda after=after: call.store.page(KIND, None, after=after, limit=_TOGETHER)  # type: ignore[misc] # its own page
-        )
-        yield from page.rows
-        if not page.has_more:
-            return
-        after = page.rows[-1].key.id

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,32 +97,37 @@ KINDS = (
 DEFAULTS = {"service_tier": "default", "api_source": "unlabeled"}
 
 
-def usage_of(kind: Kind) -> Callable[[Call], Reply]:
-    def usage(call: Call) -> Reply:
+def usage_of(kind: Kind) -> Callable[[Call], Awaitable[Reply]]:
+    async def usage(call: Call) -> Reply:
         query = Query.of(call, kind.groups, kind.filters)
-        settled(call)
-        found = query.grouped(tallied(call, kind.path, query))
-        results = {
-            at: [_result(kind, query, group, amounts) for group, amounts in sorted(groups.items())]
-            for at, groups in found.items()
-        }
-        return json_reply(query.page(results))
+        await settled(call)
+        sums = await tallied(call, kind.path, query)
+        with call.clock.hold():
+            return await asyncio.to_thread(_page, kind, query, sums)
 
     return usage
 
 
-def settled(call: Call) -> None:
+def _page(kind: Kind, query: Query, sums: Sequence[Sum]) -> Reply:
+    results = {
+        at: [_result(kind, query, group, amounts) for group, amounts in sorted(groups.items())]
+        for at, groups in query.grouped(sums).items()
+    }
+    return json_reply(query.page(results))
+
+
+async def settled(call: Call) -> None:
     """Waits until all that was answered is counted."""
     if call.settle is not None:
-        call.wait_for(call.settle)
+        await call.settle()
 
 
-def tallied(call: Call, kind: str, query: Query) -> list[Sum]:
+async def tallied(call: Call, kind: str, query: Query) -> list[Sum]:
     """All that was counted of a kind, in the query's buckets."""
     if kind == metering.VECTOR_STORES:
-        return stored_bytes(call, query.starts(), query.width_s)
+        return await stored_bytes(call, query.starts(), query.width_s)
     name = metering.PREFIX + kind
-    return call.wait_for(lambda: call.store.sums(name, query.start_at, query.end_at, query.width_s))
+    return await call.store.sums(name, query.start_at, query.end_at, query.width_s)
 
 
 def _result(kind: Kind, query: Query, group: tuple[str, ...], amounts: Amounts) -> dict[str, Any]:
@@ -137,8 +143,7 @@ def _result(kind: Kind, query: Query, group: tuple[str, ...], amounts: Amounts) 
 
 OPERATIONS = tuple(
     Operation(
-        kind.operation, "GET", f"/organization/usage/{kind.path}", usage_of(kind), threaded=True,
-        admin=True,
+        kind.operation, "GET", f"/organization/usage/{kind.path}", usage_of(kind), admin=True,
     )
     for kind in KINDS
 )  # fmt: skip

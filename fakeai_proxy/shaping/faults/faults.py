@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import ConfigError, bad_request, fault_refused
+from fakeai_proxy.errors import ConfigError, FakeAIError, bad_request, fault_refused
 from fakeai_proxy.exchange import Exchange, Origin, Request
 from fakeai_proxy.roles import Client, Observer, Source
 from fakeai_proxy.shaping.faults.settings import FaultSettings
 from fakeai_proxy.shaping.scheduler import Scheduler
+from fakeai_proxy.shared.commons import Counting
 
 if TYPE_CHECKING:
     from fakeai_proxy.shaping.faults.injection import Injection
@@ -39,14 +40,17 @@ class Faults:
         dice: Dice,
         mode: str = "",
         observers: Sequence[Observer] = (),
+        counting: Counting | None = None,
     ) -> None:
-        """Raises ConfigError."""
+        """`counting` is where several processes count attempts together. Raises ConfigError."""
         self.settings = settings
         self.scheduler = scheduler
         self.clock = clock
         self.dice = dice
         self._mode = mode
         self._observers = observers
+        self._counting = counting
+        self._visit = ""
         self._ids, self._visits = count(1), count(1)
         self._rules: tuple[Rule, ...] = ()
         self._doors: tuple[Rule, ...] = ()
@@ -76,11 +80,13 @@ class Faults:
         self._settle(rules)
         return rules
 
-    def add(self, given: Any) -> Rule:
-        """One more rule, after the others. Raises ConfigError."""
+    def add(self, given: Any, rule_id: str = "") -> Rule:
+        """One more rule, after the others, under an id of its own unless one is given. Raises
+        ConfigError."""
         from fakeai_proxy.shaping.faults.parsing import rule_of
 
         rule = rule_of(given)
+        rule.id = rule_id or rule.id
         self._settle((*self.rules, rule))
         return rule
 
@@ -112,8 +118,8 @@ class Faults:
         seen: dict[str, int] = {}
         for rule in rules:
             nth = seen[rule.text] = seen.get(rule.text, 0) + 1
-            if not rule.id:
-                rule.id = f"fault-{next(self._ids)}"
+            if not rule.settled:
+                rule.id = rule.id or f"fault-{next(self._ids)}"
                 rule.compile(self.dice, self._mode, str(nth))
         self._rules = tuple([rule for rule in rules if not rule.fault.at_door])
         self._doors = tuple([rule for rule in rules if rule.fault.at_door])
@@ -126,9 +132,10 @@ class Faults:
         """The name of the phase, "" outside of scenarios."""
         return self._phase
 
-    def begin(self, phase: str = "") -> None:
-        """A phase begins, by name; conditions ask for it, and attempts are counted anew."""
-        self._phase = phase
+    def begin(self, phase: str = "", visit: str = "") -> None:
+        """A phase begins, by name; conditions ask for it, and attempts are counted anew. `visit` is
+        what all processes call it, this time."""
+        self._phase, self._visit = phase, visit
         self._glance = None
 
     def restart(self) -> None:
@@ -139,7 +146,7 @@ class Faults:
         if self._glance is None:
             from fakeai_proxy.shaping.faults.rule import Counts, glance
 
-            self._glance = glance(Counts())
+            self._glance = glance(Counts(f"attempt/{self._visit}"))
         return self._glance(request, self.clock.now() - self._began_at, self._phase)
 
     # --- a request
@@ -160,7 +167,12 @@ class Faults:
         ):
             await body.read(_READ_BYTES_MAX)
         look = self._look(request)
-        rules = self._asked(request, wanted) if wanted is not None else _first(self._rules, look)
+        if wanted is not None:
+            rules = self._asked(request, wanted)
+        elif self._counting is None:
+            rules = _first(self._rules, look)
+        else:
+            rules = await self._first_counted(look, self._counting)
         if not rules:
             return None
         from fakeai_proxy.shaping.faults.injection import Injection
@@ -168,6 +180,25 @@ class Faults:
         for rule in rules:
             rule.applied += 1
         return Injection(self, rules, look, exchange, client, source)
+
+    async def _first_counted(self, look: Look, counting: Counting) -> Sequence[Rule]:
+        """The same where others count: what a test has to know is asked for, and all are tried
+        again. What is left to chance is keyed by the attempt, so that is known afterwards."""
+        from fakeai_proxy.shaping.faults.rule import Uncounted
+
+        look.counted = counted = {}
+        while True:
+            try:
+                rules = _first(self._rules, look)
+                if rules:
+                    _ = look.attempt
+                return rules
+            except Uncounted as missing:
+                try:
+                    counted[missing.key] = await counting.next(missing.key)
+                except FakeAIError:  # nobody to count with: by ourselves, then
+                    look.counted = None
+                    return _first(self._rules, look)
 
     def _asked(self, request: Request, wanted: bytes) -> Sequence[Rule]:
         from fakeai_proxy.shaping.faults.parsing import asked

@@ -86,11 +86,13 @@ class Moment:
 class Look:
     """What conditions see of a request, each worked out when it is first asked for."""
 
-    __slots__ = ("_attempt", "_attempts", "_fingerprint", "_model", "moment", "request")
+    __slots__ = ("_attempt", "_attempts", "_fingerprint", "_model", "counted", "moment", "request")
 
     def __init__(self, request: Request, attempts: Counts, moment: Moment) -> None:
         self.request = request
         self.moment = moment
+        #: What others have counted for it, where several processes count together.
+        self.counted: dict[bytes, int] | None = None
         self._attempts = attempts
         self._fingerprint: bytes | None = None
         self._attempt: int | None = None
@@ -110,8 +112,17 @@ class Look:
     def attempt(self) -> int:
         """Which time this request comes, in this phase, from 0."""
         if self._attempt is None:
-            self._attempt = self._attempts.next(self.fingerprint)
+            self._attempt = self.count(self.fingerprint, self._attempts)
         return self._attempt
+
+    def count(self, thing: bytes | str, counts: Counts) -> int:
+        """How often it came before. Raises Uncounted where others have to be asked first."""
+        if self.counted is None:
+            return counts.next(thing)
+        key = counts.key(thing)
+        if key not in self.counted:
+            raise Uncounted(key)
+        return self.counted[key]
 
     @property
     def model(self) -> str:
@@ -149,10 +160,18 @@ def _model(body: bytes) -> str:
     return "" if found is None else (found[1] or found[2]).decode("utf-8", "replace")
 
 
-class Counts:
-    """How often each of many things has come."""
+class Uncounted(Exception):  # noqa: N818 - no error, but a question
+    """`key` is what other processes have to be asked for."""
 
-    def __init__(self, most: int = REMEMBERED) -> None:
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+
+
+class Counts:
+    """How often each of many things has come; `name` is what these counts are called elsewhere."""
+
+    def __init__(self, name: str, most: int = REMEMBERED) -> None:
+        self.name = name
         self._counts: OrderedDict[bytes | str, int] = OrderedDict()
         self._most = most
 
@@ -163,6 +182,11 @@ class Counts:
         if len(self._counts) > self._most:
             self._counts.popitem(last=False)
         return count
+
+    def key(self, thing: bytes | str) -> bytes:
+        """The thing's among all that are counted."""
+        data = thing if isinstance(thing, bytes) else thing.encode("utf-8", "surrogatepass")
+        return b"%b/%b" % (self.name.encode("utf-8", "surrogatepass"), data)
 
 
 def glance(attempts: Counts) -> Callable[[Request, float, str], Look]:
@@ -192,6 +216,8 @@ class Rule:
     tests: tuple[Test, ...] = field(default=(), repr=False)
     #: Whether a test looks into the request's body.
     reads_body: bool = False
+    #: Whether its tests are made.
+    settled: bool = False
     #: Its probability.
     p: float = field(init=False)
 
@@ -208,6 +234,7 @@ class Rule:
     def compile(self, dice: Dice, mode: str, salt: str) -> None:
         """Make the tests, the cheap ones first and those that count last; `salt` tells equal rules
         apart."""
+        self.settled = True
         conditions = self.conditions
         tests: list[Test] = [
             make(wanted) for name, make in _TESTS.items()
@@ -216,9 +243,9 @@ class Rule:
         if conditions.mode is not None and not _glob(conditions.mode)(mode):
             tests.insert(0, lambda look: False)
         if conditions.every is not None:
-            tests.append(_every(conditions.every, conditions.run))
+            tests.append(_every(conditions.every, conditions.run, self.id))
         if conditions.first is not None:
-            tests.append(_first(conditions.first, conditions.per))
+            tests.append(_first(conditions.first, conditions.per, self.id))
         by_chance = conditions.p < 1 or self.ramped
         if by_chance:
             tests.append(_chance(self, dice, f"{self.text}#{salt}"))
@@ -305,15 +332,9 @@ _TESTS: dict[str, Callable[[Any], Test]] = {
 }
 
 
-def _every(every: int, run: int) -> Test:
-    seen = 0
-
-    def test(look: Look) -> bool:
-        nonlocal seen
-        seen += 1
-        return (seen - 1) % every >= every - run
-
-    return test
+def _every(every: int, run: int, rule_id: str) -> Test:
+    counts = Counts(f"every/{rule_id}")
+    return lambda look: look.count("", counts) % every >= every - run
 
 
 _PER: dict[str, Callable[[Look], bytes | str]] = {
@@ -324,9 +345,9 @@ _PER: dict[str, Callable[[Look], bytes | str]] = {
 }
 
 
-def _first(first: int, per: str) -> Test:
-    counts, counted = Counts(), _PER[per]
-    return lambda look: counts.next(counted(look)) < first
+def _first(first: int, per: str, rule_id: str) -> Test:
+    counts, counted = Counts(f"first/{rule_id}"), _PER[per]
+    return lambda look: look.count(counted(look), counts) < first
 
 
 def _chance(rule: Rule, dice: Dice, key: str) -> Test:

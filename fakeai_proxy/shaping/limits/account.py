@@ -17,9 +17,6 @@ class Account(NamedTuple):
     owner: bytes
     quotas: tuple[Quota, ...]
 
-    def give_back(self, charge: Charge, now: float) -> None:
-        self.add(Charge(*(-n for n in charge)), now)
-
     def add(self, difference: Charge, now: float) -> None:
         """Take what was taken too little, or give back what was too much."""
         ledger = self.ledger
@@ -39,7 +36,7 @@ def standings(accounts: Iterable[Account], told: Container[str], now: float) -> 
     found: dict[str, Standing] = {}
     for ledger, owner, quotas in accounts:
         row = -1
-        for name, _, meter, at in quotas:
+        for name, _, meter, at, _ in quotas:
             if name not in told:
                 continue
             if row < 0:

@@ -5,25 +5,28 @@ and given up when it says nothing any more. A million owners are a million rows,
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from fakeai_proxy.profiles.limits import Scope
+from fakeai_proxy.shaping.limits.allowance import Allowance
 from fakeai_proxy.shaping.limits.bucket import TokenBucket
 from fakeai_proxy.shaping.limits.meter import Meter
+from fakeai_proxy.shaping.limits.sheet import Sheet
 
 #: Rows that are looked at, for one that says nothing, whenever a row is needed.
 LOOKED_AT = 2
 
 
 class Quota(NamedTuple):
-    """One amount of a limit: what it is called, the place of what it counts in a `Charge`, and where
-    in a row its state is."""
+    """One amount of a limit: what it is called, the place of what it counts in a `Charge`, where in a
+    row its state is, and which of its ledger's it is."""
 
     name: str
     place: int
     meter: Meter
     at: int
+    number: int
 
 
 class Ledger:
@@ -32,9 +35,13 @@ class Ledger:
     def __init__(self, scope: Scope, model: str, meters: Sequence[tuple[str, int, Meter]]) -> None:
         self.scope: Scope = scope
         self.model = model
+        #: What is known of it where several processes share it, if they do.
+        self.sheet: Sheet | None = None
+        #: The share of every quota that is granted, and since when.
+        self.factor, self.scaled_at = 1.0, 0.0
         quotas, rest = [], array("d")
-        for name, place, meter in meters:
-            quotas.append(Quota(name, place, meter, len(rest)))
+        for number, (name, place, meter) in enumerate(meters):
+            quotas.append(Quota(name, place, meter, len(rest), number))
             rest.extend(meter.rest())
         self.quotas = tuple(quotas)
         self.state = array("d")
@@ -44,6 +51,13 @@ class Ledger:
         self._owners: list[bytes] = []
         self._free: list[int] = []
         self._hand = 0
+
+    @classmethod
+    def of(
+        cls, scope: Scope, model: str, allowances: Iterable[Allowance], epoch_s: float
+    ) -> Ledger:
+        """`epoch_s` is the wall time at the clock's zero."""
+        return cls(scope, model, [(one.name, one.place, one.meter(epoch_s)) for one in allowances])
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -58,16 +72,19 @@ class Ledger:
 
     def scale(self, factor: float, now: float) -> None:
         """Grant this share of every quota. What was used stays used, in numbers."""
-        import numpy as np  # most programs never need it here
-
+        self.factor, self.scaled_at = factor, now
         for quota in self.quotas:
             before = quota.meter.limit
             quota.meter.scale(factor)
-            if type(quota.meter) is TokenBucket and self.state:
-                column = np.frombuffer(self.state)[quota.at :: self._width]
-                slower = before / quota.meter.limit
-                column[:] = np.where(column > now, now + (column - now) * slower, column)
-                del column  # the array may grow again
+            if type(quota.meter) is TokenBucket and self.state and before != quota.meter.limit:
+                self._slow(quota, before / quota.meter.limit, now)
+
+    def _slow(self, quota: Quota, slower: float, now: float) -> None:
+        """What is owed takes so many times as long."""
+        import numpy as np  # most programs never need it here
+
+        column = np.frombuffer(self.state)[quota.at :: self._width]
+        column[:] = np.where(column > now, now + (column - now) * slower, column)
 
     def _open(self, owner: bytes, now: float) -> int:
         self._give_up(now)

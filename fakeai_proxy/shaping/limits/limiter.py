@@ -13,15 +13,16 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Exchange, Request
 from fakeai_proxy.profiles.limits import LimitsProfile, load_limits
 from fakeai_proxy.providers import credential, provider_of
-from fakeai_proxy.shaping.limits.account import Account, standings
+from fakeai_proxy.shaping.limits.account import Account
 from fakeai_proxy.shaping.limits.charge import Charge
 from fakeai_proxy.shaping.limits.demand import Demand
-from fakeai_proxy.shaping.limits.ledger import Quota
 from fakeai_proxy.shaping.limits.owner import OWNERS, key_name, organization_of, shown_owner
 from fakeai_proxy.shaping.limits.permit import FREE, Free, Permit
 from fakeai_proxy.shaping.limits.rules import Entry, Plan, Rules
 from fakeai_proxy.shaping.limits.settings import LimitSettings
-from fakeai_proxy.shaping.limits.standing import Refusal
+from fakeai_proxy.shaping.limits.sheet import Sheet
+from fakeai_proxy.shaping.limits.standing import Refusal, Standing
+from fakeai_proxy.shaping.limits.tables import Booking, Seen, SharedBooking, Tables, tightest
 from fakeai_proxy.shaping.limits.vendor import Vendor, vendor_of
 
 #: Organizations whose accounts are kept at hand.
@@ -33,9 +34,11 @@ STATUS_ROWS_MAX = 1000
 class Limiter:
     """`admit` is the one thing on a request's way; the rest is for those who watch and steer."""
 
-    def __init__(self, settings: LimitSettings, clock: Clock) -> None:
+    def __init__(self, settings: LimitSettings, clock: Clock, tables: Tables | None = None) -> None:
+        """`tables` are where several processes count together; without them this one does alone."""
         self._settings = settings
         self.clock = clock
+        self._tables = tables
         self._rules: dict[str, Rules] = {}
         self._default: Rules | None = None
         self._profiles: list[tuple[LimitsProfile, str]] = []
@@ -44,28 +47,40 @@ class Limiter:
         self._projects: dict[str, tuple[LimitsProfile, Rules]] = {}
         #: Keys without quota, by name.
         self.exhausted: set[str] = set()
+        self._reset_era = self._era
         self.use([spec for spec in settings.limits if spec != "none"])
+
+    @property
+    def _era(self) -> str:
+        """What a time that begins with this change is called by all who count together."""
+        return "" if self._tables is None else self._tables.era
 
     def use(self, specs: Sequence[str]) -> None:
         """Put these limits in force, each NAME[:TIER] or a file. Raises ConfigError."""
         self.replace([load_limits(spec) for spec in specs])
 
-    def replace(self, profiles: Sequence[tuple[LimitsProfile, str]]) -> None:
+    def replace(
+        self, profiles: Sequence[tuple[LimitsProfile, str]], era: str | None = None
+    ) -> None:
         """Put these profiles, each with its tier, in force; everybody starts afresh. A vendor's
-        requests follow its own profile, all others the first. Raises ConfigError."""
-        epoch_s = self.clock.wall() - self.clock.now()
-        made = [Rules(profile, tier, self._settings, epoch_s) for profile, tier in profiles]
+        requests follow its own profile, all others the first. `era` is what all processes that
+        count together call the time from here on. Raises ConfigError."""
+        epoch_s = self.clock.epoch_s
+        era = self._era if era is None else era
+        made = [Rules(profile, tier, self._settings, epoch_s, era) for profile, tier in profiles]
         self._profiles = list(profiles)
         for rules in made:
             rules.scale(self.factor, self.clock.now())
         self._default = made[0] if made else None
         self._rules = {rules.profile.vendor: rules for rules in reversed(made)}
 
-    def lay_over(self, profiles: Sequence[tuple[LimitsProfile, str]]) -> Callable[[], None]:
+    def lay_over(
+        self, profiles: Sequence[tuple[LimitsProfile, str]], era: str | None = None
+    ) -> Callable[[], None]:
         """As `replace`, for a while: what it gives back puts the former ones back in force, where
         everybody stands as before, unless others have come since."""
         before = self._default, self._rules, self._profiles
-        self.replace(profiles)
+        self.replace(profiles, era)
         laid = list(profiles)
 
         def lift() -> None:
@@ -79,6 +94,7 @@ class Limiter:
     def reset(self) -> None:
         """Forget all that has been counted. What projects have for themselves is told again."""
         self._projects.clear()
+        self._reset_era = self._era
         self.replace(self._profiles)
 
     @property
@@ -124,8 +140,8 @@ class Limiter:
         )  # fmt: skip
         before = self._projects.get(project)
         if before is None or before[0] != profile:
-            epoch_s = self.clock.wall() - self.clock.now()
-            self._projects[project] = profile, Rules(profile, "", self._settings, epoch_s)
+            rules = Rules(profile, "", self._settings, self.clock.epoch_s, self._reset_era)
+            self._projects[project] = profile, rules
 
     def rules_of(self, project: str) -> Rules | None:
         found = self._projects.get(project)
@@ -134,40 +150,77 @@ class Limiter:
     def rules_for(self, provider: str) -> Rules | None:
         return self._rules.get(provider) or self._default
 
-    def enter(self, request: Request, plan: Plan, demand: Demand, charge: Charge) -> list[Account]:
-        """Take the charge from every account of the request, or raise 429 and take nothing."""
-        now = self.clock.now()
+    async def enter(
+        self, request: Request, plan: Plan, demand: Demand, charge: Charge
+    ) -> Booking | SharedBooking:
+        """Take the charge from every account of the request, or raise 429 and take nothing. Raises
+        503 where it cannot be asked whether there is room."""
         accounts = _accounts_of(request, plan)
-        worst: tuple[float, Quota, Account] | None = None
+        if self._tables is not None:
+            entered, seen = await self._tables.enter(accounts, charge)
+            if not entered:
+                raise self._refused(request, demand, charge, accounts, seen)
+            return SharedBooking(accounts, self._tables, seen)
+        if not self._enter_here(accounts, charge):
+            raise self._refused(request, demand, charge, accounts, self._seen(accounts, charge))
+        return Booking(accounts, self.clock)
+
+    def _enter_here(self, accounts: Sequence[Account], charge: Charge) -> bool:
+        now = self.clock.now()
         taking = []
-        for account in accounts:
-            ledger, owner, quotas = account
+        for ledger, owner, quotas in accounts:
             row, state = ledger.row(owner, now), ledger.state
-            for quota in quotas:
-                _, place, meter, at = quota
+            for _, place, meter, at, _ in quotas:
                 n = charge[place]
-                wait_s = meter.wait_s(state, row + at, n, now)
-                if wait_s and (worst is None or wait_s > worst[0]):
-                    worst = wait_s, quota, account
+                if meter.wait_s(state, row + at, n, now):
+                    return False
                 taking.append((meter, state, row + at, n))
-        if worst is not None:
-            raise self._refused(request, demand, charge, accounts, worst, now)
         for meter, state, at, n in taking:
             if n:
                 meter.take(state, at, n, now)
-        return accounts
+        return True
+
+    def _seen(self, accounts: Sequence[Account], charge: Charge) -> list[list[Seen]]:
+        now = self.clock.now()
+        seen = []
+        for ledger, owner, quotas in accounts:
+            row, state = ledger.row(owner, now), ledger.state
+            seen.append(
+                [
+                    Seen(
+                        quota.meter.wait_s(state, row + quota.at, charge[quota.place], now),
+                        quota.meter.standing(state, row + quota.at, now),
+                    )
+                    for quota in quotas
+                ]
+            )
+        return seen
 
     def check_quota(self, request: Request, vendor: Vendor) -> None:
         """Raises 429 for a key that was exhausted."""
         if self.exhausted & {"*", key_name(credential(request))}:
             raise vendor.quota_exceeded(self.clock.wall())
 
-    def enqueue(self, request: Request, model: str, tokens: float) -> None:
+    async def enqueue(self, request: Request, model: str, tokens: float) -> None:
         """The tokens of a batch wait from here on. Raises 429 when the queue would be too long."""
-        self._queue(request, model, tokens)
+        accounts = self._queues(request, model)
+        charge = Charge(tokens=tokens)
+        if not accounts:
+            return
+        if self._tables is not None:
+            entered, seen = await self._tables.enter(accounts, charge)
+        else:
+            entered, seen = self._enter_here(accounts, charge), self._seen(accounts, charge)
+        if not entered:
+            full = next(one for each in seen for one in each if one.wait_s)
+            raise errors.batch_queue_full(model, organization_of(request), int(full.standing.limit))
 
     def dequeue(self, request: Request, model: str, tokens: float) -> None:
-        self._queue(request, model, -tokens)
+        accounts, charge = self._queues(request, model), Charge(tokens=-tokens)
+        if self._tables is not None:
+            self._tables.add(accounts, charge)
+        else:
+            Booking(accounts, self.clock).add(charge)
 
     def queue_limit(self, provider: str, model: str) -> float | None:
         """How many tokens of batches may wait for the model, None for any number."""
@@ -177,8 +230,20 @@ class Limiter:
         return min(limits, default=None)
 
     def status(self, rows: int = STATUS_ROWS_MAX) -> list[dict[str, object]]:
-        """How everybody stands who has used anything."""
+        """How everybody stands who has used anything here."""
         return list(islice(self._standings(), rows))
+
+    async def status_of_all(self, rows: int = STATUS_ROWS_MAX) -> list[dict[str, object]]:
+        """The same of all processes that count together."""
+        if self._tables is None:
+            return self.status(rows)
+        eras = {rules.era for rules in self._in_force()}
+        found = await self._tables.rows(eras, rows)
+        return [
+            _told(row.sheet, row.owner, one.name, standing)
+            for row in found
+            for one, standing in zip(row.sheet.allowances, row.standings, strict=True)
+        ][:rows]
 
     def _standings(self) -> Iterator[dict[str, object]]:
         now = self.clock.now()
@@ -187,36 +252,15 @@ class Limiter:
                 for owner, row in ledger.rows():
                     for quota in ledger.quotas:
                         one = quota.meter.standing(ledger.state, row + quota.at, now)
-                        reset_s = one.reset_s
-                        yield {
-                            "profile": rules.profile.name,
-                            "tier": rules.tier,
-                            "scope": ledger.scope,
-                            "owner": shown_owner(ledger.scope, owner),
-                            "model": ledger.model,
-                            "amount": quota.name,
-                            "limit": one.shown_limit,
-                            "remaining": one.remaining,
-                            "reset_s": round(reset_s, 3) if math.isfinite(reset_s) else None,
-                        }
+                        yield _told(ledger.sheet, owner, quota.name, one)
 
     def _in_force(self) -> list[Rules]:
         known = list(self._rules.values())
         return known if self._default is None or self._default in known else [self._default, *known]
 
-    def _queue(self, request: Request, model: str, tokens: float) -> None:
+    def _queues(self, request: Request, model: str) -> list[Account]:
         rules = self.rules_for(provider_of(request).name)
-        if rules is None:
-            return
-        now = self.clock.now()
-        accounts = _accounts(request, rules.queues(model))
-        for ledger, owner, quotas in accounts:
-            row = ledger.row(owner, now)
-            for _, _, meter, at in quotas:
-                if tokens > 0 and meter.wait_s(ledger.state, row + at, tokens, now):
-                    raise errors.batch_queue_full(model, organization_of(request), int(meter.limit))
-        for account in accounts:
-            account.add(Charge(tokens=tokens), now)
+        return [] if rules is None else _accounts(request, rules.queues(model))
 
     def _refused(
         self,
@@ -224,17 +268,23 @@ class Limiter:
         demand: Demand,
         charge: Charge,
         accounts: Sequence[Account],
-        worst: tuple[float, Quota, Account],
-        now: float,
+        seen: Sequence[Sequence[Seen]],
     ) -> errors.ApiError:
-        wait_s, quota, account = worst
         organization = organization_of(request)
-        row = account.ledger.row(account.owner, now)
+        # The first of those that take longest.
+        quota, worst = max(
+            (
+                (quota, one)
+                for account, each in zip(accounts, seen, strict=True)
+                for quota, one in zip(account.quotas, each, strict=True)
+            ),
+            key=lambda pair: pair[1].wait_s,
+        )
         refusal = Refusal(
             name=quota.name,
-            standing=quota.meter.standing(account.ledger.state, row + quota.at, now),
+            standing=worst.standing,
             requested=charge[quota.place],
-            wait_s=wait_s,
+            wait_s=worst.wait_s,
             model=demand.model or "unknown",
             operation=demand.operation,
             organization=organization,
@@ -249,7 +299,7 @@ class Limiter:
         error.headers.update(
             (name.decode(), value.decode())
             for name, value in vendor.headers(
-                standings(accounts, vendor.told, now), self.clock.wall
+                tightest(accounts, seen, vendor.told), self.clock.wall
             )
         )
         if request.header(b"origin") is not None:  # a page in a browser must see it to obey it
@@ -258,6 +308,21 @@ class Limiter:
                 "access-control-expose-headers": "*",
             }
         return error
+
+
+def _told(sheet: Sheet | None, owner: bytes, amount: str, one: Standing) -> dict[str, object]:
+    assert sheet is not None, "rules name their ledgers"
+    return {
+        "profile": sheet.profile,
+        "tier": sheet.tier,
+        "scope": sheet.scope,
+        "owner": shown_owner(sheet.scope, owner),
+        "model": sheet.model,
+        "amount": amount,
+        "limit": one.shown_limit,
+        "remaining": one.remaining,
+        "reset_s": round(one.reset_s, 3) if math.isfinite(one.reset_s) else None,
+    }
 
 
 def _accounts_of(request: Request, plan: Plan) -> list[Account]:

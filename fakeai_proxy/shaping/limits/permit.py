@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import BATCH, SYNTH, Exchange, Reply
 from fakeai_proxy.providers import provider_of
-from fakeai_proxy.shaping.limits.account import Account, standings
 from fakeai_proxy.shaping.limits.charge import Charge, charge_of, difference
 from fakeai_proxy.shaping.limits.demand import (
     CHARACTERS_PER_TOKEN,
@@ -17,6 +16,7 @@ from fakeai_proxy.shaping.limits.demand import (
 )
 from fakeai_proxy.shaping.limits.reading import demand_at_once, demand_in, is_socket
 from fakeai_proxy.shaping.limits.rules import Plan, Rules, together
+from fakeai_proxy.shaping.limits.tables import Booking, SharedBooking
 from fakeai_proxy.shaping.limits.usage import Usage, Watched, usage_of
 from fakeai_proxy.shaping.limits.vendor import Vendor, vendor_of
 
@@ -31,7 +31,7 @@ class Permit:
     """A context manager around an exchange. Inside, it has the entries that were made for it."""
 
     __slots__ = (
-        "_accounts",
+        "_booking",
         "_charge",
         "_clock",
         "_demand",
@@ -53,7 +53,7 @@ class Permit:
         self._clock = limiter.clock
         self._exchange = exchange
         #: None for what is not limited, or not any more.
-        self._accounts: list[Account] | None = None
+        self._booking: Booking | SharedBooking | None = None
         self._watched: Watched | None = None
 
     async def __aenter__(self) -> Permit:
@@ -84,65 +84,60 @@ class Permit:
             plan = together(plan, own.plan(demand.model))
         self._plan = plan
         self._charge = charge_of(demand, rules.policy, rules.profile.default_output_tokens)
-        self._accounts = limiter.enter(request, plan, demand, self._charge)
+        self._booking = await limiter.enter(request, plan, demand, self._charge)
         return self
 
     async def __aexit__(self, kind: object, failure: object, trace: object) -> None:
-        accounts = self._accounts
-        if accounts is None:
+        booking = self._booking
+        if booking is None:
             return
         if isinstance(failure, ApiError):
             if failure.status == _NOBODYS:
-                self._cancel(accounts)
+                self._cancel(booking)
                 return
             failure.headers.update(
-                (name.decode(), value.decode()) for name, value in self._headers(accounts)
+                (name.decode(), value.decode()) for name, value in self._headers(booking)
             )
         plan, rules = self._plan, self._rules
         if plan.holding or plan.spending or rules.settles:
-            self._settle(accounts, plan, rules)
+            self._settle(booking, plan, rules)
 
     def stamp(self, reply: Reply) -> None:
         """Give the reply the headers that tell how its sender stands, in place of an upstream's."""
-        accounts = self._accounts
-        if accounts is None:
+        booking = self._booking
+        if booking is None:
             return
         if reply.status == _NOBODYS:
-            self._cancel(accounts)
+            self._cancel(booking)
             return
         kept = reply.headers
         if reply.provenance != SYNTH:
             prefix = self._vendor.prefix
             kept = tuple(one for one in kept if not one[0].lower().startswith(prefix))
-        reply.headers = (*kept, *self._headers(accounts))
+        reply.headers = (*kept, *self._headers(booking))
         if reply.workload is None and not isinstance(reply.chunks, Sequence):
             self._watched = reply.chunks = Watched(reply.chunks)
 
-    def _headers(self, accounts: list[Account]) -> list[tuple[bytes, bytes]]:
-        clock, vendor = self._clock, self._vendor
-        return vendor.headers(standings(accounts, vendor.told, clock.now()), clock.wall)
+    def _headers(self, booking: Booking | SharedBooking) -> list[tuple[bytes, bytes]]:
+        vendor = self._vendor
+        return vendor.headers(booking.standings(vendor.told), self._clock.wall)
 
-    def _cancel(self, accounts: list[Account]) -> None:
-        now = self._clock.now()
-        for account in accounts:
-            account.give_back(self._charge, now)
-        self._accounts = None
+    def _cancel(self, booking: Booking | SharedBooking) -> None:
+        booking.add(Charge(*(-n for n in self._charge)))
+        self._booking = None
 
-    def _settle(self, accounts: list[Account], plan: Plan, rules: Rules) -> None:
-        now = self._clock.now()
+    def _settle(self, booking: Booking | SharedBooking, plan: Plan, rules: Rules) -> None:
         for place, quota in plan.holding:
-            accounts[place].take(quota, -1, now)
+            booking.take(place, quota, -1)
         if self._exchange.reply is None:
             return
         usage = self._usage()
         if rules.settles and usage is not None:
-            missing = difference(self._charge, usage)
-            for account in accounts:
-                account.add(missing, now)
+            booking.add(difference(self._charge, usage))
         if plan.spending and plan.price is not None:
             usd = plan.price.usd(*(usage or self._estimate()))
             for place, quota in plan.spending:
-                accounts[place].take(quota, usd, now)
+                booking.take(place, quota, usd)
 
     def _usage(self) -> Usage | None:
         """None where nobody knows, and what was estimated stands."""

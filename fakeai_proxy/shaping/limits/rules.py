@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import NamedTuple
 
 from fakeai_proxy.profiles.limits import ChargePolicy, Limit, LimitsProfile, Price
 from fakeai_proxy.shaping.limits.account import Account
-from fakeai_proxy.shaping.limits.bucket import TokenBucket
-from fakeai_proxy.shaping.limits.charge import MEASURES
-from fakeai_proxy.shaping.limits.duration import month_end
-from fakeai_proxy.shaping.limits.gauge import Gauge
+from fakeai_proxy.shaping.limits.allowance import Allowance, allowances
 from fakeai_proxy.shaping.limits.ledger import Ledger, Quota
-from fakeai_proxy.shaping.limits.meter import Meter
 from fakeai_proxy.shaping.limits.settings import LimitSettings
-from fakeai_proxy.shaping.limits.window import Counter, SlidingWindow
+from fakeai_proxy.shaping.limits.sheet import Sheet
 
-MINUTE_S, DAY_S = 60.0, 86_400.0
 #: Names come from clients. Models above this many share one row of an `each` limit.
 MODELS_MAX = 1024
-
-#: Amount -> what it counts, and over how long; 0 where it is held, not spent.
-_COUNTED = {
-    "rpm": ("requests", MINUTE_S),
-    "rpd": ("requests", DAY_S),
-    "tpm": ("tokens", MINUTE_S),
-    "tpd": ("tokens", DAY_S),
-    "itpm": ("input_tokens", MINUTE_S),
-    "otpm": ("output_tokens", MINUTE_S),
-    "ipm": ("images", MINUTE_S),
-    "concurrent": ("requests", 0.0),
-    "batch_queue_tokens": ("tokens", 0.0),
-    "usd_per_month": ("usd", 0.0),
-}
 
 
 class Entry(NamedTuple):
@@ -62,9 +44,12 @@ class Rules:
         tier: str,
         settings: LimitSettings,
         epoch_s: float,
+        era: str = "",
     ) -> None:
-        """`epoch_s` is the wall time at the clock's zero, for limits by the calendar."""
+        """`epoch_s` is the wall time at the clock's zero, for limits by the calendar; `era` is what
+        other processes call the time in which these are in force."""
         self.profile = profile
+        self.era = era
         self.tier = tier or profile.default_tier
         self.policy: ChargePolicy = (
             profile.charge if settings.limit_charge == "profile" else settings.limit_charge
@@ -75,7 +60,7 @@ class Rules:
         self.settles = true_up or self.postpones
         self._rows = profile.rows(tier)
         self._epoch_s = epoch_s
-        self._factor = 1.0
+        self._factor, self._scaled_at = 1.0, 0.0
         self._ledgers: dict[tuple[int, str], Ledger] = {}
         self._plans: dict[str, Plan] = {}
 
@@ -103,7 +88,7 @@ class Rules:
         yield from self._ledgers.values()
 
     def scale(self, factor: float, now: float) -> None:
-        self._factor = factor
+        self._factor, self._scaled_at = factor, now
         for ledger in self._ledgers.values():
             ledger.scale(factor, now)
 
@@ -127,28 +112,20 @@ class Rules:
             model = row.model
         ledger = self._ledgers.get((number, model))
         if ledger is None:
-            meters = []
-            for name, amount in row.amounts.items():
-                meter = self._meter(row, name, amount)
-                meter.scale(self._factor)
-                meters.append((name, MEASURES[_COUNTED[name][0]], meter))
-            ledger = self._ledgers[number, model] = Ledger(row.scope, model, meters)
+            granted = allowances(row)
+            ledger = Ledger.of(row.scope, model, granted, self._epoch_s)
+            ledger.scale(self._factor, self._scaled_at)
+            name = f"{self.profile.name}/{self.tier}/{number}/{model}/{_digest(granted)}"
+            ledger.sheet = Sheet(
+                self.era, name, row.scope, model, granted, self.profile.name, self.tier
+            )
+            self._ledgers[number, model] = ledger
         return ledger
 
-    def _meter(self, row: Limit, name: str, amount: float) -> Meter:
-        period_s = _COUNTED[name][1]
-        if name == "usd_per_month":
-            return Counter(
-                amount, 30 * DAY_S, lambda now: month_end(self._epoch_s + now) - self._epoch_s
-            )
-        if not period_s:
-            return Gauge(amount)
-        if name == "rpm" and row.rpm_window_s:
-            in_window = max(1, int(amount * row.rpm_window_s / MINUTE_S))
-            return SlidingWindow(in_window, row.rpm_window_s)
-        if name == "tpm" and row.tpm_counter:
-            return Counter(amount, MINUTE_S, lambda now: now + MINUTE_S)
-        return TokenBucket(amount, period_s, row.burst_s if name == "rpm" else None)
+
+def _digest(granted: tuple[Allowance, ...]) -> str:
+    """Processes that were started with other numbers count by themselves."""
+    return blake2b(repr(granted).encode(), digest_size=6).hexdigest()
 
 
 def together(plan: Plan, other: Plan) -> Plan:

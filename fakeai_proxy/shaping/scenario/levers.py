@@ -36,20 +36,28 @@ class FaultLever:
             for rule, _ in self._rules:
                 self._faults.remove(rule.id)
             self._rules = []
-            self._faults.begin(wanted.phase)
+            self._faults.begin(wanted.phase, _visit(plan, wanted))
             if wanted.faults:
-                self._add(wanted)
+                self._add(plan, wanted)
         for rule, before in self._rules:
             p = rule.conditions.p
             rule.p = p if wanted.ramp == 1 else before + (p - before) * wanted.ramp
 
-    def _add(self, wanted: Wanted) -> None:
+    def _add(self, plan: Plan, wanted: Wanted) -> None:
         from fakeai_proxy.shaping.faults.parsing import rules_of
 
         before = {_but_chance(rule): rule.conditions.p for rule in rules_of(wanted.faults_before)}
-        for rule in rules_of(wanted.faults):
+        for number, rule in enumerate(rules_of(wanted.faults)):
             rule.ramped = wanted.ramp < 1
-            self._rules.append((self._faults.add(rule), before.get(_but_chance(rule), 0.0)))
+            # Other processes have theirs under the same name, whatever else was added meanwhile.
+            name = f"phase-{_visit(plan, wanted)}.{number}" if plan.mark else ""
+            added = self._faults.add(rule, name)
+            self._rules.append((added, before.get(_but_chance(rule), 0.0)))
+
+
+def _visit(plan: Plan, wanted: Wanted) -> str:
+    """What all processes call the visit of a phase."""
+    return ".".join([plan.mark, *map(str, wanted.visit)])
 
 
 def _but_chance(rule: Rule) -> tuple[str, Conditions]:
@@ -73,7 +81,8 @@ class LimitLever:
             if self._lift is not None:
                 self._lift()
             laid = plan.limits.get(-1 if wanted.limits_of is None else wanted.limits_of)
-            self._lift = self._limiter.lay_over(laid) if laid else None
+            era = f"phase-{_visit(plan, wanted)}" if plan.mark else None
+            self._lift = self._limiter.lay_over(laid, era) if laid else None
         self._scale(wanted.scale)
         self._exhaust(wanted.exhaust)
 

@@ -50,6 +50,9 @@ class Wanted:
 
 
 class Plan:
+    #: What several processes that put it on call this start of it; "" where one is alone.
+    mark = ""
+
     def __init__(self, scenario: Scenario, limits_of: LimitsOf = load_limits) -> None:
         """Raises ConfigError."""
         self.scenario = scenario

@@ -32,16 +32,20 @@ class Runner:
         self.place: Place | None = None
         self.began: list[Callable[[Plan, Place], None]] = []
 
-    def start(self, plan: Plan) -> None:
-        """Instead of the one that is on. Raises ConfigError, and then nothing has changed; needs a
-        running event loop."""
+    def start(self, plan: Plan, at: float | None = None, mark: str = "") -> None:
+        """Instead of the one that is on, as if from `at` on, if that is given. `mark` is what other
+        processes that put it on call this start. Raises ConfigError, and then nothing has changed;
+        needs a running event loop."""
         plan = self.check(plan)
-        timeline = plan.timeline(self._clock.wall())
+        now = self._clock.now()
+        at = now if at is None else at
+        timeline = plan.timeline(self._clock.wall() - (now - at))
         self.stop()
+        plan.mark = mark
         self.plan, self._timeline = plan, timeline
-        self._zero_at = self._clock.now() - timeline.skipped_s
+        self._zero_at = at - timeline.skipped_s
         self._timer = self._clock.timer(self._fire)
-        self._pull(timeline.skipped_s)
+        self._pull(now - self._zero_at)
 
     def check(self, plan: Plan) -> Plan:
         """The plan, less what is missing and optional. Raises ConfigError for what is not."""

@@ -14,7 +14,7 @@ import asyncpg
 from fakeai_proxy import errors
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.store.address import shown
-from fakeai_proxy.store.postgresql.failures import FAILURES, is_lost, unavailable
+from fakeai_proxy.store.postgresql.failures import FAILURES, is_lost, reason, unavailable
 from fakeai_proxy.store.postgresql.schema import migrate
 
 T = TypeVar("T")
@@ -64,9 +64,8 @@ class Connections:
             raise ConfigError(f"store: {shown(self._address)} is no address ({error}).") from None
 
     def _said(self, error: BaseException) -> str:
-        reason = unavailable(error).message.partition(": ")[2].partition(". ")[0]
         return (
-            f"store: {shown(self._address)} cannot be used: {reason}. Start PostgreSQL, or check the "
+            f"store: {shown(self._address)} cannot be used: {reason(error)}. Start PostgreSQL, or check the "
             "address, the user and the password."
         )
 

@@ -184,7 +184,7 @@ async def _count(connection: asyncpg.Connection, counts: dict[Count, int], label
             "INSERT INTO tallies (labels_id, span, at, name, amount, shard)"
             " SELECT *, pg_backend_pid() % $6 FROM"
             " unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::bigint[])"
-            " ON CONFLICT (labels_id, span, at, name, shard)"
+            " ON CONFLICT (labels_id, span, at, shard, name)"
             " DO UPDATE SET amount = tallies.amount + excluded.amount",
             *map(list, zip(*columns[start : start + 10 * _TOGETHER], strict=True)),
             _SHARDS,

@@ -44,7 +44,7 @@ CREATE TABLE labels (
 CREATE TABLE tallies (
     labels_id bigint NOT NULL, span integer NOT NULL, at bigint NOT NULL, name text COLLATE "C" NOT NULL,
     shard smallint NOT NULL, amount bigint NOT NULL,
-    PRIMARY KEY (labels_id, span, at, name, shard)) WITH (fillfactor = 80);
+    PRIMARY KEY (labels_id, span, at, shard, name)) WITH (fillfactor = 80);
 -- Bytes by their SHA-256; what is on its way or was let go has no name.
 CREATE TABLE blobs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text COLLATE "C" UNIQUE,

@@ -163,15 +163,15 @@ async def sums(
     if not ranges:
         return [], {}
     found = await connection.fetch(
-        "SELECT tallies.at / $2 * $2 AS bucket, labels_id, name, sum(amount)::bigint"
-        " FROM unnest($3::integer[], $4::bigint[], $5::bigint[]) AS wanted (span, start_at, end_at)"
+        "SELECT at, labels.id, amounts"
+        " FROM unnest($2::integer[], $3::bigint[], $4::bigint[]) AS wanted (span, start_at, end_at)"
         " JOIN labels ON labels.kind = $1"
-        # A stretch of one set of labels lies together; OFFSET keeps it from being looked for elsewhere.
-        " CROSS JOIN LATERAL (SELECT labels_id, at, name, amount FROM tallies"
+        # A stretch of one set of labels lies together; what shards have is added up later.
+        " CROSS JOIN LATERAL (SELECT at, json_object_agg(name, amount) AS amounts FROM tallies"
         "  WHERE tallies.labels_id = labels.id AND tallies.span = wanted.span"
-        "  AND tallies.at >= wanted.start_at AND tallies.at < wanted.end_at OFFSET 0) AS tallies"
-        " GROUP BY bucket, labels_id, name ORDER BY bucket, labels_id",
-        bound(kind), bucket_s, *map(list, zip(*ranges, strict=True)),
+        "  AND tallies.at >= wanted.start_at AND tallies.at < wanted.end_at"
+        "  GROUP BY at, shard) AS added ORDER BY labels.id",
+        bound(kind), *map(list, zip(*ranges, strict=True)),
     )  # fmt: skip
     texts = await connection.fetch("SELECT id, labels FROM labels WHERE kind = $1", bound(kind))
     return found, dict(texts)

@@ -98,9 +98,9 @@ class PostgresqlStore:
             lambda connection: statements.sums(connection, kind, start_at, end_at, bucket_s)
         )
         if len(lines) <= _IN_PLACE_LINES:
-            return gathered(lines, labels)
+            return gathered(lines, labels, bucket_s)
         with self._clock.hold():
-            return await asyncio.to_thread(gathered, lines, labels)
+            return await asyncio.to_thread(gathered, lines, labels, bucket_s)
 
     # --- writing -----------------------------------------------------------------------------------
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
 
 import pytest
 
@@ -14,17 +12,9 @@ from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.jobs import redis_queue
 from fakeai_proxy.jobs.redis_queue import RedisQueue
 from fakeai_proxy.store import Key
-from tests.doubles.redis_server import RedisServer
+from tests.servers.redis import Redis
 
 KEY = Key("errand", "errand_1", "proj")
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    with TemporaryDirectory(prefix="redis-") as folder:  # a socket's path is short
-        server = RedisServer(Path(folder))
-        yield server
-        server.stop()
 
 
 class Replicas:
@@ -61,8 +51,8 @@ class Replicas:
                     meanwhile()
 
 
-async def test_each_message_goes_to_one_replica(redis: RedisServer) -> None:
-    replicas = Replicas(redis.url)
+async def test_each_message_goes_to_one_replica(server: Redis) -> None:
+    replicas = Replicas(server.url)
     queues = [replicas.start(f"replica-{k}") for k in range(3)]
     for _ in range(30):
         queues[0].tell(KEY)
@@ -73,10 +63,10 @@ async def test_each_message_goes_to_one_replica(redis: RedisServer) -> None:
 
 
 async def test_what_is_not_acknowledged_goes_to_another(
-    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    server: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_queue, "_IDLE_MS", 1)
-    replicas = Replicas(redis.url)
+    replicas = Replicas(server.url)
     dead = replicas.start("dead", ends=False)
     dead.tell(KEY)
     await replicas.until(lambda: replicas.taken["dead"] == 1, lambda: None)
@@ -88,14 +78,14 @@ async def test_what_is_not_acknowledged_goes_to_another(
     await heir.close()
 
 
-async def test_a_redis_that_goes_away_comes_back_without_a_restart(redis: RedisServer) -> None:
-    replicas = Replicas(redis.url)
+async def test_a_redis_that_goes_away_comes_back_without_a_restart(server: Redis) -> None:
+    replicas = Replicas(server.url)
     queue = replicas.start("replica")
     queue.tell(KEY)
     await replicas.until(lambda: replicas.taken.total() == 1, lambda: None)
-    redis.stop()
+    server.stop()
     queue.tell(KEY)
     await replicas.until(lambda: replicas.woken == 1, lambda: None)
-    redis.start()
+    server.start()
     await replicas.until(lambda: replicas.taken.total() > 1, lambda: queue.tell(KEY))
     await queue.close()

@@ -1,0 +1,107 @@
+"""`edit`, `cat` and `init-git`: recordings as text, for people and for git."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from fakeai_proxy.cassette import rewriting
+from fakeai_proxy.cassette.bodies import Content
+from fakeai_proxy.cassette.draft import recut
+from fakeai_proxy.cassette.format import Interaction, decode, encode
+from fakeai_proxy.cassette.index import label_of
+from fakeai_proxy.cassette.view import view_of
+from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument, progress
+from fakeai_proxy.errors import CassetteError
+
+_ATTRIBUTES = ("*.jsonl.zst diff=fakeai", "*.fcz/** diff=fakeai")
+
+
+@click.command()
+@path_argument
+@click.argument("record_id", metavar="ID")
+def edit(path: Path, record_id: str) -> None:
+    """Open interaction ID of PATH in $EDITOR. What no longer reads as one is refused and nothing is
+    changed; the cuts of a body that became longer or shorter are made in proportion, keys anew."""
+    library = opened(path)
+    record = loaded(library, named(library, path, record_id))
+    library.close()
+    shown = json.dumps(json.loads(encode(record)), indent=2, ensure_ascii=False) + "\n"
+    text = click.edit(shown, extension=".json", require_save=True)
+    if text is None or text == shown:
+        click.echo("nothing was changed")
+        return
+    after = _read(text, record)
+
+    def changed(one: Interaction) -> Interaction:
+        return after if one.id == record.id else one
+
+    with progress("writing") as tell:
+        try:
+            rewriting.rewrite((path,), path, changed, tell)
+        except CassetteError as error:
+            raise click.ClickException(str(error)) from None
+    click.echo(f"{record.id} is changed")
+
+
+def _read(text: str, before: Interaction) -> Interaction:
+    try:
+        after = decode(json.dumps(json.loads(text)).encode())
+    except (ValueError, CassetteError) as error:
+        raise click.ClickException(
+            f"That is no interaction: {error}. Nothing was changed."
+        ) from None
+    if not isinstance(after, Interaction) or after.id != before.id:
+        raise click.ClickException(
+            "The kind and the id of a record stay what they are. Nothing was changed."
+        )
+    response = after.response
+    if response is not None and sum(response.cuts) != _size(response.body):
+        after = replace(
+            after, response=replace(response, cuts=recut(response.cuts, _size(response.body)))
+        )
+    if after.request != before.request:
+        label = label_of(replace(after, key=b"", raw_key=b""))
+        after = replace(after, key=label.key, raw_key=label.raw_key, simhash=label.simhash)
+    provider = str(after.view.get("provider", ""))
+    return replace(after, view=view_of(after.request, after.response, provider))
+
+
+def _size(body: Content) -> int:
+    return len(body) if isinstance(body, bytes) else body.size
+
+
+@click.command()
+@path_argument
+def cat(path: Path) -> None:
+    """Print PATH as JSON Lines, whatever its form: a cassette, or one file of it."""
+    try:
+        for line in rewriting.lines_of(path):
+            click.echo(line, nl=False)
+    except CassetteError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.command("init-git")
+def init_git() -> None:
+    """Have git show compressed cassettes as text, in the repository of this folder."""
+    textconv = ["git", "config", "diff.fakeai.textconv", "fakeai-proxy cassette cat"]
+    top = _git(["git", "rev-parse", "--show-toplevel"])
+    _git(textconv)
+    file = Path(top) / ".gitattributes"
+    there = file.read_text("utf-8").splitlines() if file.exists() else []
+    lines = [*there, *(line for line in _ATTRIBUTES if line not in there)]
+    if lines != there:
+        file.write_text("\n".join(lines) + "\n", "utf-8")
+    click.echo(f"{file}: {' and '.join(_ATTRIBUTES)}")
+
+
+def _git(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - git's own
+    if done.returncode:
+        raise click.ClickException(done.stderr.strip() or f"{' '.join(command)} failed")
+    return done.stdout.strip()

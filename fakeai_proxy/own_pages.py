@@ -1,0 +1,69 @@
+"""Our own pages: what each component of an App offers is one line here, and so is what starts over."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.observe.control import control_routes, document_route
+from fakeai_proxy.observe.faults import fault_routes
+from fakeai_proxy.observe.fleet_control import FleetControl
+from fakeai_proxy.observe.health import health_routes
+from fakeai_proxy.observe.journal import journal_routes
+from fakeai_proxy.observe.limits import limits_routes
+from fakeai_proxy.observe.media import media_routes
+from fakeai_proxy.observe.pages import Pages, Route
+from fakeai_proxy.observe.scenario_routes import scenario_routes
+from fakeai_proxy.proxy.admin import Admin
+from fakeai_proxy.proxy.listening import is_loopback, parse_listen
+from fakeai_proxy.services import media
+
+if TYPE_CHECKING:
+    from fakeai_proxy.app import App
+
+
+Find = Callable[[str], Awaitable[media.Media | None]]
+
+
+def own_pages(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> Pages:
+    """`grown` is awaited when the fleet may have more nodes; `find` finds a file by its name."""
+    exposed = any(not is_loopback(address.host) for address in parse_listen(app.config.listen))
+    routes = _routes(app, grown, find)
+    return Pages(
+        (*routes, document_route(routes)),
+        Admin(app.config, exposed).admit,
+        app.clock,
+        app.commons,
+    )
+
+
+def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple[Route, ...]:
+    config = app.config
+    resettable = {
+        "status": app.status.reset,
+        "journal": app.journal.reset,
+        "limits": app.limiter.reset,
+    }
+    shown = {
+        "mode": config.mode,
+        "profile": config.profile,
+        "seed": config.seed,
+        "store": config.store_place,
+    }
+    return (
+        *control_routes(app.status, shown, resettable),
+        *journal_routes(app.journal, app.commons),
+        # Elsewhere it is the upstream that is asked for its metrics and its health.
+        *(app.metric_pages.routes() if config.has_back_end else ()),
+        *(_health(app) if config.mode == "synth" else ()),
+        *FleetControl(app.site, grown, app.commons).routes(),
+        *(media_routes(media.PATH, find, app.clock) if config.synthesizes else ()),
+        *limits_routes(app.limiter),
+        *fault_routes(app.faults, app.commons),
+        *scenario_routes(app.scenario, app.clock),
+    )
+
+
+def _health(app: App) -> tuple[Route, ...]:
+    return health_routes(app.site, app.clock, {"embedder": embedder_kind(app.config.embedder)})

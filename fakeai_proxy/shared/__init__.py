@@ -1,0 +1,1 @@
+"""What the processes of one service have in common, and how they tell each other."""

@@ -1,0 +1,48 @@
+"""What the modes are made of, each part made (and imported) when a mode has it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.roles import Source
+from fakeai_proxy.sources import Parts
+
+if TYPE_CHECKING:
+    from fakeai_proxy.cassette.library import Library
+    from fakeai_proxy.cassette.settings import CassetteSettings
+
+
+def assembled(
+    library: Library | None,
+    base: str | None,
+    clock: Clock,
+    synth: Callable[[], Source],
+    upstream: Callable[[], Source],
+    settings: CassetteSettings,
+    counting: Callable[[bytes], Awaitable[int]] | None = None,
+) -> Parts:
+    """`base` is the upstream that requests without a host are for; `counting` as the Player has it."""
+
+    def opened() -> Library:
+        assert library is not None, "a mode that plays or records has its library"
+        return library
+
+    def miss() -> Source:
+        from fakeai_proxy.sources.miss import Miss
+
+        return Miss(opened(), base)
+
+    def recorder(source: Source) -> Source:
+        from fakeai_proxy.sources.recorder import Recorder
+
+        return Recorder(source, opened(), clock, base)
+
+    def player(on_miss: Source) -> Source:
+        from fakeai_proxy.cassette.leniency import Leniency
+        from fakeai_proxy.sources.recorded import Player
+
+        return Player(opened(), on_miss, base, Leniency.of(settings), counting)
+
+    return Parts(synth, upstream, miss, recorder, player)
