@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -54,17 +54,26 @@ def settle(target: Path, fresh: Path, own: str, *, anew: bool) -> int:
     HOST:PORT at which it was recorded. How many lines are not as before. Raises CassetteError."""
     before = _lines(target) if target.exists() else []
     came = [line for line in _lines(fresh) if line.record.response is not None]
-    after = _in_place(before, came, own) if anew else [*before, *_added(before, came, own)]
-    changed = {line.line for line in after} - {line.line for line in before}
-    salt = existing_salt(target if target.exists() else fresh)
-    text = b"".join([encode(Head(TOOL, 0.0, salt)), *(line.line for line in after)])
-    if after and (not target.exists() or target.read_bytes() != text):
+    if not came:
+        return 0
+    if anew:
+        after = _in_place(before, came, own)
+        text = b"".join([encode(Head(TOOL, 0.0, existing_salt(fresh))), *_texts(after)])
+    else:
+        after = _added(before, came, own)
+        there = target.read_bytes()
+        text = there + (b"" if there.endswith(b"\n") else b"\n") + b"".join(_texts(after))
+    if not target.exists() or target.read_bytes() != text:
         for line in after:
             for blob in blobs_of(line.record):
                 carry(blobs_at(fresh).path(blob), blobs_at(target).path(blob))
         _replace(target, text)
         forget_blobs(target)
-    return len(changed)
+    return len(set(_texts(after)) - set(_texts(before)))
+
+
+def _texts(lines: Iterable[_Line]) -> Iterator[bytes]:
+    return (line.line for line in lines)
 
 
 def _lines(path: Path) -> list[_Line]:

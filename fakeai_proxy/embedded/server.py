@@ -75,7 +75,7 @@ class Server:
     def calls(self) -> Calls:
         """What was asked so far."""
         if self._background is not None:
-            self._background.run(self.witness.settle())
+            return Calls(self._background.run(self.witness.settled()))
         return Calls(self.witness.calls)
 
     def reset(self) -> None:

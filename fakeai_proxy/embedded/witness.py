@@ -50,12 +50,13 @@ class Witness:
     def calls(self) -> list[Call]:
         return list(self._calls)
 
-    async def settle(self) -> None:
-        """Whatever has been answered in full is told in full afterwards."""
+    async def settled(self) -> list[Call]:
+        """The calls; whatever has been answered in full is told in full."""
         for _ in range(_LAST_TURNS):
             if not self._open:
-                return
+                break
             await turn()
+        return self.calls
 
     def reset(self) -> None:
         for kept in (self._calls, self._kept, self.misses):
@@ -67,6 +68,8 @@ class Witness:
     async def reply(self, exchange: Exchange) -> Reply:
         assert self._source is not None, "set by `around`"
         request = exchange.request
+        if not request.client:
+            return await self._source.reply(exchange)  # a job of the server's own
         vendor = None if request.origin else self._vendors.get(provider_of(request).name)
         if vendor is not None:
             request.origin = vendor
@@ -98,6 +101,8 @@ class Witness:
     # --- an observer
 
     def finished(self, exchange: Exchange) -> None:
+        if not exchange.request.client:
+            return
         if exchange.id in self._open:
             call, heard = self._open.pop(exchange.id)
         else:  # refused before it reached a source, or carried past it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -239,6 +240,21 @@ def test_what_is_not_on_the_cassette_is_a_call_too() -> None:
             ask(server.base_url, "Tell me about something else")
         call = server.calls.assert_called_once(source="MISS", status=404)
     assert "Nearest: 3cf90e9524a7e244" in call.error
+
+
+def test_what_the_server_does_by_itself_is_no_call() -> None:
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": LIGHTHOUSES}
+    with fakeai_proxy.serve(**SYNTH) as server, client(server.base_url) as sdk:
+        file = sdk.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+        batch = sdk.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        while batch.status not in ("completed", "failed"):
+            batch = sdk.batches.retrieve(batch.id)
+        assert batch.request_counts is not None
+        assert batch.request_counts.completed == 1
+        server.calls.to("/v1/batches").assert_called_once()
+        server.calls.assert_not_called(path="/v1/chat/*")
 
 
 def test_no_secret_is_shown() -> None:

@@ -139,10 +139,11 @@ def test_the_installed_plugin_is_found_by_pytest(installed: Path, tmp_path: Path
         "    assert type(app.__loader__).__name__ == 'SourceFileLoader'\n"
         "    fakeai.calls.assert_not_called()\n"
     )
-    said = subprocess.run(
-        [str(installed / "python"), "-m", "pytest", "--strict-markers"],
-        env={**_clean(), "XDG_DATA_HOME": str(tmp_path)}, check=False, capture_output=True,
-        text=True, cwd=tmp_path,
-    )  # fmt: skip
-    assert said.returncode == 0, said.stdout + said.stderr
-    assert f"fakeai-proxy-{fakeai_proxy.__version__}" in said.stdout
+    for named in ((), ("-p", "fakeai_proxy.pytest_plugin")):
+        said = subprocess.run(
+            [str(installed / "python"), "-m", "pytest", "--strict-markers", *named],
+            env={**_clean(), "XDG_DATA_HOME": str(tmp_path)}, check=False, capture_output=True,
+            text=True, cwd=tmp_path,
+        )  # fmt: skip
+        assert said.returncode == 0, said.stdout + said.stderr
+        assert f"fakeai-proxy-{fakeai_proxy.__version__}" in said.stdout

@@ -8,6 +8,7 @@ import pytest
 
 from fakeai_proxy.cassette.format import Interaction, decode
 from fakeai_proxy.cassette.redaction import verify_secrets
+from tests.doubles.program import ROOT
 from tests.doubles.upstream import Answer
 from tests.plugin.conftest import KEY, Project, Upstream, chat, stream
 
@@ -154,6 +155,33 @@ def test_what_a_failing_test_recorded_is_not_kept(project: Project, upstream: Up
     said = project.fails("--fakeai-record=once")
     assert "what was recorded is not kept, because the test failed" in said
     assert project.cassettes() == {}
+    upstream.answers("one", "something else")
+    project.passes("--fakeai-record=once")
+    before = project.cassettes()
+    project.fails("--fakeai-record=all")
+    assert project.cassettes() == before
+    project.passes("--fakeai-strict")
+
+
+def test_a_cassette_of_another_make_is_added_to_and_otherwise_left_alone(
+    project: Project, upstream: Upstream
+) -> None:
+    upstream.answers("two")
+    shipped = (ROOT / "cassettes/quickstart.jsonl").read_text()
+    there = project.path / IT
+    there.parent.mkdir(parents=True)
+    there.write_text(shipped.removesuffix("\n"))
+    models = "httpx.get(os.environ['OPENAI_BASE_URL'] + '/models/gpt-4o-mini').json()"
+    marked = ("import os", "@pytest.mark.cassette", "def test_it():")
+    project.tests(*marked, f"    assert {models}['id'] == 'gpt-4o-mini'")
+    project.passes("--fakeai-record=new")
+    assert there.read_text() == shipped.removesuffix("\n")
+    project.live(upstream)
+    project.tests(*marked, "    assert ask('More') == 'two'")
+    project.passes("--fakeai-record=new")
+    assert there.read_text().startswith(shipped)
+    assert len(there.read_text().splitlines()) == len(shipped.splitlines()) + 1
+    project.passes()
 
 
 def test_streams_are_recorded_and_replayed(project: Project, upstream: Upstream) -> None:
