@@ -84,7 +84,7 @@ async def test_async_with_serves_on_the_callers_own_loop() -> None:
     }
 
 
-def test_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_nothing_is_left_behind() -> None:
     def left() -> tuple[set[str], list[str]]:
         return {thread.name for thread in threading.enumerate()}, os.listdir("/proc/self/fd")
 
@@ -102,7 +102,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
         again.connect((address[0], int(address[1])))
 
 
-def test_it_can_be_ended_while_a_stream_is_on(tmp_path: Path) -> None:
+def test_it_can_be_ended_while_a_stream_is_on() -> None:
     with fakeai_proxy.serve(**{**SYNTH, "fault": "stall"}) as server:
         asked = {**LIGHTHOUSES, "stream": True, "max_tokens": 4000}
         http = httpx.Client()
@@ -272,8 +272,7 @@ def test_no_secret_is_shown() -> None:
 def test_what_was_asked_can_be_forgotten_and_begins_anew(tmp_path: Path) -> None:
     tape = tmp_path / "two.jsonl"
     answers = [json_reply({"object": "list", "data": [], "n": n}) for n in (1, 2)]
-    with fakeai_proxy.serve(**SYNTH) as ours:
-        _ = ours  # a server may stand beside another
+    with fakeai_proxy.serve(**SYNTH):  # a server may stand beside another
         record_two(tape, answers)
     with fakeai_proxy.serve(mode="replay", cassette=str(tape), timing="none") as server:
         url = server.base_url + "/models"

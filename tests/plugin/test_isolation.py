@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.doubles.program import ROOT, bare_environment
-from tests.plugin.conftest import Project, Upstream
+from tests.plugin.conftest import PLUGIN, Project, Upstream
 
 CONNECT = (
     "import socket",
@@ -94,7 +94,6 @@ def test_a_name_that_is_allowed_is_reached_at_its_address(
             "@pytest.fixture(autouse=True, scope='module')",
             "def names():",
             "    with pytest.MonkeyPatch.context() as patch:",
-            "        guarded = socket.getaddrinfo",
             "        patch.setattr(socket, 'getaddrinfo', look_up)",
             "        yield",
             "def test_before(): assert connect('db.internal')",
@@ -172,14 +171,9 @@ def test_the_environment_is_as_it_was_afterwards(project: Project, upstream: Ups
 
 def test_nothing_is_left_behind_by_a_run(project: Project) -> None:
     project.tests(
-        "import os, tempfile, threading",
         "@pytest.mark.cassette",
         "def test_it(fakeai):",
         "    with pytest.raises(openai.NotFoundError): ask()",
-        "class Last:",
-        "    def pytest_unconfigure(self):",
-        "        print('LEFT', [thread.name for thread in threading.enumerate()])",
-        "        print('FILES', [n for n in os.listdir(tempfile.gettempdir()) if n.startswith('fakeai-')])",
     )
     script = (
         "import os, pytest, sys, tempfile, threading\n"
@@ -196,6 +190,3 @@ def test_nothing_is_left_behind_by_a_run(project: Project) -> None:
     assert "1 missed" in said
     assert "THREADS ['MainThread']" in said
     assert "FILES []" in said
-
-
-PLUGIN = "fakeai_proxy.pytest_plugin"
