@@ -11,6 +11,7 @@ import click
 from pydantic_core import PydanticUndefined
 
 from fakeai_proxy.app import App
+from fakeai_proxy.cassette.formats import FORMATS
 from fakeai_proxy.config import ENVIRONMENT_PREFIX, Config
 from fakeai_proxy.profiles import (
     HostedProfile,
@@ -160,6 +161,14 @@ def scenarios() -> str:
     )  # fmt: skip
 
 
+def formats() -> str:
+    return _table(
+        ("format", "in", "out", "what it is"),
+        *((f"`{name}`", "yes" if form.read else "", "yes" if form.write else "", form.about)
+          for name, form in FORMATS.items()),
+    )  # fmt: skip
+
+
 def trials() -> str:
     return _table(
         ("trial", "what goes wrong"),
@@ -186,6 +195,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "conditions": conditions,
     "pages": pages,
     "trials": trials,
+    "formats": formats,
 }
 
 

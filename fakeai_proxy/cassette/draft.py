@@ -13,7 +13,13 @@ from typing import NamedTuple
 from fakeai_proxy.cassette.blobs import BlobStore, GrowingBlob
 from fakeai_proxy.cassette.bodies import Blob, Content
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded
-from fakeai_proxy.cassette.format import Interaction, Open, RecordedRequest, RecordedResponse
+from fakeai_proxy.cassette.format import (
+    Extra,
+    Interaction,
+    Open,
+    RecordedRequest,
+    RecordedResponse,
+)
 from fakeai_proxy.cassette.matching import (
     CANONICAL_BYTES_MAX,
     canonical_body,
@@ -71,6 +77,8 @@ class Draft:
     body: Tape = field(default_factory=Tape)
     complete: bool = True
     heard: Heard | None = None
+    #: Fields of the record that are not the recorder's.
+    extra: Extra = field(default_factory=dict)
 
     @property
     def memory_bytes(self) -> int:
@@ -179,6 +187,7 @@ class Sealer:
             seq=seq,
             auth=self._redactor.auth(draft.target, draft.headers),
             view=view_of(request, response, draft.provider),
+            extra=draft.extra,
         )
 
     def _text(self, text: str, echoes: tuple[bytes, ...]) -> str:

@@ -146,12 +146,13 @@ class _Names:
 
 
 def _gist(value: Any) -> str:
-    """The model and the last thing a user said."""
+    """The model, the last thing a user said, and whether a stream was asked for: who did not cannot
+    read one."""
     if not isinstance(value, dict):
         return canonical_value(value)
     said = value.get("messages", value.get("input", value.get("prompt", value.get("contents"))))
     text = _SPACE.sub(" ", _last_words(said)).strip().lower()
-    return f"{value.get('model')}\n{text}"
+    return f"{value.get('model')}\n{bool(value.get('stream'))}\n{text}"
 
 
 def _last_words(said: Any) -> str:

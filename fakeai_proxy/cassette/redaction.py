@@ -161,7 +161,7 @@ class Redactor:
             (
                 self.scrub(name, echoes),
                 self.placeholder("organization", value)
-                if name.lower() in _MASKED
+                if name.lower() in _MASKED and not PLACEHOLDER.fullmatch(value)
                 else self.scrub(value, echoes),
             )
             for name, value in headers

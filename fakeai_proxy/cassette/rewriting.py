@@ -76,6 +76,14 @@ def rewrite(
     return Rewritten(records.kept, len(found) - records.kept, records.changed)
 
 
+def write(target: Path, salt: bytes, records: Iterable[tuple[Label, int, bytes]]) -> None:
+    """A cassette of these records, each with its label, its order and its line."""
+    if is_single(target):
+        _write_single(target, salt, records)
+    else:
+        _write_folder(target, salt, records, ())
+
+
 def lines_of(path: Path) -> Iterator[bytes]:
     """Every record of a cassette, or of one of its files, as it is on the disk. Raises CassetteError."""
     segments = [Segment(path, BlobStore(path))] if path.is_file() else all_segments(path)
@@ -183,7 +191,10 @@ class _unwritten:  # noqa: N801 - a context manager
 
 
 def _write_folder(
-    target: Path, salt: bytes, records: _Records, replaced: Sequence[Segment]
+    target: Path,
+    salt: bytes,
+    records: Iterable[tuple[Label, int, bytes]],
+    replaced: Sequence[Segment],
 ) -> None:
     target.mkdir(parents=True, exist_ok=True)
     if not (target / NAME).exists():

@@ -55,6 +55,11 @@ class CassetteSettings(BaseModel):
         description="What answers a request that was asked more often than it was recorded: the last "
         "recording, the first again and so on, or none: a miss.",
     )
+    explain_hits: bool = Field(
+        True,
+        description="Say in a header of a replayed reply, x-fakeai-cassette, which recording it is and "
+        "how it was found; false replays the head to the byte.",
+    )
     replay_interrupted: bool = Field(
         False,
         description="Replay recordings of interrupted replies too, cut off where they were.",

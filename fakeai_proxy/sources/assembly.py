@@ -43,6 +43,8 @@ def assembled(
         from fakeai_proxy.cassette.leniency import Leniency
         from fakeai_proxy.sources.recorded import Player
 
-        return Player(opened(), on_miss, base, Leniency.of(settings), counting)
+        return Player(
+            opened(), on_miss, base, Leniency.of(settings), counting, settings.explain_hits
+        )
 
     return Parts(synth, upstream, miss, recorder, player)

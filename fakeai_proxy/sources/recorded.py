@@ -63,9 +63,11 @@ class Player:
         upstream: str | None = None,
         leniency: Leniency | None = None,
         counting: Callable[[bytes], Awaitable[int]] | None = None,
+        explains: bool = True,
     ) -> None:
         """`counting` tells how often a key was asked for before, where several processes answer."""
         self._counting = counting
+        self._explains = explains
         self._library = library
         self._on_miss = on_miss
         self._upstream = upstream
@@ -100,7 +102,9 @@ class Player:
             return await self._on_miss.reply(exchange)
         try:
             script = library.at_hand(entry) or await self._script(entry)
-            explained = b"hit; id=%016x; match=%b" % (entry.label.id, matched.encode())
+            explained = b""
+            if self._explains:
+                explained = b"hit; id=%016x; match=%b" % (entry.label.id, matched.encode())
             if script.blob is None:
                 return _reply(request, script, script.chunks, explained)
             chunks = await self._blob(entry, script, script.blob)
@@ -175,7 +179,7 @@ def _reply(
 ) -> Reply:
     return Reply(
         script.status,
-        (*script.headers, (EXPLAINED, explained)),
+        (*script.headers, (EXPLAINED, explained)) if explained else script.headers,
         chunks,
         script.reason,
         _workload(request, script, chunks),

@@ -132,6 +132,23 @@ def _lenient(*near: dict[str, object], far: dict[str, object]) -> Callable[[Prog
     return check
 
 
+def _explain_hits(program: Program, start: Start) -> None:
+    def explained(one: Program) -> str | None:
+        connection = http.client.HTTPConnection(one.url.rpartition("//")[2], timeout=30)
+        body = json.dumps(_asked("call_000000a1", "first"))
+        connection.request(
+            "POST", "/v1/chat/completions", body, {"content-type": "application/json"}
+        )
+        reply = connection.getresponse()
+        reply.read()
+        connection.close()
+        return reply.getheader("x-fakeai-cassette")
+
+    assert explained(program) is None
+    other = start("--mode", "replay", "--cassette", program.ready["cassette"][0])
+    assert str(explained(other)).endswith("match=exact")
+
+
 def _repeat(program: Program, start: Start) -> None:
     recorded = _asked("call_000000a1", "first")
     assert [program.ask("/v1/chat/completions", recorded)[0] for _ in range(2)] == [200, 404]
@@ -563,6 +580,7 @@ EFFECTS: dict[str, Effect] = {
         _LENIENT,
     ),
     "repeat": Effect("error", _repeat, _LENIENT),
+    "explain_hits": Effect("false", _explain_hits, _LENIENT),
     "replay_interrupted": Effect(
         "true",
         _replay_interrupted,

@@ -64,7 +64,9 @@ async def test_an_answer_is_replayed_to_the_byte(answer: Answer, tmp_path: Path)
             recorded = await wire(app, sized, question)
         assert upstream.requests[0].body == question
     assert recorded.startswith(b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason))
-    async with serving(mode="replay", cassette=(cassette,), timing="none") as app:
+    async with serving(
+        mode="replay", cassette=(cassette,), timing="none", explain_hits=False
+    ) as app:
         assert await wire(app, sized, question) == recorded
         in_pieces = b"4\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (
             question[:4], len(question) - 4, question[4:],

@@ -91,7 +91,9 @@ async def test_a_429_is_recorded_and_replayed_as_one(upstream: FakeUpstream, cas
     upstream.on("POST", CHAT, json_reply({"error": error}, 429, limits))
     seen = []
     for mode in ("record", "replay"):
-        async with serving(mode=mode, cassette=(cassette,), upstream=upstream.url) as app:
+        async with serving(
+            mode=mode, cassette=(cassette,), upstream=upstream.url, explain_hits=False
+        ) as app:
             with pytest.raises(openai.RateLimitError) as caught:
                 await ask(app, "too fast")
         seen.append((caught.value.code, dict(caught.value.response.headers)))

@@ -77,7 +77,7 @@ def test_a_replay_is_the_same_on_the_wire(
     assert b"tool_calls" in recorded[2]
     assert recorded[3].startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
 
-    program = launch("--mode", "replay", "--timing", "none", *cassette)
+    program = launch("--mode", "replay", "--timing", "none", "--no-explain-hits", *cassette)
     assert ask(program.client_environment()) == recorded
 
 
@@ -116,7 +116,7 @@ def test_repeated_requests_are_replayed_in_the_order_in_which_they_were_recorded
     program.stop()
     for answer, number in zip(recorded, (b"first", b"second", b"third"), strict=True):
         assert number in answer
-    program = launch("--mode", "replay", *cassette)
+    program = launch("--mode", "replay", "--no-explain-hits", *cassette)
     assert ask(program.client_environment()) == recorded
 
 

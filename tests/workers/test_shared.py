@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -119,14 +121,19 @@ def test_a_scenario_is_on_in_all_of_them_and_off_again(service: Service) -> None
     assert [service.chat(client).status_code for client in service.clients] == [200] * 4
 
 
+def _ended(entry: dict[str, Any]) -> float:
+    arrived = datetime.fromisoformat(entry["arrived"])
+    return arrived.timestamp() + float(entry["total_ms"]) / 1000
+
+
 def test_the_journal_is_of_all_newest_first_and_paged(service: Service) -> None:
     for k in range(10):
         service.chat(service.clients[k % 4], f"Question {k}")
     whole = service.clients[1].get("/_fakeai/v1/journal").json()
     assert (len(whole["data"]), whole["kept"], whole["finished_total"]) == (10, 10, 10)
     assert whole["size"] == 20_000
-    arrived = [entry["arrived"] for entry in whole["data"]]
-    assert arrived == sorted(arrived, reverse=True)
+    ended = [_ended(entry) for entry in whole["data"]]
+    assert ended == sorted(ended, reverse=True)
     paged, after = [], ""
     while True:
         query = f"?limit=3{after}"

@@ -1,4 +1,4 @@
-"""`fakeai-proxy cassette ...`: looking into recordings, checking them, packing them."""
+"""`fakeai-proxy cassette ...`: looking into recordings, checking, packing and exchanging them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from fakeai_proxy.cli.cassette.comparing import diff
 from fakeai_proxy.cli.cassette.editing import cat, edit, init_git
+from fakeai_proxy.cli.cassette.exchanging import bring, put
 from fakeai_proxy.cli.cassette.listing import grep, ls, stats
 from fakeai_proxy.cli.cassette.packing import gc, merge, pack, rekey, seal, split, unpack
 from fakeai_proxy.cli.cassette.playing import play
@@ -15,12 +16,12 @@ from fakeai_proxy.cli.cassette.verifying import anonymize, scrub, verify
 
 @click.group()
 def cassette() -> None:
-    """Look into recordings, check them, pack them."""
+    """Look into recordings, check them, pack them, exchange them."""
 
 
 _COMMANDS = (
     ls, show, play, grep, stats, diff, verify, scrub, anonymize, edit, cat, seal, pack, unpack, merge, split,
-    rekey, gc, init_git,
+    rekey, gc, bring, put, init_git,
 )  # fmt: skip
 for _command in _COMMANDS:
     cassette.add_command(_command)

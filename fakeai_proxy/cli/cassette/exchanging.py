@@ -1,0 +1,62 @@
+"""`import` and `export`: recordings from other programs, and for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from fakeai_proxy.cassette.exporting import put_out
+from fakeai_proxy.cassette.formats import READABLE, WRITABLE
+from fakeai_proxy.cassette.importing import bring_in
+from fakeai_proxy.cassette.settings import FORMS
+from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress
+from fakeai_proxy.errors import CassetteError
+
+_target = click.argument("target", type=click.Path(path_type=Path))
+#: Reasons that are told one by one; the rest are counted.
+_TOLD_MAX = 10
+
+
+@click.command("import")
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@_target
+@click.option("--from", "name", type=click.Choice(READABLE), help="Without it: what SOURCE is in.")
+def bring(source: Path, target: Path, name: str | None) -> None:
+    """Make the cassette TARGET of SOURCE, a file or folder of another program, with secrets removed."""
+    if not target.name.endswith(FORMS):
+        raise click.ClickException(f"{target} ends in none of {', '.join(FORMS)}.")
+    with progress("importing") as tell:
+        try:
+            done = bring_in(source, target, name, tell)
+        except CassetteError as error:
+            raise click.ClickException(str(error)) from None
+    for place, reason in done.skipped[:_TOLD_MAX]:
+        click.echo(f"left out: {place}: {reason}", err=True)
+    if len(done.skipped) > _TOLD_MAX:
+        click.echo(f"left out: {len(done.skipped) - _TOLD_MAX} more", err=True)
+    click.echo(f"{target}: {done.interactions} interactions from {done.source}")
+
+
+@click.command("export")
+@path_argument
+@_target
+@click.option("--to", "name", type=click.Choice(WRITABLE), required=True)
+def put(path: Path, target: Path, name: str) -> None:
+    """Write the recordings of PATH to the file TARGET, in the format of another program."""
+    library = opened(path)
+    with progress("exporting") as tell:
+        try:
+            done = put_out(library, target, name, _encode, tell)
+        except CassetteError as error:
+            raise click.ClickException(str(error)) from None
+    for reason, count in done.left_out.items():
+        click.echo(f"left out: {count} {reason}", err=True)
+    click.echo(f"{target}: {done.interactions} interactions as {name}")
+
+
+def _encode(text: str) -> Sequence[int]:
+    from fakeai_proxy.generate.tokens import Tokens  # not for those who export no trace
+
+    return Tokens.load("o200k_base").encode(text)
