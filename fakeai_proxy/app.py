@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
@@ -84,8 +85,10 @@ class App:
         clock: Clock | None = None,
         observers: tuple[Observer, ...] = (),
         member: Member | None = None,
+        around: Callable[[Source], Source] = lambda source: source,
     ) -> None:
-        """`member` is this process's place among others of the machine, if there are any."""
+        """`member` is this process's place among others of the machine, if there are any. `around`
+        puts a source of the caller's in front of the mode's own."""
         self.config = config
         self.clock = clock or SystemClock()
         self.company = Company(config.redis, self.clock, member)
@@ -115,7 +118,7 @@ class App:
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
         on_miss: OnMiss = config.miss or "error"
-        self._source = MODES[config.mode](self._parts(), on_miss)
+        self._source = around(MODES[config.mode](self._parts(), on_miss))
         pacer = self._pacer()
         observers = (self.status, self.journal, self.exchanges, *observers)
         self.faults = self._open_faults(observers)
@@ -148,8 +151,8 @@ class App:
 
     async def start(self, handed: Handed | None = None) -> None:
         """`handed` is where another process hands over what it accepts."""
-        await self.company.open()
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
+        await self.company.open()
         if self.config.synthesizes:
             if await self.holdings.open():
                 self.jobs.start()
@@ -176,13 +179,15 @@ class App:
             self.scenario.start(self._plan, *((0.0, "start") if among_others else ()))
         await self.company.begin(self.pages.perform)
         await self._door.open(handed)
-        await self._open_exporters()
         self.url = self._door.addresses[0].url
+        await self._open_exporters()
 
     async def close(self, drain_s: float = 0.0) -> None:
-        """Stop accepting; replies under way get `drain_s` of real time, then they are cut."""
+        """Stop accepting; replies under way get `drain_s` of real time, then they are cut. After a
+        `start` that failed, too."""
         self.scenario.stop()
-        await self._door.close()
+        if self.url:
+            await self._door.close()
         if self.exporters is not None:
             await self.exporters.close()
         await self._drain.finish(self._server, drain_s)

@@ -192,8 +192,10 @@ class Config(
         file: Path | None = None,
         environ: Mapping[str, str] | None = None,
         flags: Mapping[str, object] | None = None,
+        keywords: Mapping[str, object] | None = None,
     ) -> Self:
-        """File, then environment, then flags. `flags` holds what was given, by field name.
+        """File, then environment, then flags. `flags` holds what was given, by field name, and so do
+        the `keywords` of a call in Python.
 
         Raises ConfigError that names the key, where it was set and what would be valid.
         """
@@ -203,6 +205,7 @@ class Config(
             (str(file), _read(file) if file else {}),
             ("environment", _from_environment(cls, environ or {})),
             ("flags", dict(flags or {})),
+            ("keywords", _from_keywords(cls, keywords or {})),
         ):
             for key, value in layer.items():
                 name = key.replace("-", "_")
@@ -236,10 +239,22 @@ def _from_environment(cls: type[BaseModel], environ: Mapping[str, str]) -> dict[
         key = name.removeprefix(ENVIRONMENT_PREFIX)
         if key == name or key in _NOT_SETTINGS:
             continue
-        field = cls.model_fields.get(key.lower())
-        several = field is not None and get_origin(field.annotation) is tuple
-        layer[key.lower()] = split_list(value) if several else value
+        layer[key.lower()] = split_list(value) if is_list(key.lower(), cls) else value
     return layer
+
+
+def _from_keywords(cls: type[BaseModel], keywords: Mapping[str, object]) -> dict[str, object]:
+    """One value stands for a list of one, where several may be given."""
+    return {
+        name: (value,) if is_list(name, cls) and isinstance(value, (str, Path)) else value
+        for name, value in keywords.items()
+    }
+
+
+def is_list(name: str, cls: type[BaseModel] = Config) -> bool:
+    """Whether the setting takes several values."""
+    field = cls.model_fields.get(name)
+    return field is not None and get_origin(field.annotation) is tuple
 
 
 def split_list(value: str) -> tuple[str, ...]:
@@ -257,6 +272,8 @@ def _spelled(place: str, name: str) -> str:
     """The setting as its user wrote it."""
     if place == "flags":
         return "--" + name.replace("_", "-")
+    if place == "keywords":
+        return f"{name}="
     if place == "environment":
         return ENVIRONMENT_PREFIX + name.upper()
     return f"{place}: {name}"

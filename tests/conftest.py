@@ -13,6 +13,8 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.config import Config
 from fakeai_proxy.exchange import Exchange
 
+#: Runs pytest within a test, for our own plugin.
+pytest_plugins = ("pytester",)
 #: One authority for all apps of the run; a test that intercepts more hosts brings its own `data`.
 DATA = TemporaryDirectory(prefix="fakeai-proxy-tests-")
 

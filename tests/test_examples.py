@@ -15,6 +15,10 @@ LINES_MAX = 40
 #: Name -> what its output must contain.
 PROMISES = {
     "https_proxy": ("asked:    https://api.openai.com/v1/", "answered: "),
+    "in_your_tests": (
+        "0 replayed, 1 recorded, 0 missed",
+        "1 replayed, 0 recorded, 0 missed, 0 unused",
+    ),
     "put_answers_ready": ("-> Hello from gpt-5-mini", '-> {"number":42}', "five words -> "),
     "record_then_replay": ("recorded: ", "replayed: the same chatcmpl-"),
     "resilient_client": (

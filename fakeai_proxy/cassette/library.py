@@ -145,6 +145,10 @@ class Library:
         asked = self._cursors.get((session, key, authority), 0)
         return asked, len(self.index.matching(key, authority))
 
+    def rewind(self) -> None:
+        """Every session is at the beginning again."""
+        self._cursors.clear()
+
     def at_hand(self, entry: Entry) -> Script | None:
         """Its script, if it has been kept."""
         where = (entry.segment, entry.place)

@@ -59,7 +59,7 @@ def rewrite(
     if not in_place and target.exists():
         raise CassetteError(f"{target} is there already")
     with ExitStack() as held:
-        segments = [segment for source in sources for segment in _segments(source)]
+        segments = [segment for source in sources for segment in all_segments(source)]
         if in_place:
             if target.is_dir():
                 held.enter_context(alone(target))
@@ -86,7 +86,7 @@ def write(target: Path, salt: bytes, records: Iterable[tuple[Label, int, bytes]]
 
 def lines_of(path: Path) -> Iterator[bytes]:
     """Every record of a cassette, or of one of its files, as it is on the disk. Raises CassetteError."""
-    segments = [Segment(path, BlobStore(path))] if path.is_file() else _segments(path)
+    segments = [Segment(path, BlobStore(path))] if path.is_file() else all_segments(path)
     for segment in segments:
         for _, place in segment.scan():
             line = segment.line(place)
@@ -96,7 +96,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
 def forget_blobs(path: Path) -> int:
     """Delete the bodies that no record names. How many."""
     named: set[str] = set()
-    for segment in _segments(path):
+    for segment in all_segments(path):
         for label, place in segment.scan():
             if label.kind == frames.CLOSE:
                 record = decode(segment.line(place))
@@ -149,14 +149,14 @@ class _Records:
             return None
         if has_blobs:
             for blob in blobs_of(after):
-                _carry(one.segment.blobs.path(blob), self._blobs.path(blob))
+                carry(one.segment.blobs.path(blob), self._blobs.path(blob))
         if after is record:
             return one.label, one.order, line
         self.changed += 1
         return label_of(after), one.order, encode(after)
 
 
-def _carry(source: Path, target: Path) -> None:
+def carry(source: Path, target: Path) -> None:
     if target.exists() or not source.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ def _carry(source: Path, target: Path) -> None:
     temporary.replace(target)
 
 
-def _segments(path: Path) -> list[Segment]:
+def all_segments(path: Path) -> list[Segment]:
     sealed = sealed_of(path, Manifest.read(path)) if (path / NAME).exists() else []
     return [*sealed, *segments_of(path)]
 

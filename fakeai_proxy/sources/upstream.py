@@ -146,8 +146,8 @@ class Upstream:
         destination = Destination.of(request, self._base)
         headers = self._headers(request, destination) + handshake
         upload = _Upload(request.body)
-        data = upload.data()
         length = header(headers, b"content-length")
+        data = upload.data(is_declared=length is not None)
         if data is not None and length is None:
             headers += ((b"Transfer-Encoding", b"chunked"),)
         as_sent = [(name.decode("latin-1"), _text(value)) for name, value in headers]
@@ -241,10 +241,13 @@ class _Upload:
         self._body = body
         self.failure: ApiError | ConnectionError | None = None
 
-    def data(self) -> bytes | AsyncIterator[bytes] | None:
-        """What aiohttp is to send; None for no body at all."""
+    def data(self, is_declared: bool) -> bytes | AsyncIterator[bytes] | None:
+        """What aiohttp is to send; None for no body at all. It sends bytes with their length and
+        pieces in chunks, and the headers have to say the same."""
         whole = self._body.in_memory
-        return self._pieces() if whole is None else whole or None
+        if whole is not None and (is_declared or not whole):
+            return whole or None
+        return self._pieces()
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         pieces = self._body.chunks()

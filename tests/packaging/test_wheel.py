@@ -123,3 +123,27 @@ def test_the_installed_program_finds_what_was_shipped(installed: Path) -> None:
     profiles, cassettes = said.stdout.splitlines()
     assert profiles.startswith(str(installed.parent))
     assert cassettes
+
+
+def test_the_installed_plugin_is_found_by_pytest(installed: Path, tmp_path: Path) -> None:
+    """By its entry point, and without compiling the whole package anew for its asserts."""
+    subprocess.run(
+        [str(installed / "python"), "-m", "pip", "install", "--quiet", "pytest"],
+        env=_clean(), check=True, capture_output=True,
+    )  # fmt: skip
+    (tmp_path / "test_it.py").write_text(
+        "import pytest, fakeai_proxy\n"
+        "@pytest.mark.cassette(mode='synth')\n"
+        "def test_it(fakeai):\n"
+        "    import fakeai_proxy.app as app\n"
+        "    assert type(app.__loader__).__name__ == 'SourceFileLoader'\n"
+        "    fakeai.calls.assert_not_called()\n"
+    )
+    for named in ((), ("-p", "fakeai_proxy.pytest_plugin")):
+        said = subprocess.run(
+            [str(installed / "python"), "-m", "pytest", "--strict-markers", *named],
+            env={**_clean(), "XDG_DATA_HOME": str(tmp_path)}, check=False, capture_output=True,
+            text=True, cwd=tmp_path,
+        )  # fmt: skip
+        assert said.returncode == 0, said.stdout + said.stderr
+        assert f"fakeai-proxy-{fakeai_proxy.__version__}" in said.stdout

@@ -311,6 +311,17 @@ async def test_an_answer_before_the_end_of_the_upload_is_passed_on() -> None:
         writer.close()
 
 
+async def test_a_small_body_in_chunks_goes_on_in_chunks() -> None:
+    async with FakeUpstream() as up, live_proxy(upstream=up.url) as proxy:
+        up.on("POST", "/v1/files", json_reply({"id": "file-1"}))
+        answer = await proxy.exchange(
+            b"POST /v1/files HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+        )
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert (up.requests[0].body, up.requests[0].chunked) == (b"abcde", True)
+
+
 @pytest.mark.parametrize("framing", ["chunked", "length"])
 async def test_a_reply_cut_upstream_is_cut_here_after_its_last_byte(framing: str) -> None:
     pieces = [b"data: %d\n\n" % n for n in range(3)]
