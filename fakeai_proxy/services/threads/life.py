@@ -20,6 +20,9 @@ from fakeai_proxy.store import LeaseLost, Row
 
 #: platform.openai.com/docs/assistants/deep-dive#runs-and-run-steps: after this a run expires.
 EXPIRES_S = 600
+#: What the name of an owner that is a stream begins with, and how long it may take to see that it has
+#: lost its run: twice as long as it goes between looks.
+STREAM, STREAM_NOTICES_S = "stream-", 4.0
 ENDED = ("completed", "failed", "incomplete", "cancelled", "expired")
 #: What may be cancelled.
 _UNDER_WAY = ("queued", "in_progress", "requires_action")
@@ -91,11 +94,13 @@ def answered(row: Row, given: Sequence[str], now: float, owner: str, due_at: flo
 
 
 def cancelling(row: Row, now: float) -> Row:
-    """Whoever works on it has lost it. Raises 400."""
+    """Whoever works on it has lost it. A stream is left to notice, for it knows what it has said. Raises
+    400."""
     status = status_of(row, now)
     if status not in _UNDER_WAY:
         raise errors.cannot_cancel_run(status)
-    return replace(row.merged(status="cancelling", required_action=None), due_at=now, owner="")
+    due_at = now + STREAM_NOTICES_S if row.owner.startswith(STREAM) else now
+    return replace(row.merged(status="cancelling", required_action=None), due_at=due_at, owner="")
 
 
 def used(row: Row, prompt_tokens: int, completion_tokens: int) -> Row:

@@ -90,7 +90,7 @@ async def prepared(call: Call, asked: wire.RunRequest) -> Begun:
     }  # fmt: skip
     owner = ""
     if asked.stream:
-        owner = "stream-" + call.dice.text_id(call.id_key, "stream", str(call.wall()))
+        owner = life.STREAM + call.dice.text_id(call.id_key, "stream", str(call.wall()))
     return Begun(call, document, assistant["tool_resources"], wanted, owner)
 
 
@@ -180,7 +180,7 @@ async def submit_outputs(call: Call) -> Reply:
     outputs = {output.tool_call_id or "": output.output or "" for output in asked.tool_outputs}
     owner = ""
     if asked.stream:
-        owner = "stream-" + call.dice.text_id(call.id_key, "stream", str(now))
+        owner = life.STREAM + call.dice.text_id(call.id_key, "stream", str(now))
     writes = answers(run, given, outputs, now, owner, now + LEASE_S if owner else now)
     try:
         row, *steps = await call.store.commit(*writes)
