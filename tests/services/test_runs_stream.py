@@ -298,6 +298,11 @@ async def test_a_run_that_is_cancelled_ends_its_stream(
     assert message.status == "incomplete"
     assert message.incomplete_details is not None
     assert message.incomplete_details.reason == "run_cancelled"
+    deltas = [
+        one.data.delta.content for one in stream.events if one.event == "thread.message.delta"
+    ]
+    went_out = "".join(content[0].text.value for content in deltas)
+    assert [part.text.value for part in message.content] == [went_out]
     (step,) = (await runs.steps.list(live.id, thread_id=place)).data
     assert step.status == "cancelled"
 

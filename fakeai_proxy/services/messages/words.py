@@ -17,7 +17,9 @@ def complain(error: ValidationError, body: object, shape: type[BaseModel]) -> Ap
     lines = error.errors(include_url=False, include_input=False)[:_LINES_MAX]
     line = min(lines, key=lambda each: each["type"] != "missing" or len(each["loc"]) > 1)
     path = ".".join([str(step) for step in line["loc"] if step not in _OURS])
-    return invalid(path, line["msg"])
+    # The names of our shapes are nobody's business.
+    is_object = line["type"] in ("model_type", "model_attributes_type", "dict_type")
+    return invalid(path, "Input should be an object" if is_object else line["msg"])
 
 
 def invalid(path: str, message: str) -> ApiError:
