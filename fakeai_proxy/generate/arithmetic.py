@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable
 
-_POWER_MAX = 64
 _DIGITS_MAX = 15
+#: Of a power, which is exact however long it is.
+_POWER_DIGITS_MAX = 400
 
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -20,19 +22,26 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 def result_of(expression: str) -> str | None:
     """Written as people do, rounded to six digits after the point; None for what is no sum."""
-    plain = expression.replace("×", "*").replace("x", "*").replace("÷", "/").replace("^", "**")
-    try:
-        tree = ast.parse(plain.replace(",", "").strip(" =?.!"), mode="eval").body
-        if not isinstance(tree, ast.BinOp):
-            return None
-        value = _value(tree)
-    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError):
+    found = evaluated(expression)
+    if found is None:
         return None
+    value = found[1]
     if isinstance(value, float):
         if value.is_integer() and abs(value) < 10**_DIGITS_MAX:
             return str(int(value))
         return f"{value:.6f}".rstrip("0").rstrip(".")
     return str(value)
+
+
+def evaluated(expression: str) -> tuple[str, float] | None:
+    """As Python has it, and what that comes to there; None for what is no sum."""
+    plain = expression.replace("×", "*").replace("x", "*").replace("÷", "/").replace("^", "**")
+    plain = plain.replace(",", "").strip(" =?.!")
+    try:
+        tree = ast.parse(plain, mode="eval").body
+        return (plain, _value(tree)) if isinstance(tree, ast.BinOp) else None
+    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError):
+        return None
 
 
 def _value(node: ast.expr) -> float:
@@ -46,7 +55,7 @@ def _value(node: ast.expr) -> float:
     if isinstance(node, ast.BinOp):
         left, right = _value(node.left), _value(node.right)
         if isinstance(node.op, ast.Pow):
-            if abs(right) > _POWER_MAX or abs(left) > 10**6:
+            if abs(right) * math.log10(max(abs(left), 10)) > _POWER_DIGITS_MAX:
                 raise ValueError("too large")
             power = left**right
             if isinstance(power, complex):

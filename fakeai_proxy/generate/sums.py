@@ -1,5 +1,5 @@
-"""What code that was written for a prompt computes: the sum and the mean of the prompt's numbers, or a chart
-of them.
+"""What code that was written for a prompt computes: the expression that is in it, else the sum and the mean
+of its numbers, or a chart of them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,14 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from fakeai_proxy.generate.arithmetic import evaluated
+
 _NUMBERS = re.compile(r"(?<![\w.])\d{1,9}(?:\.\d{1,4})?(?!\w|\.\d)", re.ASCII)
+#: Numbers with signs between them, in brackets or not; a date is none, nor is the number of a telephone.
+_EXPRESSION = re.compile(
+    r"(?<![\w.-])\(*-?\d[\d,.]*(?:\s*\)*\s*(?:\*\*|[-+*/×÷^%]|(?<=\s)x(?=\s))\s*\(*\s*\d[\d,.]*)+\)*"
+)
+_DATE = re.compile(r"\d+(?:-\d+){2,}|\d\d?/\d\d?/\d{2,4}")
 _CHART = re.compile(
     r"\b(?:plot|chart|graph|histogram|diagram|visuali[sz]e)(?:s|ted|ting|d)?\b", re.IGNORECASE
 )
@@ -32,6 +39,10 @@ class Charted(NamedTuple):
 
 
 def computed(prompt: str) -> Computed:
+    for match in reversed(list(_EXPRESSION.finditer(prompt[-_READ_CHARS:]))):
+        found = None if _DATE.fullmatch(match[0].strip()) else evaluated(match[0])
+        if found is not None:
+            return Computed(f"print({found[0]})\n", f"{found[1]}\n")
     texts = _numbers(prompt)
     values = [float(text) if "." in text else int(text) for text in texts]
     code = f"values = [{', '.join(texts)}]\nprint(sum(values), sum(values) / len(values))\n"

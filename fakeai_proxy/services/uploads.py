@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
@@ -172,7 +173,10 @@ async def _completed(call: Call, upload: Row, blob: Blob) -> Row:
 
 
 async def _parts(call: Call, part_ids: list[str]) -> list[Row]:
-    """In this order. Raises 400."""
+    """In this order. Raises 400, for a part that comes twice as well."""
+    twice = next((one for one, count in Counter(part_ids).items() if count > 1), None)
+    if twice is not None:
+        raise errors.no_such_part(twice)
     keys = [PARTS.key(call, part_id) for part_id in part_ids]
     rows = await asyncio.gather(*[call.store.get(key) for key in keys])
     parts = [row for row in rows if row is not None]

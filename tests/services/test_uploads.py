@@ -72,6 +72,7 @@ async def test_what_does_not_add_up_is_refused_and_may_be_put_right(client: Asyn
     status, param, words = await refused(complete(upload.id, part_ids=[one, "part_none"]))
     assert (status, param) == (400, "part_ids")
     assert "part_none" in words
+    assert (await refused(complete(upload.id, part_ids=[one, one])))[:2] == (400, "part_ids")
     assert (await refused(complete(upload.id, part_ids=[])))[:2] == (400, "part_ids")
     assert (await client.files.list()).data == []
     assert (await complete(upload.id, part_ids=[one, two])).status == "completed"
