@@ -298,7 +298,7 @@ class App:
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = self.holdings.owner
-        ask = Asker(pipeline, self.clock, owner[:16]).ask
+        ask = self._ask = Asker(pipeline, self.clock, owner[:16]).ask
         self.poster = Poster()
 
         def equipped(row: Row, owner: str, store: Store) -> Work:
@@ -345,6 +345,7 @@ class App:
             Dialects(self.config),
             self._records,
             lambda key: self.jobs.dispatch(key),  # noqa: PLW0108 - jobs are made later
+            lambda asked: self._ask(asked),  # noqa: PLW0108 - as they are
             self._pace,
             self._webhooks,
             self.holdings.life,

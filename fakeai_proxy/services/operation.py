@@ -21,6 +21,7 @@ from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import PROJECT, Reply
 from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import FINE_TUNED, Catalogue
+from fakeai_proxy.services.job import Answered, Asked
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Ask, Canned, Responder
 from fakeai_proxy.services.tuned import Tuned, tuned
@@ -71,6 +72,8 @@ class Call:
     settle: Callable[[], Coroutine[Any, Any, None]] | None = None
     #: Told of every row that has become due, once it is committed.
     dispatch: Callable[[Key], None] = lambda key: None
+    #: Has a request of our own answered, as a client's would be: limited, paced, told of.
+    ask: Callable[[Asked], Awaitable[Answered]] | None = None
     #: The query with its repetitions.
     pairs: Sequence[tuple[str, str]] = ()
     #: Which kind of vectors texts have.

@@ -24,6 +24,7 @@ from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.dialect import PLAIN, Dialect, Dialects
 from fakeai_proxy.services.form import read_form
+from fakeai_proxy.services.job import Answered, Asked
 from fakeai_proxy.services.operation import Call, Operation, Unhurried
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.services.responder import Responder
@@ -89,6 +90,7 @@ class Synth:
         dialects: Dialects,
         records: Records,
         dispatch: Callable[[Key], None],
+        ask: Callable[[Asked], Awaitable[Answered]] | None,
         pace: float = 1.0,
         webhooks: Webhooks = NOBODY,
         life: bytes = b"",
@@ -109,6 +111,7 @@ class Synth:
         self._plans = Plans()
         self._records = records
         self._dispatch = dispatch
+        self._ask = ask
         self._life = life
         self._pace = pace
         self._webhooks = webhooks
@@ -226,6 +229,7 @@ class Synth:
             records=self._records,
             keeper=self._keeper,
             dispatch=self._dispatch,
+            ask=self._ask,
             webhooks=self._webhooks,
             runs_python=self._settings.python_graders,
             life=self._life,

@@ -376,6 +376,39 @@ async def test_what_the_back_end_refuses_fails(serve: Serve) -> None:
         await client.beta.threads.messages.create(place, role="user", content="Again.")
 
 
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [("429", "rate_limit_exceeded"), ("500", "server_error"), ("cut", "server_error")],
+)
+async def test_what_the_back_end_refuses_fails_in_a_stream_too(
+    serve: Serve, fault: str, code: str
+) -> None:
+    app = await serve(mode="synth", fault=(f"{fault}:path=*/turns",))
+    async with AsyncOpenAI(base_url=app.url + "/v1", api_key="k", max_retries=0) as client:
+        maker, place = await assistant(client), await thread(client, STORY)
+        async with client.beta.threads.runs.stream(thread_id=place, assistant_id=maker) as stream:
+            names = [event.event async for event in stream]
+        [run] = (await client.beta.threads.runs.list(place)).data
+    assert names[-1] == "thread.run.failed"
+    assert "thread.message.delta" not in names
+    assert run.last_error is not None
+    assert (run.status, run.last_error.code) == ("failed", code)
+
+
+async def test_the_work_of_streamed_runs_is_limited_by_the_key_that_asks(serve: Serve) -> None:
+    app = await serve(VirtualClock(), mode="synth", limits=("openai:3",))
+    app.limiter.exhaust("spent")
+    ends = []
+    for key in ("spent", "other"):
+        async with AsyncOpenAI(base_url=app.url + "/v1", api_key=key, max_retries=0) as client:
+            maker, place = await assistant(client), await thread(client, "Hello.")
+            async with client.beta.threads.runs.stream(
+                thread_id=place, assistant_id=maker
+            ) as stream:
+                ends.append([event.event async for event in stream][-1])
+    assert ends == ["thread.run.failed", "thread.run.completed"]
+
+
 async def test_the_work_of_runs_is_limited(serve: Serve) -> None:
     app = await serve(VirtualClock(autojump=False), mode="synth", limits=("openai:free",))
     async with AsyncOpenAI(base_url=app.url + "/v1", api_key="k", max_retries=0) as client:

@@ -4,11 +4,13 @@ cancelled.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 
-from fakeai_proxy.exchange import Admission, Chunk, Exchange, Reply
+from fakeai_proxy.errors import ApiError
+from fakeai_proxy.exchange import Admission, Chunk, Exchange, Headers, Reply
 from fakeai_proxy.services.job import Answered, Asked, Work
 from fakeai_proxy.services.threads import life
 from fakeai_proxy.services.threads.keeping import Kept, broken_off, known_ids, thread_key
@@ -16,6 +18,8 @@ from fakeai_proxy.services.threads.making import Means
 from fakeai_proxy.services.threads.turn import Turn
 from fakeai_proxy.services.wire import JSON_HEADERS
 from fakeai_proxy.store import Row
+
+Content = Callable[[Exchange], Awaitable[Reply]]
 
 #: Of an answer by HTTP, what a run tells of it.
 _CODES = {429: "rate_limit_exceeded"}
@@ -70,8 +74,12 @@ async def _worked(work: Work, row: Row, turn: Turn) -> tuple[Answered, Admission
         chunk = Chunk(_body(row), workload.output_tokens)
         return Reply(200, JSON_HEADERS, [chunk], workload=workload)
 
-    # No operation of the API: what faults and limits know a run's work by.
-    target = f"/v1/threads/{document['thread_id']}/runs/{document['id']}/turns"
+    return await work.ask(asked_for(row, turn, content)), admission
+
+
+def asked_for(row: Row, turn: Turn, content: Content, headers: Headers = ()) -> Asked:
+    """No operation of the API: what faults and limits know a run's work by."""
+    document = row.document
     body = orjson.dumps(
         {
             "model": turn.model,
@@ -79,11 +87,25 @@ async def _worked(work: Work, row: Row, turn: Turn) -> tuple[Answered, Admission
             "max_tokens": turn.completion_tokens,
         }
     )
-    asked = Asked(
-        "POST", target, JSON_HEADERS, body, tier="", project=thread_key(row).parent,
+    return Asked(
+        "POST", f"/v1/threads/{document['thread_id']}/runs/{document['id']}/turns",
+        (*JSON_HEADERS, *headers), body, tier="", project=thread_key(row).parent,
         content=content, **document["_payer"],
     )  # fmt: skip
-    return await work.ask(asked), admission
+
+
+async def refusal_of(
+    ask: Callable[[Asked], Awaitable[Answered]], row: Row, turn: Turn, headers: Headers
+) -> ApiError | None:
+    """Why a turn that is streamed may not be worked on. It takes its time as it is streamed, not here."""
+
+    async def content(exchange: Exchange) -> Reply:
+        return Reply(200, JSON_HEADERS, [Chunk(_body(row))])
+
+    answered = await ask(asked_for(row, turn, content, headers))
+    if answered.status == 200 and answered.body == _body(row):
+        return None
+    return ApiError(429 if answered.status == 429 else 500, _said(answered))
 
 
 def _body(row: Row) -> bytes:

@@ -16,11 +16,17 @@ from fakeai_proxy.services.threads import life, messages, wire
 from fakeai_proxy.services.threads.keeping import Kept, answers, known_ids
 from fakeai_proxy.services.threads.kinds import RUNS, THREADS, step_shown
 from fakeai_proxy.services.threads.making import Means
+from fakeai_proxy.services.threads.running import refusal_of
 from fakeai_proxy.services.threads.steps import with_content
 from fakeai_proxy.services.threads.stream import LEASE_S, Event, Stream, stream_reply
+from fakeai_proxy.services.threads.turn import failed
 from fakeai_proxy.store import Change, Insert, Missing, Row, Write
 
 _TRUNCATION = {"type": "auto", "last_messages": None}
+
+
+#: Where a key may be.
+_CREDENTIALS = (b"authorization", b"api-key", b"x-api-key")
 
 
 @dataclass(slots=True)
@@ -166,6 +172,11 @@ async def _streamed(
     means = Means(call.store, call.dice, call.catalogue, call.embedder, call.responder, call.clock)
     await means.ready(row)
     turn = await means.turn(row)
+    if turn.workload is not None and call.ask is not None:
+        # The credential that the request came with, for whoever limits keys.
+        headers = tuple((name, call.header(name).encode("latin-1")) for name in _CREDENTIALS)
+        refusal = await refusal_of(call.ask, row, turn, tuple(pair for pair in headers if pair[1]))
+        turn = turn if refusal is None else failed(turn.model, refusal)
     kept = Kept(call.dice, row, turn, owner, await known_ids(call.store, row))
     return stream_reply(call, Stream(call, row, turn, kept, owner, before, with_content=wanted))
 
