@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from fakeai_proxy.clock import Clock, turn
 
-#: While live requests come, lines begin so far apart at least: a twentieth of a core at half a
+#: While live requests come, lines begin so far apart at least: a hundredth of a core at half a
 #: millisecond a line, which leaves the slowest of a hundred live answers as slow as they were.
-GAP_S = 0.01
+GAP_S = 0.05
 #: They come if the last one came so lately.
 LIVE_S = 0.1
 
