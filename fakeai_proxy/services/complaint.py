@@ -27,6 +27,7 @@ TYPES = {
     "list_type": "array", "tuple_type": "array", "set_type": "array", "iterable_type": "array",
     "dict_type": "object", "mapping_type": "object", "model_type": "object", "dataclass_type": "object",
     "model_attributes_type": "object", "none_required": "value", "int_parsing_size": "integer",
+    "is_instance_of": "file",
 }  # fmt: skip
 
 

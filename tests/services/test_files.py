@@ -229,3 +229,12 @@ async def test_files_outlive_the_server_that_took_them(tmp_path: Path) -> None:
         again = await put(client)
         assert again.id != made.id
         assert len((await client.files.list()).data) == 2
+
+
+def test_a_text_where_a_file_belongs_is_told_so(app_url: str) -> None:
+    form = {"purpose": (None, "batch"), "file": (None, "text")}
+    answer = httpx.post(f"{app_url}/v1/files", files=form, headers={"authorization": "Bearer k"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == (
+        "Invalid type for 'file': expected a file, but got a string instead."
+    )
