@@ -68,6 +68,15 @@ def hinted(message: str, hint: str) -> str:
 OWN = "own"
 own_error = partial(ApiError, kind=OWN)
 
+#: Seconds until asking again is worth it: somebody has to make room, or another process is to finish.
+RETRY_AFTER_S = 1
+
+
+def unavailable(message: str, code: str) -> ApiError:
+    """503, of a moment."""
+    headers = {"retry-after": str(RETRY_AFTER_S)}
+    return ApiError(503, message, type="server_error", code=code, headers=headers)
+
 
 class ConfigError(FakeAIError):
     """A setting that cannot be used."""

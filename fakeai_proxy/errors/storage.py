@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import errno
 
-from fakeai_proxy.errors.kinds import ApiError
-
-#: Seconds until asking again is worth it: somebody has to make room, or another process is to finish.
-RETRY_AFTER_S = 1
+from fakeai_proxy.errors.kinds import ApiError, unavailable
 
 
 def store_unavailable(reason: str) -> ApiError:
     """503: nothing was changed."""
-    return ApiError(
-        503,
+    return unavailable(
         f"The data store cannot be used: {reason}. Nothing was changed; please try again.",
-        type="server_error",
-        code="store_unavailable",
-        headers={"retry-after": str(RETRY_AFTER_S)},
+        "store_unavailable",
     )
 
 
@@ -40,11 +34,8 @@ def disk_unavailable(error: OSError) -> ApiError:
 
 def store_unsure() -> ApiError:
     """503: it may have been changed, or not."""
-    return ApiError(
-        503,
+    return unavailable(
         "The data store went away while it was writing. Whether the change was made is not known; "
         "please look before you try again.",
-        type="server_error",
-        code="store_unavailable",
-        headers={"retry-after": str(RETRY_AFTER_S)},
+        "store_unavailable",
     )
