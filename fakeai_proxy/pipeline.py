@@ -62,16 +62,10 @@ class Pipeline:
         )
 
     def around(self, source: Source) -> Pipeline:
-        """The same in all but the source."""
-        return Pipeline(
-            source,
-            self.pacer,
-            self.clock,
-            self.observers,
-            self.faults,
-            self.limiter,
-            self.meter,
-        )
+        """For what a job asks of another source: with the faults, too."""
+        made = self.within(source)
+        made.faults = self.faults
+        return made
 
     async def serve(self, exchange: Exchange, client: Client) -> None:
         """Carry `exchange` from request to last byte.
