@@ -16,7 +16,7 @@ from hashlib import blake2b
 
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.blobs import BlobStore
-from fakeai_proxy.cassette.bodies import Blob, Content
+from fakeai_proxy.cassette.bodies import Blob, Content, size_of
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
 from fakeai_proxy.cassette.draft import recoded, recut
 from fakeai_proxy.cassette.format import Interaction, is_sse
@@ -77,7 +77,7 @@ class Anonymize:
         )
         if response is not None:
             body, headers = self._body(response.body, response.headers)
-            size = len(body) if isinstance(body, bytes) else body.size
+            size = size_of(body)
             response = replace(
                 response,
                 headers=self._headers(headers),

@@ -39,6 +39,10 @@ class Blob:
 Content = bytes | Blob
 
 
+def size_of(body: Content) -> int:
+    return body.size if isinstance(body, Blob) else len(body)
+
+
 def to_form(body: Content, sse: bool = False) -> dict[str, Any]:
     """One of `{"json"}`, `{"frames"}`, `{"text"}`, `{"base64"}`, `{"blob"}`."""
     if isinstance(body, Blob):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from fakeai_proxy.cassette.differences import Side, explain, likeness, shingles
 from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
+from fakeai_proxy.cassette.stats import QUANTILES, quantile
 from fakeai_proxy.cassette.view import plain_body
 
 Kind = Literal["removed", "added", "request", "status", "shape", "text"]
@@ -60,17 +61,14 @@ class Comparison:
     def timing(self) -> dict[str, dict[str, list[float | None]]]:
         """p50 and p95 in milliseconds, before and after."""
         return {
-            name: {
-                quantile: [_quantile(values, q) for values in both]
-                for quantile, q in (("p50", 0.5), ("p95", 0.95))
-            }
+            name: {named: [_ms(values, q) for values in both] for named, q in QUANTILES}
             for name, both in (("ttft_ms", self.ttft_s), ("gap_ms", self.gaps_s))
         }
 
 
-def _quantile(values: list[float], q: float) -> float | None:
-    ordered = sorted(values)
-    return round(ordered[round(q * (len(ordered) - 1))] * 1000, 1) if ordered else None
+def _ms(values: list[float], q: float) -> float | None:
+    found = quantile(values, q)
+    return None if found is None else round(found * 1000, 1)
 
 
 def compare(before: Sequence[Interaction], after: Sequence[Interaction]) -> Comparison:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any
 
-from fakeai_proxy.cassette.bodies import Content
+from fakeai_proxy.cassette.bodies import Content, size_of
 from fakeai_proxy.cassette.matching import (
     meaningful,
     multipart,
@@ -111,7 +111,7 @@ def _bodies(request: Side, recorded: Side) -> Iterator[Difference]:
 
 
 def _size(body: Content) -> str:
-    return f"{body.size if not isinstance(body, bytes) else len(body)} bytes"
+    return f"{size_of(body)} bytes"
 
 
 def _values(path: str, given: Any, recorded: Any, depth: int) -> Iterator[Difference]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from fakeai_proxy.cassette.blobs import BlobStore, GrowingBlob
-from fakeai_proxy.cassette.bodies import Blob, Content
+from fakeai_proxy.cassette.bodies import Blob, Content, size_of
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded
 from fakeai_proxy.cassette.format import (
     Extra,
@@ -234,7 +234,7 @@ class Sealer:
         headers, cuts = heard.headers, tuple(heard.cuts)
         if stored.recoded:
             headers = recoded(headers, stored.content)
-            cuts = recut(cuts, _size(stored.content))
+            cuts = recut(cuts, size_of(stored.content))
         if stored.withheld:
             cuts = ()
         return RecordedResponse(
@@ -284,13 +284,9 @@ class Sealer:
         return False
 
 
-def _size(content: Content) -> int:
-    return len(content) if isinstance(content, bytes) else content.size
-
-
 def recoded(headers: Headers, content: Content) -> Headers:
     """The headers of a body that is stored decoded."""
-    length = b"%d" % _size(content)
+    length = b"%d" % size_of(content)
     return tuple(
         (name, length if name.lower() == b"content-length" else value)
         for name, value in headers

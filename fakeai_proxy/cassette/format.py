@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from fakeai_proxy.cassette.bodies import Content, from_form, spaced, to_form
+from fakeai_proxy.cassette.bodies import Content, from_form, size_of, spaced, to_form
 from fakeai_proxy.errors import CassetteError
 from fakeai_proxy.exchange import Headers, header
 
@@ -343,7 +343,7 @@ def _request(fields: dict[str, Any]) -> RecordedRequest:
 
 def _response(fields: dict[str, Any]) -> RecordedResponse:
     body = from_form(fields.pop("body", {"text": ""}))
-    size = body.size if not isinstance(body, bytes) else len(body)
+    size = size_of(body)
     cuts = tuple(fields.pop("cuts", (size,) if size else ()))
     return RecordedResponse(
         fields.pop("status"), _unpairs(fields.pop("headers")), body, cuts,

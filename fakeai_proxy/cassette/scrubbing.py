@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fakeai_proxy.cassette.blobs import BlobStore
-from fakeai_proxy.cassette.bodies import Blob, Content
+from fakeai_proxy.cassette.bodies import Blob, Content, size_of
 from fakeai_proxy.cassette.draft import recoded, recut
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.redaction import Redactor, credentials, echoes_of
@@ -39,7 +39,7 @@ class Scrub:
                 response,
                 headers=redactor.response_headers(headers, echoes),
                 body=body,
-                cuts=() if withheld else recut(response.cuts, _size(body)),
+                cuts=() if withheld else recut(response.cuts, size_of(body)),
                 gaps_us=() if withheld else response.gaps_us,
                 withheld=response.withheld or withheld,
             )
@@ -58,7 +58,3 @@ class Scrub:
         clean = self._redactor.body(body, headers, echoes)
         headers = recoded(headers, clean.data) if clean.recoded else headers
         return clean.data, headers, clean.withheld
-
-
-def _size(body: Content) -> int:
-    return len(body) if isinstance(body, bytes) else body.size

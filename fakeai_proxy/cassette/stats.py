@@ -8,7 +8,7 @@ from typing import Any
 
 from fakeai_proxy.cassette.format import Interaction, is_sse
 
-_QUANTILES = (("p50", 0.5), ("p95", 0.95))
+QUANTILES = (("p50", 0.5), ("p95", 0.95))
 
 
 def stats_of(records: Sequence[Interaction]) -> dict[str, Any]:
@@ -40,7 +40,12 @@ def _counted(names: Any) -> dict[str, int]:
     return dict(Counter(names).most_common())
 
 
-def _quantiles(values: list[float]) -> dict[str, float]:
+def quantile(values: Sequence[float], q: float) -> float | None:
+    """The value that is nearest to it in rank; None of nothing."""
     ordered = sorted(values)
-    last = len(ordered) - 1
-    return {name: round(ordered[round(q * last)], 3) for name, q in _QUANTILES if ordered}
+    return ordered[round(q * (len(ordered) - 1))] if ordered else None
+
+
+def _quantiles(values: list[float]) -> dict[str, float]:
+    found = {name: quantile(values, q) for name, q in QUANTILES}
+    return {name: round(value, 3) for name, value in found.items() if value is not None}

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from fakeai_proxy.cassette import rewriting
-from fakeai_proxy.cassette.bodies import Content
+from fakeai_proxy.cassette.bodies import size_of
 from fakeai_proxy.cassette.draft import recut
 from fakeai_proxy.cassette.format import Interaction, decode, encode
 from fakeai_proxy.cassette.index import label_of
@@ -60,19 +60,15 @@ def _read(text: str, before: Interaction) -> Interaction:
             "The kind and the id of a record stay what they are. Nothing was changed."
         )
     response = after.response
-    if response is not None and sum(response.cuts) != _size(response.body):
+    if response is not None and sum(response.cuts) != size_of(response.body):
         after = replace(
-            after, response=replace(response, cuts=recut(response.cuts, _size(response.body)))
+            after, response=replace(response, cuts=recut(response.cuts, size_of(response.body)))
         )
     if after.request != before.request:
         label = label_of(replace(after, key=b"", raw_key=b""))
         after = replace(after, key=label.key, raw_key=label.raw_key, simhash=label.simhash)
     provider = str(after.view.get("provider", ""))
     return replace(after, view=view_of(after.request, after.response, provider))
-
-
-def _size(body: Content) -> int:
-    return len(body) if isinstance(body, bytes) else body.size
 
 
 @click.command()
