@@ -16,8 +16,8 @@ from typing import Any
 from fakeai_proxy.cassette.matching import (
     canonical_body,
     canonical_value,
+    json_value,
     key_of,
-    parse_json,
 )
 from fakeai_proxy.cassette.settings import CassetteSettings, Match
 from fakeai_proxy.errors import CassetteError
@@ -77,11 +77,8 @@ class Leniency:
 
     def _value(self, headers: Headers, body: bytes) -> Any:
         """The JSON in the body without what is ignored; None where it is something else."""
-        canonical = canonical_body(headers, body)
-        if not canonical.startswith(b"json\n"):
-            return None
-        value = parse_json(canonical[5:])
-        for path in self._paths:
+        value = json_value(headers, body)
+        for path in self._paths if value is not None else ():
             path(value)
         return value
 

@@ -161,6 +161,24 @@ def content_type(headers: Headers) -> str:
     return ";".join((family, *sorted(kept)))
 
 
+def json_value(headers: Headers, body: bytes) -> Any:
+    """The JSON that the body is by its headers, as `parse_json` has it; None where it is none."""
+    applied = codings(headers)
+    try:
+        if applied:
+            body = decoded_whole(body, applied, CANONICAL_BYTES_MAX)
+        family = content_type(headers).partition(";")[0]
+        return parse_json(body) if _is_json(family, body) else None
+    except (Undecodable, ValueError, RecursionError):
+        return None
+
+
+def _is_json(family: str, body: bytes) -> bool:
+    return bool(_JSON.fullmatch(family)) or (
+        family in ("", "text/plain") and body[:1] in (b"{", b"[")
+    )
+
+
 def canonical_body(headers: Headers, body: bytes) -> bytes:
     """What the body means, as bytes; the body itself where nothing is known about it."""
     applied = codings(headers)
@@ -176,7 +194,7 @@ def canonical_body(headers: Headers, body: bytes) -> bytes:
         parts = multipart(headers, body)
         if parts is not None:
             return b"parts\n" + repr(parts).encode("utf-8", "backslashreplace")
-    elif _JSON.fullmatch(family) or (family in ("", "text/plain") and body[:1] in (b"{", b"[")):
+    elif _is_json(family, body):
         text = canonical_json(body)
         if text is not None:
             return b"json\n" + text
