@@ -12,13 +12,14 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from fakeai_proxy.cassette import frames
 from fakeai_proxy.cassette.blobs import BlobStore
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.format import Head, Interaction, decode, encode
-from fakeai_proxy.cassette.frames import Label
+from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import label_of
 from fakeai_proxy.cassette.manifest import NAME, TOOL, Manifest, sync_folder
 from fakeai_proxy.cassette.sealing import Found, Progress, alone, found_in, silent, write_sealed
@@ -26,13 +27,15 @@ from fakeai_proxy.cassette.segments import (
     Segment,
     existing_salt,
     is_single,
-    lock,
     sealed_of,
     segments_of,
     single_blobs,
+    unwritten,
 )
 from fakeai_proxy.errors import CassetteError
 
+#: In every record that has one.
+_BLOB = b'"blob":'
 #: An interaction as it shall be; None leaves it out.
 Change = Callable[[Interaction], Interaction | None]
 
@@ -64,7 +67,7 @@ def rewrite(
             if target.is_dir():
                 held.enter_context(alone(target))
             for segment in segments:
-                held.enter_context(_unwritten(segment))
+                held.enter_context(unwritten(segment))
         found = found_in(segments)
         kept = [one for one in found if unfinished or one.label.kind != frames.OPEN]
         records = _Records(kept, change, progress, blobs_at(target))
@@ -74,6 +77,29 @@ def rewrite(
         else:
             _write_folder(target, salt, records, segments if in_place else ())
     return Rewritten(records.kept, len(found) - records.kept, records.changed)
+
+
+def split(
+    source: Path,
+    name_of: Callable[[Interaction], str],
+    target_of: Callable[[str], Path],
+    progress: Progress = silent,
+) -> dict[str, int]:
+    """Put each interaction into the new cassette of its name. How many there are of each. Raises
+    CassetteError."""
+    named: dict[str, list[Found]] = {}
+    for one in found_in(all_segments(source)):
+        if one.label.kind == frames.CLOSE:
+            record = decode(one.segment.line(one.place))
+            assert isinstance(record, Interaction), "the label says so"
+            named.setdefault(name_of(record), []).append(one)
+    salt = existing_salt(source)
+    for name, found in sorted(named.items()):
+        target = target_of(name)
+        if target.exists():
+            raise CassetteError(f"{target} is there already")
+        write(target, salt, _Records(found, None, progress, blobs_at(target)))
+    return {name: len(found) for name, found in sorted(named.items())}
 
 
 def write(target: Path, salt: bytes, records: Iterable[tuple[Label, int, bytes]]) -> None:
@@ -89,8 +115,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
     segments = [Segment(path, BlobStore(path))] if path.is_file() else all_segments(path)
     for segment in segments:
         for _, place in segment.scan():
-            line = segment.line(place)
-            yield line if line.endswith(b"\n") else line + b"\n"
+            yield _line(segment, place)
 
 
 def forget_blobs(path: Path) -> int:
@@ -98,9 +123,8 @@ def forget_blobs(path: Path) -> int:
     named: set[str] = set()
     for segment in all_segments(path):
         for label, place in segment.scan():
-            if label.kind == frames.CLOSE:
-                record = decode(segment.line(place))
-                named |= {blob.hash for blob in blobs_of(record) if isinstance(record, Interaction)}
+            if label.kind == frames.CLOSE and _BLOB in (line := segment.line(place)):
+                named |= {blob.hash for blob in blobs_of(decode(line))}
     gone = 0
     for file in blobs_at(path).folder.glob("*/*.zst"):
         if file.name.removesuffix(".zst") not in named:
@@ -137,9 +161,8 @@ class _Records:
                 yield made
 
     def _made(self, one: Found) -> tuple[Label, int, bytes] | None:
-        line = one.segment.line(one.place)
-        line = line if line.endswith(b"\n") else line + b"\n"
-        has_blobs = one.segment.blobs.folder != self._blobs.folder and b'"blob":' in line
+        line = _line(one.segment, one.place)
+        has_blobs = one.segment.blobs.folder != self._blobs.folder and _BLOB in line
         if one.label.kind != frames.CLOSE or (self._change is None and not has_blobs):
             return one.label, one.order, line
         record = decode(line)
@@ -154,6 +177,12 @@ class _Records:
             return one.label, one.order, line
         self.changed += 1
         return label_of(after), one.order, encode(after)
+
+
+def _line(segment: Segment, place: Place) -> bytes:
+    """With its newline, which a plain file's lines are told without."""
+    line = segment.line(place)
+    return line if line.endswith(b"\n") else line + b"\n"
 
 
 def carry(source: Path, target: Path) -> None:
@@ -172,22 +201,6 @@ def all_segments(path: Path) -> list[Segment]:
 
 def blobs_at(path: Path) -> BlobStore:
     return BlobStore(single_blobs(path) if is_single(path) else path / "blobs")
-
-
-class _unwritten:  # noqa: N801 - a context manager
-    """While it is open nobody else records into the segment."""
-
-    def __init__(self, segment: Segment) -> None:
-        self._path = segment.path
-
-    def __enter__(self) -> None:
-        self._descriptor = os.open(self._path, os.O_RDWR)
-        if not lock(self._descriptor):
-            os.close(self._descriptor)
-            raise CassetteError(f"{self._path}: another process is recording into it")
-
-    def __exit__(self, *failure: object) -> None:
-        os.close(self._descriptor)
 
 
 def _write_folder(
@@ -214,7 +227,7 @@ def _write_single(target: Path, salt: bytes, records: Iterable[tuple[Label, int,
     head = Head(TOOL, 0.0, salt)
     try:
         with temporary.open("wb") as file:
-            for label, line in ((label_of(head), encode(head)), *_ordered(records)):
+            for label, _, line in chain(((label_of(head), 0, encode(head)),), records):
                 file.write(line if plain else frames.pack(label, line))
             file.flush()
             os.fsync(file.fileno())
@@ -222,8 +235,3 @@ def _write_single(target: Path, salt: bytes, records: Iterable[tuple[Label, int,
         sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _ordered(records: Iterable[tuple[Label, int, bytes]]) -> Iterator[tuple[Label, bytes]]:
-    for label, _, line in records:
-        yield label, line

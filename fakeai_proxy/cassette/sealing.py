@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -19,7 +19,14 @@ from fakeai_proxy.cassette import frames, groups
 from fakeai_proxy.cassette.format import Head, encode
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.manifest import TOOL, Manifest, SealedFile, sync_folder
-from fakeai_proxy.cassette.segments import Segment, is_single, lock, sealed_of, segments_of
+from fakeai_proxy.cassette.segments import (
+    Segment,
+    is_single,
+    locked,
+    sealed_of,
+    segments_of,
+    unwritten,
+)
 from fakeai_proxy.errors import CassetteError
 
 _TEMPORARY = ".sealing-"
@@ -49,9 +56,7 @@ class Found:
     order: int
 
 
-def seal(
-    folder: Path, progress: Progress = lambda done, of: None, *, again: bool = False
-) -> Sealed:
+def seal(folder: Path, progress: Progress = silent, *, again: bool = False) -> Sealed:
     """Seal what nobody is writing any more; `again` packs what is sealed already, too, all of it into
     one file. Raises CassetteError."""
     if is_single(folder) or not folder.is_dir():
@@ -60,29 +65,22 @@ def seal(
         return _seal(folder, progress, again)
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder / ".sealing", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if not lock(descriptor):
-            raise CassetteError(f"{folder}: another process is sealing it")
-        yield
-    finally:
-        os.close(descriptor)
+def alone(folder: Path) -> AbstractContextManager[None]:
+    """Nobody else seals it meanwhile. Raises CassetteError."""
+    refusal = f"{folder}: another process is sealing it"
+    return locked(folder / ".sealing", refusal, os.O_CREAT)
 
 
 def _seal(folder: Path, progress: Progress, again: bool) -> Sealed:
     manifest = Manifest.read(folder)
     old = sealed_of(folder, manifest) if again else []
-    free, busy, descriptors = [], [], []
-    try:
+    free, busy = [], []
+    with ExitStack() as held:
         for segment in segments_of(folder):
-            descriptor = os.open(segment.path, os.O_RDWR)
-            if lock(descriptor):
-                descriptors.append(descriptor)
+            try:
+                held.enter_context(unwritten(segment))
                 free.append(segment)
-            else:
-                os.close(descriptor)
+            except CassetteError:
                 busy.append(segment.path.name)
         before = sum(segment.path.stat().st_size for segment in (*old, *free))
         found = found_in((*old, *free))
@@ -94,9 +92,6 @@ def _seal(folder: Path, progress: Progress, again: bool) -> Sealed:
         for segment in (*old, *free):
             segment.release()
             segment.path.unlink(missing_ok=True)
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
     _forget_leftovers(folder, listed)
     after = 0 if new is None else new.size_bytes
     return Sealed(len(found), before, after, tuple(busy))

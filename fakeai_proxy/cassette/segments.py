@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import zstandard
@@ -282,6 +283,23 @@ def lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def locked(path: Path, refusal: str, flags: int = 0) -> Iterator[None]:
+    """The file is ours alone meanwhile. Raises CassetteError with the refusal."""
+    descriptor = os.open(path, os.O_RDWR | flags, 0o600)
+    try:
+        if not lock(descriptor):
+            raise CassetteError(refusal)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def unwritten(segment: Segment) -> AbstractContextManager[None]:
+    """Nobody records into it meanwhile. Raises CassetteError where somebody does."""
+    return locked(segment.path, f"{segment.path}: another process is recording into it")
 
 
 def salt_of(path: Path, created_at: float) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from fakeai_proxy.cassette.rewriting import Change, Rewritten
 from fakeai_proxy.cassette.settings import FORMS
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.view import view_of
-from fakeai_proxy.cli.cassette.reading import loaded, opened, path_argument, progress
+from fakeai_proxy.cli.cassette.reading import path_argument, progress
 from fakeai_proxy.errors import CassetteError
 
 _target = click.argument("target", type=click.Path(path_type=Path))
@@ -98,19 +97,19 @@ _WAYS: dict[str, Callable[[Interaction], str]] = {
 def split(path: Path, by: str, folder: Path) -> None:
     """Copy the recordings of PATH into FOLDER, a cassette for each session, model, host, route or day."""
     way = _WAYS[by]
-    library = opened(path)
-    names = Counter(way(loaded(library, entry)) for entry in library.index.entries)
-    library.close()
     folder.mkdir(parents=True, exist_ok=True)
     form = next(form for form in FORMS if path.name.endswith(form))
-    for name, count in sorted(names.items()):
-        target = folder / f"{_UNUSUAL.sub('-', name).strip('.-') or 'none'}{form}"
 
-        def of_it(record: Interaction, name: str = name) -> Interaction | None:
-            return record if way(record) == name else None
+    def target_of(name: str) -> Path:
+        return folder / f"{_UNUSUAL.sub('-', name).strip('.-') or 'none'}{form}"
 
-        _rewrite((path,), target, of_it, f"splitting {name}", unfinished=False)
-        click.echo(f"{target}: {count} interactions")
+    with progress("splitting") as tell:
+        try:
+            counts = rewriting.split(path, way, target_of, tell)
+        except CassetteError as error:
+            raise click.ClickException(str(error)) from None
+    for name, count in counts.items():
+        click.echo(f"{target_of(name)}: {count} interactions")
 
 
 @click.command()
