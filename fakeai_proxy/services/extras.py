@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from random import Random
 from typing import Annotated, Any
 
-import orjson
 from pydantic import Field
 
 from fakeai_proxy import errors
@@ -20,7 +19,7 @@ from fakeai_proxy.generate.strict_schema import SchemaError
 from fakeai_proxy.generate.structured import Schema, written
 from fakeai_proxy.services.answer.grammars import GRAMMARS_EXTRA
 from fakeai_proxy.services.answer.task import ANY_OBJECT
-from fakeai_proxy.services.wire import Shape
+from fakeai_proxy.services.wire import Shape, parsed_object
 
 #: Those that mean nothing to a synthesized answer: accepted, except where parameters are strict.
 ACCEPTED = frozenset(
@@ -147,11 +146,8 @@ def guided_text(guide: dict[str, Any], rng: Random, hints: Hints) -> str:
 def _schema(form: dict[str, Any] | str) -> dict[str, Any]:
     if isinstance(form, dict):
         return form
-    try:
-        schema = orjson.loads(form)
-    except orjson.JSONDecodeError:
-        raise _no_schema() from None
-    if not isinstance(schema, dict):
+    schema = parsed_object(form)
+    if schema is None:
         raise _no_schema()
     return schema
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-import orjson
 from pydantic import Field
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Chunk, Reply
 from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.resources import Resource
-from fakeai_proxy.services.wire import Shape
+from fakeai_proxy.services.wire import Shape, parsed_object
 from fakeai_proxy.store import Blob, Blobs, Row
 
 #: platform.openai.com/docs/api-reference/files/create: one file, and one for the Batch API.
@@ -124,13 +123,7 @@ def checked(purpose: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def _check_line(number: int, line: bytes) -> None:
     text = line.strip().removeprefix(b"\xef\xbb\xbf") if number == 1 else line.strip()
-    if not text:
-        return
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
+    if text and parsed_object(text) is None:
         raise errors.line_is_no_object(number, _start(text))
 
 

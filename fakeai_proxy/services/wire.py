@@ -89,6 +89,15 @@ def json_kind(value: object) -> str:
     return "object" if isinstance(value, dict | Shape) else "string"
 
 
+def parsed_object(data: bytes | str) -> dict[str, Any] | None:
+    """None for what is no object in JSON."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def json_reply(
     body: object,
     workload: Workload | None = None,

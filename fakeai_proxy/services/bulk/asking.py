@@ -6,10 +6,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NamedTuple
 
-import orjson
-
 from fakeai_proxy.exchange import header
 from fakeai_proxy.services.job import Answered, Asked, Work
+from fakeai_proxy.services.wire import parsed_object
 
 #: How often a line is asked whose server fails; what is limited is asked until it is not.
 FAILURES_MAX = 3
@@ -66,14 +65,6 @@ def _wait_s(answered: Answered, tries: int) -> float:
 
 async def _object_in(work: Work, body: bytes) -> dict[str, Any] | None:
     if len(body) <= _LONG_BYTES:
-        return _object(body)
+        return parsed_object(body)
     with work.clock.hold():
-        return await asyncio.to_thread(_object, body)
-
-
-def _object(body: bytes) -> dict[str, Any] | None:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
+        return await asyncio.to_thread(parsed_object, body)

@@ -6,10 +6,9 @@ import asyncio
 from collections import deque
 from typing import IO, Any, NamedTuple
 
-import orjson
-
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.services.filing import LINE_BYTES_MAX
+from fakeai_proxy.services.wire import parsed_object
 from fakeai_proxy.store import Blobs
 
 #: What is read at a time. A turn of the event loop looks at as much.
@@ -35,12 +34,7 @@ class Line(NamedTuple):
 
 def object_in(line: Line) -> dict[str, Any] | None:
     """None for what is no object in JSON."""
-    data = line.data.removeprefix(_BOM) if line.number == 1 else line.data
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
+    return parsed_object(line.data.removeprefix(_BOM) if line.number == 1 else line.data)
 
 
 async def object_of(clock: Clock, line: Line) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import IO, Any
 
-import orjson
-
 from fakeai_proxy.generate.tokens import Tokens
 from fakeai_proxy.services.fine_tuning.examples import BadExampleError, lesson, missing_names
 from fakeai_proxy.services.tuned import by_heart
+from fakeai_proxy.services.wire import parsed_object
 
 #: platform.openai.com/docs/guides/supervised-fine-tuning: the fewest examples.
 EXAMPLES_MIN = 10
@@ -89,10 +88,7 @@ def _examples(file: IO[bytes], param: str) -> Iterator[tuple[int, dict[str, Any]
         text = line.strip().removeprefix(b"\xef\xbb\xbf")
         if not text:
             continue
-        try:
-            example = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            example = None
-        if not isinstance(example, dict):
+        example = parsed_object(text)
+        if example is None:
             raise _bad(param, f"Expected every line to be a JSON object. Line {number} is not.")
         yield number, example

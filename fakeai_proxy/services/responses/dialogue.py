@@ -36,6 +36,7 @@ from fakeai_proxy.services.responses.plan import plan
 from fakeai_proxy.services.responses.record import Record, record
 from fakeai_proxy.services.responses.speech import stream, workload_of
 from fakeai_proxy.services.validation import request_error
+from fakeai_proxy.services.wire import parsed_object
 
 #: As much as the body of a request.
 MESSAGE_BYTES_MAX = 64 << 20
@@ -222,11 +223,8 @@ class Dialogue:
 
 
 def _object(message: str | bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(message)
-    except orjson.JSONDecodeError:
-        raise errors.no_event() from None
-    if not isinstance(value, dict):
+    value = parsed_object(message)
+    if value is None:
         raise errors.no_event()
     return value
 
