@@ -86,15 +86,6 @@ class History:
         turns = self.turns_for(card) + turns_of(card, items if read is None else read, media)
         return History((*self.items, *items), turns, card, self.has_media or has_media(items))
 
-    def extended(self, items: Sequence[Item]) -> History:
-        """For the model that has read it; for none where none has."""
-        if self.card is None:
-            return History((*self.items, *items))
-        return self.and_then(self.card, items)
-
-    def without(self, item_id: str) -> History:
-        return History(tuple(item for item in self.items if item.get("id") != item_id))
-
 
 def references(sent: Any) -> list[str]:
     """The ids of the items that a request only refers to."""
