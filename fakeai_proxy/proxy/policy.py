@@ -107,14 +107,21 @@ class Policy:
         """Whether the value of a `Proxy-Authorization` header opens this proxy."""
         if self._credentials is None:
             return True
-        scheme, _, encoded = (proxy_authorization or b"").partition(b" ")
-        if scheme.lower() != b"basic":
-            return False
-        try:
-            given = base64.b64decode(encoded.strip(), validate=True)
-        except binascii.Error:
+        given = basic_credentials(proxy_authorization)
+        if given is None:
             return False
         return hmac.compare_digest(given, self._credentials.get_secret_value().encode())
+
+
+def basic_credentials(authorization: bytes | None) -> bytes | None:
+    """USER:PASSWORD of a header's value; None where it has none."""
+    scheme, _, encoded = (authorization or b"").partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except binascii.Error:
+        return None
 
 
 def canonical_host(text: str) -> str | None:

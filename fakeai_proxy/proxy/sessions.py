@@ -6,11 +6,10 @@ user of the proxy's URL where there is nothing but HTTPS_PROXY, or a cookie.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 
 from fakeai_proxy.exchange import Request
+from fakeai_proxy.proxy.policy import basic_credentials
 
 HEADER = b"x-fakeai-session"
 #: `http://127.0.0.1:8000/s/ID/v1` is a base URL.
@@ -32,10 +31,5 @@ def settle(request: Request, user: str) -> None:
 
 def user_of(proxy_authorization: bytes | None) -> str:
     """ "" for none, and for what is no user."""
-    scheme, _, encoded = (proxy_authorization or b"").partition(b" ")
-    if scheme.lower() != b"basic":
-        return ""
-    try:
-        return base64.b64decode(encoded.strip(), validate=True).partition(b":")[0].decode("latin-1")
-    except binascii.Error:
-        return ""
+    given = basic_credentials(proxy_authorization) or b""
+    return given.partition(b":")[0].decode("latin-1")

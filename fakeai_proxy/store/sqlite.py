@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -13,15 +12,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.errors import ApiError, ConfigError
+from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.store import statements
 from fakeai_proxy.store.blobs import FileBlobs
 from fakeai_proxy.store.documents import Key, Page, Row, Sum, Write
 from fakeai_proxy.store.room import Room
 from fakeai_proxy.store.schema import migrate
+from fakeai_proxy.store.sweeping import Sweeping
 from fakeai_proxy.store.writer import Writer, unavailable
-
-log = logging.getLogger("fakeai_proxy")
 
 T = TypeVar("T")
 
@@ -31,8 +29,6 @@ READERS = 2
 #: A store in memory holds so much at most, and is then as full as a disk.
 MEMORY_BYTES_MAX = 1 << 30
 _PAGE_BYTES = 4096
-#: How often what has expired is removed, at most.
-SWEEP_S = 60.0
 #: Blobs that are looked up in one go.
 _SWEPT_TOGETHER = 500
 
@@ -50,8 +46,7 @@ class SqliteStore:
         self._has_readers = False
         self._local = threading.local()
         self._room = Room()
-        self._sweep_at = 0.0
-        self._sweeping: asyncio.Future[None] | None = None
+        self._sweeping = Sweeping(self.sweep, clock)
 
     async def open(self) -> None:
         """What is wrong with a file that is there is said at the start."""
@@ -69,8 +64,7 @@ class SqliteStore:
             self._writer.open()
 
     async def close(self) -> None:
-        if self._sweeping is not None:
-            await self._sweeping
+        await self._sweeping.close()
         with self._clock.hold():
             await asyncio.to_thread(self._close)
 
@@ -132,7 +126,7 @@ class SqliteStore:
             return [statements.apply(connection, write, now) for write in writes]
 
         rows = await self._write(applied)
-        self._sweep_sometimes()
+        self._sweeping.sometimes()
         return rows
 
     async def claim(
@@ -155,20 +149,6 @@ class SqliteStore:
             for blob in await self._read(partial(statements.unnamed, blobs=some)):
                 await self.blobs.remove(blob)
         return swept
-
-    def _sweep_sometimes(self) -> None:
-        """After writes, because an idle store gathers no dust."""
-        now = self._clock.wall()
-        if now < self._sweep_at or (self._sweeping is not None and not self._sweeping.done()):
-            return
-        self._sweep_at = now + SWEEP_S
-        self._sweeping = asyncio.ensure_future(self._sweep_quietly())
-
-    async def _sweep_quietly(self) -> None:
-        try:
-            await self.sweep()
-        except ApiError as error:
-            log.warning("What has expired is still in the store: %s", error.message)
 
     # --- connections -------------------------------------------------------------------------------
 

@@ -170,8 +170,8 @@ async def test_a_connection_that_fails_is_replaced(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.commit(note(1))
         writer = store._writer  # type: ignore[attr-defined]  # this store's own
-        assert store._sweeping is not None  # type: ignore[attr-defined]  # this store's own
-        await store._sweeping  # type: ignore[attr-defined]  # this store's own
+        assert store._sweeping.doing is not None  # type: ignore[attr-defined]  # this store's own
+        await store._sweeping.doing  # type: ignore[attr-defined]  # this store's own
         await writer.run(lambda connection: connection.execute("PRAGMA query_only = ON"))
         assert "cannot be written" in await refused(store, 2)
         await store.commit(note(2))

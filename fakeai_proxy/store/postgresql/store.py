@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.errors import ApiError
 from fakeai_proxy.store.documents import Key, Page, Row, Sum, Write
 from fakeai_proxy.store.encoding import gathered
 from fakeai_proxy.store.postgresql import statements
 from fakeai_proxy.store.postgresql.blobs import PostgresqlBlobs
 from fakeai_proxy.store.postgresql.committer import Committer
 from fakeai_proxy.store.postgresql.connections import Connections
+from fakeai_proxy.store.sweeping import Sweeping
 
 if TYPE_CHECKING:
     import asyncpg
 
-log = logging.getLogger("fakeai_proxy")
-
 T = TypeVar("T")
 
-#: How often what has expired is removed, at most.
-SWEEP_S = 60.0
 #: Expired rows of one transaction.
 _SWEPT_TOGETHER = 200
 #: Bytes of documents that are read on the event loop.
@@ -38,8 +33,7 @@ class PostgresqlStore:
         self._connections = Connections(address)
         self.blobs = PostgresqlBlobs(self._connections, clock)
         self._committer = Committer(self._connections)
-        self._sweep_at = 0.0
-        self._sweeping: asyncio.Future[None] | None = None
+        self._sweeping = Sweeping(self.sweep, clock)
 
     async def open(self) -> None:
         with self._clock.hold():
@@ -48,8 +42,7 @@ class PostgresqlStore:
     async def close(self) -> None:
         with self._clock.hold():
             await self._committer.close()
-            if self._sweeping is not None:
-                await self._sweeping
+            await self._sweeping.close()
             await self._connections.close()
 
     # --- reading -----------------------------------------------------------------------------------
@@ -107,7 +100,7 @@ class PostgresqlStore:
     async def commit(self, *writes: Write) -> list[Row | None]:
         with self._clock.hold():
             rows = await self._committer.run(writes, self._clock.wall())
-        self._sweep_sometimes()
+        self._sweeping.sometimes()
         return rows
 
     async def claim(
@@ -133,20 +126,6 @@ class PostgresqlStore:
     async def _swept(self, connection: asyncpg.Connection) -> int:
         async with connection.transaction():
             return await statements.sweep(connection, self._clock.wall(), _SWEPT_TOGETHER)
-
-    def _sweep_sometimes(self) -> None:
-        """After writes, because an idle store gathers no dust."""
-        now = self._clock.wall()
-        if now < self._sweep_at or (self._sweeping is not None and not self._sweeping.done()):
-            return
-        self._sweep_at = now + SWEEP_S
-        self._sweeping = asyncio.ensure_future(self._sweep_quietly())
-
-    async def _sweep_quietly(self) -> None:
-        try:
-            await self.sweep()
-        except ApiError as error:
-            log.warning("What has expired is still in the store: %s", error.message)
 
     async def _read(self, function: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Also what writes in one transaction and may be done twice."""
