@@ -15,13 +15,12 @@ from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.frames import INTERRUPTED
 from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.manifest import SALT_BYTES
 from fakeai_proxy.cassette.redaction import Redactor, verify_secrets
 from fakeai_proxy.cassette.scrubbing import Scrub
 from fakeai_proxy.cassette.segments import existing_salt
 from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress
 from fakeai_proxy.errors import CassetteError
-
-_SALT_BYTES = 16
 
 
 @click.command()
@@ -79,7 +78,7 @@ def anonymize(path: Path, target: Path) -> None:
     fields and paths of requests stay too."""
     if target.exists():
         raise click.ClickException(f"{target} is there already.")
-    salt = secrets.token_bytes(_SALT_BYTES)
+    salt = secrets.token_bytes(SALT_BYTES)
     change = Anonymize(salt, rewriting.blobs_at(path), rewriting.blobs_at(target))
     with progress("anonymizing") as tell:
         try:
