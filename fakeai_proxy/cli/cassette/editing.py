@@ -15,7 +15,7 @@ from fakeai_proxy.cassette.draft import recut
 from fakeai_proxy.cassette.format import Interaction, decode, encode
 from fakeai_proxy.cassette.index import label_of
 from fakeai_proxy.cassette.view import view_of
-from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument, progress
+from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument, rewritten
 from fakeai_proxy.errors import CassetteError
 
 _ATTRIBUTES = ("*.jsonl.zst diff=fakeai", "*.fcz/** diff=fakeai")
@@ -40,11 +40,7 @@ def edit(path: Path, record_id: str) -> None:
     def changed(one: Interaction) -> Interaction:
         return after if one.id == record.id else one
 
-    with progress("writing") as tell:
-        try:
-            rewriting.rewrite((path,), path, changed, tell)
-        except CassetteError as error:
-            raise click.ClickException(str(error)) from None
+    rewritten((path,), path, changed, "writing")
     click.echo(f"{record.id} is changed")
 
 

@@ -14,11 +14,10 @@ from fakeai_proxy.cassette import rewriting, sealing
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.format import KEY_PROFILE, Interaction
 from fakeai_proxy.cassette.matching import canonical_body, key_of, raw_key, simhash
-from fakeai_proxy.cassette.rewriting import Change, Rewritten
 from fakeai_proxy.cassette.settings import FORMS
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.view import view_of
-from fakeai_proxy.cli.cassette.reading import path_argument, progress
+from fakeai_proxy.cli.cassette.reading import path_argument, progress, rewritten
 from fakeai_proxy.errors import CassetteError
 
 _target = click.argument("target", type=click.Path(path_type=Path))
@@ -117,7 +116,7 @@ def split(path: Path, by: str, folder: Path) -> None:
 def rekey(path: Path) -> None:
     """Make the keys of PATH anew, as this version makes them. Requests whose bodies held secrets keep
     theirs: the secrets were part of them."""
-    done = _rewrite((path,), path, _rekeyed, "making keys")
+    done = rewritten((path,), path, _rekeyed, "making keys")
     click.echo(f"{done.changed} of {done.kept} interactions have other keys")
 
 
@@ -141,7 +140,7 @@ def _rekeyed(record: Interaction) -> Interaction:
 @path_argument
 def gc(path: Path) -> None:
     """Remove from PATH what is of no use: requests whose end never came, and bodies nobody names."""
-    done = _rewrite((path,), path, None, "collecting", unfinished=False)
+    done = rewritten((path,), path, None, "collecting", unfinished=False)
     gone = rewriting.forget_blobs(path)
     click.echo(
         f"{done.kept} interactions kept, {done.left_out} without an end and {gone} bodies removed"
@@ -151,15 +150,5 @@ def gc(path: Path) -> None:
 def _write(paths: Sequence[Path], target: Path) -> None:
     if not target.name.endswith(FORMS):
         raise click.ClickException(f"{target} ends in none of {', '.join(FORMS)}.")
-    done = _rewrite(paths, target, None, "copying")
+    done = rewritten(paths, target, None, "copying")
     click.echo(f"{target}: {done.kept} records")
-
-
-def _rewrite(
-    paths: Sequence[Path], target: Path, change: Change | None, doing: str, unfinished: bool = True
-) -> Rewritten:
-    with progress(doing) as tell:
-        try:
-            return rewriting.rewrite(paths, target, change, tell, unfinished=unfinished)
-        except CassetteError as error:
-            raise click.ClickException(str(error)) from None

@@ -1,9 +1,10 @@
-"""What the commands about cassettes share: opening one, reading a record, showing how far one is."""
+"""What the commands about cassettes share: opening one, reading a record, rewriting, showing how far
+one is."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +13,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from fakeai_proxy.cassette import sealing
+from fakeai_proxy.cassette import rewriting, sealing
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.index import Entry, number_of
 from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.rewriting import Change, Rewritten
 from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.errors import CassetteError
@@ -65,3 +67,13 @@ def progress(doing: str) -> Iterator[sealing.Progress]:
     ) as bars:
         task = bars.add_task(doing, total=None)
         yield lambda done, of: bars.update(task, completed=done, total=of)
+
+
+def rewritten(
+    paths: Sequence[Path], target: Path, change: Change | None, doing: str, unfinished: bool = True
+) -> Rewritten:
+    with progress(doing) as tell:
+        try:
+            return rewriting.rewrite(paths, target, change, tell, unfinished=unfinished)
+        except CassetteError as error:
+            raise click.ClickException(str(error)) from None

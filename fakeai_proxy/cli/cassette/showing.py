@@ -29,7 +29,6 @@ _VARIABLES = {
 }
 #: Headers that curl makes itself.
 _CURLS_OWN = frozenset((b"host", b"content-length", b"accept-encoding"))
-_COLUMNS = ("id", "time", "request", "status", "end", "model", "bytes", "seconds")
 
 
 @click.command()

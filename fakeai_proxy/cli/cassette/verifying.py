@@ -15,13 +15,12 @@ from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.frames import INTERRUPTED
 from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.manifest import SALT_BYTES
 from fakeai_proxy.cassette.redaction import Redactor, verify_secrets
 from fakeai_proxy.cassette.scrubbing import Scrub
 from fakeai_proxy.cassette.segments import existing_salt
-from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress
+from fakeai_proxy.cli.cassette.reading import opened, path_argument, rewritten
 from fakeai_proxy.errors import CassetteError
-
-_SALT_BYTES = 16
 
 
 @click.command()
@@ -61,11 +60,7 @@ def scrub(path: Path) -> None:
     """Remove from PATH every secret that this version knows; keys and tags stay as they are."""
     redactor = Redactor(existing_salt(path))
     change = Scrub(redactor, rewriting.blobs_at(path))
-    with progress("scrubbing") as tell:
-        try:
-            done = rewriting.rewrite((path,), path, change, tell)
-        except CassetteError as error:
-            raise click.ClickException(str(error)) from None
+    done = rewritten((path,), path, change, "scrubbing")
     rewriting.forget_blobs(path)
     click.echo(f"{done.changed} of {done.kept} interactions had something to hide")
 
@@ -79,13 +74,9 @@ def anonymize(path: Path, target: Path) -> None:
     fields and paths of requests stay too."""
     if target.exists():
         raise click.ClickException(f"{target} is there already.")
-    salt = secrets.token_bytes(_SALT_BYTES)
+    salt = secrets.token_bytes(SALT_BYTES)
     change = Anonymize(salt, rewriting.blobs_at(path), rewriting.blobs_at(target))
-    with progress("anonymizing") as tell:
-        try:
-            done = rewriting.rewrite((path,), target, change, tell, unfinished=False)
-        except CassetteError as error:
-            raise click.ClickException(str(error)) from None
+    done = rewritten((path,), target, change, "anonymizing", unfinished=False)
     click.echo(f"{target}: {done.kept} interactions in other words")
 
 
