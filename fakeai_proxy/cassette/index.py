@@ -70,7 +70,7 @@ class Index:
 
     def add_sealed(self, sealed: SealedIndex) -> None:
         self._sealed.append(sealed)
-        for entry in Rows(sealed, sealed.opened()):
+        for entry in Rows(sealed, sealed.opened):
             self.opened[entry.label.id] = entry
 
     def add(self, segment: Segment, label: Label, place: Place) -> None:

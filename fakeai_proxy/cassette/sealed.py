@@ -14,6 +14,7 @@ import tempfile
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -118,6 +119,7 @@ class SealedIndex:
     def is_interrupted(self, row: int) -> bool:
         return bool(self._column["flags"][row] & INTERRUPTED)
 
+    @cached_property
     def opened(self) -> list[int]:
         """The rows that were opened and never closed: they have no key, so they come first."""
         highs, kinds = self._column["key_high"], self._column["kind"]
@@ -126,7 +128,7 @@ class SealedIndex:
 
     def recorded(self) -> Sequence[int]:
         """The rows of interactions in recorded order."""
-        return self._column["by_order"][len(self.opened()) :]
+        return self._column["by_order"][len(self.opened) :]
 
     def label(self, row: int) -> Label:
         column = self._column
