@@ -31,6 +31,12 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 
 
+#: The status of a WebSocket handshake that is agreed to.
+SWITCHED = 101
+#: Of what is asked with a WebSocket handshake, and within one.
+SOCKET_METHOD = "WS"
+
+
 def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
     """The first value under `name`, which is given in lower case."""
     for key, value in headers:
@@ -101,6 +107,17 @@ class Request:
     @property
     def path(self) -> str:
         return self.target.partition("?")[0]
+
+    @property
+    def is_handshake(self) -> bool:
+        """Whether a WebSocket is asked for."""
+        upgrade = self._first.get(b"upgrade")
+        return upgrade is not None and upgrade.lower() == b"websocket"
+
+    @property
+    def recorded_method(self) -> str:
+        """What it is called in a cassette, where a WebSocket is another thing than a GET."""
+        return SOCKET_METHOD if self.is_handshake else self.method
 
     @property
     def query(self) -> str:
@@ -236,7 +253,29 @@ class Reply:
     keep: Callable[[Admission], Awaitable[None]] | None = None
     #: Instead of a body: the connection becomes a WebSocket, on which we speak as this says.
     dialogue: Dialogue | None = None
+    #: Instead of a body: the connection becomes a WebSocket and is joined with this one. Closing the
+    #: chunks gives it back.
+    passage: Passage | None = None
     usage: Sequence[Usage] = ()
+
+
+class Onlooker(Protocol):
+    """Sees a WebSocket that is passed through."""
+
+    def saw(self, from_client: bool, data: bytes) -> Awaitable[None] | None:
+        """Bytes came from one side. What is given is waited for before they go on."""
+
+    async def ended(self, by_client: bool) -> None:
+        """One side is gone; the other does not know it yet."""
+
+
+@dataclass(slots=True)
+class Passage:
+    """An upstream's end of a WebSocket. `connection` is its transport's owner, which only whoever
+    opened it and whoever joins it look into."""
+
+    connection: object
+    onlookers: list[Onlooker] = field(default_factory=list)
 
 
 class Say(NamedTuple):
@@ -264,7 +303,17 @@ class Close(NamedTuple):
     reason: str
 
 
-Effect = Say | Begin | Stop | Close
+class Wire(NamedTuple):
+    """Send these bytes, which are whole frames, at once."""
+
+    frames: bytes
+
+
+class Vanish(NamedTuple):
+    """End the connection without a word."""
+
+
+Effect = Say | Begin | Stop | Close | Wire | Vanish
 
 
 class Turn(Protocol):

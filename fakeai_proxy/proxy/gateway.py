@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from aiohttp import HttpVersion11, web
@@ -35,9 +35,6 @@ _WORD = (1 << 64) - 1
 #: An odd number, so that no two serial numbers share an id (2^64 / golden ratio).
 _SPREAD = 0x9E3779B97F4A7C15
 
-#: Carries a WebSocket to its upstream; raises ApiError before the upgrade. None where rooms answer it.
-RelayWebSocket = Callable[[web.BaseRequest, Request], Awaitable[web.StreamResponse]] | None
-
 
 class Local(Protocol):
     """Our own pages."""
@@ -55,7 +52,6 @@ class Gateway:
         passthrough: Pipeline,
         policy: Policy,
         local: Local,
-        relay_websocket: RelayWebSocket,
         is_own: Callable[[str, int], bool],
         clock: Clock,
         dice: Dice,
@@ -66,7 +62,6 @@ class Gateway:
         self._passthrough = passthrough
         self._policy = policy
         self._local = local
-        self._relay_websocket = relay_websocket
         self._is_own = is_own
         self._clock = clock
         self._dialect = dialect
@@ -117,11 +112,8 @@ class Gateway:
             status, headers, body = await self._local.answer(request)
             client.send_whole(status, body, headers)
             return Sent(client.keep_alive)
-        if request.text_header(b"upgrade").lower() == "websocket":
-            if self._relay_websocket is not None:
-                return await self._relay_websocket(raw, request)
-            if pipeline is self._pipeline:
-                client = SocketClient(raw, pipeline, self._clock)
+        if request.is_handshake:
+            client = SocketClient(raw, pipeline, self._clock)
         await pipeline.serve(exchange, client)
         return Sent(client.keep_alive)
 
