@@ -11,7 +11,7 @@ from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.health import health_routes
-from fakeai_proxy.observe.journal import journal_routes
+from fakeai_proxy.observe.journal_routes import journal_routes
 from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.media import media_routes
 from fakeai_proxy.observe.pages import Pages, Route
