@@ -8,13 +8,16 @@ arriving is *live* (an async iterator). A whole JSON body is a script of one chu
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fakeai_proxy.body import Body
-from fakeai_proxy.errors import ApiError
+
+if TYPE_CHECKING:
+    from fakeai_proxy.dialogue import Dialogue, Passage
 
 #: The project of whoever has none of their own.
 PROJECT = "proj_default"
@@ -257,124 +260,8 @@ class Reply:
     #: chunks gives it back.
     passage: Passage | None = None
     usage: Sequence[Usage] = ()
-
-
-class Onlooker(Protocol):
-    """Sees a WebSocket that is passed through."""
-
-    def saw(self, from_client: bool, data: bytes) -> Awaitable[None] | None:
-        """Bytes came from one side. What is given is waited for before they go on."""
-
-    async def ended(self, by_client: bool) -> None:
-        """One side is gone; the other does not know it yet."""
-
-
-@dataclass(slots=True)
-class Passage:
-    """An upstream's end of a WebSocket. `connection` is its transport's owner, which only whoever
-    opened it and whoever joins it look into."""
-
-    connection: object
-    onlookers: list[Onlooker] = field(default_factory=list)
-
-
-class Say(NamedTuple):
-    """Send this message, a text in UTF-8, at once."""
-
-    message: bytes
-
-
-class Begin(NamedTuple):
-    """Have a model work on `turn`; the dialogue is told as it gets on (`Dialogue.advance`)."""
-
-    turn: Turn
-
-
-class Stop(NamedTuple):
-    """The turn with this key is given up."""
-
-    key: str
-
-
-class Close(NamedTuple):
-    """Send a close frame (RFC 6455, 7.4); nothing is said after it."""
-
-    code: int
-    reason: str
-
-
-class Wire(NamedTuple):
-    """Send these bytes, which are whole frames, at once."""
-
-    frames: bytes
-
-
-class Vanish(NamedTuple):
-    """End the connection without a word."""
-
-
-Effect = Say | Begin | Stop | Close | Wire | Vanish
-
-
-class Turn(Protocol):
-    """What is said at the pace of a model: an exchange within a dialogue. `demand` is what a body
-    that asked for it would hold, for whoever limits tokens."""
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def dice_key(self) -> bytes:
-        """Of what is said: known when it is prepared."""
-
-    @property
-    def demand(self) -> Mapping[str, object]: ...
-
-    @property
-    def usage(self) -> Sequence[Usage]:
-        """What it has used by now."""
-
-    def prepare(self) -> tuple[Workload, Sequence[int]]:
-        """The work, and after how many tokens each there is something to say. Computes for as long
-        as it takes, in any thread. Raises ApiError."""
-
-    async def keep(self, admission: Admission) -> None:
-        """As `Reply.keep`, before the last step. Raises ApiError."""
-
-
-class Dialogue(Protocol):
-    """Our side of a WebSocket: a core without socket, clock or task. Whoever drives it passes in what
-    came and when, and does the effects in their order."""
-
-    @property
-    def subprotocols(self) -> Sequence[str]: ...
-
-    @property
-    def message_bytes_max(self) -> int:
-        """Longer messages end the connection with 1009."""
-
-    def open(self, now: float) -> Sequence[Effect]: ...
-
-    def read(self, message: str | bytes) -> object:
-        """What a message says. Changes nothing, so that a large one can be read in a thread; the
-        next message is read after this one is received."""
-
-    def receive(self, event: object, now: float) -> Sequence[Effect]:
-        """`event` is what `read` made."""
-
-    def advance(
-        self, key: str, place: int, admission: Admission, headers: Headers, now: float
-    ) -> Sequence[Effect]:
-        """The turn has the tokens for its step at `place`. `headers` tell how its sender stands in
-        the limits."""
-
-    def fail(self, key: str, error: ApiError, now: float) -> Sequence[Effect]:
-        """The turn comes to nothing, or no further."""
-
-    def due_at(self) -> float | None:
-        """When to `wake` it, if nothing comes before."""
-
-    def wake(self, now: float) -> Sequence[Effect]: ...
+    #: Why the model stopped, in the vendor's word; "" where the workload tells.
+    finish: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -384,11 +271,15 @@ class Exchange:
     arrived_at: float
     #: Keys the dice for this exchange; set by the source.
     dice_key: bytes = b""
+    #: The operation that it asks for, as a path with names for what varies; "" until one is found.
+    route: str = ""
     reply: Reply | None = None
     admission: Admission = field(default_factory=Admission)
     first_byte_at: float | None = None
     finished_at: float | None = None
     sent_bytes: int = 0
+    #: When each chunk was written, as far as they are written one by one.
+    instants: array[float] = field(default_factory=lambda: array("d"))
     #: What was done to it on purpose (faults with their parameters), and in which phase of a scenario.
     faults: tuple[str, ...] = ()
     phase: str = ""
@@ -406,9 +297,11 @@ class Exchange:
     end: str = ""
     status: int = 0
     meter: Callable[[Exchange], None] | None = None
+    is_settled: bool = False
 
     def settle(self) -> None:
         """The last bytes are about to leave: whoever has an answer finds it counted."""
+        self.is_settled = True
         if self.meter is not None:
             meter, self.meter = self.meter, None
             meter(self)

@@ -17,8 +17,12 @@ from typing import NamedTuple
 from fakeai_proxy.cassette.likeness import Likeness, audio_of
 from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cassette.rfc6455 import MESSAGE_BYTES_MAX, Op, closing, framed
+from fakeai_proxy.dialogue import Close, Effect, Vanish, Wire
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Admission, Close, Effect, Headers, Vanish, Wire
+from fakeai_proxy.exchange import (
+    Admission,
+    Headers,
+)
 
 log = logging.getLogger("fakeai_proxy")
 

@@ -16,23 +16,25 @@ from aiohttp import WSMsgType, web
 
 from fakeai_proxy.body import INLINE_BYTES_MAX, Body
 from fakeai_proxy.clock import Clock, Timer, turn
-from fakeai_proxy.errors import ApiError, bad_request, server_error
-from fakeai_proxy.exchange import (
-    SOCKET_METHOD,
-    Admission,
+from fakeai_proxy.dialogue import (
     Begin,
-    Chunk,
     Close,
     Dialogue,
     Effect,
-    Exchange,
-    Reply,
-    Request,
     Say,
     Stop,
     Turn,
     Vanish,
     Wire,
+)
+from fakeai_proxy.errors import ApiError, bad_request, server_error
+from fakeai_proxy.exchange import (
+    SOCKET_METHOD,
+    Admission,
+    Chunk,
+    Exchange,
+    Reply,
+    Request,
 )
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.proxy.websocket import pass_through

@@ -13,7 +13,11 @@ from contextlib import aclosing
 from aiohttp import ClientResponse, web
 from aiohttp.base_protocol import BaseProtocol
 
-from fakeai_proxy.exchange import Headers, Onlooker, Passage, Reply
+from fakeai_proxy.dialogue import Onlooker, Passage
+from fakeai_proxy.exchange import (
+    Headers,
+    Reply,
+)
 
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
 

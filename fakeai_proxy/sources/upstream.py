@@ -20,6 +20,7 @@ from yarl import URL
 from fakeai_proxy import errors
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
+from fakeai_proxy.dialogue import Passage
 from fakeai_proxy.errors import ApiError, ConfigError, StreamCut
 from fakeai_proxy.exchange import (
     LIVE,
@@ -27,7 +28,6 @@ from fakeai_proxy.exchange import (
     Chunk,
     Exchange,
     Headers,
-    Passage,
     Reply,
     Request,
     end_to_end,
