@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -20,9 +23,11 @@ from websockets.typing import Subprotocol
 from fakeai_proxy.app import App
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.clock import VirtualClock
-from tests.cassette.made import held
-from tests.conftest import serving
+from tests.cassette.made import held, opened
+from tests.conftest import DATA, serving
 from tests.doubles.echo import Handler, websocket_server
+from tests.doubles.internet import Internet, LoopThread
+from tests.doubles.program import Program
 
 TARGET = "/v1/realtime?model=gpt-realtime"
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz"
@@ -37,6 +42,13 @@ OWLS: Any = {
 def dial(app: App, target: str = TARGET, **options: Any) -> connect:
     options.setdefault("additional_headers", {"Authorization": f"Bearer {KEY}"})
     return connect(app.url.replace("http", "ws", 1) + target, max_size=None, proxy=None, **options)
+
+
+def dial_through(app: App, url: str) -> connect:
+    """With the app as HTTPS_PROXY."""
+    trust = ssl.create_default_context(cafile=Path(DATA.name) / "ca" / "root.pem")
+    key = {"Authorization": f"Bearer {KEY}"}
+    return connect(url, proxy=app.url, ssl=trust, additional_headers=key)
 
 
 async def said(socket: ClientConnection) -> list[str | bytes]:
@@ -84,9 +96,9 @@ async def reciting(socket: ServerConnection) -> None:
             await socket.close(4000, "enough")
 
 
-async def talk(app: App, *events: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+async def talk(app: App, *events: dict[str, Any], url: str = "") -> list[dict[str, Any]]:
     """What comes back for these events, said one after the other."""
-    async with dial(app, **options) as socket:
+    async with dial_through(app, url) if url else dial(app) as socket:
         heard = [json.loads(await socket.recv())]
         for event in events:
             await socket.send(json.dumps(event))
@@ -290,6 +302,53 @@ async def test_what_is_no_frame_passes_and_is_not_replayed(
     async with replaying(path) as app:
         with pytest.raises(InvalidStatus):
             await dial(app)
+
+
+async def test_a_socket_to_an_intercepted_host_is_recorded_and_replayed(tmp_path: Path) -> None:
+    path, url = tmp_path / "c.jsonl", f"wss://api.openai.com{TARGET}"
+    thread = LoopThread()
+    try:
+        internet = Internet(thread, tmp_path, ["api.openai.com"])
+        async with websocket_server(reciting) as upstream:
+            internet.route("api.openai.com", upstream)
+            way = {"upstream_proxy": internet.proxy_url, "upstream_ca": internet.ca}
+            async with serving(mode="record", cassette=(path,), **way) as app:
+                told = await talk(app, {"type": "a"}, url=url)
+        internet.close()
+    finally:
+        thread.close()
+    assert only(path).upstream == "https://api.openai.com"
+    async with replaying(path) as app:
+        assert await talk(app, {"type": "a"}, url=url) == told
+        assert await talk(app, {"type": "a"}) == told  # as a base URL, too
+
+
+def test_a_killed_recorder_has_every_socket_whose_end_was_seen(tmp_path: Path) -> None:
+    path = tmp_path / "c.fcz"
+
+    async def talks(program: Program) -> None:
+        for _ in range(3):
+            async with connect(program.url.replace("http", "ws", 1), proxy=None) as socket:
+                await socket.recv()
+                await socket.send('{"type": "end"}')
+                assert len(await said(socket)) == 1
+        unfinished = await connect(program.url.replace("http", "ws", 1), proxy=None)
+        await unfinished.recv()
+        os.kill(program.pid, signal.SIGKILL)
+        await said(unfinished)
+
+    async def all_of_it() -> None:
+        async with websocket_server(reciting) as upstream:
+            chosen = ("--mode", "record", "--upstream", upstream, "--cassette", str(path))
+            program = await asyncio.to_thread(Program, tmp_path, *chosen)
+            await talks(program)
+            await asyncio.to_thread(program.kill)
+
+    asyncio.run(all_of_it())
+    assert [record.end for record, _, _ in held(path)] == ["eof"] * 3
+    library = opened(path)
+    assert len(library.index.opened) == 1
+    library.close()
 
 
 # --- when it is replayed
