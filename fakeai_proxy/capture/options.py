@@ -45,6 +45,7 @@ def config_of(options: Options, environ: Mapping[str, str] = os.environ) -> Conf
             continue
         several = is_list(name)
         given[name] = tuple(p for part in value for p in split_list(part)) if several else value
+    given |= _unknown(options)
     named = getattr(options, FILE) or environ.get("FAKEAI_PROXY_CONFIG")
     file = Path(named).expanduser() if named else None
     config = Config.load(file, environ, given, given_to="mitmproxy")
@@ -53,6 +54,16 @@ def config_of(options: Options, environ: Mapping[str, str] = os.environ) -> Conf
     if "listen" not in config.model_fields_set:
         config = config.model_copy(update={"listen": "127.0.0.1:0"})
     return config
+
+
+def _unknown(options: Options) -> dict[str, object]:
+    """What mitmproxy keeps for an addon that might come: names that are ours, and no option. Raises
+    ConfigError for a setting that is mitmproxy's affair here."""
+    names = [name for name in options.deferred if name.startswith(PREFIX)]
+    for name in names:
+        if name.removeprefix(PREFIX) in _MITMPROXYS:
+            raise ConfigError(f"{name}: mitmproxy does this itself, so there is no such option.")
+    return {name.removeprefix(PREFIX): options.deferred[name] for name in names}
 
 
 def _offered() -> Iterator[str]:
