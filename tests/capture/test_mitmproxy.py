@@ -200,8 +200,7 @@ async def other_hosts_are_left_alone(proxy: Mitmdump) -> None:
     async with FakeUpstream() as other:
         other.on("GET", "/v1/models", json_reply({"other": True}))
         host = other.url.removeprefix("http://")
-        port = int(proxy.url.rpartition(":")[2])
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(
             f"GET {other.url}/v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
         )
@@ -221,14 +220,20 @@ async def test_what_our_own_proxy_recorded_is_replayed_through_mitmproxy(
 
     seen = (await recorded(through_us, internet))[:4]
     visits = len(internet.visits)
+    changing = str(Path(__file__).with_name("changing.py"))
     with mitmdump(
-        tmp_path, cassette=cassette, mode="hybrid", profile="none", **AS_RECORDED
+        tmp_path, "-s", changing, cassette=cassette, mode="hybrid", profile="none", **AS_RECORDED
     ) as proxy:
         questions = ("whole", "streamed", "refused", "broken off")
         assert [await asked(proxy.url, proxy.ca, one) for one in questions] == seen
         await over_http_2(proxy, curl)
         await over_a_websocket(proxy)
+        await a_setting_is_changed(proxy)
     assert len(internet.visits) == visits
+    assert (tmp_path / "data" / "ca").is_dir(), "as the environment said"
+    reached = [line for line in proxy.said if "server connect " in line]
+    assert reached
+    assert all("server connect 127.0.0.1:" in line for line in reached), "to us alone"
 
 
 async def over_http_2(proxy: Mitmdump, curl: Path) -> None:
@@ -253,6 +258,26 @@ async def over_a_websocket(proxy: Mitmdump) -> None:
         additional_headers={"Authorization": "Bearer sk-test"},
     ) as socket:  # fmt: skip
         assert json.loads(await socket.recv())["type"] == "session.created"
+
+
+async def a_setting_is_changed(proxy: Mitmdump) -> None:
+    """While it runs; one that cannot be is refused, and what was goes on."""
+
+    async def change(setting: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(
+            f"GET http://change.test/?fakeai_{setting} HTTP/1.1\r\nHost: change.test\r\n"
+            "Connection: close\r\n\r\n".encode()
+        )
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    assert (await asked(proxy.url, proxy.ca, "what is on no tape")).startswith(b"HTTP/1.1 400")
+    assert b"fakeai_mode: Input should be 'synth', 'record'" in await change("mode=nope")
+    assert (await asked(proxy.url, proxy.ca, "what is on no tape")).startswith(b"HTTP/1.1 400")
+    assert (await change("mode=replay")).endswith(b"done")
+    assert b"There is no recording" in await asked(proxy.url, proxy.ca, "what is on no tape")
 
 
 def test_a_wrong_setting_is_said_and_ends_mitmproxy(tmp_path: Path) -> None:
