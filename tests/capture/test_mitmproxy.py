@@ -27,6 +27,8 @@ __all__ = ["curl", "internet", "loop_thread"]
 
 CHAT = "/v1/chat/completions"
 EVENTS = [b'data: {"delta":"%d"}\n\n' % number for number in range(4)]
+#: Who asks the proxy, and so whose session it is.
+USER, CREDENTIALS = "me", "Proxy-Authorization: Basic bWU6c2VjcmV0\r\n"
 #: More than the five that mitmproxy allows by itself.
 STREAMS = 8
 #: To the byte, without waiting, and what was broken off too.
@@ -62,7 +64,9 @@ async def line(proxy: str, ca: Path) -> AsyncIterator[Line]:
     port = int(proxy.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(f"CONNECT {OPENAI}:443 HTTP/1.1\r\nHost: {OPENAI}:443\r\n\r\n".encode())
+        writer.write(
+            f"CONNECT {OPENAI}:443 HTTP/1.1\r\nHost: {OPENAI}:443\r\n{CREDENTIALS}\r\n".encode()
+        )
         agreed = await reader.readuntil(b"\r\n\r\n")
         assert agreed.startswith(b"HTTP/1.1 200"), agreed
         await writer.start_tls(ssl.create_default_context(cafile=ca), server_hostname=OPENAI)
@@ -163,6 +167,7 @@ async def test_a_recording_through_mitmproxy_is_the_one_that_our_own_proxy_makes
     assert set(internet.visits) == {OPENAI}
     assert comparable(theirs) == comparable(ours)
     assert len(held(theirs)) == len(held(ours)) + STREAMS, "and nothing of other hosts"
+    assert {one.session for one, _, _ in held(theirs)} == {USER}
     assert [one.end for one, _, _ in held(ours)] == ["eof", "eof", "eof", "reset", "client_gone"]
 
     async with serving(mode="replay", cassette=(str(theirs),), **AS_RECORDED) as app:
@@ -202,7 +207,8 @@ async def other_hosts_are_left_alone(proxy: Mitmdump) -> None:
         host = other.url.removeprefix("http://")
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(
-            f"GET {other.url}/v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+            f"GET {other.url}/v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+            f"{CREDENTIALS}\r\n".encode()
         )
         assert (await reader.read()).endswith(b'{"other": true}')
         writer.close()
@@ -267,7 +273,7 @@ async def a_setting_is_changed(proxy: Mitmdump) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(
             f"GET http://change.test/?fakeai_{setting} HTTP/1.1\r\nHost: change.test\r\n"
-            "Connection: close\r\n\r\n".encode()
+            f"Connection: close\r\n{CREDENTIALS}\r\n".encode()
         )
         answer = await reader.read()
         writer.close()

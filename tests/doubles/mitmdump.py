@@ -34,7 +34,7 @@ class Mitmdump:
         self._process = subprocess.Popen(
             [
                 interpreter("mitmproxy").with_name("mitmdump"), "--listen-host", "127.0.0.1",
-                "--listen-port", "0", "-s", script, *arguments,
+                "--listen-port", "0", "--proxyauth", "any", "-s", script, *arguments,
                 *(word for name, value in sets.items() for word in ("--set", f"{name}={value}")),
             ],
             env=bare_environment(
@@ -51,7 +51,8 @@ class Mitmdump:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        """It lets in whoever gives a name."""
+        return f"http://me:secret@127.0.0.1:{self.port}"
 
     def stop(self) -> int:
         """Ask it to end; the exit status."""
