@@ -16,8 +16,8 @@ from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import ConfigError, websocket_unserved
-from fakeai_proxy.exchange import Origin, Request
+from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.share import Share, load_shared
@@ -41,7 +41,6 @@ from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
-from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection, connected
 from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
@@ -218,7 +217,6 @@ class App:
             passthrough,
             self.policy,
             self.pages,
-            None if self.config.synthesizes else self._relay_websocket,
             self._is_own,
             self.clock,
             self.dice,
@@ -289,6 +287,7 @@ class App:
             self._live,
             self.config,
             counting.next if counting else None,
+            self._pace,
         )
 
     def _live(self) -> Source:
@@ -382,10 +381,3 @@ class App:
 
     def _is_own(self, host: str, port: int) -> bool:
         return self._door.is_own(host, port)
-
-    async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
-        if not self.config.is_live:
-            raise websocket_unserved(self.config.mode)
-        if self.config.records:
-            log.warning("WebSocket %s is passed through, not recorded", request.target)
-        return await relay_websocket(raw, request, self.upstream)

@@ -114,7 +114,7 @@ class Pipeline:
             self.live_at = self.clock.now()
         exchange.meter = self.meter
         permit.stamp(reply)
-        if reply.dialogue is not None:
+        if reply.dialogue is not None or reply.passage is not None:
             await client.converse(exchange, reply)
             return
         async with self.pacer.admit(exchange, reply) as pacing:

@@ -271,6 +271,11 @@ class HttpClient:
     def tail(self) -> bytes:
         return b"0\r\n\r\n" if self._chunked else b""
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether it has not read what it was sent."""
+        return self._protocol.writing_paused
+
     async def drain(self) -> None:
         if self._protocol.writing_paused:
             await self._writer.drain()
