@@ -27,12 +27,13 @@ from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
+from fakeai_proxy.observe.aggregates import Aggregates
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.own_pages import own_pages
-from fakeai_proxy.pipeline import Pipeline
+from fakeai_proxy.pipeline import Pipeline, Traffic
 from fakeai_proxy.profiles import FleetProfile
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
@@ -107,20 +108,22 @@ class App:
         self.fleet = self._open_fleet()
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
         self.exchanges = ExchangeCounts()
+        self.traffic = Traffic()
+        self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
         self._vocabulary = ""
         self._records = Records()
         self._responder: Responder | None = None
-        self._catalogue: Catalogue | None = None
+        self.catalogue: Catalogue | None = None
         self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
         on_miss: OnMiss = config.miss or "error"
         self._source = around(MODES[config.mode](self._parts(), on_miss))
         pacer = self._pacer()
-        observers = (self.status, self.journal, self.exchanges, *observers)
+        observers = (self.status, self.journal, self.exchanges, self.aggregates, *observers)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
@@ -130,7 +133,7 @@ class App:
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
-            pipeline, Pipeline(self.upstream, pacer, self.clock, observers)
+            pipeline, Pipeline(self.upstream, pacer, self.clock, observers, traffic=self.traffic)
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
@@ -147,6 +150,7 @@ class App:
             self.limiter,
             self.holdings.ledger.note if ours else None,
             self.holdings.doorkeeper.identify if ours else None,
+            self.traffic,
         )
 
     async def start(self, handed: Handed | None = None) -> None:
@@ -302,7 +306,7 @@ class App:
         self.poster = Poster()
 
         def equipped(row: Row, owner: str, store: Store) -> Work:
-            assert self._catalogue is not None, "only what synthesizes has jobs"
+            assert self.catalogue is not None, "only what synthesizes has jobs"
             embedder = embedder_kind(self.config.embedder)
             return Work(
                 row,
@@ -310,7 +314,7 @@ class App:
                 store,
                 self.clock,
                 self.dice,
-                self._catalogue,
+                self.catalogue,
                 embedder,
                 self._pace,
                 ask,
@@ -331,7 +335,7 @@ class App:
 
     def _synth(self) -> Source:
         fleet = self.back_end if isinstance(self.back_end, FleetProfile) else None
-        catalogue = self._catalogue = Catalogue.shipped(self.config, fleet)
+        catalogue = self.catalogue = Catalogue.shipped(self.config, fleet)
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)
