@@ -65,6 +65,7 @@ from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.assembly import assembled
 from fakeai_proxy.sources.holdings import Holdings
+from fakeai_proxy.sources.price_list import PriceList
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Row, Store
@@ -98,7 +99,8 @@ class App:
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
         self.status = Status(self.clock, self.commons)
-        self.journal = Journal(config, self.clock)
+        prices = self.prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
+        self.journal = Journal(config, self.clock, prices.usd)
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
         self.back_end = load_shared(
             config.profile,
@@ -116,7 +118,7 @@ class App:
         self._vocabulary = ""
         self._records = Records()
         self._responder: Responder | None = None
-        self.catalogue: Catalogue | None = None
+        self._catalogue: Catalogue | None = None
         self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
@@ -194,6 +196,7 @@ class App:
             await self._door.close()
         if self.exporters is not None:
             await self.exporters.close()
+        self.gateway.end_streams()
         await self._drain.finish(self._server, drain_s)
         await self.jobs.close()
         await self.poster.close()
@@ -306,7 +309,7 @@ class App:
         self.poster = Poster()
 
         def equipped(row: Row, owner: str, store: Store) -> Work:
-            assert self.catalogue is not None, "only what synthesizes has jobs"
+            assert self._catalogue is not None, "only what synthesizes has jobs"
             embedder = embedder_kind(self.config.embedder)
             return Work(
                 row,
@@ -314,7 +317,7 @@ class App:
                 store,
                 self.clock,
                 self.dice,
-                self.catalogue,
+                self._catalogue,
                 embedder,
                 self._pace,
                 ask,
@@ -335,7 +338,7 @@ class App:
 
     def _synth(self) -> Source:
         fleet = self.back_end if isinstance(self.back_end, FleetProfile) else None
-        catalogue = self.catalogue = Catalogue.shipped(self.config, fleet)
+        catalogue = self._catalogue = Catalogue.shipped(self.config, fleet)
         # Whoever names a fleet asks for its models; the one by default stands in for any.
         named = "profile" in self.config.model_fields_set
         self._vocabulary = catalogue.usual_vocabulary(of_fleet=named)

@@ -13,7 +13,7 @@ from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.health import health_routes
-from fakeai_proxy.observe.journal import journal_routes
+from fakeai_proxy.observe.journal_routes import journal_routes
 from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.media import media_routes
 from fakeai_proxy.observe.pages import Pages, Route
@@ -85,12 +85,7 @@ def _metrics(app: App) -> tuple[Route, ...]:
 
 def _usage_pages(app: App) -> UsagePages:
     def bill(place: Place, amounts: Mapping[str, int]) -> Decimal:
-        from fakeai_proxy.services.organization.costs import lines_of
-
         kind, model, labels = place
-        card = app.catalogue.priced(model) if app.catalogue is not None and model else None
-        price = None if card is None else card.price
-        named = {"model": model, **dict(labels)}
-        return sum((line.usd for line in lines_of(price, kind, named, amounts)), Decimal(0))
+        return app.prices.exact(kind, model, dict(labels), amounts) or Decimal(0)
 
     return UsagePages(app.aggregates, app.limiter, bill, app.clock)

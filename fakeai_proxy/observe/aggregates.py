@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import Exchange, Reply
+from fakeai_proxy.exchange import HIT, LIVE, Exchange, Reply, Usage, Workload
 from fakeai_proxy.observe.cell import Cell, Key, Running, Sum
 from fakeai_proxy.observe.names import Names, asked_model, asker, endpoint_name
 from fakeai_proxy.observe.window import MINUTE_S, Second, Window
@@ -32,6 +32,8 @@ _WAIT_MAX_S = 86_400.0
 _STREAM = b"text/event-stream"
 _CONTENT_TYPE = b"content-type"
 _TOO_MANY = 429
+#: Where an answer comes from that says nothing of its usage, and what it counts as.
+_OTHERS, _COMPLETIONS = (HIT, LIVE), "completions"
 
 
 class Sums(NamedTuple):
@@ -213,8 +215,18 @@ def _heard(running: Running, exchange: Exchange, reply: Reply, at: float, writte
             if written and at > first:
                 running.speed.append(written / (at - first))
     # As the account book has it: what was settled, or is counted with the job that asked.
-    if reply.usage and reply.status < 400 and not reply.cut and exchange.meter is None:
-        running.used.append((reply.usage, exchange.admission.cached_tokens, exchange.tier))
+    if reply.status < 400 and not reply.cut and exchange.meter is None:
+        usage = reply.usage
+        if not usage and written >= 0 and reply.workload and reply.provenance in _OTHERS:
+            usage = (_read_and_written(reply.workload),)
+        if usage:
+            running.used.append((usage, exchange.admission.cached_tokens, exchange.tier))
+
+
+def _read_and_written(workload: Workload) -> Usage:
+    """Of an answer whose usage only its own vendor knows."""
+    amounts = {"input_tokens": workload.prompt_tokens, "output_tokens": workload.output_tokens}
+    return Usage(_COMPLETIONS, workload.model, amounts)
 
 
 def _streams(reply: Reply) -> bool:

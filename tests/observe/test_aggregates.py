@@ -108,7 +108,8 @@ def test_an_endpoint_is_a_path_without_ids(path: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "model"),
     [
-        ("/v1/chat/completions", b'{"messages":[{"content":"\\"model\\": \\"x\\""}], "model" : "gpt"}', "gpt"),
+        ("/v1/chat/completions",
+         b'{"messages":[{"content":"\\"model\\": \\"x\\""}], "model" : "gpt"}', "gpt"),
         ("/v1/chat/completions", b'{"model": 5}', ""),
         ("/v1beta/models/gemini-2.5:generateContent", b"{}", "gemini-2.5"),
         ("/openai/deployments/mine/embeddings", b"", "mine"),
