@@ -27,12 +27,13 @@ from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
+from fakeai_proxy.observe.aggregates import Aggregates
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.own_pages import own_pages
-from fakeai_proxy.pipeline import Pipeline
+from fakeai_proxy.pipeline import Pipeline, Traffic
 from fakeai_proxy.profiles import FleetProfile
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
@@ -97,7 +98,7 @@ class App:
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
         self.status = Status(self.clock, self.commons)
-        prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
+        prices = self.prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
         self.journal = Journal(config, self.clock, prices.usd)
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
         self.back_end = load_shared(
@@ -108,6 +109,8 @@ class App:
         self.fleet = self._open_fleet()
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
         self.exchanges = ExchangeCounts()
+        self.traffic = Traffic()
+        self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
@@ -121,7 +124,7 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = around(MODES[config.mode](self._parts(), on_miss))
         pacer = self._pacer()
-        observers = (self.status, self.journal, self.exchanges, *observers)
+        observers = (self.status, self.journal, self.exchanges, self.aggregates, *observers)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
@@ -131,7 +134,7 @@ class App:
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
-            pipeline, Pipeline(self.upstream, pacer, self.clock, observers)
+            pipeline, Pipeline(self.upstream, pacer, self.clock, observers, traffic=self.traffic)
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
@@ -148,6 +151,7 @@ class App:
             self.limiter,
             self.holdings.ledger.note if ours else None,
             self.holdings.doorkeeper.identify if ours else None,
+            self.traffic,
         )
 
     async def start(self, handed: Handed | None = None) -> None:

@@ -293,6 +293,8 @@ class Exchange:
     tier: str = ""
     #: Whoever asks counts what it uses, in the commit with what comes of it.
     is_accounted: bool = False
+    #: What the limits had too little of (rpm, tpm ...; quota), and how long to wait for it.
+    refused: tuple[str, float] | None = None
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
