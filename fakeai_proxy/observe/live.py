@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import FAULT, HIT, LIVE, Exchange
+from fakeai_proxy.exchange import FAULT, Exchange, header
 from fakeai_proxy.observe.fleet_view import joined
 from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
@@ -47,6 +47,7 @@ class Second:
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     ttft: Counter[int] = field(default_factory=Counter)
     itl: Counter[int] = field(default_factory=Counter)
+    total: Counter[int] = field(default_factory=Counter)
     queue: Counter[int] = field(default_factory=Counter)
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -57,6 +58,7 @@ class Second:
         self.requests.update(other.requests)
         self.ttft.update(other.ttft)
         self.itl.update(other.itl)
+        self.total.update(other.total)
         self.queue.update(other.queue)
         self.prompt_tokens += other.prompt_tokens
         self.cached_tokens += other.cached_tokens
@@ -93,20 +95,21 @@ class Live:
         now.faulty += bool(exchange.faults)
         if reply is None or exchange.status >= 400 or exchange.first_byte_at is None:
             return
-        workload, first_s = reply.workload, exchange.first_byte_at - exchange.arrived_at
+        now.total[_bucket(at - exchange.arrived_at)] += 1
+        streams = (header(reply.headers, b"content-type") or b"").startswith(EVENTS.encode())
+        if streams:
+            now.ttft[_bucket(exchange.first_byte_at - exchange.arrived_at)] += 1
+        workload = reply.workload
         if workload is None:
-            if reply.provenance in (HIT, LIVE):
-                now.ttft[_bucket(first_s)] += 1
             return
-        now.ttft[_bucket(first_s)] += 1
         now.queue[_bucket(admission.queue_s)] += 1
         now.prompt_tokens += workload.prompt_tokens
         now.cached_tokens += admission.cached_tokens
         if exchange.end == "ok":
-            tokens, took_s = workload.output_tokens, at - exchange.first_byte_at
+            tokens = workload.output_tokens
             now.output_tokens += tokens
-            if tokens > 1 and took_s > 0:
-                now.itl[_bucket(took_s / (tokens - 1))] += 1
+            if streams and tokens > 1:
+                now.itl[_bucket((at - exchange.first_byte_at) / (tokens - 1))] += 1
 
     def _after(self, number: int) -> list[Second]:
         """The seconds of this process since then, the one that is not over included."""
@@ -224,7 +227,7 @@ def _sample(number: int, second: Second | None, gauges: dict[str, Any] | None) -
             "output_tokens": second.output_tokens,
             "faulty": second.faulty,
         }
-        for name in ("ttft", "itl", "queue"):
+        for name in ("ttft", "itl", "total", "queue"):
             counted = getattr(second, name)
             if counted:
                 sample[f"{name}_ms"] = quantiles(counted)

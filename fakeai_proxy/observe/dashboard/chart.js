@@ -114,7 +114,7 @@ function options(chart, series, width, legend) {
         return {
           label: one.label,
           stroke,
-          width: chart.kind === "stacked" ? 0.5 : one.width ?? 1.5,
+          width: chart.kind === "stacked" ? 0 : one.width ?? 1.5,
           fill: chart.kind === "stacked" ? undefined : fill || undefined,
           points: chart.kind === "stacked" ? { show: false } : { show: true, filter: lonely, size: 4, fill: stroke, width: 0 },
           paths: chart.kind === "stacked" ? uPlot.paths.stepped({ align: 1 }) : undefined,
@@ -155,6 +155,8 @@ export function Chart({ chart, series, theme }) {
         const value = at == null ? latest(now.raw[k]) : now.raw[k][place_];
         const said = value == null ? "–" : compact(value);
         if (text.textContent !== said) text.textContent = said;
+        // Of a stack, only what there is: the others would push it into a second line.
+        if (chart.kind === "stacked") text.parentElement.hidden = k > 0 && !now.raw[k].some((each) => each > 0);
       });
     };
     const made = options(chart, series, place.current.clientWidth, legend);

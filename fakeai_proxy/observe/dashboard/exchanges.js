@@ -7,7 +7,6 @@ import { Timeline } from "./timeline.js";
 import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact.js";
 
 const ROW = 34;
-const HEIGHT = 442;
 /** Rows beyond the visible ones, so that scrolling shows no holes. */
 const MARGIN = 6;
 
@@ -66,6 +65,7 @@ export function Exchanges() {
   const [text, setText] = useState("");
   const [opened, open] = useState(null);
   const [scroll, setScroll] = useState(0);
+  const [height, setHeight] = useState(442);
   const box = useRef();
   const held = useRef(null);
   // While somebody reads further down, or has stopped it, nothing moves.
@@ -87,7 +87,7 @@ export function Exchanges() {
   }, [all, all.length, all[all.length - 1], kind, text]);
 
   const first = Math.max(0, Math.floor(scroll / ROW) - MARGIN);
-  const shown = rows.slice(first, first + Math.ceil(HEIGHT / ROW) + 2 * MARGIN);
+  const shown = rows.slice(first, first + Math.ceil(height / ROW) + 2 * MARGIN);
   const whole = Math.max(1, ...shown.map((entry) => entry.total_ms));
   const entry = opened && (rows.find((each) => each.id === opened) ?? state.exchanges.find((each) => each.id === opened));
 
@@ -97,15 +97,16 @@ export function Exchanges() {
     event.preventDefault();
     const from = Number(document.activeElement?.dataset.place ?? -1);
     const to = Math.min(rows.length - 1, Math.max(0, from + step));
-    box.current.scrollTop = Math.max(Math.min(to * ROW, box.current.scrollTop), (to + 1) * ROW - HEIGHT);
+    box.current.scrollTop = Math.max(Math.min(to * ROW, box.current.scrollTop), (to + 1) * ROW - height);
     requestAnimationFrame(() => requestAnimationFrame(() =>
       box.current.querySelector(`[data-place="${to}"]`)?.focus({ preventScroll: true })));
   };
 
   useEffect(() => {
-    if (!still || scroll === 0) return;
-    if (!state.paused && box.current.scrollTop === 0) setScroll(0);
-  });
+    const size = new ResizeObserver(() => setHeight(box.current.clientHeight));
+    size.observe(box.current);
+    return () => size.disconnect();
+  }, []);
 
   return html`<section class="panel" id="exchanges" aria-labelledby="exchanges-title">
     <header>

@@ -6,14 +6,16 @@ import { Chart, view } from "./chart.js";
 import { Faults, Limits, Scenario, Settings } from "./controls.js";
 import { Exchanges } from "./exchanges.js";
 import { Fleet } from "./fleet.js";
-import { clock, span } from "./format.js";
-import { Copy, Drawer, report, toasts } from "./parts.js";
+import { clock } from "./format.js";
+import { Drawer, report, toasts } from "./parts.js";
 import { CHARTS } from "./series.js";
 import { Start } from "./start.js";
-import { lastSeconds, retry, run, state, tell, useTopics } from "./store.js";
+import { retry, run, state, tell, useTopics } from "./store.js";
 import { Tiles } from "./tiles.js";
 import { html, render, useEffect, useMemo, useState } from "./vendor/preact.js";
 
+/** So many workers stand beside the charts; more are above them. */
+const FEW = 4;
 const RANGES = [[60, "1 min"], [300, "5 min"], [900, "15 min"]];
 const LINKS = { connecting: "connecting", live: "live", lost: "reconnecting", denied: "locked" };
 const KEYS = [
@@ -73,7 +75,7 @@ function Charts({ theme: now }) {
   const workers = (state.fleet?.workers ?? []).filter((each) => each.gpu).map((each) => each.name).sort().join("|");
   const hasFleet = state.fleet !== null;
   const charts = useMemo(() => CHARTS
-    .filter((chart) => chart.needs !== "fleet" || hasFleet)
+    .filter((chart) => !chart.needs || (chart.needs === "fleet" && hasFleet))
     .map((chart) => [chart, typeof chart.series === "function" ? chart.series(workers ? workers.split("|") : []) : chart.series]),
   [workers, hasFleet]);
   return html`<section class="panel" id="charts" aria-labelledby="charts-title">
@@ -135,7 +137,8 @@ function jump(id) {
 }
 
 function App() {
-  useTopics("status");
+  useTopics("status", "fleet");
+  const few = state.fleet !== null && state.fleet.workers.length <= FEW;
   const [now, toggle] = useTheme();
   const [dialog, show] = useState(null);
   const [range, setRange_] = useState(view.range);
@@ -171,8 +174,10 @@ function App() {
     <main>
       <${Start} />
       <${Tiles} />
-      <${Fleet} />
-      <${Charts} theme=${now} />
+      <div class=${`watch ${few ? "few" : ""}`}>
+        <${Fleet} />
+        <${Charts} theme=${now} />
+      </div>
       <div class="columns">
         <${Exchanges} />
         <div class="side"><${Cassettes} /><${Faults} /><${Scenario} /><${Limits} /><${Settings} /></div>
