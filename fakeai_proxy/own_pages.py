@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.observe.cassettes import cassette_routes
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.dashboard import dashboard_routes
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.health import health_routes
-from fakeai_proxy.observe.journal import journal_routes
+from fakeai_proxy.observe.journal_routes import journal_routes
 from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.marks import mark_routes
 from fakeai_proxy.observe.media import media_routes
@@ -48,6 +49,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         "limits": app.limiter.reset,
         "live": app.live.reset,
         "marks": app.marks.clear,
+        **({} if app.library is None else {"cassettes": app.library.reset}),
     }
     shown = {
         "mode": config.mode,
@@ -69,6 +71,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         *limits_routes(app.limiter),
         *fault_routes(app.faults, app.commons),
         *scenario_routes(app.scenario, app.clock),
+        *cassette_routes(app.library, config.miss, app.commons, app.clock),
     )
 
 
