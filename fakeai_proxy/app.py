@@ -30,6 +30,8 @@ from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.aggregates import Aggregates
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.journal import Journal
+from fakeai_proxy.observe.live import Live
+from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.own_pages import own_pages
@@ -111,6 +113,8 @@ class App:
         self.exchanges = ExchangeCounts()
         self.traffic = Traffic()
         self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
+        self.marks = Marks(self.clock)
+        self.live = Live(self.clock, self.commons, self.marks)
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
@@ -124,11 +128,13 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = around(MODES[config.mode](self._parts(), on_miss))
         pacer = self._pacer()
-        observers = (self.status, self.journal, self.exchanges, self.aggregates, *observers)
+        own = (self.status, self.journal, self.exchanges, self.aggregates, self.live)
+        observers = (*own, *observers)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
         self.scenario = self._stage(pacer)
+        self.scenario.began.append(self.marks.note_phase)
         self._plan = Plan.load(config.scenario) if config.scenario else None
         self.pages = own_pages(self, self._grown, self._media)
         pipeline = self._pipeline(pacer, observers)

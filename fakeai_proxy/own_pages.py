@@ -10,11 +10,13 @@ from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.observe.cassettes import cassette_routes
 from fakeai_proxy.observe.cell import Place
 from fakeai_proxy.observe.control import control_routes, document_route
+from fakeai_proxy.observe.dashboard import dashboard_routes
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.health import health_routes
 from fakeai_proxy.observe.journal_routes import journal_routes
 from fakeai_proxy.observe.limits import limits_routes
+from fakeai_proxy.observe.marks import mark_routes
 from fakeai_proxy.observe.media import media_routes
 from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.scenario_routes import scenario_routes
@@ -50,6 +52,8 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         "journal": app.journal.reset,
         "limits": app.limiter.reset,
         "metrics": app.aggregates.reset,
+        "live": app.live.reset,
+        "marks": app.marks.clear,
         **({} if app.library is None else {"cassettes": app.library.reset}),
     }
     shown = {
@@ -61,6 +65,9 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
     return (
         *control_routes(app.status, shown, resettable),
         *journal_routes(app.journal, app.commons),
+        *dashboard_routes(elsewhere=config.has_back_end),
+        *app.live.routes(),
+        *mark_routes(app.marks),
         # Elsewhere it is the upstream that is asked for its metrics and its health.
         *(_metrics(app) if config.has_back_end else ()),
         *(_health(app) if config.mode == "synth" else ()),
