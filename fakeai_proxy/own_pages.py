@@ -44,6 +44,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         "status": app.status.reset,
         "journal": app.journal.reset,
         "limits": app.limiter.reset,
+        **({} if app.outcomes is None else {"verdict": app.outcomes.reset}),
     }
     shown = {
         "mode": config.mode,
@@ -62,6 +63,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         *limits_routes(app.limiter),
         *fault_routes(app.faults, app.commons),
         *scenario_routes(app.scenario, app.clock),
+        *(() if app.outcomes is None else app.outcomes.routes()),
     )
 
 

@@ -29,7 +29,7 @@ from fakeai_proxy.cassette.matching import (
 from fakeai_proxy.cassette.near import Near
 from fakeai_proxy.cassette.script import Script, chunks_of
 from fakeai_proxy.errors import CassetteError, FakeAIError, StreamCut
-from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, Request, Workload
+from fakeai_proxy.exchange import HIT, MISS, Chunk, Exchange, Reply, Request, Workload
 from fakeai_proxy.roles import Source
 from fakeai_proxy.sources.miss import Miss
 from fakeai_proxy.sources.recorder import Recorder
@@ -98,8 +98,10 @@ class Player:
         if entry is None and self._near is not None:
             matched = self._match
             entry = await self._lenient(self._near, request, where.target, authority)
+        exchange.verdict = MISS
         if entry is None:
             return await self._on_miss.reply(exchange)
+        exchange.verdict, exchange.recording = HIT, entry.label.id
         try:
             script = library.at_hand(entry) or await self._script(entry)
             explained = b""
