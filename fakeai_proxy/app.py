@@ -63,6 +63,7 @@ from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.assembly import assembled
 from fakeai_proxy.sources.holdings import Holdings
+from fakeai_proxy.sources.price_list import PriceList
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Row, Store
@@ -98,7 +99,8 @@ class App:
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
         self.status = Status(self.clock, self.commons)
-        self.journal = Journal(config, self.clock)
+        prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
+        self.journal = Journal(config, self.clock, prices.usd)
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
         self.back_end = load_shared(
             config.profile,
@@ -197,6 +199,7 @@ class App:
             await self._door.close()
         if self.exporters is not None:
             await self.exporters.close()
+        self.gateway.end_streams()
         await self._drain.finish(self._server, drain_s)
         await self.jobs.close()
         await self.poster.close()

@@ -8,6 +8,7 @@ arriving is *live* (an async iterator). A whole JSON body is a script of one chu
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -240,6 +241,8 @@ class Reply:
     #: Instead of a body: the connection becomes a WebSocket, on which we speak as this says.
     dialogue: Dialogue | None = None
     usage: Sequence[Usage] = ()
+    #: Why the model stopped, in the vendor's word; "" where the workload tells.
+    finish: str = ""
 
 
 class Say(NamedTuple):
@@ -338,11 +341,15 @@ class Exchange:
     arrived_at: float
     #: Keys the dice for this exchange; set by the source.
     dice_key: bytes = b""
+    #: The operation that it asks for, as a path with names for what varies; "" until one is found.
+    route: str = ""
     reply: Reply | None = None
     admission: Admission = field(default_factory=Admission)
     first_byte_at: float | None = None
     finished_at: float | None = None
     sent_bytes: int = 0
+    #: When each chunk was written, as far as they are written one by one.
+    instants: array[float] = field(default_factory=lambda: array("d"))
     #: What was done to it on purpose (faults with their parameters), and in which phase of a scenario.
     faults: tuple[str, ...] = ()
     phase: str = ""
@@ -363,9 +370,11 @@ class Exchange:
     #: What came of it where there is a cassette, and the id of the recording that it has to do with.
     verdict: str = ""
     recording: int = 0
+    is_settled: bool = False
 
     def settle(self) -> None:
         """The last bytes are about to leave: whoever has an answer finds it counted."""
+        self.is_settled = True
         if self.meter is not None:
             meter, self.meter = self.meter, None
             meter(self)

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.observe.cassettes import cassette_routes
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.health import health_routes
-from fakeai_proxy.observe.journal import journal_routes
+from fakeai_proxy.observe.journal_routes import journal_routes
 from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.media import media_routes
 from fakeai_proxy.observe.pages import Pages, Route
@@ -45,6 +46,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         "journal": app.journal.reset,
         "limits": app.limiter.reset,
         **({} if app.outcomes is None else {"verdict": app.outcomes.reset}),
+        **({} if app.library is None else {"cassettes": app.library.reset}),
     }
     shown = {
         "mode": config.mode,
@@ -64,6 +66,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         *fault_routes(app.faults, app.commons),
         *scenario_routes(app.scenario, app.clock),
         *(() if app.outcomes is None else app.outcomes.routes()),
+        *cassette_routes(app.library, config.miss, app.commons, app.clock),
     )
 
 

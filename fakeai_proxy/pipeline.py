@@ -149,6 +149,7 @@ class Pipeline:
                 if sink.is_closing():
                     raise ConnectionResetError("the client has gone")
                 sink.write(client.frame(data))
+                exchange.instants.append(self.clock.now())
                 exchange.sent_bytes += len(data)
                 await client.drain()
             exchange.settle()

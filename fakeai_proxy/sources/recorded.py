@@ -100,8 +100,10 @@ class Player:
             entry = await self._lenient(self._near, request, where.target, authority)
         exchange.verdict = MISS
         if entry is None:
+            library.tried.miss(exchange.id, exchange.arrived_at, request.method, request.path)
             return await self._on_miss.reply(exchange)
         exchange.verdict, exchange.recording = HIT, entry.label.id
+        entry.segment.hits += 1
         try:
             script = library.at_hand(entry) or await self._script(entry)
             explained = b""
