@@ -39,6 +39,7 @@ class RecordedRun:
                 strict=config.strict,
                 cost_of=lambda tally: cost_usd(tally, price_of),
                 spent_usd=lambda: budget.spent_usd,
+                counted=budget.counted,
                 clock=clock,
                 commons=commons,
             )

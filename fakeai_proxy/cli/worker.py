@@ -95,7 +95,7 @@ async def _work(line: socket.socket, door: socket.socket) -> int:
     await member.peer.ask("leaving")
 
     async def ended(outcomes: Outcomes) -> None:
-        await member.peer.ask("ended", outcomes.tally())
+        await member.peer.ask("ended", await outcomes.settled())
 
     await app.close(config.drain_timeout, ended)
     if log is not None:

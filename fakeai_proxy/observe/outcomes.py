@@ -5,7 +5,7 @@ processes together. What tokens cost is for others to say.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -21,7 +21,7 @@ from fakeai_proxy.shared.commons import Commons
 
 class Outcomes:
     """`plays`: what nobody asks for is unused. `cost_of` says what the replayed answers of a tally would
-    have cost, `spent_usd` what live calls have; the first may take its time."""
+    have cost, `spent_usd` what live calls have, once `counted` has been awaited; the first may take its time."""
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class Outcomes:
         strict: Sequence[str],
         cost_of: Callable[[Tally], Decimal],
         spent_usd: Callable[[], Decimal],
+        counted: Callable[[], Awaitable[None]],
         clock: Clock,
         commons: Commons,
     ) -> None:
@@ -41,11 +42,12 @@ class Outcomes:
         self._strict = strict
         self._cost_of = cost_of
         self._spent_usd = spent_usd
+        self._counted = counted
         self._clock = clock
         self._commons = commons
         self._spent_before = Decimal(0)
         self._tally = Tally()
-        commons.offer("verdict", self.tally)
+        commons.offer("verdict", self.settled)
 
     def finished(self, exchange: Exchange) -> None:
         verdict, reply = exchange.verdict, exchange.reply
@@ -70,13 +72,18 @@ class Outcomes:
         """What this process has to say."""
         return replace(self._tally, spent_usd=self._spent_usd() - self._spent_before)
 
+    async def settled(self) -> Tally:
+        """The same, with what the last live calls have cost."""
+        await self._counted()
+        return self.tally()
+
     def reset(self) -> None:
         self._tally = Tally()
         self._spent_before = self._spent_usd()
 
     async def verdict(self, parts: Sequence[Tally] | None = None) -> Verdict:
         """Of this process alone, or of these tallies."""
-        whole = Tally.of(parts if parts is not None else [self.tally()])
+        whole = Tally.of(parts if parts is not None else [await self.settled()])
         with self._clock.hold():
             return await asyncio.to_thread(
                 verdict_of, whole, self._mode, self._library, self._plays, self._cost_of

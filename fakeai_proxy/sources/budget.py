@@ -89,8 +89,12 @@ class Budget:
             reply.chunks = _Watched(self, exchange, reply, reply.chunks)
         return reply
 
-    async def close(self) -> None:
+    async def counted(self) -> None:
+        """What is over by now is in `spent_usd`."""
         await asyncio.gather(*self._charging)
+
+    async def close(self) -> None:
+        await self.counted()
         if self.calls:
             log.info("%d live calls cost about $%.4f", self.calls, self.spent_usd)
         await self._source.close()
