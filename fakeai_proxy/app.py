@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -73,7 +72,9 @@ from fakeai_proxy.store import Row, Store
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
+    from fakeai_proxy.observe.outcomes import Outcomes
     from fakeai_proxy.proxy.handed import Handed
+    from fakeai_proxy.recorded_run import RecordedRun
     from fakeai_proxy.shared.member import Member
 
 log = logging.getLogger("fakeai_proxy")
@@ -118,6 +119,8 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
+        self._run = self._open_run()
+        self.outcomes = None if self._run is None else self._run.outcomes
         self._vocabulary = ""
         self._records = Records()
         self._responder: Responder | None = None
@@ -129,7 +132,9 @@ class App:
         self._source = around(MODES[config.mode](self._parts(), on_miss))
         pacer = self._pacer()
         own = (self.status, self.journal, self.exchanges, self.aggregates, self.live)
-        observers = (*own, *observers)
+        usual = observers = (*own, *observers)
+        if self.outcomes is not None:
+            observers += (self.outcomes,)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
@@ -140,7 +145,7 @@ class App:
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
-            pipeline, Pipeline(self.upstream, pacer, self.clock, observers, traffic=self.traffic)
+            pipeline, Pipeline(self.upstream, pacer, self.clock, usual, traffic=self.traffic)
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
@@ -193,9 +198,11 @@ class App:
         self.url = self._door.addresses[0].url
         await self._open_exporters()
 
-    async def close(self, drain_s: float = 0.0) -> None:
+    async def close(
+        self, drain_s: float = 0.0, ended: Callable[[Outcomes], Awaitable[None]] | None = None
+    ) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut. After a
-        `start` that failed, too."""
+        `start` that failed, too. `ended` is given what came of all, if there is a cassette."""
         self.scenario.stop()
         if self.url:
             await self._door.close()
@@ -209,6 +216,8 @@ class App:
         await self.upstream.close()
         await self.holdings.close()
         if self.library is not None:
+            if ended is not None and self.outcomes is not None:
+                await ended(self.outcomes)
             await asyncio.to_thread(self.library.close)
         await self.company.close()
         self.scheduler.close()
@@ -294,19 +303,18 @@ class App:
             self.config.upstream,
             self.clock,
             self._synth,
-            self._live,
+            lambda: self._run.live if self._run else self.upstream,
             self.config,
             counting.next if counting else None,
             self._pace,
         )
 
-    def _live(self) -> Source:
-        limit = self.config.max_live_usd
-        if limit is None:
-            return self.upstream
-        from fakeai_proxy.sources.budget import Budget, price_list
+    def _open_run(self) -> RecordedRun | None:
+        if self.library is None and self.config.max_live_usd is None:
+            return None
+        from fakeai_proxy.recorded_run import RecordedRun
 
-        return Budget(self.upstream, Decimal(str(limit)), price_list(self.config))
+        return RecordedRun(self.config, self.library, self.upstream, self.clock, self.commons)
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = self.holdings.owner

@@ -32,7 +32,17 @@ from fakeai_proxy.cassette.near import Near
 from fakeai_proxy.cassette.redaction import credentials, echoes_of
 from fakeai_proxy.cassette.script import Script, chunks_of
 from fakeai_proxy.errors import CassetteError, FakeAIError, StreamCut
-from fakeai_proxy.exchange import HIT, SWITCHED, Chunk, Exchange, Reply, Request, Workload, header
+from fakeai_proxy.exchange import (
+    HIT,
+    MISS,
+    SWITCHED,
+    Chunk,
+    Exchange,
+    Reply,
+    Request,
+    Workload,
+    header,
+)
 from fakeai_proxy.roles import Source
 from fakeai_proxy.sources.miss import Miss
 from fakeai_proxy.sources.recorder import Recorder
@@ -110,9 +120,11 @@ class Player:
         if entry is None and self._near is not None:
             matched = self._match
             entry = await self._lenient(self._near, request, where.target, authority)
+        exchange.verdict = MISS
         if entry is None:
             library.tried.miss(exchange.id, exchange.arrived_at, request.method, request.path)
             return await self._on_miss.reply(exchange)
+        exchange.verdict, exchange.recording = HIT, entry.label.id
         entry.segment.hits += 1
         try:
             script = library.at_hand(entry) or await self._script(entry)
