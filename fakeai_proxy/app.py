@@ -286,6 +286,7 @@ class App:
             self._live,
             self.config,
             counting.next if counting else None,
+            self.config.timing == "profile",
         )
 
     def _live(self) -> Source:

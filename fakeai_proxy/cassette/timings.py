@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
+from fakeai_proxy.cassette.spoken import spoken_frames
 from fakeai_proxy.cassette.view import plain_body
 
 #: What comes within this of what came before belongs to the same read: a piece that the network cut.
 SAME_READ_S = 0.0005
 #: No network is quicker; recordings without times say 0.
 _TTFT_MIN_S = 1e-4
-#: A frame, and within it what a model says; names of fields that hold its words in any vendor's.
-_FRAME = re.compile(rb"^data:(?! ?\[DONE\])[^\r\n]*", re.MULTILINE)
-_SAID = re.compile(
-    rb'"(?:content|text|arguments|refusal|thinking|partial_json|delta|reasoning|reasoning_content)"'
-    rb'\s{0,4}:\s{0,4}"((?:[^"\\]|\\.)+)"'
-)
-#: English text has about four bytes to a token; frames with fewer than twice that have one each.
+#: A prompt's bytes per token, where nobody has counted them.
 _BYTES_PER_TOKEN = 4
-#: Events that say once more what was said before.
-_REPEATS = re.compile(rb'"type"\s{0,4}:\s{0,4}"[\w.]{0,60}\.(?:done|completed|incomplete)"')
 
 
 class RecordedStream(NamedTuple):
@@ -62,7 +54,7 @@ def recorded_stream(interaction: Interaction) -> RecordedStream | None:
 
 def _reads(response: RecordedResponse, body: bytes) -> Iterator[tuple[float, int]]:
     """Instant and tokens of each read that brings any."""
-    frames = list(_token_frames(body))
+    frames = list(spoken_frames(body))
     at_s, end, place = 0.0, 0, 0
     opened_at_s, tokens = 0.0, 0
     for cut, gap_us in zip(response.cuts, response.gaps_us, strict=False):
@@ -83,21 +75,3 @@ def _reads(response: RecordedResponse, body: bytes) -> Iterator[tuple[float, int
         tokens += found
     if tokens:
         yield opened_at_s, tokens
-
-
-def _token_frames(body: bytes) -> Iterator[tuple[int, int]]:
-    """End and tokens of each frame that brings any; of every frame where none has words."""
-    every, said = [], []
-    for frame in _FRAME.finditer(body):
-        every.append(frame.end())
-        if _REPEATS.search(body, frame.start(), min(frame.end(), frame.start() + 100)):
-            continue
-        words = sum(len(match[1]) for match in _SAID.finditer(body, frame.start(), frame.end()))
-        if words:
-            said.append((frame.end(), words))
-    if not said:
-        yield from ((end, 1) for end in every)
-        return
-    single = sum(words for _, words in said) < 2 * _BYTES_PER_TOKEN * len(said)
-    for end, words in said:
-        yield end, 1 if single else max(round(words / _BYTES_PER_TOKEN), 1)

@@ -89,9 +89,7 @@ def check(model: str, measured: Samples, fitted: Samples) -> list[Check]:
         one, other = sorted(getattr(measured, name)), sorted(getattr(fitted, name))
         if not one or not other:
             continue
-        was, became = (
-            tuple(quantile_at(side, share) for share in SHARES) for side in (one, other)
-        )
+        was, became = (tuple(quantile_at(side, share) for share in SHARES) for side in (one, other))
         limit = max(ks_limit(len(measured.ttft_ms), len(fitted.ttft_ms)), NEAR_ENOUGH)
         found.append(Check(model, what, was, became, ks_distance(one, other), limit))
     return found

@@ -27,7 +27,7 @@ from fakeai_proxy.cassette.matching import (
     raw_key,
 )
 from fakeai_proxy.cassette.near import Near
-from fakeai_proxy.cassette.script import Script, chunks_of
+from fakeai_proxy.cassette.script import Script, by_frames, chunks_of
 from fakeai_proxy.errors import CassetteError, FakeAIError, StreamCut
 from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, Request, Workload
 from fakeai_proxy.roles import Source
@@ -64,8 +64,11 @@ class Player:
         leniency: Leniency | None = None,
         counting: Callable[[bytes], Awaitable[int]] | None = None,
         explains: bool = True,
+        reframes: bool = False,
     ) -> None:
-        """`counting` tells how often a key was asked for before, where several processes answer."""
+        """`counting` tells how often a key was asked for before, where several processes answer.
+        `reframes`: streams leave frame by frame, not as they were read."""
+        self._reframes = reframes
         self._counting = counting
         self._explains = explains
         self._library = library
@@ -158,6 +161,8 @@ class Player:
             script = await asyncio.to_thread(library.script, entry)
         else:
             script = library.script(entry)
+        if self._reframes and script.chunks:
+            script = script._replace(chunks=await _reframed(script, script.chunks))
         library.keep(entry, script)
         return script
 
@@ -168,7 +173,14 @@ class Player:
         if blob.size > _SCRIPT_BYTES:
             return _Read(pieces, script.timed)
         body = await asyncio.to_thread(b"".join, pieces)
-        return chunks_of(script.headers, body, script.timed, script.output_tokens)
+        chunks = chunks_of(script.headers, body, script.timed, script.output_tokens)
+        return await _reframed(script, chunks) if self._reframes else chunks
+
+
+async def _reframed(script: Script, chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+    if sum([cut for cut, _ in script.timed]) > _INLINE_BYTES:
+        return await asyncio.to_thread(by_frames, script.headers, chunks)
+    return by_frames(script.headers, chunks)
 
 
 def _reply(
