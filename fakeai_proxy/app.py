@@ -307,6 +307,7 @@ class App:
             self.config,
             counting.next if counting else None,
             self._pace,
+            self.config.timing == "profile",
         )
 
     def _open_run(self) -> RecordedRun | None:
