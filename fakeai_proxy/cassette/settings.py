@@ -14,6 +14,7 @@ FORMS = (".fcz", ".jsonl", ".jsonl.zst")
 Durability = Literal["each", "group", "none"]
 Match = Literal["exact", "agent", "loose"]
 Repeat = Literal["last", "loop", "error"]
+Seal = Literal["auto", "never"]
 
 
 class CassetteSettings(BaseModel):
@@ -63,6 +64,11 @@ class CassetteSettings(BaseModel):
     replay_interrupted: bool = Field(
         False,
         description="Replay recordings of interrupted replies too, cut off where they were.",
+    )
+    seal: Seal = Field(
+        "auto",
+        description="When a directory of recordings is made several times smaller: while it is recorded, "
+        "64 MB at a time, and the rest at the end; or only by `cassette seal`.",
     )
     durability: Durability = Field(
         "group",
