@@ -111,11 +111,7 @@ class App:
         )
         self.fleet = self._open_fleet()
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
-        self.exchanges = ExchangeCounts()
-        self.traffic = Traffic()
-        self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
-        self.marks = Marks(self.clock)
-        self.live = Live(self.clock, self.commons, self.marks)
+        self._open_counts()
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
@@ -149,6 +145,13 @@ class App:
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
+
+    def _open_counts(self) -> None:
+        self.exchanges = ExchangeCounts()
+        self.traffic = Traffic()
+        self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
+        self.marks = Marks(self.clock)
+        self.live = Live(self.clock, self.commons, self.marks)
 
     def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
         """Who asks and what it costs matters to what we answer ourselves."""
