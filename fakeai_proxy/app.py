@@ -127,8 +127,7 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = around(MODES[config.mode](self._parts(), on_miss))
         pacer = self._pacer()
-        own = (self.status, self.journal, self.exchanges, self.aggregates, self.live)
-        usual = observers = (*own, *observers)
+        usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
             observers += (self.outcomes,)
         self.faults = self._open_faults(observers)
@@ -145,6 +144,9 @@ class App:
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
+
+    def _own_observers(self) -> tuple[Observer, ...]:
+        return (self.status, self.journal, self.exchanges, self.aggregates, self.live)
 
     def _open_counts(self) -> None:
         self.exchanges = ExchangeCounts()
