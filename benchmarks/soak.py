@@ -1,6 +1,6 @@
 """A hundred thousand mixed requests with everything on: does anything leak, and do all counters agree?
 
-    python benchmarks/soak.py                      100,000 requests, some three minutes
+    python benchmarks/soak.py                      100,000 requests, some minutes
     python benchmarks/soak.py --requests 5000
 
 One server synthesizes behind its default fleet with faults and a journal, with its state on the disk;
@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,8 @@ from processes import Server, product, resident_mb
 
 AT_ONCE = 32
 KEYS = ("sk-soak-one", "sk-soak-two", "sk-soak-three")
+#: Of a stream that is left: it cannot have ended before.
+LEFT_TOKENS = 4_000
 #: After so much of the load all caches and rings are full; what grows from there on leaks.
 WARM = 0.5
 #: Growth from there to the end that is no leak: allocators keep what they had.
@@ -50,6 +53,11 @@ class Tally:
         self.output_tokens = 0
 
 
+def _leaves(number: int) -> bool:
+    """Whether its client goes away in the middle."""
+    return number % 20 == 7
+
+
 def _asks(number: int) -> tuple[str, dict[str, Any]]:
     """The path and body of the `number`-th request."""
     question = f"Question {number % 5000} of the soak: what does the light say?"
@@ -59,6 +67,8 @@ def _asks(number: int) -> tuple[str, dict[str, Any]]:
         "max_tokens": 8 + number % 25,
     }
     streamed = {**chat, "stream": True, "stream_options": {"include_usage": True}}
+    if _leaves(number):
+        streamed |= {"max_tokens": LEFT_TOKENS, "min_tokens": LEFT_TOKENS, "ignore_eos": True}
     kind = number % 10
     if kind < 4:
         return "/v1/chat/completions", chat
@@ -71,7 +81,7 @@ def _asks(number: int) -> tuple[str, dict[str, Any]]:
 
 async def _ask(session: aiohttp.ClientSession, url: str, number: int, tally: Tally) -> None:
     path, body = _asks(number)
-    leaves = bool(body.get("stream")) and number % 20 == 7
+    leaves = _leaves(number)
     headers = {"authorization": f"Bearer {KEYS[number % len(KEYS)]}"}
     if path == "/v1/messages":
         headers |= {"anthropic-version": "2023-06-01", "x-api-key": KEYS[number % len(KEYS)]}
@@ -161,7 +171,10 @@ def _descriptors(server: Server) -> int:
 async def _usage(session: aiohttp.ClientSession, url: str) -> dict[str, int]:
     """Of chat, over all that there was."""
     found: Counter[str] = Counter()
-    page = f"{url}/v1/organization/usage/completions?start_time=1&bucket_width=1d&group_by=model"
+    since = int(time.time()) - 86_400
+    page = (
+        f"{url}/v1/organization/usage/completions?start_time={since}&bucket_width=1d&group_by=model"
+    )
     async with asyncio.timeout(60):
         told = await _json(session, page)
     for bucket in told["data"]:

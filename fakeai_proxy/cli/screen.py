@@ -11,12 +11,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-#: Seconds that are drawn.
-SHOWN_S = 60
+#: Seconds that are drawn: what fits beside the numbers on 80 columns.
+SHOWN_S = 48
+#: Seconds that a rate is of.
+_RATE_S = 5
 #: Characters of a worker's bar.
 _BAR = 10
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_LIFE_STYLE = {"serving": "green", "starting": "yellow", "draining": "yellow", "dead": "red"}
+_LIFE_STYLE = {"ready": "green", "starting": "yellow", "draining": "yellow", "dead": "red"}
 
 Sample = Mapping[str, Any]
 
@@ -84,7 +86,7 @@ class Screen:
             ("prompt tokens", "prompt_tokens", "/s"),
         ):
             values = [float(sample.get(key, 0)) for sample in span]
-            yield name, values[-1], unit, values
+            yield name, sum(values[-_RATE_S:]) / _RATE_S, unit, values
         for name, key, share in (
             ("TTFT p50", "ttft_ms", "p50"),
             ("TTFT p99", "ttft_ms", "p99"),
@@ -96,7 +98,8 @@ class Screen:
 
 
 def _per_s(samples: Sequence[Sample], key: str) -> float:
-    return round(sum(sample.get(key, 0) for sample in samples) / 10, 2)
+    total = sum(float(sample.get(key, 0)) for sample in samples)
+    return round(total / 10, 2)
 
 
 def _added(samples: Sequence[Sample], key: str) -> dict[str, int]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fakeai_proxy.errors import FakeAIError
+from fakeai_proxy.errors import ConfigError, FakeAIError
+
+if TYPE_CHECKING:
+    from fakeai_proxy.cli.screen import Screen
 
 _URL = "http://127.0.0.1:8000"
 #: A sample comes every second.
@@ -27,7 +29,9 @@ _TIMEOUT_S = 30.0
     help="The server's --admin-token. [env FAKEAI_PROXY_ADMIN_TOKEN]",
 )  # fmt: skip
 @click.option("--once", is_flag=True, help="Say once how it stands, and end; so it does in a pipe.")
-@click.option("--json", "as_json", is_flag=True, help="With --once one JSON object, else one a second.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="With --once one JSON object, else one a second."
+)
 def top(url: str, token: str | None, once: bool, as_json: bool) -> int:
     """Watch the server at URL (http://127.0.0.1:8000): requests, first tokens, gaps, and what each
     worker of the fleet does. Ctrl-C ends it."""
@@ -55,20 +59,19 @@ def top(url: str, token: str | None, once: bool, as_json: bool) -> int:
     return 0
 
 
-def _states(screen: Any, events: Iterator[tuple[str, Any]]) -> Iterator[None]:
-    """Whenever all of a second has been told, which the fleet's state ends where there is one."""
-    ends = "sample"
+def _states(screen: Screen, events: Iterator[tuple[str, Any]]) -> Iterator[None]:
+    """Once all of the beginning has been told, which marks end, and then every second."""
     for event, data in events:
         screen.receive(event, data)
-        if event == "fleet":
-            ends = "fleet"
-        if event == ends or (event == "history" and not data["samples"]):
+        if event in ("marks", "sample"):
             yield
 
 
 def _events(url: str, token: str | None) -> Iterator[tuple[str, Any]]:
     """Raises FakeAIError."""
-    request = urllib.request.Request(f"{url}/_fakeai/v1/live")
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(f"top: '{url}' is no URL of a server, such as {_URL}.")
+    request = urllib.request.Request(f"{url}/_fakeai/v1/live")  # noqa: S310 - http, as just seen
     if token:
         request.add_header("x-fakeai-token", token)
     # No proxy: it is a server that is asked for itself.
@@ -95,4 +98,4 @@ def _said(error: urllib.error.HTTPError) -> str:
     try:
         return str(json.loads(error.read())["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return os.strerror(0) if error.code < 400 else error.reason
+        return str(error.reason)
