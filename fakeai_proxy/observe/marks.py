@@ -87,6 +87,7 @@ class Marks:
         marks = sorted((mark for kept in self._kept.values() for mark in kept), key=lambda m: m.at)
         return {"object": "list", "data": [self.told(mark) for mark in marks]}
 
+
 def mark_routes(marks: Marks) -> tuple[Route, ...]:
     def page(call: Call) -> Answer:
         return Answer(marks.as_json())

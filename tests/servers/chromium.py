@@ -17,7 +17,9 @@ from typing import Any
 
 import aiohttp
 
-FOUND = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FOUND = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 #: It talks to nobody but us.
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -95,7 +97,12 @@ class Page:
         await self.ask("Input.insertText", text=text)
 
     async def look(
-        self, width: int = 1440, height: int = 900, dark: bool = False, still: bool = False, scale: float = 1
+        self,
+        width: int = 1440,
+        height: int = 900,
+        dark: bool = False,
+        still: bool = False,
+        scale: float = 1,
     ) -> None:
         """On a screen of that size, by a person with those wishes."""
         await self.ask(
@@ -133,9 +140,7 @@ class Browser:
     async def page(self) -> Page:
         """With a storage of its own."""
         context = (await self.ask("Target.createBrowserContext"))["browserContextId"]
-        target = await self.ask(
-            "Target.createTarget", url="about:blank", browserContextId=context
-        )
+        target = await self.ask("Target.createTarget", url="about:blank", browserContextId=context)
         attached = await self.ask(
             "Target.attachToTarget", targetId=target["targetId"], flatten=True
         )
