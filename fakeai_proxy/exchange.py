@@ -235,6 +235,9 @@ class Chunk(NamedTuple):
 BATCH = "batch"
 #: Where a reply's content came from; a fault makes some of its own.
 SYNTH, HIT, LIVE, FAULT = "SYNTH", "HIT", "LIVE", "FAULT"
+#: What came of a request where there is a cassette, besides HIT and LIVE: recorded, answered by a
+#: recording that no longer counts, not on it, and a live answer that differs from its recording.
+NEW, STALE, MISS, DRIFT = "NEW", "STALE", "MISS", "DRIFT"
 
 
 @dataclass(slots=True)
@@ -293,10 +296,15 @@ class Exchange:
     tier: str = ""
     #: Whoever asks counts what it uses, in the commit with what comes of it.
     is_accounted: bool = False
+    #: What the limits had too little of (rpm, tpm ...; quota), and how long to wait for it.
+    refused: tuple[str, float] | None = None
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
     meter: Callable[[Exchange], None] | None = None
+    #: What came of it where there is a cassette, and the id of the recording that it has to do with.
+    verdict: str = ""
+    recording: int = 0
     is_settled: bool = False
 
     def settle(self) -> None:

@@ -79,7 +79,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 #: The top of the building: these may import everything.
 TOP = {
-    "config", "app", "company", "own_pages", "cli", "embedded", "pytest_plugin", "__init__", "__main__",
+    "config", "app", "company", "own_pages", "recorded_run", "cli", "embedded", "capture",
+    "pytest_plugin", "__init__", "__main__",
 }  # fmt: skip
 
 BANNED_NAMES = re.compile(
@@ -93,6 +94,7 @@ ONLY_IN = {
     "aiohttp.web": {"proxy/", "app.py"},
     "sqlite3": {"store/"},
     "asyncpg": {"store/postgresql/"},
+    "mitmproxy": {"capture/"},
 }
 
 

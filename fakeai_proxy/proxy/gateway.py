@@ -20,6 +20,7 @@ from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply, Request
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
 from fakeai_proxy.proxy import sessions
+from fakeai_proxy.proxy.feed import Feed, feed
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.socket import SocketClient
 from fakeai_proxy.proxy.wire import Connection, HttpClient, Sent
@@ -41,6 +42,9 @@ class Local(Protocol):
     """Our own pages."""
 
     def owns(self, request: Request) -> bool: ...
+
+    def socket(self, request: Request) -> Feed | None:
+        """What a WebSocket handshake leads to, if it is for us."""
 
     async def answer(self, request: Request) -> tuple[int, Headers, bytes | AsyncGenerator[bytes]]:
         """Status, headers and body, whole or as a stream. Raises ApiError."""
@@ -112,6 +116,10 @@ class Gateway:
             pipeline = self._forward(request)
         # On intercepted hosts too: a client that reads our page there has proved its set-up.
         if pipeline is self._pipeline and self._local.owns(request):
+            local = self._local.socket(request)
+            if local is not None:
+                client.keep_alive = False
+                return await feed(raw, local, self._clock)
             status, headers, body = await self._local.answer(request)
             if isinstance(body, bytes):
                 client.send_whole(status, body, headers)

@@ -110,7 +110,9 @@ class Connection(web.RequestHandler):
 
     def _may_be_asked(self) -> bool:
         transport = self.transport
-        if transport is None or transport.get_extra_info("sslcontext") is not None:
+        if transport is None or transport.is_closing():
+            return False
+        if transport.get_extra_info("sslcontext") is not None:
             return False
         if self.exchange is not None and self.exchange.first_byte_at is not None:
             return False

@@ -30,9 +30,19 @@ from fakeai_proxy.cassette.matching import (
 )
 from fakeai_proxy.cassette.near import Near
 from fakeai_proxy.cassette.redaction import credentials, echoes_of
-from fakeai_proxy.cassette.script import Script, chunks_of
+from fakeai_proxy.cassette.script import Script, by_frames, chunks_of
 from fakeai_proxy.errors import CassetteError, FakeAIError, StreamCut
-from fakeai_proxy.exchange import HIT, SWITCHED, Chunk, Exchange, Reply, Request, Workload, header
+from fakeai_proxy.exchange import (
+    HIT,
+    MISS,
+    SWITCHED,
+    Chunk,
+    Exchange,
+    Reply,
+    Request,
+    Workload,
+    header,
+)
 from fakeai_proxy.roles import Source
 from fakeai_proxy.sources.miss import Miss
 from fakeai_proxy.sources.recorder import Recorder
@@ -73,11 +83,14 @@ class Player:
         counting: Callable[[bytes], Awaitable[int]] | None = None,
         explains: bool = True,
         pace: float = 1.0,
+        reframes: bool = False,
     ) -> None:
         """`counting` tells how often a key was asked for before, where several processes answer;
-        `pace` is how many times faster than recorded a WebSocket is played, inf for at once."""
+        `pace` is how many times faster than recorded a WebSocket is played, inf for at once.
+        `reframes`: streams leave frame by frame, not as they were read."""
         self._pace = pace
         self._leniency = leniency or Leniency()
+        self._reframes = reframes
         self._counting = counting
         self._explains = explains
         self._library = library
@@ -110,9 +123,11 @@ class Player:
         if entry is None and self._near is not None:
             matched = self._match
             entry = await self._lenient(self._near, request, where.target, authority)
+        exchange.verdict = MISS
         if entry is None:
             library.tried.miss(exchange.id, exchange.arrived_at, request.method, request.path)
             return await self._on_miss.reply(exchange)
+        exchange.verdict, exchange.recording = HIT, entry.label.id
         entry.segment.hits += 1
         try:
             script = library.at_hand(entry) or await self._script(entry)
@@ -192,6 +207,8 @@ class Player:
             script = await asyncio.to_thread(library.script, entry)
         else:
             script = library.script(entry)
+        if self._reframes and script.chunks:
+            script = script._replace(chunks=await _reframed(script, script.chunks))
         library.keep(entry, script)
         return script
 
@@ -202,7 +219,14 @@ class Player:
         if blob.size > _SCRIPT_BYTES:
             return _Read(pieces, script.timed)
         body = await asyncio.to_thread(b"".join, pieces)
-        return chunks_of(script.headers, body, script.timed, script.output_tokens)
+        chunks = chunks_of(script.headers, body, script.timed, script.output_tokens)
+        return await _reframed(script, chunks) if self._reframes else chunks
+
+
+async def _reframed(script: Script, chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+    if sum([cut for cut, _ in script.timed]) > _INLINE_BYTES:
+        return await asyncio.to_thread(by_frames, script.headers, chunks)
+    return by_frames(script.headers, chunks)
 
 
 def _reply(

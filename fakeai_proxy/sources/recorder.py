@@ -16,12 +16,13 @@ from dataclasses import replace
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.draft import Draft, Heard
 from fakeai_proxy.cassette.format import is_sse
+from fakeai_proxy.cassette.index import number_of
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import destination
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, CassetteError, StreamCut
-from fakeai_proxy.exchange import Chunk, Exchange, Reply, end_to_end, header
+from fakeai_proxy.exchange import LIVE, MISS, NEW, Chunk, Exchange, Reply, end_to_end, header
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.roles import Source
 from fakeai_proxy.sources.overheard import Overheard
@@ -55,6 +56,8 @@ class Recorder:
         recording.hear(reply)
         if reply.passage is not None:
             reply.passage.onlookers.append(recording.overhear(exchange.request.path))
+        if exchange.verdict in ("", MISS):
+            exchange.verdict, exchange.recording = NEW, recording.number
         chunks = reply.chunks
         if isinstance(chunks, Sequence):
             if all(isinstance(chunk.data, bytes) for chunk in chunks):
@@ -183,6 +186,11 @@ class _Recording:
         return self._overheard
 
     @property
+    def number(self) -> int:
+        """The id, as the index has it."""
+        return number_of(self._draft.id)
+
+    @property
     def whole(self) -> bool:
         """Whether a client may take what it has by now for the whole reply."""
         heard = self._heard
@@ -197,9 +205,11 @@ class _Recording:
         future = self._save(end) if once else self.finish(end)
         if future is not None:
             try:
-                await asyncio.wrap_future(future)
+                kept = await asyncio.wrap_future(future)
             except CassetteError:
-                return  # logged where it happened
+                kept = False  # logged where it happened
+            if not kept:
+                self._exchange.verdict = LIVE
 
     def finish(self, end: str) -> Future[bool] | None:
         """The end of it, unless what came was whole already."""
