@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal, NamedTuple, Protocol
 
-from fakeai_proxy.body import Body
+from fakeai_proxy.body import Body, Heard
 from fakeai_proxy.errors import ApiError
 
 #: The project of whoever has none of their own.
@@ -347,6 +347,8 @@ class Exchange:
     sent_bytes: int = 0
     #: When each chunk was written, as far as they are written one by one.
     instants: array[float] = field(default_factory=lambda: array("d"))
+    #: What an upstream answered.
+    heard: Heard | None = None
     #: What was done to it on purpose (faults with their parameters), and in which phase of a scenario.
     faults: tuple[str, ...] = ()
     phase: str = ""

@@ -32,12 +32,13 @@ def view_of(
         return view
     if response.gaps_us:
         view["ttft_ms"] = response.gaps_us[0] / 1000
-    for told in _told(response):
+    for told in told_by(response):
         _look(told, view)
     return view
 
 
-def _told(response: RecordedResponse) -> list[dict[str, Any]]:
+def told_by(response: RecordedResponse) -> list[dict[str, Any]]:
+    """What the answer says in JSON: its body, or those frames of a stream that tell how it went."""
     body = plain_body(response)
     if is_sse(response.headers):
         return list(sse.telling(body))

@@ -6,6 +6,7 @@ travel, and nothing that would keep those alive.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage, Workload
+from fakeai_proxy.observe.live_answers import Facts, LiveAnswers, look
 from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
 
 #: Characters kept of what a client may make as long as it likes.
@@ -77,7 +79,7 @@ class Entry(NamedTuple):
     finish: str
     offsets: bytes
     gaps: tuple[float, ...]
-    bill: bytes
+    bill: str
     #: In the order in which its process finished them.
     number: int = 0
 
@@ -96,6 +98,10 @@ class Journal:
         self._epoch = clock.epoch_s
         # Plain tuples, which the garbage collector lets go; it would walk over named ones for ever.
         self._rows: deque[tuple[object, ...]] = deque(maxlen=settings.journal_size)
+        self._live = LiveAnswers()
+        self._looking: asyncio.Future[None] | None = None
+        #: How often it began anew.
+        self._life = 0
         #: All there were since the start or the last reset.
         self.finished_total = 0
 
@@ -110,6 +116,10 @@ class Journal:
         self.finished_total += 1
         if not self._rows.maxlen:
             return
+        if exchange.heard is not None:
+            self._live.add(self.finished_total, exchange)
+            if self._live.are_many and (self._looking is None or self._looking.done()):
+                self._looking = asyncio.ensure_future(self.settle())
         request, reply, admission = exchange.request, exchange.reply, exchange.admission
         workload = None if reply is None else reply.workload
         end = exchange.end
@@ -143,10 +153,24 @@ class Journal:
                 "" if reply is None else _finish(reply),
                 offsets,
                 gaps,
-                b"" if reply is None else _bill(exchange, reply),
+                "" if reply is None else _bill(exchange, reply),
                 self.finished_total,
             )
         )
+
+    async def settle(self) -> None:
+        """What upstreams said of their answers is in their entries."""
+        life, waiting = self._life, self._live.take()
+        if not waiting:
+            return
+        with self.clock.hold():
+            found = await asyncio.to_thread(look, waiting)
+        if life != self._life:
+            return
+        for number, facts in found:
+            place = number - self.finished_total - 1 + len(self._rows)
+            if place >= 0:
+                self._rows[place] = _told(self._rows[place], facts)
 
     def newest_first(self) -> list[tuple[object, ...]]:
         """A snapshot: what each `Entry` is made of."""
@@ -154,6 +178,8 @@ class Journal:
 
     def reset(self) -> None:
         self._rows.clear()
+        self._live.take()
+        self._life += 1
         self.finished_total = 0
 
     def as_json(self, entry: Entry) -> dict[str, object]:
@@ -223,14 +249,16 @@ def _finish(reply: Reply) -> str:
     return "length" if limit and workload.output_tokens >= limit else "stop"
 
 
-def _bill(exchange: Exchange, reply: Reply) -> bytes:
-    """What an organization's usage counts of it."""
+def _bill(exchange: Exchange, reply: Reply) -> str:
+    """What an organization's usage counts of it. A text, because the bytes that orjson gives hold four
+    kilobytes, whatever their length."""
     if not exchange.is_settled or reply.status >= 400 or reply.cut:
-        return b""
+        return ""
     usages: Sequence[Usage] = reply.usage
     if not usages and reply.workload is not None:
         usages = (_read_and_written(reply.workload),)
-    return orjson.dumps([_charged(usage, exchange) for usage in usages]) if usages else b""
+    charged = [_charged(usage, exchange) for usage in usages]
+    return orjson.dumps(charged).decode() if charged else ""
 
 
 def _charged(usage: Usage, exchange: Exchange) -> tuple[object, ...]:
@@ -246,6 +274,31 @@ def _read_and_written(workload: Workload) -> Usage:
     """Of an answer that was not made here."""
     amounts = {"input_tokens": workload.prompt_tokens, "output_tokens": workload.output_tokens}
     return Usage(_COMPLETIONS, workload.model, amounts)
+
+
+def _told(row: tuple[object, ...], facts: Facts) -> tuple[object, ...]:
+    """With what its upstream's answer said, which counts more than what our back end thought."""
+    entry = Entry._make(row)
+    model = facts.model[:MODEL_CHARS_MAX] or entry.model
+    told = entry._replace(
+        model=model,
+        finish=facts.finish[:METHOD_CHARS_MAX] or entry.finish,
+        cached_tokens=facts.cached_tokens or entry.cached_tokens,
+        bill="",
+    )
+    if facts.prompt_tokens is None or entry.end != "ok" or entry.status >= 400:
+        return tuple(told)
+    amounts = {
+        "input_tokens": facts.prompt_tokens,
+        "output_tokens": facts.output_tokens or 0,
+        "input_cached_tokens": facts.cached_tokens,
+    }
+    bill = orjson.dumps([(_COMPLETIONS, model, {}, amounts)]).decode()
+    return tuple(
+        told._replace(
+            prompt_tokens=facts.prompt_tokens, output_tokens=facts.output_tokens, bill=bill
+        )
+    )
 
 
 def route_of(path: str) -> str:

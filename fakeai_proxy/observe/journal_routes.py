@@ -69,13 +69,15 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
     """Every process keeps a journal of its own; a page is of all."""
 
     async def shelf(query: Mapping[str, Any], after: Moment | None) -> Shelf:
+        await journal.settle()
         rows, total = journal.newest_first(), journal.finished_total
         tests, most = _tests(query), query["limit"] + 1
         with journal.clock.hold():
             fitting = await asyncio.to_thread(_fitting, rows, tests, after, most)
         return Shelf(fitting, len(rows), total)
 
-    def find(wanted: str) -> tuple[object, ...] | None:
+    async def find(wanted: str) -> tuple[object, ...] | None:
+        await journal.settle()
         return next((row for row in journal.newest_first() if row[0] == wanted), None)
 
     commons.offer("journal", shelf)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from yarl import URL
 
 from fakeai_proxy import errors
-from fakeai_proxy.body import Body
+from fakeai_proxy.body import Body, Heard
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, ConfigError, StreamCut
 from fakeai_proxy.exchange import LIVE, Chunk, Exchange, Headers, Reply, Request, end_to_end, header
@@ -127,14 +127,15 @@ class Upstream:
             await body.read(_KEPT_BYTES_MAX)
         exchange.dice_key = request.fingerprint(body.in_memory or b"")
         response = await self._send(request, ())
-        return self._arriving(response, exchange.arrived_at)
+        exchange.heard = Heard()
+        return self._arriving(response, exchange.arrived_at, exchange.heard)
 
     async def open_websocket(self, request: Request) -> aiohttp.ClientResponse | Reply:
         """The upstream's agreement (status 101) with its connection, or its refusal."""
         response = await self._send(request, _HANDSHAKE)
         if response.status == 101:
             return response
-        return self._arriving(response, self._clock.now())
+        return self._arriving(response, self._clock.now(), Heard())
 
     async def close(self) -> None:
         if self._session is not None:
@@ -195,7 +196,7 @@ class Upstream:
             kept = ((b"Host", destination.authority.encode()), *kept)
         return (*kept, (HOPS, hops + b", " + self._instance if hops else self._instance))
 
-    def _arriving(self, response: aiohttp.ClientResponse, arrived_at: float) -> Reply:
+    def _arriving(self, response: aiohttp.ClientResponse, arrived_at: float, heard: Heard) -> Reply:
         headers = end_to_end(response.raw_headers)
         if header(response.raw_headers, b"transfer-encoding") is not None:
             headers = tuple(pair for pair in headers if pair[0].lower() != b"content-length")
@@ -203,7 +204,7 @@ class Upstream:
         return Reply(
             response.status,
             headers,
-            _Arriving(response, self._clock, arrived_at),
+            _Arriving(response, self._clock, arrived_at, heard),
             reason=reason.decode("latin-1"),
             provenance=LIVE,
             head_age_s=self._clock.now() - arrived_at,
@@ -269,7 +270,10 @@ class _Arriving(AsyncGenerator[Chunk, None]):
     the upstream request too.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, clock: Clock, arrived_at: float) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, clock: Clock, arrived_at: float, heard: Heard
+    ) -> None:
+        self._heard = heard
         self._response = response
         self._clock = clock
         self._arrived_at = arrived_at
@@ -293,6 +297,7 @@ class _Arriving(AsyncGenerator[Chunk, None]):
                 raise StreamCut("the upstream broke off", self._end) from None
         if not data:
             raise StopAsyncIteration
+        self._heard.add(data)
         return Chunk(data, age_s=self._clock.now() - self._arrived_at)
 
     async def athrow(self, *failure: object) -> Chunk:
