@@ -192,6 +192,7 @@ class App:
             await self._door.close()
         if self.exporters is not None:
             await self.exporters.close()
+        self.gateway.end_streams()
         await self._drain.finish(self._server, drain_s)
         await self.jobs.close()
         await self.poster.close()

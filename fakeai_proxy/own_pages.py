@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.observe.cassettes import cassette_routes
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.fleet_control import FleetControl
@@ -44,6 +45,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         "status": app.status.reset,
         "journal": app.journal.reset,
         "limits": app.limiter.reset,
+        **({} if app.library is None else {"cassettes": app.library.reset}),
     }
     shown = {
         "mode": config.mode,
@@ -62,6 +64,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         *limits_routes(app.limiter),
         *fault_routes(app.faults, app.commons),
         *scenario_routes(app.scenario, app.clock),
+        *cassette_routes(app.library, config.miss, app.commons, app.clock),
     )
 
 

@@ -122,6 +122,14 @@ def _of_shape(shape: Shape, data: bytes) -> Iterator[tuple[int, int, str]]:
             yield start, end, shape.kind
 
 
+def blotted(text: str) -> str:
+    """Printable for anybody: without surrogates (bytes that are no UTF-8) and what looks like a key."""
+    data = text.encode("utf-8", "backslashreplace")
+    for start, end, kind in reversed(matches(data)):
+        data = b"%b[%b]%b" % (data[:start], kind.encode(), data[end:])
+    return data.decode("utf-8", "replace")
+
+
 def _places(data: bytes, needle: bytes) -> Iterator[int]:
     at = data.find(needle)
     while at >= 0:

@@ -59,6 +59,14 @@ def not_in_the_journal(entry: str) -> ApiError:
     )
 
 
+def no_such_miss(exchange: str) -> ApiError:
+    return own_error(
+        404,
+        f"No miss of '{exchange}' is remembered. GET /_fakeai/v1/cassettes/misses lists the last ones.",
+        code="miss_not_found",
+    )
+
+
 def no_fleet() -> ApiError:
     return own_error(
         409,

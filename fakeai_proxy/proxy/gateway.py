@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 from aiohttp import HttpVersion11, web
@@ -15,7 +16,7 @@ from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Exchange, Headers, Origin, Request
+from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply, Request
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
 from fakeai_proxy.proxy import sessions
@@ -44,8 +45,8 @@ class Local(Protocol):
 
     def owns(self, request: Request) -> bool: ...
 
-    async def answer(self, request: Request) -> tuple[int, Headers, bytes]:
-        """Status, headers and body. Raises ApiError."""
+    async def answer(self, request: Request) -> tuple[int, Headers, bytes | AsyncGenerator[bytes]]:
+        """Status, headers and body, whole or as a stream. Raises ApiError."""
 
 
 class Gateway:
@@ -71,6 +72,8 @@ class Gateway:
         self._clock = clock
         self._dialect = dialect
         self._serial = 0
+        #: Of our own pages that go on until somebody ends them.
+        self._streams: set[asyncio.Timeout] = set()
         self._started = dice.number("instance", int(clock.wall() * 1000), dice.process) & _WORD
 
     async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
@@ -115,7 +118,10 @@ class Gateway:
         # On intercepted hosts too: a client that reads our page there has proved its set-up.
         if pipeline is self._pipeline and self._local.owns(request):
             status, headers, body = await self._local.answer(request)
-            client.send_whole(status, body, headers)
+            if isinstance(body, bytes):
+                client.send_whole(status, body, headers)
+            else:
+                await self._stream(exchange, client, Reply(status, headers, ()), body)
             return Sent(client.keep_alive)
         if request.text_header(b"upgrade").lower() == "websocket":
             if self._relay_websocket is not None:
@@ -124,6 +130,36 @@ class Gateway:
                 client = SocketClient(raw, pipeline, self._clock)
         await pipeline.serve(exchange, client)
         return Sent(client.keep_alive)
+
+    async def _stream(
+        self, exchange: Exchange, client: HttpClient, reply: Reply, pieces: AsyncGenerator[bytes]
+    ) -> None:
+        """A page that goes on until its reader leaves or `end_streams` is called; one that reads
+        slowly is waited for."""
+        sink = client.sink
+        sink.write(client.head(reply))
+        exchange.first_byte_at = self._clock.now()
+        life = asyncio.timeout(None)
+        self._streams.add(life)
+        try:
+            async with life, aclosing(pieces):
+                if exchange.request.method == "HEAD":
+                    return
+                async for piece in pieces:
+                    if sink.is_closing():
+                        raise ConnectionResetError("the reader has gone")
+                    sink.write(client.frame(piece))
+                    await client.drain()
+        except TimeoutError:
+            pass  # ended by us
+        finally:
+            self._streams.discard(life)
+        sink.write(client.tail())
+
+    def end_streams(self) -> None:
+        """Whoever reads one of our pages for as long as it goes on does not keep us from stopping."""
+        for life in list(self._streams):
+            life.reschedule(0.0)
 
     def _forward(self, request: Request) -> Pipeline:
         """The pipeline for a request in absolute form. Raises 403 and 407."""

@@ -44,6 +44,7 @@ class Miss:
         request = exchange.request
         where = destination(request.origin, request.target, self._upstream)
         message, near = await asyncio.to_thread(self._explained, request, where, exchange.dice_key)
+        self._library.tried.explain(exchange.id, message, near)
         raise cassette_miss(message, near)
 
     async def close(self) -> None:

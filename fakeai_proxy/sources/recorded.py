@@ -99,7 +99,9 @@ class Player:
             matched = self._match
             entry = await self._lenient(self._near, request, where.target, authority)
         if entry is None:
+            library.tried.miss(exchange.id, exchange.arrived_at, request.method, request.path)
             return await self._on_miss.reply(exchange)
+        entry.segment.hits += 1
         try:
             script = library.at_hand(entry) or await self._script(entry)
             explained = b""

@@ -76,6 +76,8 @@ def test_what_is_held_is_given_back(service: Service) -> None:
     service.control("PUT", "limits", {"own": own})
     for client in service.clients * 2:
         assert service.chat(client).status_code == 200
+        # It is given back after the answer's last byte: who is asked on the same connection has done so.
+        assert client.get("/_fakeai/v1/limits").status_code == 200
 
 
 def test_a_fault_set_through_one_is_in_force_in_all(service: Service) -> None:
