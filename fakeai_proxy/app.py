@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import secrets
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -99,7 +100,7 @@ class App:
         self.policy = Policy(config)
         self.status = Status(self.clock, self.commons)
         prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
-        self.journal = Journal(config, self.clock, prices.usd)
+        self.journal = Journal(config, self.clock, prices.usd, secrets.token_hex(4))
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
         self.back_end = load_shared(
             config.profile,

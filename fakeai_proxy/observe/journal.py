@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,7 +36,7 @@ _VERSION = re.compile(r"v\d+\w*")
 #: A name with a prefix, or anything with a number of some length in it.
 _ID = re.compile(r"[a-z]+(?:_[a-z]+)*[_-](?=\w*\d)[\w-]{8,}|[\w-]*\d{6}[\w-]*|[0-9a-f-]{16,}")
 #: US dollars for what `Entry.bill` says, or None where nothing has a price. For any thread.
-PriceOf = Callable[[Sequence[Any]], float | None]
+PriceOf = Callable[[str], float | None]
 
 
 class JournalSettings(BaseModel):
@@ -92,7 +93,10 @@ class Journal:
         settings: JournalSettings,
         clock: Clock,
         price_of: PriceOf = lambda bill: None,
+        name: str = "0",
     ) -> None:
+        """`name` tells it from those of other processes, and of this one's lives before."""
+        self._name = name
         self.clock = clock
         self._price_of = price_of
         self._epoch = clock.epoch_s
@@ -172,6 +176,15 @@ class Journal:
             if place >= 0:
                 self._rows[place] = _told(self._rows[place], facts)
 
+    @property
+    def era(self) -> str:
+        """What numbers of entries are counted in: another one in each process, and after each reset."""
+        return f"{self._name}.{self._life}"
+
+    def newest_to_oldest(self) -> Iterator[tuple[object, ...]]:
+        """To be read at once, before anything is added."""
+        return reversed(self._rows)
+
     def newest_first(self) -> list[tuple[object, ...]]:
         """A snapshot: what each `Entry` is made of."""
         return list(reversed(self._rows))
@@ -186,7 +199,7 @@ class Journal:
         """As it is told; for any thread."""
         offsets = offsets_of(entry.offsets)
         gaps = Gaps._make(entry.gaps) if entry.gaps else gaps_of(offsets)
-        cost_usd = self._price_of(orjson.loads(entry.bill)) if entry.bill else None
+        cost_usd = self._price_of(entry.bill) if entry.bill else None
         arrived = datetime.fromtimestamp(self._epoch + entry.arrived_at, UTC)
         return {
             "id": entry.id,
@@ -313,6 +326,7 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
+@lru_cache(maxsize=4096)
 def _shown(text: str) -> str:
     """Without surrogates (bytes of a target that are no UTF-8), and without what looks like a key:
     some put theirs into the path."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import FAULT, HIT, LIVE, SYNTH
-from fakeai_proxy.observe.journal import Entry, Journal
+from fakeai_proxy.observe.journal import Entry, Journal, route_of
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Parameter, Route
 from fakeai_proxy.shared.commons import Commons
 
@@ -30,8 +30,11 @@ def _status_test(wanted: str) -> Test:
 
 
 #: Query parameter -> what makes a test of its value.
-_FILTERS: dict[str, Callable[[str], Test]] = {
+_TESTS: dict[str, Callable[[str], Test]] = {
     "status": _status_test,
+    "route": lambda wanted: lambda entry: (entry.route or route_of(entry.path)) == wanted,
+    "key": lambda wanted: lambda entry: entry.key_id == wanted,
+    "project": lambda wanted: lambda entry: entry.project == wanted,
     "model": lambda wanted: lambda entry: entry.model == wanted,
     "source": lambda wanted: lambda entry: entry.source == wanted,
     "worker": lambda wanted: lambda entry: entry.worker == wanted,
@@ -44,16 +47,24 @@ _FILTERS: dict[str, Callable[[str], Test]] = {
     ),
 }
 
-_QUERY = (
-    Parameter("limit", "Entries on this page.", "integer", 100, 1, PAGE_MAX),
-    Parameter("after", "The id of the last entry of the page before."),
+FILTERS = (
     Parameter("status", "429, or 4xx for all of them."),
+    Parameter("route", "The operation, as /chat/completions."),
+    Parameter("key", "The id of the key that it was asked with."),
+    Parameter("project", "The project that it was asked in."),
     Parameter("model", "The model that was asked for."),
     Parameter("source", "Where the answer came from.", choices=(FAULT, HIT, LIVE, SYNTH)),
     Parameter("worker", "The worker of the fleet that answered."),
     Parameter("end", "How it ended.", choices=("ok", "error", "cut", "client_gone")),
     Parameter("fault", "The kind of a fault that was applied."),
     Parameter("phase", "The phase of a scenario in which it arrived."),
+)
+
+
+_QUERY = (
+    Parameter("limit", "Entries on this page.", "integer", 100, 1, PAGE_MAX),
+    Parameter("after", "The id of the last entry of the page before."),
+    *FILTERS,
 )
 
 
@@ -71,7 +82,7 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
     async def shelf(query: Mapping[str, Any], after: Moment | None) -> Shelf:
         await journal.settle()
         rows, total = journal.newest_first(), journal.finished_total
-        tests, most = _tests(query), query["limit"] + 1
+        tests, most = tests_of(query), query["limit"] + 1
         with journal.clock.hold():
             fitting = await asyncio.to_thread(_fitting, rows, tests, after, most)
         return Shelf(fitting, len(rows), total)
@@ -89,7 +100,7 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
 
     async def page(call: Call) -> Answer:
         query = call.query
-        _tests(query)
+        tests_of(query)
         last = None if query["after"] is None else await row(query["after"])
         if query["after"] is None or last is not None:
             shelves = await commons.gather(
@@ -128,9 +139,13 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
     )  # fmt: skip
 
 
-def _tests(query: Mapping[str, Any]) -> list[Test]:
-    """Raises 400."""
-    return [make(query[name]) for name, make in _FILTERS.items() if query[name] is not None]
+def tests_of(query: Mapping[str, Any]) -> list[Test]:
+    """Of `FILTERS`. Raises 400."""
+    return [make(query[name]) for name, make in _TESTS.items() if query[name] is not None]
+
+
+def passes(entry: Entry, tests: Sequence[Test]) -> bool:
+    return all(test(entry) for test in tests)
 
 
 #: When an exchange ended and, among those of one instant, which one it is.
@@ -154,7 +169,7 @@ def _fitting(
         if after is not None and _moment(row) >= after:
             continue
         entry = Entry._make(row)
-        if all(test(entry) for test in tests):
+        if passes(entry, tests):
             found.append(row)
             if len(found) >= most:
                 break

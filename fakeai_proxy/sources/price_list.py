@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from threading import Lock
+
+import orjson
 
 from fakeai_proxy.services.catalogue import Catalogue
 
-#: Kind, model, labels and amounts of one thing that was used, as a `Usage` has them.
-Charged = tuple[str, str, Mapping[str, str], Mapping[str, int]]
+#: Equal bills are equal sums; a load of one kind has many.
+_KNOWN_MAX = 4096
 
 
 class PriceList:
@@ -20,13 +23,15 @@ class PriceList:
         self._open = catalogue
         self._catalogue: Catalogue | None = None
         self._opening = Lock()
+        self.usd = lru_cache(maxsize=_KNOWN_MAX)(self._usd)
 
-    def usd(self, bill: Sequence[Charged]) -> float | None:
-        """None where nothing on it has a price."""
+    def _usd(self, bill: str) -> float | None:
+        """Of kind, model, labels and amounts of each thing that was used, as `Usage` has them, in JSON.
+        None where nothing on it has a price."""
         from fakeai_proxy.services.organization.costs import lines_of
 
         total: Decimal | None = None
-        for kind, model, labels, amounts in bill:
+        for kind, model, labels, amounts in orjson.loads(bill):
             card = self._cards().priced(model) if model else None
             price = None if card is None else card.price
             for line in lines_of(price, kind, {**labels, "model": model}, amounts):
