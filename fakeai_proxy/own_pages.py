@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.observe.cassettes import cassette_routes
 from fakeai_proxy.observe.control import control_routes, document_route
+from fakeai_proxy.observe.export import export_route
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.feed import feed_route
 from fakeai_proxy.observe.fleet_control import FleetControl
@@ -57,6 +58,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
     return (
         *control_routes(app.status, shown, resettable),
         feed_route(app.journal, app.commons),
+        export_route(app.journal, app.commons),
         *journal_routes(app.journal, app.commons),
         # Elsewhere it is the upstream that is asked for its metrics and its health.
         *(app.metric_pages.routes() if config.has_back_end else ()),

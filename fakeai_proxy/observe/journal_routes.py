@@ -104,7 +104,7 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
         last = None if query["after"] is None else await row(query["after"])
         if query["after"] is None or last is not None:
             shelves = await commons.gather(
-                "journal", query, None if last is None else _moment(last)
+                "journal", query, None if last is None else moment_of(last)
             )
         else:  # what has left the journal is older than all that is in it
             shelves = await commons.gather("journal", {**query, "limit": 0}, _FIRST)
@@ -157,7 +157,7 @@ _NUMBER = Entry._fields.index("number")
 _FIRST: Moment = (-1.0, 0, "")
 
 
-def _moment(row: Sequence[Any]) -> Moment:
+def moment_of(row: Sequence[Any]) -> Moment:
     return row[_FINISHED_AT], row[_NUMBER], row[0]
 
 
@@ -166,7 +166,7 @@ def _fitting(
 ) -> list[tuple[object, ...]]:
     found = []
     for row in rows:
-        if after is not None and _moment(row) >= after:
+        if after is not None and moment_of(row) >= after:
             continue
         entry = Entry._make(row)
         if passes(entry, tests):
@@ -177,7 +177,7 @@ def _fitting(
 
 
 def _page(journal: Journal, shelves: Sequence[Shelf], limit: int) -> dict[str, object]:
-    rows = heapq.merge(*(shelf.rows for shelf in shelves), key=_moment, reverse=True)
+    rows = heapq.merge(*(shelf.rows for shelf in shelves), key=moment_of, reverse=True)
     found = [Entry._make(row) for row in islice(rows, limit + 1)]
     shown = found[:limit]
     return {
