@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import secrets
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -29,7 +28,6 @@ from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.exchanges import ExchangeCounts
-from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.own_pages import own_pages
@@ -65,10 +63,10 @@ from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.assembly import assembled
 from fakeai_proxy.sources.holdings import Holdings
-from fakeai_proxy.sources.price_list import PriceList
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Row, Store
+from fakeai_proxy.telling import Telling
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -99,8 +97,10 @@ class App:
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
         self.status = Status(self.clock, self.commons)
-        prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
-        self.journal = Journal(config, self.clock, prices.usd, secrets.token_hex(4))
+        self.telling = Telling(
+            config, self.clock, lambda: self._catalogue or Catalogue.shipped(config)
+        )
+        self.journal = self.telling.journal
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
         self.back_end = load_shared(
             config.profile,
@@ -121,9 +121,9 @@ class App:
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
         on_miss: OnMiss = config.miss or "error"
-        self._source = around(MODES[config.mode](self._parts(), on_miss))
+        self._source = around(self.telling.around(MODES[config.mode](self._parts(), on_miss)))
         pacer = self._pacer()
-        observers = (self.status, self.journal, self.exchanges, *observers)
+        observers = (self.status, *self.telling.observers, self.exchanges, *observers)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
@@ -202,6 +202,7 @@ class App:
         await self.holdings.close()
         if self.library is not None:
             await asyncio.to_thread(self.library.close)
+        await self.telling.close()
         await self.company.close()
         self.scheduler.close()
         if self.fleet is not None:

@@ -349,6 +349,8 @@ class Exchange:
     instants: array[float] = field(default_factory=lambda: array("d"))
     #: What an upstream answered.
     heard: Heard | None = None
+    #: What was to be played, where somebody wants to look at it afterwards.
+    script: Sequence[Chunk] = ()
     #: What was done to it on purpose (faults with their parameters), and in which phase of a scenario.
     faults: tuple[str, ...] = ()
     phase: str = ""

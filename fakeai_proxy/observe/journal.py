@@ -1,7 +1,7 @@
 """The last finished exchanges: who asked what, what it was given, how long that took.
 
-An entry holds numbers and short texts only: no header, no body and no query string, where secrets
-travel, and nothing that would keep those alive.
+An entry holds numbers and short texts only: no header, no query string and, unless it is asked for, no
+body, where secrets travel, and nothing that would keep those alive.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import orjson
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage, Workload
-from fakeai_proxy.observe.live_answers import Facts, LiveAnswers, look
+from fakeai_proxy.observe.overheard import Facts, Overheard
 from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
 
 #: Characters kept of what a client may make as long as it likes.
@@ -48,6 +49,19 @@ class JournalSettings(BaseModel):
         le=200_000,
         description="Finished exchanges that GET /_fakeai/v1/journal can tell of; 0 keeps none. An "
         "entry takes 1 kB, and up to 1 kB more for the instants of a long stream.",
+    )
+    journal_file: Path | None = Field(
+        None,
+        description="Append every finished exchange to this file, one JSON object a line, as the journal "
+        "tells it.",
+    )
+    journal_bodies: int = Field(
+        0,
+        ge=0,
+        le=65_536,
+        description="Bytes that the journal keeps of each request's body and of each answer's, with "
+        "secrets taken out as from recordings; shown with the single entry and in --journal-file. 0 "
+        "keeps none.",
     )
 
 
@@ -81,6 +95,8 @@ class Entry(NamedTuple):
     offsets: bytes
     gaps: tuple[float, ...]
     bill: str
+    request: str
+    response: str
     #: In the order in which its process finished them.
     number: int = 0
 
@@ -97,17 +113,24 @@ class Journal:
     ) -> None:
         """`name` tells it from those of other processes, and of this one's lives before."""
         self._name = name
+        self._settings = settings
         self.clock = clock
         self._price_of = price_of
         self._epoch = clock.epoch_s
         # Plain tuples, which the garbage collector lets go; it would walk over named ones for ever.
         self._rows: deque[tuple[object, ...]] = deque(maxlen=settings.journal_size)
-        self._live = LiveAnswers()
+        self._overheard = Overheard(settings.journal_bodies)
         self._looking: asyncio.Future[None] | None = None
         #: How often it began anew.
         self._life = 0
+        #: Called whenever there is one more.
+        self.noticed: Callable[[], None] | None = None
         #: All there were since the start or the last reset.
         self.finished_total = 0
+
+    @property
+    def keeps_bodies(self) -> bool:
+        return self._settings.journal_bodies > 0
 
     @property
     def size(self) -> int:
@@ -120,9 +143,9 @@ class Journal:
         self.finished_total += 1
         if not self._rows.maxlen:
             return
-        if exchange.heard is not None:
-            self._live.add(self.finished_total, exchange)
-            if self._live.are_many and (self._looking is None or self._looking.done()):
+        if exchange.heard is not None or self.keeps_bodies:
+            self._overheard.add(self.finished_total, exchange)
+            if self._overheard.are_many and (self._looking is None or self._looking.done()):
                 self._looking = asyncio.ensure_future(self.settle())
         request, reply, admission = exchange.request, exchange.reply, exchange.admission
         workload = None if reply is None else reply.workload
@@ -158,23 +181,28 @@ class Journal:
                 offsets,
                 gaps,
                 "" if reply is None else _bill(exchange, reply),
+                "",
+                "",
                 self.finished_total,
             )
         )
+        if self.noticed is not None:
+            self.noticed()
 
     async def settle(self) -> None:
-        """What upstreams said of their answers is in their entries."""
-        life, waiting = self._life, self._live.take()
+        """What bodies say is in their entries."""
+        life, waiting = self._life, self._overheard.take()
         if not waiting:
             return
         with self.clock.hold():
-            found = await asyncio.to_thread(look, waiting)
+            found = await asyncio.to_thread(self._overheard.look, waiting)
         if life != self._life:
             return
-        for number, facts in found:
+        for number, facts, bodies in found:
             place = number - self.finished_total - 1 + len(self._rows)
             if place >= 0:
-                self._rows[place] = _told(self._rows[place], facts)
+                row = self._rows[place] if facts is None else _told(self._rows[place], facts)
+                self._rows[place] = tuple(Entry._make(row)._replace(**bodies._asdict()))
 
     @property
     def era(self) -> str:
@@ -191,7 +219,7 @@ class Journal:
 
     def reset(self) -> None:
         self._rows.clear()
-        self._live.take()
+        self._overheard.take()
         self._life += 1
         self.finished_total = 0
 
@@ -228,6 +256,12 @@ class Journal:
             "end": entry.end,
             "finish": entry.finish or None,
         }
+
+    def bodies(self, entry: Entry) -> dict[str, object]:
+        """As far as they are kept."""
+        if not self.keeps_bodies:
+            return {}
+        return {"request_body": entry.request, "response_body": entry.response}
 
     def timeline(self, entry: Entry) -> dict[str, object]:
         """Its instants in milliseconds since it arrived; of many chunks, some evenly chosen."""

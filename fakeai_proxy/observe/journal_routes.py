@@ -124,7 +124,12 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
         if found is None:
             raise errors.not_in_the_journal(errors.shown(wanted))
         entry = Entry._make(found)
-        return Answer(lambda: {**journal.as_json(entry), "timeline": journal.timeline(entry)})
+
+        def shown() -> dict[str, object]:
+            timeline = {"timeline": journal.timeline(entry)}
+            return {**journal.as_json(entry), **timeline, **journal.bodies(entry)}
+
+        return Answer(shown)
 
     def clear(call: Call) -> Answer:
         cleared = len(journal)
