@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.config import Config
 from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.roles import Observer, Source
-from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.sources.listening import Listening
 from fakeai_proxy.sources.price_list import PriceList
 
 
 class Telling:
-    """`catalogue` is called when the first price is wanted."""
-
-    def __init__(self, config: Config, clock: Clock, catalogue: Callable[[], Catalogue]) -> None:
+    def __init__(self, config: Config, clock: Clock, prices: PriceList) -> None:
         """Raises ConfigError."""
-        prices = PriceList(catalogue)
         self.journal = Journal(config, clock, prices.usd, secrets.token_hex(4))
         self._file = None
         if config.journal_file is not None:

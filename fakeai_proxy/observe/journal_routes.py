@@ -123,13 +123,7 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
         found = await row(wanted)
         if found is None:
             raise errors.not_in_the_journal(errors.shown(wanted))
-        entry = Entry._make(found)
-
-        def shown() -> dict[str, object]:
-            timeline = {"timeline": journal.timeline(entry)}
-            return {**journal.as_json(entry), **timeline, **journal.bodies(entry)}
-
-        return Answer(shown)
+        return Answer(lambda: _whole(journal, Entry._make(found)))
 
     def clear(call: Call) -> Answer:
         cleared = len(journal)
@@ -142,6 +136,11 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
               reach="machine"),
         Route("GET", f"{CONTROL}journal/{{id}}", one, "One finished exchange."),
     )  # fmt: skip
+
+
+def _whole(journal: Journal, entry: Entry) -> dict[str, object]:
+    timeline = {"timeline": journal.timeline(entry)}
+    return {**journal.as_json(entry), **timeline, **journal.bodies(entry)}
 
 
 def tests_of(query: Mapping[str, Any]) -> list[Test]:
