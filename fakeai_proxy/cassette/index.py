@@ -8,7 +8,7 @@ event loop: every step is one operation on a dict or a list.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, overload
@@ -67,6 +67,17 @@ class Index:
         if not self._sealed:
             return self._live
         return Chain([*(Rows(sealed, sealed.recorded()) for sealed in self._sealed), self._live])
+
+    def as_stored(self) -> Iterator[tuple[int, Entry]]:
+        """All, each with its number in recorded order, in the order in which they lie on the disk: the
+        quickest to read them all."""
+        start = 0
+        for sealed in self._sealed:
+            rows = sealed.recorded()
+            for number in sealed.as_stored():
+                yield start + number, _entry(sealed, rows[number])
+            start += len(rows)
+        yield from enumerate(self._live, start)
 
     def add_sealed(self, sealed: SealedIndex) -> None:
         self._sealed.append(sealed)
