@@ -5,7 +5,7 @@ told apart. Text that differs is what models do; a shape that differs is a provi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
@@ -13,9 +13,13 @@ from typing import Any, Literal
 
 from fakeai_proxy.cassette.differences import Side
 from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
+from fakeai_proxy.cassette.messages import Message, texts
+from fakeai_proxy.cassette.messages import Side as Sender
 from fakeai_proxy.cassette.view import plain_body
 
 Kind = Literal["removed", "added", "request", "status", "shape", "text"]
+#: Ends of the types of events whose deltas are words (others are sound, as base64).
+_WORDY = ("text.delta", "transcript.delta", "arguments.delta", "refusal.delta")
 KINDS: tuple[Kind, ...] = ("removed", "added", "request", "status", "shape", "text")
 
 _WORDS_MAX = 4000
@@ -62,7 +66,7 @@ def answer_of(reply: RecordedResponse | None) -> object:
     """All that is compared of it: equal ones do not differ."""
     if reply is None:
         return None
-    return reply.status, sorted(_shape(reply)), said(reply)
+    return reply.status, _asked(reply), sorted(_shape(reply)), said(reply)
 
 
 def answers(one: Interaction, other: Interaction) -> Iterator[Change]:
@@ -74,14 +78,23 @@ def answers(one: Interaction, other: Interaction) -> Iterator[Change]:
         return
     if first is None or second is None:
         return
+    asked = _asked(first), _asked(second)
+    if asked[0] != asked[1]:
+        told = tuple(f"the client said {', '.join(kinds) or 'nothing'}" for kinds in asked)
+        yield Change("request", name, one.id, other.id, told)
     shapes = _shape(first), _shape(second)
     gone, come = sorted(shapes[0] - shapes[1]), sorted(shapes[1] - shapes[0])
     if gone or come:
         details = (*(f"no longer: {path}" for path in gone), *(f"new: {path}" for path in come))
         yield Change("shape", name, one.id, other.id, details)
-    texts = said(first), said(second)
-    if texts[0] != texts[1]:
-        yield Change("text", name, one.id, other.id, (_words(*texts),))
+    spoken = said(first), said(second)
+    if spoken[0] != spoken[1]:
+        yield Change("text", name, one.id, other.id, (_words(*spoken),))
+
+
+def _asked(reply: RecordedResponse) -> list[str]:
+    """What the client said on a WebSocket, by the types of its events."""
+    return [kind for kind, _ in _events(reply.messages, "client")]
 
 
 def _shape(reply: RecordedResponse) -> set[str]:
@@ -109,6 +122,9 @@ def _fields(path: str, value: Any, found: set[str]) -> None:
 
 def _values(reply: RecordedResponse) -> Iterator[tuple[str, Any]]:
     """The JSON of the reply: of each event with its name, or of the whole."""
+    if reply.is_socket:
+        yield from _events(reply.messages, "server")
+        return
     body = plain_body(reply)
     if not is_sse(reply.headers):
         yield "", _json(body)
@@ -131,12 +147,33 @@ def _json(data: bytes) -> Any:
         return None
 
 
+def _events(messages: Iterable[Message], sender: Sender) -> Iterator[tuple[str, Any]]:
+    """What one side of a WebSocket said, by the type of each event."""
+    for text in texts(messages, sender):
+        value = _json(text)
+        if isinstance(value, dict):
+            yield str(value.get("type", "event")), value
+
+
 def said(reply: RecordedResponse) -> str:
     """What the model said, put together of all events."""
+    if reply.is_socket:
+        return said_in(reply.messages)
     pieces: list[str] = []
     for _, value in _values(reply):
         _gather("", value, pieces)
     return "".join(pieces)
+
+
+def said_in(messages: Iterable[Message]) -> str:
+    """The same of messages of a WebSocket: the words of its deltas, which are told again whole."""
+    return "".join(
+        [
+            value["delta"]
+            for kind, value in _events(messages, "server")
+            if kind.endswith(_WORDY) and isinstance(value.get("delta"), str)
+        ]
+    )
 
 
 def _gather(name: str, value: Any, pieces: list[str]) -> None:

@@ -8,6 +8,7 @@ event loop: every step is one operation on a dict or a list.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -78,6 +79,13 @@ class Index:
                 yield start + number, _entry(sealed, rows[number])
             start += len(rows)
         yield from enumerate(self._live, start)
+
+    def counts(self) -> Counter[Segment]:
+        """How many interactions each segment has; in any thread."""
+        found = Counter(entry.segment for entry in list(self._live))
+        for sealed in self._sealed:
+            found.update(sealed.counts)
+        return found
 
     def add_sealed(self, sealed: SealedIndex) -> None:
         self._sealed.append(sealed)

@@ -33,6 +33,7 @@ from fakeai_proxy.cassette.segments import (
     torn_files,
 )
 from fakeai_proxy.cassette.settings import CassetteSettings, Durability, Repeat
+from fakeai_proxy.cassette.tried import Tried
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cassette.writer import Output, Times, Writer
 from fakeai_proxy.errors import CassetteError
@@ -72,6 +73,7 @@ class Library:
         self.segments = segments
         self.paths: tuple[Path, ...] = ()
         self.torn: list[Torn] = []
+        self.tried = Tried()
         self._writer: Writer | None = None
         self._scripts: OrderedDict[tuple[Segment, Place], Script] = OrderedDict()
         self._scripts_bytes = 0
@@ -148,6 +150,13 @@ class Library:
     def rewind(self) -> None:
         """Every session is at the beginning again."""
         self._cursors.clear()
+
+    def reset(self) -> None:
+        """The same, and what was found and missed is forgotten."""
+        self.rewind()
+        self.tried.reset()
+        for segment in self.segments:
+            segment.hits = 0
 
     def at_hand(self, entry: Entry) -> Script | None:
         """Its script, if it has been kept."""

@@ -16,6 +16,7 @@ from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.codings import codings
 from fakeai_proxy.cassette.draft import recut
 from fakeai_proxy.cassette.format import RecordedResponse, is_sse
+from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cassette.spoken import spoken_frames
 from fakeai_proxy.exchange import Chunk, Headers
 
@@ -45,13 +46,17 @@ class Script(NamedTuple):
     output_tokens: int | None
     blob: Blob | None
     timed: tuple[tuple[int, float], ...]
+    #: Of a WebSocket (status 101): what was said on it.
+    messages: tuple[Message, ...] = ()
+    end: str = "eof"
 
     @property
     def size_bytes(self) -> int:
         """About what it takes in memory."""
         names = sum([len(name) + len(value) + _HEADER_BYTES for name, value in self.headers])
         body = sum([cut + _CHUNK_BYTES for cut, _ in self.timed])
-        return _SCRIPT_BYTES + names + body
+        said = sum([len(message.data) + _CHUNK_BYTES for message in self.messages])
+        return _SCRIPT_BYTES + names + body + said
 
 
 def script_of(response: RecordedResponse, view: Mapping[str, object]) -> Script:
@@ -71,6 +76,8 @@ def script_of(response: RecordedResponse, view: Mapping[str, object]) -> Script:
         output_tokens=output,
         blob=body if isinstance(body, Blob) else None,
         timed=timed,
+        messages=response.messages,
+        end=response.end,
     )
 
 

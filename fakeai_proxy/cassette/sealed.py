@@ -13,6 +13,7 @@ import struct
 import tempfile
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -138,6 +139,12 @@ class SealedIndex:
         columns = [np.array(self._column[name])[rows] for name in ("at", "offset", "segment")]
         found: list[int] = np.lexsort(columns).tolist()
         return found
+
+    @cached_property
+    def counts(self) -> Counter[Segment]:
+        """How many interactions each segment has."""
+        numbers = Counter(map(self._column["segment"].__getitem__, self.recorded()))
+        return Counter({self._segments[number]: count for number, count in numbers.items()})
 
     def label(self, row: int) -> Label:
         column = self._column

@@ -57,6 +57,8 @@ class Segment:
         self.path = path
         self.blobs = blobs
         self.torn_bytes = 0
+        #: How often one of its records was the answer.
+        self.hits = 0
         #: Whether the file stays open between records, until `release`.
         self.held = False
         self._descriptor: int | None = None

@@ -84,6 +84,11 @@ CREDENTIAL_HEADERS = {
     b"x-auth-token": re.compile(rb"(?!)"),
     b"ocp-apim-subscription-key": re.compile(rb"(?!)"),
 }
+#: Browsers cannot set headers of a WebSocket, so that its subprotocols carry one.
+SUBPROTOCOL_CREDENTIAL = re.compile(
+    rb"(?i)(?:openai-insecure-api-key|openai-ephemeral-key|[\w-]*(?:token|bearer|key|secret))\."
+    rb"([^,\s]+)"
+)
 #: Query parameters that carry one.
 CREDENTIAL_PARAMETERS = frozenset(
     (
@@ -120,6 +125,14 @@ def _of_shape(shape: Shape, data: bytes) -> Iterator[tuple[int, int, str]]:
         start, end = match.span(group)
         if not PLACEHOLDER.fullmatch(data, start, end):
             yield start, end, shape.kind
+
+
+def blotted(text: str) -> str:
+    """Printable for anybody: without surrogates (bytes that are no UTF-8) and what looks like a key."""
+    data = text.encode("utf-8", "backslashreplace")
+    for start, end, kind in reversed(matches(data)):
+        data = b"%b[%b]%b" % (data[:start], kind.encode(), data[end:])
+    return data.decode("utf-8", "replace")
 
 
 def _places(data: bytes, needle: bytes) -> Iterator[int]:

@@ -29,6 +29,7 @@ class Stats:
 
     def __init__(self) -> None:
         self._interactions = self._interrupted = self._streams = self._reply_bytes = 0
+        self._sockets = 0
         self._sessions = Distinct()
         self._models, self._routes, self._statuses = Counts(), Counts(), Counts()
         self._tokens: dict[str, int] = {}
@@ -49,17 +50,19 @@ class Stats:
         if reply is None:
             return
         self._statuses.add(str(reply.status), number)
+        self._sockets += reply.is_socket
         self._streams += is_sse(reply.headers)
-        self._reply_bytes += sum(reply.cuts)
+        self._reply_bytes += reply.size_bytes
         if reply.gaps_us:
             self._ttft.add(reply.gaps_us[:1])
-            self._whole.add((sum(reply.gaps_us),))
+            self._whole.add((reply.whole_us,))
 
     def told(self) -> dict[str, Any]:
         return {
             "interactions": self._interactions,
             "sessions": len(self._sessions),
             "interrupted": self._interrupted,
+            "sockets": self._sockets,
             "streams": self._streams,
             "models": self._models.told(),
             "routes": self._routes.told(),

@@ -6,21 +6,18 @@ travel, and nothing that would keep those alive.
 
 from __future__ import annotations
 
-import asyncio
-import heapq
+import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, NamedTuple
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import FAULT, HIT, LIVE, SYNTH, Exchange
-from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Parameter, Route
-from fakeai_proxy.shared.commons import Commons
+from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage, Workload
+from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
 
 #: Characters kept of what a client may make as long as it likes.
 METHOD_CHARS_MAX = 16
@@ -29,8 +26,14 @@ PATH_CHARS_MAX = 256
 MODEL_CHARS_MAX = 128
 #: Faults told of one exchange.
 FAULTS_MAX = 8
-#: Entries on one page.
-PAGE_MAX = 1_000
+
+#: What an answer of a model is billed as.
+_COMPLETIONS = "completions"
+_VERSION = re.compile(r"v\d+\w*")
+#: A name with a prefix, or anything with a number of some length in it.
+_ID = re.compile(r"[a-z]+(?:_[a-z]+)*[_-](?=\w*\d)[\w-]{8,}|[\w-]*\d{6}[\w-]*|[0-9a-f-]{16,}")
+#: US dollars for what `Entry.bill` says, or None where nothing has a price. For any thread.
+PriceOf = Callable[[Sequence[Any]], float | None]
 
 
 class JournalSettings(BaseModel):
@@ -41,12 +44,13 @@ class JournalSettings(BaseModel):
         ge=0,
         le=200_000,
         description="Finished exchanges that GET /_fakeai/v1/journal can tell of; 0 keeps none. An "
-        "entry takes about 1 kB.",
+        "entry takes 1 kB, and up to 1 kB more for the instants of a long stream.",
     )
 
 
 class Entry(NamedTuple):
-    """`arrived_at` and the instants after it are the clock's."""
+    """`arrived_at` and the instants after it are the clock's; `offsets` and `gaps` are what
+    `timeline.kept` keeps. `bill` is what is to be paid for, in JSON: [kind, model, labels, amounts] each."""
 
     id: str
     arrived_at: float
@@ -55,6 +59,9 @@ class Entry(NamedTuple):
     method: str
     host: str
     path: str
+    route: str
+    project: str
+    key_id: str
     model: str
     status: int
     source: str
@@ -63,10 +70,14 @@ class Entry(NamedTuple):
     queue_s: float
     prompt_tokens: int | None
     output_tokens: int | None
-    bytes: int
+    sent_bytes: int
     faults: tuple[str, ...]
     phase: str
     end: str
+    finish: str
+    offsets: bytes
+    gaps: tuple[float, ...]
+    bill: bytes
     #: In the order in which its process finished them.
     number: int = 0
 
@@ -74,8 +85,14 @@ class Entry(NamedTuple):
 class Journal:
     """An observer."""
 
-    def __init__(self, settings: JournalSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: JournalSettings,
+        clock: Clock,
+        price_of: PriceOf = lambda bill: None,
+    ) -> None:
         self.clock = clock
+        self._price_of = price_of
         self._epoch = clock.epoch_s
         # Plain tuples, which the garbage collector lets go; it would walk over named ones for ever.
         self._rows: deque[tuple[object, ...]] = deque(maxlen=settings.journal_size)
@@ -96,6 +113,7 @@ class Journal:
         request, reply, admission = exchange.request, exchange.reply, exchange.admission
         workload = None if reply is None else reply.workload
         end = exchange.end
+        offsets, gaps = kept(exchange.instants, exchange.arrived_at)
         finished_at = exchange.finished_at
         self._rows.append(
             (  # as Entry has them
@@ -106,6 +124,9 @@ class Journal:
                 request.method[:METHOD_CHARS_MAX],
                 request.origin.authority[:HOST_CHARS_MAX] if request.origin else "",
                 request.path[:PATH_CHARS_MAX],
+                exchange.route,
+                exchange.project,
+                exchange.key_id,
                 workload.model[:MODEL_CHARS_MAX] if workload else "",
                 exchange.status,
                 reply.provenance if reply else "",
@@ -119,6 +140,10 @@ class Journal:
                 exchange.faults[:FAULTS_MAX],
                 exchange.phase,
                 end,
+                "" if reply is None else _finish(reply),
+                offsets,
+                gaps,
+                b"" if reply is None else _bill(exchange, reply),
                 self.finished_total,
             )
         )
@@ -132,7 +157,10 @@ class Journal:
         self.finished_total = 0
 
     def as_json(self, entry: Entry) -> dict[str, object]:
-        first = entry.first_byte_at
+        """As it is told; for any thread."""
+        offsets = offsets_of(entry.offsets)
+        gaps = Gaps._make(entry.gaps) if entry.gaps else gaps_of(offsets)
+        cost_usd = self._price_of(orjson.loads(entry.bill)) if entry.bill else None
         arrived = datetime.fromtimestamp(self._epoch + entry.arrived_at, UTC)
         return {
             "id": entry.id,
@@ -140,173 +168,92 @@ class Journal:
             "method": entry.method,
             "host": _shown(entry.host) or None,
             "path": _shown(entry.path),
+            "route": entry.route or _shown(route_of(entry.path)),
+            "project": entry.project or None,
+            "key_id": entry.key_id or None,
             "model": _shown(entry.model) or None,
             "status": entry.status or None,
             "source": entry.source or None,
             "worker": entry.worker or None,
             "cached_tokens": entry.cached_tokens,
             "queue_ms": _ms(entry.queue_s),
-            "ttft_ms": None if first is None else _ms(first - entry.arrived_at),
+            "ttft_ms": _first_ms(entry, offsets),
+            "itl_ms": None if gaps is None else gaps.in_ms(),
             "total_ms": _ms(entry.finished_at - entry.arrived_at),
             "prompt_tokens": entry.prompt_tokens,
             "output_tokens": entry.output_tokens,
-            "bytes": entry.bytes,
+            "cost_usd": cost_usd,
+            "bytes": entry.sent_bytes,
             "faults": entry.faults,
             "phase": entry.phase or None,
             "end": entry.end,
+            "finish": entry.finish or None,
+        }
+
+    def timeline(self, entry: Entry) -> dict[str, object]:
+        """Its instants in milliseconds since it arrived; of many chunks, some evenly chosen."""
+        offsets = offsets_of(entry.offsets)
+        first_ms, queue_ms = _first_ms(entry, offsets), _ms(entry.queue_s)
+        return {
+            "queue_ms": queue_ms,
+            "prefill_ms": None if first_ms is None else round(max(first_ms - queue_ms, 0.0), 3),
+            "token_ms": [_ms(offset) for offset in offsets],
+            "is_thinned": bool(entry.gaps),
         }
 
 
-Test = Callable[[Entry], bool]
+def _first_ms(entry: Entry, offsets: Sequence[float]) -> float | None:
+    """Until the first chunk, or as far as is known the first byte."""
+    if offsets:
+        return _ms(offsets[0])
+    first = entry.first_byte_at
+    return None if first is None else _ms(first - entry.arrived_at)
 
 
-def _status_test(wanted: str) -> Test:
-    """`429`, or `4xx` for all of them. Raises 400."""
-    if len(wanted) == 3 and wanted[0].isdigit() and wanted[1:].lower() == "xx":
-        return lambda entry: entry.status // 100 == int(wanted[0])
-    if not (wanted.isascii() and wanted.isdigit()):
-        raise errors.invalid_value("status", wanted, ("429", "4xx"))
-    return lambda entry: entry.status == int(wanted)
+def _finish(reply: Reply) -> str:
+    """Why the model stopped, in the vendor's word for it where there is one."""
+    workload = reply.workload
+    if reply.finish or workload is None:
+        return reply.finish
+    if workload.finishes:
+        return workload.finishes[0]
+    limit = workload.output_limit * max(workload.samples, 1)
+    if not workload.output_tokens:
+        return ""
+    return "length" if limit and workload.output_tokens >= limit else "stop"
 
 
-#: Query parameter -> what makes a test of its value.
-_FILTERS: dict[str, Callable[[str], Test]] = {
-    "status": _status_test,
-    "model": lambda wanted: lambda entry: entry.model == wanted,
-    "source": lambda wanted: lambda entry: entry.source == wanted,
-    "worker": lambda wanted: lambda entry: entry.worker == wanted,
-    "end": lambda wanted: lambda entry: entry.end == wanted,
-    "phase": lambda wanted: lambda entry: entry.phase == wanted,
-    "fault": lambda wanted: (
-        lambda entry: any(
-            fault == wanted or fault.startswith(wanted + ":") for fault in entry.faults
-        )
-    ),
-}
-
-_QUERY = (
-    Parameter("limit", "Entries on this page.", "integer", 100, 1, PAGE_MAX),
-    Parameter("after", "The id of the last entry of the page before."),
-    Parameter("status", "429, or 4xx for all of them."),
-    Parameter("model", "The model that was asked for."),
-    Parameter("source", "Where the answer came from.", choices=(FAULT, HIT, LIVE, SYNTH)),
-    Parameter("worker", "The worker of the fleet that answered."),
-    Parameter("end", "How it ended.", choices=("ok", "error", "cut", "client_gone")),
-    Parameter("fault", "The kind of a fault that was applied."),
-    Parameter("phase", "The phase of a scenario in which it arrived."),
-)
+def _bill(exchange: Exchange, reply: Reply) -> bytes:
+    """What an organization's usage counts of it."""
+    if not exchange.is_settled or reply.status >= 400 or reply.cut:
+        return b""
+    usages: Sequence[Usage] = reply.usage
+    if not usages and reply.workload is not None:
+        usages = (_read_and_written(reply.workload),)
+    return orjson.dumps([_charged(usage, exchange) for usage in usages]) if usages else b""
 
 
-class Shelf(NamedTuple):
-    """What one process has for a page: rows that fit, newest first, and how many it has and had."""
-
-    rows: list[tuple[object, ...]]
-    kept: int
-    finished_total: int
-
-
-def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
-    """Every process keeps a journal of its own; a page is of all."""
-
-    async def shelf(query: Mapping[str, Any], after: Moment | None) -> Shelf:
-        rows, total = journal.newest_first(), journal.finished_total
-        tests, most = _tests(query), query["limit"] + 1
-        with journal.clock.hold():
-            fitting = await asyncio.to_thread(_fitting, rows, tests, after, most)
-        return Shelf(fitting, len(rows), total)
-
-    def find(wanted: str) -> tuple[object, ...] | None:
-        return next((row for row in journal.newest_first() if row[0] == wanted), None)
-
-    commons.offer("journal", shelf)
-    commons.offer("journal.entry", find)
-
-    async def row(wanted: str) -> tuple[object, ...] | None:
-        found = await commons.gather("journal.entry", wanted)
-        return next((row for row in found if row is not None), None)
-
-    async def page(call: Call) -> Answer:
-        query = call.query
-        _tests(query)
-        last = None if query["after"] is None else await row(query["after"])
-        if query["after"] is None or last is not None:
-            shelves = await commons.gather(
-                "journal", query, None if last is None else _moment(last)
-            )
-        else:  # what has left the journal is older than all that is in it
-            shelves = await commons.gather("journal", {**query, "limit": 0}, _FIRST)
-        return Answer(
-            lambda: {
-                "object": "list",
-                **_page(journal, shelves, query["limit"]),
-                "kept": sum(shelf.kept for shelf in shelves),
-                "size": journal.size * len(shelves),
-                "finished_total": sum(shelf.finished_total for shelf in shelves),
-            }
-        )
-
-    async def one(call: Call) -> Answer:
-        wanted = call.params["id"]
-        found = await row(wanted)
-        if found is None:
-            raise errors.not_in_the_journal(errors.shown(wanted))
-        return Answer(journal.as_json(Entry._make(found)))
-
-    def clear(call: Call) -> Answer:
-        cleared = len(journal)
-        journal.reset()
-        return Answer({"cleared": cleared})
-
-    return (
-        Route("GET", f"{CONTROL}journal", page, "Finished exchanges, newest first.", _QUERY),
-        Route("DELETE", f"{CONTROL}journal", clear, "Forget all finished exchanges.",
-              reach="machine"),
-        Route("GET", f"{CONTROL}journal/{{id}}", one, "One finished exchange."),
-    )  # fmt: skip
+def _charged(usage: Usage, exchange: Exchange) -> tuple[object, ...]:
+    amounts, labels = usage.amounts, usage.labels
+    if usage.late is not None:
+        amounts = {**amounts, **usage.late(exchange.admission)}
+    if exchange.tier == BATCH or (exchange.tier and "service_tier" not in labels):
+        labels = {**labels, "service_tier": exchange.tier}
+    return usage.kind, usage.model[:MODEL_CHARS_MAX], labels, amounts
 
 
-def _tests(query: Mapping[str, Any]) -> list[Test]:
-    """Raises 400."""
-    return [make(query[name]) for name, make in _FILTERS.items() if query[name] is not None]
+def _read_and_written(workload: Workload) -> Usage:
+    """Of an answer that was not made here."""
+    amounts = {"input_tokens": workload.prompt_tokens, "output_tokens": workload.output_tokens}
+    return Usage(_COMPLETIONS, workload.model, amounts)
 
 
-#: When an exchange ended and, among those of one instant, which one it is.
-Moment = tuple[float, int, str]
-
-_FINISHED_AT = Entry._fields.index("finished_at")
-_NUMBER = Entry._fields.index("number")
-#: Before everything.
-_FIRST: Moment = (-1.0, 0, "")
-
-
-def _moment(row: Sequence[Any]) -> Moment:
-    return row[_FINISHED_AT], row[_NUMBER], row[0]
-
-
-def _fitting(
-    rows: Sequence[tuple[object, ...]], tests: Sequence[Test], after: Moment | None, most: int
-) -> list[tuple[object, ...]]:
-    found = []
-    for row in rows:
-        if after is not None and _moment(row) >= after:
-            continue
-        entry = Entry._make(row)
-        if all(test(entry) for test in tests):
-            found.append(row)
-            if len(found) >= most:
-                break
-    return found
-
-
-def _page(journal: Journal, shelves: Sequence[Shelf], limit: int) -> dict[str, object]:
-    rows = heapq.merge(*(shelf.rows for shelf in shelves), key=_moment, reverse=True)
-    found = [Entry._make(row) for row in islice(rows, limit + 1)]
-    shown = found[:limit]
-    return {
-        "data": [journal.as_json(entry) for entry in shown],
-        "has_more": len(found) > limit,
-        "last_id": shown[-1].id if shown else None,
-    }
+def route_of(path: str) -> str:
+    """The path with names for what varies, as far as it looks like something that does."""
+    segments = [segment for segment in path.split("/") if segment]
+    if segments and _VERSION.fullmatch(segments[0]):
+        del segments[0]
+    return "/" + "/".join(["{id}" if _ID.fullmatch(segment) else segment for segment in segments])
 
 
 def _ms(seconds: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -181,7 +181,24 @@ class Direct:
         return self._services[service](self, *values)
 
 
+#: Between two requests the share changes twice, and what is owed runs at three speeds.
+SCALED_TWICE = [
+    Step("ask"),
+    Step("scale", factor=0.25),
+    Step("pass", seconds=1.0),
+    Step("scale", factor=1.0),
+    Step("ask"),
+    Step("scale", factor=0.25),
+    Step("ask"),
+    Step("pass", seconds=2.0),
+    Step("scale", factor=1.0),
+    Step("scale", factor=0.25),
+    Step("ask"),
+]
+
+
 @given(history=STEPS)
+@example(history=SCALED_TWICE)
 @settings(max_examples=150, deadline=None)
 async def test_whoever_is_asked_answers_as_one_alone(history: list[Step]) -> None:
     told = await with_tables(
@@ -191,6 +208,7 @@ async def test_whoever_is_asked_answers_as_one_alone(history: list[Step]) -> Non
 
 
 @given(history=STEPS)
+@example(history=SCALED_TWICE)
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

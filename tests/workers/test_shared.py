@@ -76,6 +76,8 @@ def test_what_is_held_is_given_back(service: Service) -> None:
     service.control("PUT", "limits", {"own": own})
     for client in service.clients * 2:
         assert service.chat(client).status_code == 200
+        # It is given back after the answer's last byte: who is asked on the same connection has done so.
+        assert client.get("/_fakeai/v1/limits").status_code == 200
 
 
 def test_a_fault_set_through_one_is_in_force_in_all(service: Service) -> None:
@@ -149,6 +151,19 @@ def test_the_journal_is_of_all_newest_first_and_paged(service: Service) -> None:
     assert service.clients[2].get("/_fakeai/v1/journal/nobodys").status_code == 404
     service.clients[1].delete("/_fakeai/v1/journal")
     assert service.control("GET", "journal")["data"] == []
+
+
+def test_the_metrics_by_model_are_of_all(service: Service) -> None:
+    service.control("POST", "reset")
+    tokens = 0
+    for k in range(8):
+        usage = service.chat(service.clients[k % 4], f"Question {k}").json()["usage"]
+        tokens += usage["total_tokens"]
+    for client in service.clients:
+        [model] = client.get("/metrics/by-model").json().values()
+        assert (model["request_count"], model["tokens"]["total"]) == (8, tokens)
+        minute = client.get("/metrics/json").json()["requests"]
+        assert minute["/v1/chat/completions"]["rate"] > 0
 
 
 def test_what_one_has_handed_out_the_others_know(service: Service) -> None:

@@ -24,6 +24,7 @@ def served(central: Central) -> Mapping[str, Callable[..., Any]]:
     """What the process that has the tables answers; who asks comes first."""
     return {
         "limits.name": central.name,
+        "limits.scale": central.scale,
         "limits.enter": central.enter,
         "limits.add": central.add,
         "limits.take": central.take,
@@ -38,6 +39,8 @@ class AskedTables:
         self._line = line
         self._mark = mark
         self._numbers: dict[Ledger, int] = {}
+        #: Of each ledger, by its number, the scalings that were told.
+        self._told: list[int] = []
 
     @property
     def era(self) -> str:
@@ -74,6 +77,10 @@ class AskedTables:
         number = self._numbers.get(ledger)
         if number is None:
             number = self._numbers[ledger] = len(self._numbers)
+            self._told.append(ledger.scaled_total)
             self._line.tell("limits.name", sheet)
+        if untold := ledger.scaled_total - self._told[number]:
+            self._told[number] = ledger.scaled_total
+            self._line.tell("limits.scale", number, list(ledger.scalings)[-untold:])
         quotas = tuple([quota.number for quota in account.quotas])
         return Ask(number, ledger.factor, ledger.scaled_at, account.owner, quotas)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.shaping.limits.charge import Charge
 from fakeai_proxy.shaping.limits.gauge import Gauge
-from fakeai_proxy.shaping.limits.ledger import Ledger, Quota
+from fakeai_proxy.shaping.limits.ledger import Ledger, Quota, Scaling
 from fakeai_proxy.shaping.limits.sheet import Sheet
 from fakeai_proxy.shaping.limits.tables import Row, Seen
 
@@ -43,6 +43,14 @@ class Central:
     def name(self, who: Hashable, sheet: Sheet) -> None:
         """From here on, `who` calls this sheet by its number in the order of naming."""
         self._named.setdefault(who, []).append(sheet)
+
+    def scale(self, who: Hashable, number: int, scalings: Sequence[Scaling]) -> None:
+        """What has become of a sheet's share since `who` last spoke of it. Others may have told already."""
+        sheet = self._named[who][number]
+        known = self._ledgers.get((sheet.era, sheet.name))
+        if known is not None:
+            for scaling in scalings:
+                _scale(known[0], scaling)
 
     def enter(
         self, who: Hashable, asks: Sequence[Ask], charge: Charge
@@ -136,7 +144,11 @@ class Central:
         else:
             self._ledgers.move_to_end(place)
         ledger = known[0]
-        if ledger.factor != ask.factor and ask.scaled_at >= ledger.scaled_at:
-            ledger.scale(ask.factor, ask.scaled_at)
+        _scale(ledger, Scaling(ask.factor, ask.scaled_at))
         quotas = tuple([ledger.quotas[index] for index in ask.quotas])
         return sheet, ledger, ledger.row(ask.owner, now), quotas
+
+
+def _scale(ledger: Ledger, scaling: Scaling) -> None:
+    if ledger.factor != scaling.factor and scaling.at >= ledger.scaled_at:
+        ledger.scale(*scaling)

@@ -155,7 +155,7 @@ class DistantTables:
         known = self._about.get(ledger)
         if known is None:
             known = self._about[ledger] = _known(ledger)
-        owner = account.owner.decode("latin-1")
+        owner, now = account.owner.decode("latin-1"), self._clock.now()
         return {
             "key": f"{self._server.prefix}row:{known['name']}:{account.owner.hex()}",
             "era": known["era"],
@@ -163,7 +163,7 @@ class DistantTables:
             "rest": known["rest"],
             "keep_s": known["keep_s"],
             "factor": ledger.factor,
-            "since_s": self._clock.now() - ledger.scaled_at,
+            "scalings": [(one.factor, now - one.at) for one in ledger.scalings],
             "buckets": known["buckets"],
             "quotas": [{"n": n, **_quota(quota)} for quota, n in wanted],
         }

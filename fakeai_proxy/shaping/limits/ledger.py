@@ -5,6 +5,7 @@ and given up when it says nothing any more. A million owners are a million rows,
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,13 @@ from fakeai_proxy.shaping.limits.sheet import Sheet
 
 #: Rows that are looked at, for one that says nothing, whenever a row is needed.
 LOOKED_AT = 2
+#: Scalings that are remembered, for those who count elsewhere and hear of them with the next request.
+SCALINGS_MAX = 32
+
+
+class Scaling(NamedTuple):
+    factor: float
+    at: float
 
 
 class Quota(NamedTuple):
@@ -39,6 +47,9 @@ class Ledger:
         self.sheet: Sheet | None = None
         #: The share of every quota that is granted, and since when.
         self.factor, self.scaled_at = 1.0, 0.0
+        #: How it came to be that, and of how many changes these are the last.
+        self.scalings: deque[Scaling] = deque(maxlen=SCALINGS_MAX)
+        self.scaled_total = 0
         quotas, rest = [], array("d")
         for number, (name, place, meter) in enumerate(meters):
             quotas.append(Quota(name, place, meter, len(rest), number))
@@ -73,6 +84,8 @@ class Ledger:
     def scale(self, factor: float, now: float) -> None:
         """Grant this share of every quota. What was used stays used, in numbers."""
         self.factor, self.scaled_at = factor, now
+        self.scalings.append(Scaling(factor, now))
+        self.scaled_total += 1
         for quota in self.quotas:
             before = quota.meter.limit
             quota.meter.scale(factor)

@@ -3,8 +3,8 @@
 --
 -- ARGV[1] is JSON: `enter` (all or nothing) or not, `me`, `prefix`, `now` and `epoch` (the server's own
 -- time where they are absent), `month_end` in Unix seconds, and `rows`. A row has its `key`, its `era`, its `about`,
--- what it is at `rest` (pieces of a count and a number), a `factor` with how long it has been that
--- (`since_s`), `keep_s`, `buckets` (places) and `quotas`. State is doubles, the factor first.
+-- what it is at `rest` (pieces of a count and a number), a `factor` and the `scalings` that led to it (each a
+-- factor and how long ago), `keep_s`, `buckets` (places) and `quotas`. State is doubles, the factor and since when first.
 
 local TOLERANCE_S, WAIT_S, INF = 1e-6, 1.0, math.huge
 local call, ask = redis.call, cjson.decode(ARGV[1])
@@ -25,17 +25,29 @@ end
 local now, epoch = clock()
 
 local function get(row, at)
-  return (struct.unpack('<d', call('GETRANGE', row.key, (at + 1) * 8, (at + 1) * 8 + 7)))
+  return (struct.unpack('<d', call('GETRANGE', row.key, (at + 2) * 8, (at + 2) * 8 + 7)))
 end
 
 local function set(row, at, value)
-  call('SETRANGE', row.key, (at + 1) * 8, struct.pack('<d', value))
+  call('SETRANGE', row.key, (at + 2) * 8, struct.pack('<d', value))
+end
+
+-- One that several replicas tell counts once: it is the later one's that changes nothing.
+local function scale(row, factor, since)
+  local before = get(row, -2)
+  if before == factor or since < get(row, -1) - TOLERANCE_S then return end
+  for _, at in ipairs(row.buckets) do
+    local full_at = get(row, at)
+    if full_at > since then set(row, at, since + (full_at - since) * before / factor) end
+  end
+  set(row, -2, factor)
+  set(row, -1, since)
 end
 
 local function open(row)
-  local before = call('GETRANGE', row.key, 0, 7)
-  if before == '' then
-    local pieces = { struct.pack('<d', row.factor) }
+  if call('EXISTS', row.key) == 0 then
+    local last = row.scalings[#row.scalings]
+    local pieces = { struct.pack('<d', row.factor), struct.pack('<d', last and now - last[2] or 0.0) }
     for _, piece in ipairs(row.rest) do
       local value = piece[2] == 'never' and -INF or piece[2]
       table.insert(pieces, string.rep(struct.pack('<d', value), piece[1]))
@@ -44,17 +56,7 @@ local function open(row)
     call('SADD', ask.prefix .. 'rows:' .. row.era, row.about)
     call('EXPIRE', ask.prefix .. 'rows:' .. row.era, KEEP_S)
   else
-    before = struct.unpack('<d', before)
-    if before ~= row.factor then
-      local since = now - row.since_s
-      for _, at in ipairs(row.buckets) do
-        local full_at = get(row, at)
-        if full_at > since then
-          set(row, at, since + (full_at - since) * before / row.factor)
-        end
-      end
-      set(row, -1, row.factor)
-    end
+    for _, scaling in ipairs(row.scalings) do scale(row, scaling[1], now - scaling[2]) end
   end
   call('EXPIRE', row.key, row.keep_s)
 end
