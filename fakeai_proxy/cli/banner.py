@@ -104,8 +104,7 @@ def _colourful(banner: Banner) -> None:
 
 def _is_timed_by_profile(config: Config) -> bool:
     """Synthesized answers follow the profile, others only when told to; --timing none ends both."""
-    synthesizes = "synth" in (config.mode, config.miss)
-    return config.timing == "profile" or (config.timing == "recorded" and synthesizes)
+    return config.timing == "profile" or (config.timing == "recorded" and config.synthesizes)
 
 
 def _first_line(config: Config, url: str) -> str:

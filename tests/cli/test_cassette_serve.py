@@ -20,7 +20,7 @@ def test_a_cassette_is_served_with_what_it_holds_and_a_line_that_works(program: 
     assert "POST /v1/chat/completions 4" in holds
     assert ready["first"].startswith(f"curl {ready['url']}/v1/")
     line = [*shlex.split(ready["first"]), "-sSi"]
-    done = subprocess.run(line, capture_output=True, text=True, check=True)  # noqa: S603 - as shown
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("HTTP/1.1 200")
     assert "x-fakeai-cassette: hit" in done.stdout.lower()
 
@@ -36,7 +36,9 @@ def test_several_are_served_and_options_are_the_servers(program: Start, tmp_path
 
 
 def test_what_does_not_replay_is_refused(run: Run) -> None:
-    assert "use replay, auto or hybrid" in run("cassette", "serve", SHIPPED, "--mode", "synth").stderr
+    assert (
+        "use replay, auto or hybrid" in run("cassette", "serve", SHIPPED, "--mode", "synth").stderr
+    )
     named = run("cassette", "serve", SHIPPED, "--cassette", "other.fcz")
     assert "instead of --cassette" in named.stderr
     assert "does not exist" in run("cassette", "serve", "missing.fcz").stderr

@@ -7,6 +7,7 @@ import click
 from fakeai_proxy.cli.cassette.comparing import diff
 from fakeai_proxy.cli.cassette.editing import cat, edit, init_git
 from fakeai_proxy.cli.cassette.exchanging import bring, put
+from fakeai_proxy.cli.cassette.forking import fork
 from fakeai_proxy.cli.cassette.listing import grep, ls, stats
 from fakeai_proxy.cli.cassette.packing import gc, merge, pack, rekey, seal, split, unpack
 from fakeai_proxy.cli.cassette.playing import play
@@ -21,7 +22,7 @@ def cassette() -> None:
 
 
 _COMMANDS = (
-    ls, show, play, serve, grep, stats, diff, verify, scrub, anonymize, edit, cat, seal, pack, unpack,
+    ls, show, play, serve, grep, stats, diff, verify, scrub, anonymize, edit, fork, cat, seal, pack, unpack,
     merge, split, rekey, gc, bring, put, init_git,
 )  # fmt: skip
 for _command in _COMMANDS:
