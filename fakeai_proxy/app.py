@@ -111,11 +111,7 @@ class App:
         )
         self.fleet = self._open_fleet()
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
-        self.exchanges = ExchangeCounts()
-        self.traffic = Traffic()
-        self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
-        self.marks = Marks(self.clock)
-        self.live = Live(self.clock, self.commons, self.marks)
+        self._open_counts()
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
@@ -131,8 +127,7 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = around(MODES[config.mode](self._parts(), on_miss))
         pacer = self._pacer()
-        own = (self.status, self.journal, self.exchanges, self.aggregates, self.live)
-        usual = observers = (*own, *observers)
+        usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
             observers += (self.outcomes,)
         self.faults = self._open_faults(observers)
@@ -149,6 +144,16 @@ class App:
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
+
+    def _own_observers(self) -> tuple[Observer, ...]:
+        return (self.status, self.journal, self.exchanges, self.aggregates, self.live)
+
+    def _open_counts(self) -> None:
+        self.exchanges = ExchangeCounts()
+        self.traffic = Traffic()
+        self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
+        self.marks = Marks(self.clock)
+        self.live = Live(self.clock, self.commons, self.marks)
 
     def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
         """Who asks and what it costs matters to what we answer ourselves."""

@@ -95,21 +95,21 @@ class Live:
         now.faulty += bool(exchange.faults)
         if reply is None or exchange.status >= 400 or exchange.first_byte_at is None:
             return
-        now.total[_bucket(at - exchange.arrived_at)] += 1
+        now.total[bucket(at - exchange.arrived_at)] += 1
         streams = (header(reply.headers, b"content-type") or b"").startswith(EVENTS.encode())
         if streams:
-            now.ttft[_bucket(exchange.first_byte_at - exchange.arrived_at)] += 1
+            now.ttft[bucket(exchange.first_byte_at - exchange.arrived_at)] += 1
         workload = reply.workload
         if workload is None:
             return
-        now.queue[_bucket(admission.queue_s)] += 1
+        now.queue[bucket(admission.queue_s)] += 1
         now.prompt_tokens += workload.prompt_tokens
         now.cached_tokens += admission.cached_tokens
         if exchange.end == "ok":
             tokens = workload.output_tokens
             now.output_tokens += tokens
             if streams and tokens > 1:
-                now.itl[_bucket((at - exchange.first_byte_at) / (tokens - 1))] += 1
+                now.itl[bucket((at - exchange.first_byte_at) / (tokens - 1))] += 1
 
     def _after(self, number: int) -> list[Second]:
         """The seconds of this process since then, the one that is not over included."""
@@ -191,7 +191,7 @@ def _outcome(exchange: Exchange) -> str:
     return "429" if exchange.status == 429 else f"{exchange.status // 100}xx"
 
 
-def _bucket(seconds: float) -> int:
+def bucket(seconds: float) -> int:
     return round(math.log2(max(seconds, _SMALLEST_S) / _SMALLEST_S) * _PER_OCTAVE)
 
 

@@ -209,6 +209,18 @@ def _durability(program: Program, start: Start) -> None:
     assert forced(other) == before
 
 
+def _seal(program: Program, start: Start) -> None:
+    folder = Path(program.ready["cassette"][0])
+    program.ask("/any")
+    program.stop()
+    assert [file.name[:4] for file in folder.glob("*.zst")] == ["live"]
+    upstream = program.ready["upstream"]
+    other = start("--mode", "record", "--upstream", upstream, "--cassette", str(folder))
+    other.ask("/any")
+    other.stop()
+    assert [file.name[:4] for file in folder.glob("*.zst")] == ["seg-"]
+
+
 def _profile(program: Program, start: Start) -> None:
     program.ask("/v1/chat/completions", CHAT)
     assert program.event("exchange")["ttft_ms"] >= 300
@@ -604,6 +616,9 @@ EFFECTS: dict[str, Effect] = {
     "strict": Effect("miss,live", _strict, _LENIENT),
     "durability": Effect(
         "each", _durability, {"mode": "record", "upstream": "UPSTREAM", "cassette": "TMP/a.fcz"}
+    ),
+    "seal": Effect(
+        "never", _seal, {"mode": "record", "upstream": "UPSTREAM", "cassette": "TMP/a.fcz"}
     ),
     "profile": Effect("TMP/slow.toml", _profile, needs_room="chat"),
     "seed": Effect("7", _seed, {"profile": "none"}, needs_room="chat"),

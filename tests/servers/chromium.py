@@ -1,5 +1,5 @@
 """Headless Chromium, driven over its DevTools protocol: what a person would see and do, without a
-package of its own. `pages()` gives isolated pages of one browser."""
+package of its own. `browsing()` gives a browser, whose pages know nothing of each other."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _UNTIL = """new Promise((done, fail) => {
 })"""
 
 
-class Failed(AssertionError):
+class PageError(AssertionError):
     """What the page says went wrong."""
 
 
@@ -71,7 +71,7 @@ class Page:
         )
         if "exceptionDetails" in told:
             details = told["exceptionDetails"]
-            raise Failed(details.get("exception", {}).get("description", details["text"]))
+            raise PageError(details.get("exception", {}).get("description", details["text"]))
         return told["result"].get("value")
 
     async def until(self, script: str, within_s: float = 10.0) -> Any:
@@ -119,7 +119,7 @@ class Page:
     async def picture(self, path: Path, whole: bool = False) -> None:
         """A PNG of what is on the screen, or of the whole page."""
         told = await self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(told["data"]))
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(told["data"]))
 
 
 class Browser:
@@ -145,7 +145,6 @@ class Browser:
             "Target.attachToTarget", targetId=target["targetId"], flatten=True
         )
         page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"])
-        page.target = target["targetId"]  # type: ignore[attr-defined]  # for `close`
         for domain in ("Page", "Runtime", "Log", "Network"):
             await page.ask(f"{domain}.enable")
         return page
@@ -162,7 +161,7 @@ class Browser:
                 if answer.done():
                     continue
                 if "error" in told:
-                    answer.set_exception(Failed(str(told["error"])))
+                    answer.set_exception(PageError(str(told["error"])))
                 else:
                     answer.set_result(told["result"])
             elif (page := self._pages.get(told.get("sessionId", ""))) is not None:
@@ -211,7 +210,7 @@ async def _address(stderr: asyncio.StreamReader) -> str:
         found = re.search(rb"DevTools listening on (ws://\S+)", line)
         if found:
             return found[1].decode()
-    raise Failed("Chromium ended before it listened")
+    raise PageError("Chromium ended before it listened")
 
 
 async def _drain(stderr: asyncio.StreamReader) -> None:

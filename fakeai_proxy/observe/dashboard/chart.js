@@ -9,7 +9,12 @@ const HEIGHT = 132;
 /** Shorter gaps are bridged: what comes every few seconds is a line, not dots. */
 const BRIDGED_S = 10;
 
+/** A server that has just begun has its charts filled all the same. */
+const LEAST_S = 60;
+
 export const view = { range: 300, frozen: null };
+
+const began = () => state.epoch + (state.samples.size ? state.first : 0);
 
 const color = (name) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -90,7 +95,7 @@ function options(chart, series, width, legend) {
   return {
     width,
     height: HEIGHT,
-    padding: [6, 4, 0, 0],
+    padding: [6, 18, 0, 0],
     legend: { show: false },
     cursor: {
       sync: { key: "all" },
@@ -99,11 +104,11 @@ function options(chart, series, width, legend) {
       points: { size: 5 },
     },
     scales: {
-      x: { time: true, range: (u, low, high) => [high - view.range + 1, high] },
+      x: { time: true, range: (u, low, high) => [Math.max(low, Math.min(began(), high - LEAST_S)), high] },
       y: { range: (u, low, high) => range(chart, low, high) },
     },
     axes: [
-      { ...axis, size: 22, space: 64, values: (u, ticks) => ticks.map((at) => clock(at, view.range < 120)) },
+      { ...axis, size: 22, space: (u, place, low, high) => (high - low < 240 ? 76 : 48), values: (u, ticks, place, space, step) => ticks.map((at) => clock(at, step < 60)) },
       { ...axis, size: 40, space: 28, gap: 4, values: (u, ticks) => ticks.map(compact) },
     ],
     series: [
@@ -150,9 +155,8 @@ export function Chart({ chart, series, theme }) {
     let now = { times: [], raw: series.map(() => []), drawn: series.map(() => []) };
     const texts = [...values.current.querySelectorAll("b")];
     const legend = (at) => {
-      const place_ = at ?? now.times.length - 1;
-      texts.forEach((text, k) => {
-        const value = at == null ? latest(now.raw[k]) : now.raw[k][place_];
+            texts.forEach((text, k) => {
+        const value = at == null ? latest(now.raw[k]) : now.raw[k][at];
         const said = value == null ? "–" : compact(value);
         if (text.textContent !== said) text.textContent = said;
         // Of a stack, only what there is: the others would push it into a second line.

@@ -95,7 +95,7 @@ function Phases({ now, shipped }) {
     ...(changes.speed !== 1 ? [`speed × ${changes.speed}`] : []),
     ...(changes.limits.scale !== 1 ? [`limits × ${changes.limits.scale}`] : []),
     ...(changes.limits.exhaust ? ["quota used up"] : []),
-    ...changes.fleet.map((action) => action.action ?? Object.keys(action)[0]),
+    ...changes.fleet.map((action) => [action.do ?? "scale", action.code ?? action.factor ?? action.replicas].filter((part) => part != null).join(" ")),
   ];
   return html`<div class="phases">
     <ol>${phases.map((phase, at) => html`<li class=${at + 1 === now.number ? "on" : at + 1 < now.number ? "over" : ""}

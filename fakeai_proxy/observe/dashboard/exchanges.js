@@ -30,14 +30,18 @@ export function badge(entry) {
   return [String(status || "–"), status === 429 ? "warn" : status >= 500 ? "bad" : status >= 400 ? "warn" : "good"];
 }
 
+/** Only of what came in several pieces it is known when the first token was there. */
+export const isStream = (entry) => entry.itl_ms != null;
+
 /** Where the time went, as parts of one bar. */
 export function Spent({ entry, whole = entry.total_ms }) {
   const queue = Math.min(entry.queue_ms || 0, entry.total_ms);
   const first = Math.min(Math.max(entry.ttft_ms ?? entry.total_ms, queue), entry.total_ms);
   const x = (ms) => (100 * ms) / (whole || 1);
+  const streams = isStream(entry);
   return html`<svg class="spent" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
     <rect class="part-queue" x="0" y="0" width=${x(queue)} height="8" />
-    <rect class="part-prefill" x=${x(queue)} y="0" width=${x(first - queue)} height="8" />
+    <rect class=${streams ? "part-prefill" : "part-whole"} x=${x(queue)} y="0" width=${x(first - queue)} height="8" />
     <rect class="part-decode" x=${x(first)} y="0" width=${x(entry.total_ms - first)} height="8" />
   </svg>`;
 }
@@ -125,7 +129,7 @@ export function Exchanges() {
         <span role="columnheader">Arrived</span><span role="columnheader">Status</span><span role="columnheader">Source</span>
         <span role="columnheader">Path</span><span role="columnheader" class="model">Model</span>
         <span role="columnheader" class="number">Tokens</span><span role="columnheader" class="number">TTFT</span>
-        <span role="columnheader" class="number">Total</span><span role="columnheader" class="bar">Queue, prefill, decode</span>
+        <span role="columnheader" class="number">Total</span><span role="columnheader" class="bar">Queue, prefill, answer</span>
       </div>
       <div class="rows" ref=${box} onScroll=${(event) => setScroll(event.target.scrollTop)} onKeyDown=${keys}>
         <div class="tall" ref=${(tall) => tall && (tall.style.height = `${rows.length * ROW}px`)}>

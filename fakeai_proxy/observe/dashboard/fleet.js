@@ -155,7 +155,7 @@ export function Fleet() {
     <header>
       <h2 id="fleet-title">Fleet</h2>
       <p class="sub">${fleet.profile}: ${serving} of ${fleet.workers.length} serving, ${fleet.router} router, ${fleet.server}</p>
-      <p class="key"><i class="swatch used"></i>KV in use <i class="swatch cached"></i>cached
+      <p class="key"><i class="swatch used"></i>KV used <i class="swatch cached"></i>cached
         <i class="swatch run"></i>running <i class="swatch wait"></i>waiting</p>
     </header>
     ${fleet.pools.map((pool) => html`

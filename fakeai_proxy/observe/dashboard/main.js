@@ -16,7 +16,7 @@ import { html, render, useEffect, useMemo, useState } from "./vendor/preact.js";
 
 /** So many workers stand beside the charts; more are above them. */
 const FEW = 4;
-const RANGES = [[60, "1 min"], [300, "5 min"], [900, "15 min"]];
+const RANGES = [[60, "1"], [300, "5"], [900, "15"]];
 const LINKS = { connecting: "connecting", live: "live", lost: "reconnecting", denied: "locked" };
 const KEYS = [
   ["m", "Mark an incident"], ["Space", "Stop and go on"], ["/", "Filter the exchanges"],
@@ -53,20 +53,21 @@ function Head({ pause, toggle, theme: now, mark, help, range, setRange }) {
   return html`<header class="top">
     <a class="brand" href="#app" aria-label="To the top"><svg viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="8" />
       <path d="M7 20h4l3-10 4 14 3-9 1.500 5H25" /></svg><span>fakeai-proxy</span></a>
-    ${status && html`<span class="chip" title="Mode">${status.mode}</span><span class="chip" title="Profile">${status.profile}</span>`}
+    ${status && html`<span class="chip" title="Mode">${status.mode}</span><span class="chip profile" title="Profile">${status.profile}</span>`}
     <span class=${`link ${link}`} role="status"><i></i>${state.paused ? "stopped" : LINKS[state.link]}</span>
     <span class="gap"></span>
     <div class="choices" role="group" aria-label="How far back the charts go">
-      ${RANGES.map(([seconds, label]) => html`<button aria-pressed=${range === seconds} onClick=${() => setRange(seconds)}>${label}</button>`)}
+      ${RANGES.map(([seconds, label]) => html`<button aria-pressed=${range === seconds} aria-label=${`${label} min`}
+        onClick=${() => setRange(seconds)}>${label}<span class="wide"> min</span></button>`)}
     </div>
-    <button onClick=${mark} title="Mark an incident on all charts (m)"><span aria-hidden="true">⚑</span> Mark</button>
+    <button id="mark" onClick=${mark} aria-label="Mark an incident" title="Mark an incident on all charts (m)"><span aria-hidden="true">⚑</span><span class="wide"> Mark</span></button>
     <button class="icon" onClick=${pause} aria-pressed=${state.paused} aria-label=${state.paused ? "Go on" : "Stop"} title="Stop and go on (space)">
       <svg viewBox="0 0 16 16" aria-hidden="true"><path d=${state.paused ? "M4 2.500v11l9-5.500z" : "M4 3h3v10H4zM9 3h3v10H9z"} /></svg></button>
     <button class="icon" onClick=${toggle} aria-label=${now === "dark" ? "Light theme" : "Dark theme"} title="Light or dark (t)">
       <svg viewBox="0 0 16 16" aria-hidden="true">${now === "dark"
         ? html`<circle cx="8" cy="8" r="3.200" /><path d="M8 .8v2M8 13.200v2M.8 8h2M13.200 8h2M2.900 2.900l1.400 1.400M11.700 11.700l1.400 1.400M13.100 2.900l-1.400 1.400M4.300 11.700l-1.400 1.400" class="rays" />`
         : html`<path d="M13.500 10A6 6 0 0 1 6 2.500 6 6 0 1 0 13.500 10z" />`}</svg></button>
-    <button class="icon" onClick=${help} aria-label="Keys" title="Keys (?)">?</button>
+    <button class="icon help" onClick=${help} aria-label="Keys" title="Keys (?)">?</button>
   </header>`;
 }
 

@@ -61,7 +61,7 @@ export function Drawer({ title, close, children, kind = "drawer" }) {
   return html`<dialog class=${kind} ref=${box} aria-label=${title}
       onCancel=${(event) => { event.preventDefault(); close(); }}
       onClick=${(event) => { if (event.target === box.current) close(); }}>
-    <div class="sheet">
+    <div class="sheet" tabindex="-1" autofocus=${kind === "drawer"}>
       <header><h2>${title}</h2><button class="quiet" aria-label="Close" onClick=${close}>✕</button></header>
       ${children}
     </div>

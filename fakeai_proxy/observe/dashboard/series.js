@@ -49,15 +49,15 @@ export const CHARTS = [
     ],
   },
   {
-    id: "ttft", title: "Time to first token", unit: "ms", kind: "lines", series: percentiles("ttft_ms"),
+    id: "ttft", title: "First token", unit: "ms", kind: "lines", series: percentiles("ttft_ms"),
     help: "From a request's arrival to the first chunk of its stream. Streams only.",
   },
   {
-    id: "itl", title: "Time between tokens", unit: "ms", kind: "lines", series: percentiles("itl_ms"),
+    id: "itl", title: "Between tokens", unit: "ms", kind: "lines", series: percentiles("itl_ms"),
     help: "The mean gap within each stream; percentiles are over the streams that ended in that second.",
   },
   {
-    id: "total", title: "Time to whole answer", unit: "ms", kind: "lines", series: percentiles("total_ms"),
+    id: "total", title: "Whole answer", unit: "ms", kind: "lines", series: percentiles("total_ms"),
     help: "From a request's arrival to the last byte of its answer.",
   },
   {

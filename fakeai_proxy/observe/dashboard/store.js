@@ -16,6 +16,8 @@ export const state = {
   paths: new Set(),
   epoch: 0,
   now: 0,
+  /** The first second of which anything is known. */
+  first: 0,
   /** By second of the server's clock. */
   samples: new Map(),
   fleet: null,
@@ -132,6 +134,7 @@ function onLive(name, data) {
     for (const sample of data.samples) {
       state.samples.set(sample.at, { ...state.samples.get(sample.at), ...sample });
     }
+    state.first = data.samples.length ? data.samples[0].at : data.now;
     tell("sample");
   } else if (name === "sample") {
     state.samples.set(data.at, data);
@@ -168,7 +171,7 @@ let due = 0;
 
 function onExchange(name, data) {
   if (name === "lagged") {
-    state.skipped += Number(data.count ?? data.skipped ?? 0);
+    state.skipped += data.missed;
     return;
   }
   if (name !== "exchange") return;

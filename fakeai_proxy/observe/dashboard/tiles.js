@@ -48,7 +48,7 @@ export function Tiles() {
     ${timeTile("Between tokens, p50", lastOf(recent, "itl_ms"))}
     <${Tile} name="Output" value=${compact(output)} unit="tok/s" below=${`prompt ${compact(fleet ? fleet.prompt_tokens_s : sum(few, (s) => s.prompt_tokens) / RATE_S)} tok/s`} />
     ${fleet && html`<${Tile} name="Running" value=${count(fleet.running)} below=${`${count(fleet.waiting)} waiting`} kind=${fleet.waiting ? "warn" : ""} />
-    <${Tile} name="KV in use" value=${percent(fleet.kv_usage)} unit="%" below=${prompt ? `${percent(cached / prompt)} % of prompts cached` : "no prompts in 1 min"} />
+    <${Tile} name="KV in use" value=${percent(fleet.kv_usage)} unit="%" below=${prompt ? `${percent(cached / prompt)} % hit rate` : "no prompts yet"} />
     <${Tile} name="GPU power" value=${compact(fleet.power_w)} unit="W" below=${`${percent(fleet.utilization)} % busy`} />`}
     ${mode && mode !== "synth" && html`<${Tile} name="From cassettes" value=${asked ? percent(hits / asked) : "–"} unit="%" below="of the last minute" />`}
     <${Tile} name="Errors" value=${asked ? percent(bad / asked) : "–"} unit=${asked ? "%" : ""} below=${`${count(limited)} × 429 in 1 min`} kind=${asked && bad / asked > 0.05 ? "bad" : ""} />

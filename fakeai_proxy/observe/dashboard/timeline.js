@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { bytes, clock, count, duration, time, usd } from "./format.js";
+import { isStream } from "./exchanges.js";
 import { has, arrivedAt } from "./store.js";
 import { Copy, Drawer, Fact } from "./parts.js";
 import { html, useEffect, useState } from "./vendor/preact.js";
@@ -21,9 +22,10 @@ function axis(whole) {
 
 function Lane({ y, label, from, until, x, kind, said }) {
   const width = Math.max(1.5, x(until) - x(from));
+  const inside = x(until) > WIDTH - 80 && width > 80;
   return html`<g><text class="lane" x="0" y=${y + 16}>${label}</text>
     <rect class=${kind} x=${x(from)} y=${y + 5} width=${width} height=${LANE - 10} rx="2" />
-    <text class="said" x=${Math.min(x(until) + 5, WIDTH - 60)} y=${y + 16}>${said}</text></g>`;
+    <text class=${inside ? "said inside" : "said"} x=${inside ? x(until) - 6 : x(until) + 5} y=${y + 16.5}>${said}</text></g>`;
 }
 
 function Picture({ entry, timeline }) {
@@ -32,16 +34,17 @@ function Picture({ entry, timeline }) {
   const queue = Math.min(timeline?.queue_ms ?? entry.queue_ms ?? 0, whole);
   const first = Math.min(Math.max(entry.ttft_ms ?? whole, queue), whole);
   const tokens = (timeline?.token_ms ?? []).slice(0, TICKS);
-  const y = 3 * LANE + 8;
+  const y = (isStream(entry) ? 3 : 2) * LANE + 8;
   return html`<svg class="timeline" viewBox=${`0 0 ${WIDTH} ${y + 28}`} role="img"
       aria-label=${`Queue ${time(queue)}, prefill ${time(first - queue)}, answer ${time(whole - first)}`}>
     ${axis(whole).map((at) => html`<g><line class="grid" x1=${x(at)} x2=${x(at)} y1="0" y2=${y + 6} />
       <text class="tick" x=${x(at)} y=${y + 22}>${duration(at).join(" ")}</text></g>`)}
     <${Lane} y=${0} label="queue" from=${0} until=${queue} x=${x} kind="part-queue" said=${time(queue)} />
-    <${Lane} y=${LANE} label="prefill" from=${queue} until=${first} x=${x} kind="part-prefill" said=${time(first - queue)} />
+    ${!isStream(entry) && html`<${Lane} y=${LANE} label="answer" from=${queue} until=${whole} x=${x} kind="part-whole" said=${time(whole - queue)} />`}
+    ${isStream(entry) && html`<${Lane} y=${LANE} label="prefill" from=${queue} until=${first} x=${x} kind="part-prefill" said=${time(first - queue)} />
     <text class="lane" x="0" y=${2 * LANE + 16}>answer</text>
     <rect class="part-decode faint" x=${x(first)} y=${2 * LANE + 5} width=${Math.max(1.5, x(whole) - x(first))} height=${LANE - 10} rx="2" />
-    <path class="token" d=${tokens.map((at) => `M${x(at).toFixed(2)} ${2 * LANE + 3}v${LANE - 6}`).join("")} />
+    <path class="token" d=${tokens.map((at) => `M${x(at).toFixed(2)} ${2 * LANE + 3}v${LANE - 6}`).join("")} />`}
   </svg>`;
 }
 
