@@ -28,7 +28,6 @@ from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.aggregates import Aggregates
 from fakeai_proxy.observe.exchanges import ExchangeCounts
-from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.observe.live import Live
 from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.metric_pages import MetricPages
@@ -69,6 +68,7 @@ from fakeai_proxy.sources.price_list import PriceList
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Row, Store
+from fakeai_proxy.telling import Telling
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -101,8 +101,9 @@ class App:
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
         self.status = Status(self.clock, self.commons)
-        prices = self.prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
-        self.journal = Journal(config, self.clock, prices.usd)
+        prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
+        self.telling = Telling(config, self.clock, prices)
+        self.journal, self.prices = self.telling.journal, prices
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
         self.back_end = load_shared(
             config.profile,
@@ -124,8 +125,7 @@ class App:
         self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
-        on_miss: OnMiss = config.miss or "error"
-        self._source = around(MODES[config.mode](self._parts(), on_miss))
+        self._source = around(self.telling.around(self._answering()))
         pacer = self._pacer()
         usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
@@ -145,8 +145,12 @@ class App:
         self._drain = Drain(self.gateway.handle)
         self.url = ""
 
+    def _answering(self) -> Source:
+        on_miss: OnMiss = self.config.miss or "error"
+        return MODES[self.config.mode](self._parts(), on_miss)
+
     def _own_observers(self) -> tuple[Observer, ...]:
-        return (self.status, self.journal, self.exchanges, self.aggregates, self.live)
+        return (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
 
     def _open_counts(self) -> None:
         self.exchanges = ExchangeCounts()
@@ -226,6 +230,7 @@ class App:
             if ended is not None and self.outcomes is not None:
                 await ended(self.outcomes)
             await asyncio.to_thread(self.library.close)
+        await self.telling.close()
         await self.company.close()
         self.scheduler.close()
         if self.fleet is not None:

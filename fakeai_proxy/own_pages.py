@@ -9,7 +9,9 @@ from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.observe.cassettes import cassette_routes
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.dashboard import dashboard_routes
+from fakeai_proxy.observe.export import export_route
 from fakeai_proxy.observe.faults import fault_routes
+from fakeai_proxy.observe.feed import feed_route
 from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.health import health_routes
 from fakeai_proxy.observe.journal_routes import journal_routes
@@ -63,6 +65,8 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
     }
     return (
         *control_routes(app.status, shown, resettable),
+        feed_route(app.journal, app.commons),
+        export_route(app.journal, app.commons),
         *journal_routes(app.journal, app.commons),
         *dashboard_routes(elsewhere=config.has_back_end),
         *app.live.routes(),

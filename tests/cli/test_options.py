@@ -443,6 +443,21 @@ def _journal_size(program: Program, start: Start) -> None:
     assert (len(page["data"]), page["finished_total"]) == (2, 3)
 
 
+def _journal_file(program: Program, start: Start) -> None:
+    program.ask("/v1/models")
+    program.stop()
+    kept = Path(program.ready["ca"]).parent.parent
+    [line] = (kept / "journal.jsonl").read_text().splitlines()
+    assert json.loads(line)["path"] == "/v1/models"
+
+
+def _journal_bodies(program: Program, start: Start) -> None:
+    program.ask("/v1/models")
+    entry = program.ask("/_fakeai/v1/journal")[1]["data"][0]
+    told = program.ask(f"/_fakeai/v1/journal/{entry['id']}")[1]
+    assert (told["request_body"], len(told["response_body"])) == ("", 20)
+
+
 def _page(url: str) -> str:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=30) as reply:
@@ -661,6 +676,8 @@ EFFECTS: dict[str, Effect] = {
     "admin_key": Effect("the first of all keys", _admin_key, {"auth": "required"}),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
+    "journal_file": Effect("TMP/kept/journal.jsonl", _journal_file, {"data": "TMP/kept"}),
+    "journal_bodies": Effect("20", _journal_bodies),
     "scenario": Effect("TMP/outage.toml", _scenario),
     "limits": Effect("TMP/tokens.toml", _limits, {"profile": "none"}, "chat"),
     "limit_charge": Effect(
