@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from decimal import Decimal
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.observe.cassettes import cassette_routes
-from fakeai_proxy.observe.cell import Place
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.dashboard import dashboard_routes
 from fakeai_proxy.observe.export import export_route
@@ -97,8 +95,4 @@ def _metrics(app: App) -> tuple[Route, ...]:
 
 
 def _usage_pages(app: App) -> UsagePages:
-    def bill(place: Place, amounts: Mapping[str, int]) -> Decimal:
-        kind, model, labels = place
-        return app.prices.exact(kind, model, dict(labels), amounts) or Decimal(0)
-
-    return UsagePages(app.aggregates, app.limiter, bill, app.clock)
+    return UsagePages(app.aggregates, app.limiter, app.prices.bill, app.clock)

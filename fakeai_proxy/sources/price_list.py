@@ -42,6 +42,13 @@ class PriceList:
         lines = list(lines_of(price, kind, {**labels, "model": model}, amounts))
         return sum([line.usd for line in lines], Decimal(0)) if lines else None
 
+    def bill(
+        self, place: tuple[str, str, tuple[tuple[str, str], ...]], amounts: Mapping[str, int]
+    ) -> Decimal:
+        """Of everything that was used of one kind, model and labels."""
+        kind, model, labels = place
+        return self.exact(kind, model, dict(labels), amounts) or Decimal(0)
+
     def _cards(self) -> Catalogue:
         if self._catalogue is None:
             with self._opening:

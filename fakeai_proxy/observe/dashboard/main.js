@@ -76,7 +76,7 @@ function Charts({ theme: now }) {
   const workers = (state.fleet?.workers ?? []).filter((each) => each.gpu).map((each) => each.name).sort().join("|");
   const hasFleet = state.fleet !== null;
   const charts = useMemo(() => CHARTS
-    .filter((chart) => !chart.needs || (chart.needs === "fleet" && hasFleet))
+    .filter((chart) => chart.needs !== "fleet" || hasFleet)
     .map((chart) => [chart, typeof chart.series === "function" ? chart.series(workers ? workers.split("|") : []) : chart.series]),
   [workers, hasFleet]);
   return html`<section class="panel" id="charts" aria-labelledby="charts-title">

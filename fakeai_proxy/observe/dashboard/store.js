@@ -8,6 +8,8 @@ export const HISTORY_S = 900;
 /** Exchanges that are kept to be looked through. */
 export const KEPT = 2000;
 
+const RATE_S = 60;
+
 export const state = {
   /** "connecting", "live", "lost" or "denied". */
   link: "connecting",
@@ -134,10 +136,12 @@ function onLive(name, data) {
     for (const sample of data.samples) {
       state.samples.set(sample.at, { ...state.samples.get(sample.at), ...sample });
     }
+    for (const sample of state.samples.values()) costRate(sample);
     state.first = data.samples.length ? data.samples[0].at : data.now;
     tell("sample");
   } else if (name === "sample") {
     state.samples.set(data.at, data);
+    costRate(data);
     state.now = data.at;
     for (const at of state.samples.keys()) {
       if (at >= state.now - HISTORY_S && at <= state.now) break;
@@ -150,6 +154,16 @@ function onLive(name, data) {
   } else if (name === "marks") {
     state.marks = data.data;
     tell("marks");
+  }
+}
+
+/** What an hour like the last minute would cost. */
+function costRate(sample) {
+  for (let back = RATE_S; back >= 5; back -= 5) {
+    const before = state.samples.get(sample.at - back);
+    if (before?.cost_usd === undefined || sample.cost_usd === undefined) continue;
+    sample.cost_rate = Math.max(0, (3600 * (sample.cost_usd - before.cost_usd)) / back);
+    return;
   }
 }
 
