@@ -32,7 +32,7 @@ from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.shaping.scenario.settings import ScenarioSettings
 from fakeai_proxy.shared.settings import SharedSettings
-from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
+from fakeai_proxy.sources import LIVE_ON, MADE_UP_ON, PLAYING, RECORDED_ON, Mode, OnMiss
 from fakeai_proxy.sources.doorkeeper import AuthSettings
 from fakeai_proxy.sources.synth import SynthSettings
 from fakeai_proxy.sources.upstream import UpstreamSettings
@@ -57,7 +57,7 @@ class ServerSettings(BaseModel):
         None,
         description="What answers a request that the cassette does not hold, in the modes that "
         "replay: an error that names the nearest recordings, a synthesized answer, the upstream "
-        "recorded, or the upstream alone.",
+        "recorded, a synthesized answer recorded, or the upstream alone.",
     )
     profile: str = Field(
         "quick",
@@ -145,7 +145,7 @@ class Config(
 
     @property
     def synthesizes(self) -> bool:
-        return "synth" in (self.mode, self.miss)
+        return not MADE_UP_ON.isdisjoint((self.mode, self.miss))
 
     @property
     def has_back_end(self) -> bool:
@@ -161,7 +161,7 @@ class Config(
 
     @property
     def records(self) -> bool:
-        return "record" in (self.mode, self.miss)
+        return not RECORDED_ON.isdisjoint((self.mode, self.miss))
 
     @property
     def data_dir(self) -> Path:

@@ -135,6 +135,15 @@ class SealedIndex:
         """The rows of interactions in recorded order."""
         return self._column["by_order"][len(self.opened) :]
 
+    def as_stored(self) -> list[int]:
+        """Numbers in recorded order, sorted by where they lie."""
+        import numpy as np
+
+        rows = np.array(self.recorded(), "u4")
+        columns = [np.array(self._column[name])[rows] for name in ("at", "offset", "segment")]
+        found: list[int] = np.lexsort(columns).tolist()
+        return found
+
     @cached_property
     def counts(self) -> Counter[Segment]:
         """How many interactions each segment has."""

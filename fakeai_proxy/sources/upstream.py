@@ -7,6 +7,7 @@ asked; whoever holds the reply closes its chunks, which drops the upstream reque
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -304,6 +305,25 @@ class _Arriving(AsyncGenerator[Chunk, None]):
         self._arrived_at = arrived_at
         self._cut = False
         self._end = "reset"
+        connection = response.connection
+        protocol = None if connection is None else connection.protocol
+        self._closed = None if protocol is None else protocol.closed
+        if self._closed is not None:
+            self._closed.add_done_callback(self._lost)
+
+    def _lost(self, closed: asyncio.Future[None]) -> None:
+        """aiohttp does not tell whoever reads a body that it has given up parsing it."""
+        content = self._response.content
+        if not closed.cancelled():
+            closed.exception()  # which would be logged as if nobody cared
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the body is no body"))
+
+    def _let_go(self) -> None:
+        """The connection may carry other replies from now on."""
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._lost)
+            self._closed = None
 
     async def asend(self, value: None) -> Chunk:
         """The next piece. Raises StreamCut where the upstream breaks off."""
@@ -321,15 +341,17 @@ class _Arriving(AsyncGenerator[Chunk, None]):
             if not data:
                 raise StreamCut("the upstream broke off", self._end) from None
         if not data:
+            self._let_go()
             raise StopAsyncIteration
         self._heard.add(data)
         return Chunk(data, age_s=self._clock.now() - self._arrived_at)
 
     async def athrow(self, *failure: object) -> Chunk:
-        self._response.close()
+        await self.aclose()
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
+        self._let_go()
         self._response.close()
 
 
