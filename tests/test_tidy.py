@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": {"errors", "clock"},
     "providers": {"exchange", "errors"},
     "shared": {"errors", "clock"},
-    "cassette": {"exchange", "body", "errors", "providers"},
+    "cassette": {"exchange", "body", "errors", "providers", "profiles"},
     "services": {
         "dialogue",
         "exchange",

@@ -6,7 +6,7 @@ Made once for a recording and played as often as it is asked for; nothing in it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.codings import codings
 from fakeai_proxy.cassette.draft import recut
-from fakeai_proxy.cassette.format import RecordedResponse, is_sse
+from fakeai_proxy.cassette.format import RecordedResponse, Replied, is_sse
 from fakeai_proxy.exchange import Chunk, Headers
 
 #: Counts above this are no counts.
@@ -41,6 +41,10 @@ class Script(NamedTuple):
     output_tokens: int | None
     blob: Blob | None
     timed: tuple[tuple[int, float], ...]
+    #: When it was asked, by the wall; 0 where nobody has said.
+    at: float
+    #: The salted hash of the credential that it was asked with, "" for none.
+    tag: str
 
     @property
     def size_bytes(self) -> int:
@@ -50,8 +54,9 @@ class Script(NamedTuple):
         return _SCRIPT_BYTES + names + body
 
 
-def script_of(response: RecordedResponse, view: Mapping[str, object]) -> Script:
-    """`view` as `view_of` makes it."""
+def script_of(replied: Replied) -> Script:
+    """Its `view` as `view_of` makes it."""
+    response, view = replied.response, replied.view
     usage, model, body = view.get("usage"), view.get("model"), response.body
     prompt, output = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     timed = _timed(response, body.size if isinstance(body, Blob) else len(body))
@@ -67,6 +72,8 @@ def script_of(response: RecordedResponse, view: Mapping[str, object]) -> Script:
         output_tokens=output,
         blob=body if isinstance(body, Blob) else None,
         timed=timed,
+        at=replied.at,
+        tag=str(replied.auth.get("tag", "")),
     )
 
 

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fakeai_proxy.cassette import frames, groups
-from fakeai_proxy.cassette.frames import INTERRUPTED, UNMATCHABLE, Label, Place
+from fakeai_proxy.cassette.frames import AGAIN, INTERRUPTED, UNMATCHABLE, Label, Place
 from fakeai_proxy.errors import CassetteError
 
 if TYPE_CHECKING:
+    from fakeai_proxy.cassette.index import Entry
     from fakeai_proxy.cassette.segments import Segment
 
 NAME = "index.bin"
@@ -55,6 +56,8 @@ class SealedIndex:
             columns[name] = view[position : position + size].cast(kind)
             position += -(-size // 8) * 8
         self._column = columns
+        #: What was recorded again since, by the row whose place it takes.
+        self.instead: dict[int, Entry] = {}
         if len(view) != position:
             raise CassetteError("an index of another length than it says")
 
@@ -249,6 +252,7 @@ def build(segments: Sequence[Segment], digest: bytes) -> bytes:
     # Orders are of a segment: those of an earlier one come first.
     order = np.lexsort((columns["order"], columns["segment"]))
     columns["order"][order] = np.arange(len(order), dtype="u4")
+    columns = _latest(columns)
     by_key = np.lexsort(
         (columns["order"], columns["authority"], columns["key_low"], columns["key_high"])
     )
@@ -263,3 +267,23 @@ def build(segments: Sequence[Segment], digest: bytes) -> bytes:
         data = columns[name].astype(np.dtype(kind)).tobytes()
         pieces += [data, bytes(-len(data) % 8)]
     return b"".join(pieces)
+
+
+def _latest(columns: dict[str, Any]) -> dict[str, Any]:
+    """Without what was asked again: the later one has the place of the earlier."""
+    import numpy as np
+
+    again = columns["flags"] & AGAIN != 0
+    if not again.any():
+        return columns
+    rows = np.flatnonzero(np.isin(columns["id"], columns["id"][again]))
+    kept = np.ones(len(again), bool)
+    placed: dict[tuple[int, int], int] = {}
+    for row in rows[np.argsort(columns["order"][rows])]:
+        named = int(columns["id"][row]), int(columns["kind"][row])
+        before = placed.get(named)
+        if before is not None and again[row]:
+            kept[before] = False
+            columns["order"][row] = columns["order"][before]
+        placed[named] = row
+    return {name: column[kept] for name, column in columns.items()}

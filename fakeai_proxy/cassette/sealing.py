@@ -101,6 +101,8 @@ def found_in(segments: Sequence[Segment]) -> list[Found]:
     """What is worth keeping, in recorded order: whole interactions, and requests whose end never
     came. Raises CassetteError for a file that is damaged."""
     found: dict[tuple[int, int], Found] = {}
+    #: Where the recording with an id is, of each cassette.
+    closed: dict[tuple[Path, int], tuple[int, int]] = {}
     others = 0
     for number, segment in enumerate(segments):
         for order, (label, place) in enumerate(segment.scan(every_checksum=True)):
@@ -112,8 +114,13 @@ def found_in(segments: Sequence[Segment]) -> list[Found]:
                 found[-1, others] = one
             elif label.kind == frames.DROP:
                 found.pop((number, label.id), None)
+            elif label.kind == frames.CLOSE:
+                # It takes the place of its opening, and of an earlier close of its own.
+                named = segment.blobs.folder, label.id
+                if not label.flags & frames.AGAIN:
+                    closed[named] = number, label.id
+                found[closed.setdefault(named, (number, label.id))] = one
             else:
-                # A close takes the place of its opening, and of an earlier close of its own.
                 found[number, label.id] = one
         if segment.torn_bytes:
             raise CassetteError(

@@ -32,7 +32,7 @@ def assembled(
     def miss() -> Source:
         from fakeai_proxy.sources.miss import Miss
 
-        return Miss(opened(), base)
+        return Miss(opened(), base, clock.wall)
 
     def recorder(source: Source) -> Source:
         from fakeai_proxy.sources.recorder import Recorder
@@ -41,10 +41,18 @@ def assembled(
 
     def player(on_miss: Source) -> Source:
         from fakeai_proxy.cassette.leniency import Leniency
+        from fakeai_proxy.sources.gate import Gate, numbers_of
         from fakeai_proxy.sources.recorded import Player
 
+        again = numbers_of(settings.rerecord, opened())
         return Player(
-            opened(), on_miss, base, Leniency.of(settings), counting, settings.explain_hits
+            opened(),
+            on_miss,
+            base,
+            Leniency.of(settings),
+            counting,
+            settings.explain_hits,
+            Gate(settings.max_age, again, clock.wall),
         )
 
     return Parts(synth, upstream, miss, recorder, player)

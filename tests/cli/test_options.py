@@ -162,6 +162,19 @@ def _on_miss(program: Program, start: Start) -> None:
     assert program.ask("/v1/models")[1]["object"] == "list"
 
 
+def _max_age(program: Program, start: Start) -> None:
+    status, said = program.ask("/v1/chat/completions", _asked("call_000000a1", "first"))
+    assert status == 404
+    assert "old, more than --max-age allows" in said["error"]["message"]
+
+
+def _rerecord(program: Program, start: Start) -> None:
+    POSTED.queue.clear()
+    for _ in range(3):
+        program.ask("/v1/chat/completions", _asked("call_000000a1", "first"))
+    assert POSTED.qsize() == 1
+
+
 def _verdict(program: Program, start: Start) -> None:
     program.ask("/v1/chat/completions", _asked("call_000000a1", "first"))
     assert program.stop() == 0
@@ -600,6 +613,10 @@ EFFECTS: dict[str, Effect] = {
         _replay_interrupted,
         {"mode": "auto", "upstream": "UPSTREAM", "cassette": "TMP/cut.fcz"},
     ),
+    "max_age": Effect("7d", _max_age, {"mode": "replay", "cassette": "TMP/old.jsonl"}),
+    "rerecord": Effect(
+        "1", _rerecord, {"mode": "auto", "cassette": "TMP/old.jsonl", "upstream": "UPSTREAM"}
+    ),
     "verdict": Effect("json", _verdict, _LENIENT),
     "strict": Effect("miss,live", _strict, _LENIENT),
     "durability": Effect(
@@ -707,6 +724,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "site" / "sitecustomize.py").write_text(SITE.format(log=str(tmp_path / "fsyncs")))
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "lenient.jsonl").write_text(LENIENT)
+    (tmp_path / "old.jsonl").write_text(json.dumps({**json.loads(LENIENT), "at": 1.0}) + "\n")
     (tmp_path / "faults.toml").write_text('[[fault]]\nfault = 418\npath = "/v1/models"\n')
     (tmp_path / "outage.toml").write_text(
         'description = "x"\nsource = "made up for a test"\nillustrative = true\n'
