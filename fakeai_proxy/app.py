@@ -15,8 +15,8 @@ from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import ConfigError, websocket_unserved
-from fakeai_proxy.exchange import Origin, Request
+from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.share import Share, load_shared
@@ -26,12 +26,15 @@ from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
+from fakeai_proxy.observe.aggregates import Aggregates
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.journal import Journal
+from fakeai_proxy.observe.live import Live
+from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.own_pages import own_pages
-from fakeai_proxy.pipeline import Pipeline
+from fakeai_proxy.pipeline import Pipeline, Traffic
 from fakeai_proxy.profiles import FleetProfile
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
@@ -40,7 +43,6 @@ from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
-from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection, connected
 from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
@@ -99,7 +101,7 @@ class App:
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
         self.status = Status(self.clock, self.commons)
-        prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
+        prices = self.prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
         self.journal = Journal(config, self.clock, prices.usd)
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
         self.back_end = load_shared(
@@ -109,7 +111,7 @@ class App:
         )
         self.fleet = self._open_fleet()
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
-        self.exchanges = ExchangeCounts()
+        self._open_counts()
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
@@ -125,22 +127,33 @@ class App:
         on_miss: OnMiss = config.miss or "error"
         self._source = around(MODES[config.mode](self._parts(), on_miss))
         pacer = self._pacer()
-        usual = observers = (self.status, self.journal, self.exchanges, *observers)
+        usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
             observers += (self.outcomes,)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
         self.scenario = self._stage(pacer)
+        self.scenario.began.append(self.marks.note_phase)
         self._plan = Plan.load(config.scenario) if config.scenario else None
         self.pages = own_pages(self, self._grown, self._media)
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
-            pipeline, Pipeline(self.upstream, pacer, self.clock, usual)
+            pipeline, Pipeline(self.upstream, pacer, self.clock, usual, traffic=self.traffic)
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
+
+    def _own_observers(self) -> tuple[Observer, ...]:
+        return (self.status, self.journal, self.exchanges, self.aggregates, self.live)
+
+    def _open_counts(self) -> None:
+        self.exchanges = ExchangeCounts()
+        self.traffic = Traffic()
+        self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
+        self.marks = Marks(self.clock)
+        self.live = Live(self.clock, self.commons, self.marks)
 
     def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
         """Who asks and what it costs matters to what we answer ourselves."""
@@ -154,6 +167,7 @@ class App:
             self.limiter,
             self.holdings.ledger.note if ours else None,
             self.holdings.doorkeeper.identify if ours else None,
+            self.traffic,
         )
 
     async def start(self, handed: Handed | None = None) -> None:
@@ -227,7 +241,6 @@ class App:
             passthrough,
             self.policy,
             self.pages,
-            None if self.config.synthesizes else self._relay_websocket,
             self._is_own,
             self.clock,
             self.dice,
@@ -298,6 +311,8 @@ class App:
             lambda: self._run.live if self._run else self.upstream,
             self.config,
             counting.next if counting else None,
+            self._pace,
+            self.config.timing == "profile",
         )
 
     def _open_run(self) -> RecordedRun | None:
@@ -390,10 +405,3 @@ class App:
 
     def _is_own(self, host: str, port: int) -> bool:
         return self._door.is_own(host, port)
-
-    async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
-        if not self.config.is_live:
-            raise websocket_unserved(self.config.mode)
-        if self.config.records:
-            log.warning("WebSocket %s is passed through, not recorded", request.target)
-        return await relay_websocket(raw, request, self.upstream)

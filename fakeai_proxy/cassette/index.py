@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, overload
@@ -79,12 +79,36 @@ class Index:
         return found
 
     def add_sealed(self, sealed: SealedIndex) -> None:
+        for first in self._sealed:
+            for row in first.again:
+                other = sealed.with_id(first.label(row).id)
+                if other is not None:
+                    sealed.instead[other] = _entry(first, row)
         self._sealed.append(sealed)
         for entry in [one for one in self._live if one.label.flags & AGAIN]:
             if self._has_place(entry, None):
                 self._unlink(entry)
         for entry in Rows(sealed, sealed.opened):
             self.opened[entry.label.id] = entry
+
+    def renewed(
+        self, before: SealedIndex | None, after: SealedIndex, gone: Collection[Segment]
+    ) -> Index:
+        """One of the same recordings, of which those in the segments that are `gone` are found in
+        `after`, which takes the place of `before`."""
+        fresh = Index(self.interrupted, dropped=self.dropped)
+        instead = [] if before is None else list(before.instead.values())
+        for sealed in (after, *(one for one in self._sealed if one is not before)):
+            for row, entry in sealed.instead.items():
+                moved = after.with_id(entry.label.id) if entry.segment in gone else None
+                if moved is not None:
+                    sealed.instead[row] = _entry(after, moved)
+            fresh.again += len(sealed.instead)
+            fresh.add_sealed(sealed)
+        for entry in (*self._live, *instead, *self.opened.values()):
+            if entry.segment not in gone and entry.label.kind in (frames.OPEN, frames.CLOSE):
+                fresh.add(entry.segment, entry.label, entry.place)
+        return fresh
 
     def add(self, segment: Segment, label: Label, place: Place) -> None:
         if label.kind == frames.OPEN:
@@ -114,8 +138,14 @@ class Index:
                 self._replace(before, entry)
             # Of several cassettes the first is the one that is recorded into.
             return bool((label.flags | before.label.flags) & AGAIN)
+        if not label.flags & AGAIN:
+            return any(
+                (row := sealed.with_id(label.id)) is not None and row in sealed.again
+                for sealed in self._sealed
+                if sealed.again
+            )
         found = False
-        for sealed in self._sealed if label.flags & AGAIN else ():
+        for sealed in self._sealed:
             row = sealed.with_id(label.id)
             if row is not None:
                 sealed.instead[row] = entry

@@ -19,6 +19,7 @@ Repeat = Literal["last", "loop", "error"]
 Strict = Literal["all", "miss", "live", "stale", "new", "unused", "drift"]
 #: How a verdict is said, besides into a file NAME.json.
 VERDICTS = ("auto", "table", "json", "github", "none")
+Seal = Literal["auto", "never"]
 
 
 class CassetteSettings(BaseModel):
@@ -68,6 +69,11 @@ class CassetteSettings(BaseModel):
     replay_interrupted: bool = Field(
         False,
         description="Replay recordings of interrupted replies too, cut off where they were.",
+    )
+    seal: Seal = Field(
+        "auto",
+        description="When a directory of recordings is made several times smaller: while it is recorded, "
+        "64 MB at a time, and the rest at the end; or only by `cassette seal`.",
     )
     durability: Durability = Field(
         "group",

@@ -67,6 +67,32 @@ def no_such_miss(exchange: str) -> ApiError:
     )
 
 
+def no_such_key_counted(name: str) -> ApiError:
+    return own_error(
+        404,
+        f"Nothing was asked with the key '{name}'. Keys are called by their ids; "
+        "GET /metrics/multi-dimensional lists those that asked something.",
+        code="key_not_found",
+    )
+
+
+def websocket_wanted(path: str) -> ApiError:
+    return own_error(
+        426,
+        f"{path} is a WebSocket: connect with ws:// or wss://.",
+        code="websocket_wanted",
+        headers={"upgrade": "websocket", "connection": "upgrade"},
+    )
+
+
+def no_such_mark(mark_id: str) -> ApiError:
+    return own_error(
+        404,
+        f"There is no mark '{mark_id}'. GET /_fakeai/v1/marks lists them.",
+        code="mark_not_found",
+    )
+
+
 def no_fleet() -> ApiError:
     return own_error(
         409,

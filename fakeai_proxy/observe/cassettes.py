@@ -28,25 +28,14 @@ def cassette_routes(
 ) -> tuple[Route, ...]:
     """`library` is None in the modes without cassettes; `miss` is what a miss leads to."""
 
-    def hits() -> tuple[dict[str, int], int]:
-        if library is None:
-            return {}, 0
-        found: Counter[str] = Counter()
-        for segment in library.segments:
-            found[_cassette_of(segment, library.paths)] += segment.hits
-        return dict(found), library.tried.misses
-
-    def missed() -> list[Missed]:
-        return [] if library is None else library.tried.newest_first()
-
-    commons.offer("cassettes", hits)
-    commons.offer("cassettes.misses", missed)
+    commons.offer("cassettes", lambda: _hits(library))
+    commons.offer(
+        "cassettes.misses", lambda: [] if library is None else library.tried.newest_first()
+    )
 
     async def page(call: Call) -> Answer:
         counted = await commons.gather("cassettes")
-        answered: Counter[str] = Counter()
-        for found, _ in counted:
-            answered.update(found)
+        answered = sum((found for found, _ in counted), Counter[str]())
         data = []
         if library is not None:
             with clock.hold():
@@ -85,6 +74,16 @@ def cassette_routes(
               (_ROWS,)),
         Route("GET", f"{path}/misses/{{id}}", one, "The miss of one exchange, by its id."),
     )  # fmt: skip
+
+
+def _hits(library: Library | None) -> tuple[Counter[str], int]:
+    """By cassette, and how many misses."""
+    found: Counter[str] = Counter()
+    if library is None:
+        return found, 0
+    for segment in library.segments:
+        found[_cassette_of(segment, library.paths)] += segment.hits
+    return found, library.tried.misses
 
 
 def _listed(library: Library, answered: Counter[str]) -> list[dict[str, Any]]:

@@ -92,5 +92,6 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "name": parameter.name,
         "in": "query",
         "description": parameter.summary,
+        **({"required": True} if parameter.required else {}),
         "schema": {name: value for name, value in schema.items() if value is not None},
     }

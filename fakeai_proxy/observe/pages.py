@@ -13,7 +13,7 @@ import inspect
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote
 
 import orjson
@@ -56,6 +56,7 @@ class Parameter:
     least: float | None = None
     most: float | None = None
     choices: tuple[str, ...] = ()
+    required: bool = False
 
     def read(self, text: str) -> str | float | bool:
         """Raises 400."""
@@ -92,6 +93,22 @@ class Call:
     #: where one is alone with it.
     at: float | None = None
     mark: str = ""
+
+
+class Socket(Protocol):
+    """What a WebSocket of ours says; see `proxy/feed.py`."""
+
+    @property
+    def message_bytes_max(self) -> int: ...
+
+    async def open(self, now: float) -> Sequence[bytes]: ...
+
+    def receive(self, message: str | bytes, now: float) -> Sequence[bytes]: ...
+
+    @property
+    def due_at(self) -> float: ...
+
+    async def update(self, now: float) -> Sequence[bytes]: ...
 
 
 class Answer(NamedTuple):
@@ -151,13 +168,15 @@ class Pages:
         admit: Callable[[Request], None],
         clock: Clock,
         commons: Commons | None = None,
+        sockets: Mapping[str, Callable[[], Socket]] | None = None,
     ) -> None:
         """`admit` raises ApiError for a request that may not steer us; `commons` has the other
-        processes."""
+        processes; `sockets` are the WebSockets that we answer ourselves, by path."""
         self.routes = tuple(routes)
         self._admit = admit
         self._clock = clock
         self._commons = commons or Commons()
+        self._sockets = sockets or {}
         seen = {(route.method, route.pattern.pattern) for route in self.routes}
         assert len(seen) == len(self.routes), "two rows for one page"
         #: First segments of pages outside /_fakeai/: whatever begins otherwise is no page of ours.
@@ -171,6 +190,13 @@ class Pages:
         if request.origin is not None or segment not in self._segments:
             return False
         return any(route.pattern.fullmatch(path.rstrip("/")) for route in self.routes)
+
+    def socket(self, request: Request) -> Socket | None:
+        """What a WebSocket handshake for a page of ours leads to."""
+        if request.text_header(b"upgrade").lower() != "websocket":
+            return None
+        make = self._sockets.get(request.path.rstrip("/"))
+        return None if make is None else make()
 
     async def answer(self, request: Request) -> tuple[int, Headers, bytes | Pieces]:
         """Status, headers and body, whole or as a stream. Raises ApiError."""
@@ -266,6 +292,9 @@ def _query(request: Request, route: Route) -> dict[str, Any]:
             raise errors.unknown_query(errors.shown(name), tuple(declared))
         else:
             values[name] = text
+    for parameter in route.query:
+        if parameter.required and values[parameter.name] is None:
+            raise errors.missing_parameter(parameter.name)
     return values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply, Request
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
 from fakeai_proxy.proxy import sessions
+from fakeai_proxy.proxy.feed import Feed, feed
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.socket import SocketClient
 from fakeai_proxy.proxy.wire import Connection, HttpClient, Sent
@@ -36,14 +37,14 @@ _WORD = (1 << 64) - 1
 #: An odd number, so that no two serial numbers share an id (2^64 / golden ratio).
 _SPREAD = 0x9E3779B97F4A7C15
 
-#: Carries a WebSocket to its upstream; raises ApiError before the upgrade. None where rooms answer it.
-RelayWebSocket = Callable[[web.BaseRequest, Request], Awaitable[web.StreamResponse]] | None
-
 
 class Local(Protocol):
     """Our own pages."""
 
     def owns(self, request: Request) -> bool: ...
+
+    def socket(self, request: Request) -> Feed | None:
+        """What a WebSocket handshake leads to, if it is for us."""
 
     async def answer(self, request: Request) -> tuple[int, Headers, bytes | AsyncGenerator[bytes]]:
         """Status, headers and body, whole or as a stream. Raises ApiError."""
@@ -56,7 +57,6 @@ class Gateway:
         passthrough: Pipeline,
         policy: Policy,
         local: Local,
-        relay_websocket: RelayWebSocket,
         is_own: Callable[[str, int], bool],
         clock: Clock,
         dice: Dice,
@@ -67,7 +67,6 @@ class Gateway:
         self._passthrough = passthrough
         self._policy = policy
         self._local = local
-        self._relay_websocket = relay_websocket
         self._is_own = is_own
         self._clock = clock
         self._dialect = dialect
@@ -117,17 +116,18 @@ class Gateway:
             pipeline = self._forward(request)
         # On intercepted hosts too: a client that reads our page there has proved its set-up.
         if pipeline is self._pipeline and self._local.owns(request):
+            local = self._local.socket(request)
+            if local is not None:
+                client.keep_alive = False
+                return await feed(raw, local, self._clock)
             status, headers, body = await self._local.answer(request)
             if isinstance(body, bytes):
                 client.send_whole(status, body, headers)
             else:
                 await self._stream(exchange, client, Reply(status, headers, ()), body)
             return Sent(client.keep_alive)
-        if request.text_header(b"upgrade").lower() == "websocket":
-            if self._relay_websocket is not None:
-                return await self._relay_websocket(raw, request)
-            if pipeline is self._pipeline:
-                client = SocketClient(raw, pipeline, self._clock)
+        if request.is_handshake:
+            client = SocketClient(raw, pipeline, self._clock)
         await pipeline.serve(exchange, client)
         return Sent(client.keep_alive)
 

@@ -22,8 +22,11 @@ def assembled(
     upstream: Callable[[], Source],
     settings: CassetteSettings,
     counting: Callable[[bytes], Awaitable[int]] | None = None,
+    pace: float = 1.0,
+    reframes: bool = False,
 ) -> Parts:
-    """`base` is the upstream that requests without a host are for; `counting` as the Player has it."""
+    """`base` is the upstream that requests without a host are for; `counting`, `pace` and `reframes` as
+    the Player has them."""
 
     def opened() -> Library:
         assert library is not None, "a mode that plays or records has its library"
@@ -52,6 +55,8 @@ def assembled(
             Leniency.of(settings),
             counting,
             settings.explain_hits,
+            pace,
+            reframes,
             Gate(settings.max_age, again, clock.wall),
         )
 

@@ -23,15 +23,19 @@ class PriceList:
 
     def usd(self, bill: Sequence[Charged]) -> float | None:
         """None where nothing on it has a price."""
+        found = [usd for one in bill if (usd := self.exact(*one)) is not None]
+        return float(sum(found, Decimal(0))) if found else None
+
+    def exact(
+        self, kind: str, model: str, labels: Mapping[str, str], amounts: Mapping[str, int]
+    ) -> Decimal | None:
+        """Of one thing; None where it has no price."""
         from fakeai_proxy.services.organization.costs import lines_of
 
-        total: Decimal | None = None
-        for kind, model, labels, amounts in bill:
-            card = self._cards().priced(model) if model else None
-            price = None if card is None else card.price
-            for line in lines_of(price, kind, {**labels, "model": model}, amounts):
-                total = line.usd + (total or 0)
-        return None if total is None else float(total)
+        card = self._cards().priced(model) if model else None
+        price = None if card is None else card.price
+        lines = list(lines_of(price, kind, {**labels, "model": model}, amounts))
+        return sum([line.usd for line in lines], Decimal(0)) if lines else None
 
     def _cards(self) -> Catalogue:
         if self._catalogue is None:

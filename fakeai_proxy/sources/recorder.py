@@ -26,6 +26,7 @@ from fakeai_proxy.errors import ApiError, CassetteError, StreamCut
 from fakeai_proxy.exchange import LIVE, MISS, NEW, STALE, Chunk, Exchange, Reply, end_to_end, header
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.roles import Source
+from fakeai_proxy.sources.overheard import Overheard
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -58,6 +59,8 @@ class Recorder:
             recording.finish("client_gone")
             raise
         recording.hear(reply)
+        if reply.passage is not None:
+            reply.passage.onlookers.append(recording.overhear(exchange.request.path))
         if exchange.verdict in ("", MISS):
             exchange.verdict, exchange.recording = NEW, recording.number
         chunks = reply.chunks
@@ -138,7 +141,7 @@ class _Recording:
             extra={"again": True} if self._again else {},
             at=clock.wall() - (clock.now() - exchange.arrived_at),
             upstream=where.url,
-            method=request.method,
+            method=request.recorded_method,
             target=where.target,
             headers=end_to_end(request.headers),
             session=request.session,
@@ -152,6 +155,7 @@ class _Recording:
         self._saved: Future[bool] | None = None
         self._saved_bytes = 0
         self._finished = False
+        self._overheard: Overheard | None = None
         if not self._again:  # the other one counts until this one is whole
             library.begin(self._draft)
 
@@ -182,6 +186,15 @@ class _Recording:
             self._library.advance(replace(self._draft, body=Tape(), heard=ahead))
         return chunk
 
+    def overhear(self, name: str) -> Overheard:
+        """Hear what is said on the WebSocket that this becomes."""
+        assert self._heard is not None
+        messages = self._heard.messages = []
+        self._overheard = Overheard(
+            name, messages, self._clock, self._exchange.arrived_at, self.written
+        )
+        return self._overheard
+
     @property
     def number(self) -> int:
         """The id, as the index has it."""
@@ -198,7 +211,8 @@ class _Recording:
 
     async def written(self, end: str) -> None:
         """Finish, and wait until the recording is with the operating system."""
-        future = self._save(end) if end == "eof" else self.finish(end)
+        once = end == "eof" and self._overheard is None  # a stream may look whole and go on
+        future = self._save(end) if once else self.finish(end)
         if future is not None:
             try:
                 kept = await asyncio.wrap_future(future)
@@ -212,6 +226,8 @@ class _Recording:
         if self._finished:
             return None
         self._finished = True
+        if self._overheard is not None and self._heard is not None:
+            self._heard.withheld = self._overheard.withheld
         if self._saved is not None and self._heard and self._saved_bytes == self._heard.body.size:
             future: Future[bool] | None = self._saved
         else:
@@ -244,7 +260,8 @@ class _Recording:
         kept = body.kept()
         if heard is not None:
             heard = replace(heard, body=heard.body.snapshot(), cuts=list(heard.cuts),
-                            gaps_us=list(heard.gaps_us), end=end)  # fmt: skip
+                            gaps_us=list(heard.gaps_us), end=end,
+                            messages=None if heard.messages is None else list(heard.messages))  # fmt: skip
         return self._library.append(
             replace(
                 self._draft,

@@ -157,7 +157,7 @@ async def test_one_of_another_cassette_is_replaced_in_the_one_that_is_recorded_i
     place.library.close()
     assert Place(shared, 8, record=False).answers() == [b"old"]
     both = Place(mine, 8, shared)
-    assert both.answers() == [b"new"]
+    assert set(both.answers()) == {b"new"}
     player = both.player()
     assert [(await said(player, asked(1)))[0] for _ in range(2)] == [b"new", b"new"]
     assert both.live.asked == 0

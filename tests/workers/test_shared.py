@@ -153,6 +153,19 @@ def test_the_journal_is_of_all_newest_first_and_paged(service: Service) -> None:
     assert service.control("GET", "journal")["data"] == []
 
 
+def test_the_metrics_by_model_are_of_all(service: Service) -> None:
+    service.control("POST", "reset")
+    tokens = 0
+    for k in range(8):
+        usage = service.chat(service.clients[k % 4], f"Question {k}").json()["usage"]
+        tokens += usage["total_tokens"]
+    for client in service.clients:
+        [model] = client.get("/metrics/by-model").json().values()
+        assert (model["request_count"], model["tokens"]["total"]) == (8, tokens)
+        minute = client.get("/metrics/json").json()["requests"]
+        assert minute["/v1/chat/completions"]["rate"] > 0
+
+
 def test_what_one_has_handed_out_the_others_know(service: Service) -> None:
     made = (
         service.clients[0]
