@@ -115,7 +115,8 @@ class Budget:
         charging.add_done_callback(self._charging.discard)
 
     async def _charge(self, request: RecordedRequest, response: RecordedResponse) -> None:
-        self.spent_usd += await asyncio.to_thread(self._cost, request, response)
+        cost = await asyncio.to_thread(self._cost, request, response)
+        self.spent_usd += cost
 
     def _cost(self, request: RecordedRequest, response: RecordedResponse) -> Decimal:
         view = view_of(request, response, "")
