@@ -40,6 +40,7 @@ from fakeai_proxy.store import StoreSettings
 from fakeai_proxy.store.address import shown
 
 ENVIRONMENT_PREFIX = "FAKEAI_PROXY_"
+_REPLAYING = f"it goes with {', '.join(PLAYING)}"
 #: Environment names with the prefix that are no settings.
 _NOT_SETTINGS = frozenset(("CONFIG",))
 
@@ -120,8 +121,17 @@ class Config(
     def _a_miss_needs_a_cassette(self) -> Self:
         if self.on_miss is not None and self.mode not in PLAYING:
             raise ValueError(
-                f"on_miss: mode {self.mode} does not replay, so nothing is ever missing; it goes "
-                f"with {', '.join(PLAYING)}."
+                f"on_miss: mode {self.mode} does not replay, so nothing is ever missing; {_REPLAYING}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_replaced_is_played_and_recorded(self) -> Self:
+        if self.max_age is not None and self.mode not in PLAYING:
+            raise ValueError(f"max_age: mode {self.mode} does not replay; {_REPLAYING}.")
+        if self.rerecord and self.miss != "record":
+            raise ValueError(
+                f"rerecord: mode {self.mode} does not record what it misses; use --mode auto."
             )
         return self
 

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": {"errors", "clock"},
     "providers": {"exchange", "errors"},
     "shared": {"errors", "clock"},
-    "cassette": {"dialogue", "exchange", "body", "errors", "providers"},
+    "cassette": {"dialogue", "exchange", "body", "errors", "providers", "profiles"},
     "services": {
         "dialogue",
         "exchange",
