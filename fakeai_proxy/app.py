@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from fakeai_proxy.clock import Clock, SystemClock
+from fakeai_proxy.clock import Clock, SystemClock, clock_of
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.embedded.verifying import witness_of
 from fakeai_proxy.errors import ConfigError, websocket_unserved
 from fakeai_proxy.exchange import Origin, Request
 from fakeai_proxy.fleet.cluster import Cluster
@@ -92,7 +93,7 @@ class App:
         """`member` is this process's place among others of the machine, if there are any. `around`
         puts a source of the caller's in front of the mode's own."""
         self.config = config
-        self.clock = clock or SystemClock()
+        self.clock = clock or clock_of(config.clock)
         self.company = Company(config.redis, self.clock, member)
         self.commons = self.company.commons
         self.dice = Dice(config.seed, self.commons.salt)
@@ -123,8 +124,12 @@ class App:
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
         on_miss: OnMiss = config.miss or "error"
-        self._source = around(MODES[config.mode](self._parts(), on_miss))
-        pacer = self._pacer()
+        self.witness = witness = witness_of(config.keep_calls)
+        if witness is not None:
+            observers = (witness, *observers)
+        source = around(MODES[config.mode](self._parts(), on_miss))
+        self._source = source if witness is None else witness.around(source)
+        pacer = self.pacer = self._pacer()
         observers = (self.status, self.journal, self.exchanges, self.aggregates, *observers)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.

@@ -139,6 +139,7 @@ class Server:
             raise RuntimeError("the server runs already")
         try:
             app = App(self.config, None, (self.witness,), around=self.witness.around)
+            app.witness = self.witness
             async with AsyncExitStack() as undoing:
                 undoing.push_async_callback(app.close)
                 await app.start()
