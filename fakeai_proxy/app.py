@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,8 @@ from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.embedded.verifying import witness_of
-from fakeai_proxy.errors import ConfigError, websocket_unserved
-from fakeai_proxy.exchange import Origin, Request
+from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.share import Share, load_shared
@@ -31,6 +30,8 @@ from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.aggregates import Aggregates
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.journal import Journal
+from fakeai_proxy.observe.live import Live
+from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.own_pages import own_pages
@@ -43,7 +44,6 @@ from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
-from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection, connected
 from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
@@ -73,7 +73,9 @@ from fakeai_proxy.store import Row, Store
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
+    from fakeai_proxy.observe.outcomes import Outcomes
     from fakeai_proxy.proxy.handed import Handed
+    from fakeai_proxy.recorded_run import RecordedRun
     from fakeai_proxy.shared.member import Member
 
 log = logging.getLogger("fakeai_proxy")
@@ -110,12 +112,12 @@ class App:
         )
         self.fleet = self._open_fleet()
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
-        self.exchanges = ExchangeCounts()
-        self.traffic = Traffic()
-        self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
+        self._open_counts()
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
+        self._run = self._open_run()
+        self.outcomes = None if self._run is None else self._run.outcomes
         self._vocabulary = ""
         self._records = Records()
         self._responder: Responder | None = None
@@ -124,26 +126,40 @@ class App:
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
         on_miss: OnMiss = config.miss or "error"
-        self.witness = witness = witness_of(config.keep_calls)
-        if witness is not None:
-            observers = (witness, *observers)
-        source = around(MODES[config.mode](self._parts(), on_miss))
-        self._source = source if witness is None else witness.around(source)
+        self._source = self._seen(around(MODES[config.mode](self._parts(), on_miss)))
         pacer = self.pacer = self._pacer()
-        observers = (self.status, self.journal, self.exchanges, self.aggregates, *observers)
+        usual = observers = (*self._own_observers(), *observers)
+        if self.outcomes is not None:
+            observers += (self.outcomes,)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
         self.scenario = self._stage(pacer)
+        self.scenario.began.append(self.marks.note_phase)
         self._plan = Plan.load(config.scenario) if config.scenario else None
         self.pages = own_pages(self, self._grown, self._media)
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
-            pipeline, Pipeline(self.upstream, pacer, self.clock, observers, traffic=self.traffic)
+            pipeline, Pipeline(self.upstream, pacer, self.clock, usual, traffic=self.traffic)
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
+
+    def _seen(self, source: Source) -> Source:
+        return source if self.witness is None else self.witness.around(source)
+
+    def _own_observers(self) -> tuple[Observer, ...]:
+        usual = (self.status, self.journal, self.exchanges, self.aggregates, self.live)
+        return usual if self.witness is None else (*usual, self.witness)
+
+    def _open_counts(self) -> None:
+        self.witness = witness_of(self.config.keep_calls)
+        self.exchanges = ExchangeCounts()
+        self.traffic = Traffic()
+        self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
+        self.marks = Marks(self.clock)
+        self.live = Live(self.clock, self.commons, self.marks)
 
     def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
         """Who asks and what it costs matters to what we answer ourselves."""
@@ -193,9 +209,11 @@ class App:
         self.url = self._door.addresses[0].url
         await self._open_exporters()
 
-    async def close(self, drain_s: float = 0.0) -> None:
+    async def close(
+        self, drain_s: float = 0.0, ended: Callable[[Outcomes], Awaitable[None]] | None = None
+    ) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut. After a
-        `start` that failed, too."""
+        `start` that failed, too. `ended` is given what came of all, if there is a cassette."""
         self.scenario.stop()
         if self.url:
             await self._door.close()
@@ -209,6 +227,8 @@ class App:
         await self.upstream.close()
         await self.holdings.close()
         if self.library is not None:
+            if ended is not None and self.outcomes is not None:
+                await ended(self.outcomes)
             await asyncio.to_thread(self.library.close)
         await self.company.close()
         self.scheduler.close()
@@ -227,7 +247,6 @@ class App:
             passthrough,
             self.policy,
             self.pages,
-            None if self.config.synthesizes else self._relay_websocket,
             self._is_own,
             self.clock,
             self.dice,
@@ -295,18 +314,19 @@ class App:
             self.config.upstream,
             self.clock,
             self._synth,
-            self._live,
+            lambda: self._run.live if self._run else self.upstream,
             self.config,
             counting.next if counting else None,
+            self._pace,
+            self.config.timing == "profile",
         )
 
-    def _live(self) -> Source:
-        limit = self.config.max_live_usd
-        if limit is None:
-            return self.upstream
-        from fakeai_proxy.sources.budget import Budget, price_list
+    def _open_run(self) -> RecordedRun | None:
+        if self.library is None and self.config.max_live_usd is None:
+            return None
+        from fakeai_proxy.recorded_run import RecordedRun
 
-        return Budget(self.upstream, Decimal(str(limit)), price_list(self.config))
+        return RecordedRun(self.config, self.library, self.upstream, self.clock, self.commons)
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = self.holdings.owner
@@ -391,10 +411,3 @@ class App:
 
     def _is_own(self, host: str, port: int) -> bool:
         return self._door.is_own(host, port)
-
-    async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
-        if not self.config.is_live:
-            raise websocket_unserved(self.config.mode)
-        if self.config.records:
-            log.warning("WebSocket %s is passed through, not recorded", request.target)
-        return await relay_websocket(raw, request, self.upstream)

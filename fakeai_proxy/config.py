@@ -218,9 +218,11 @@ class Config(
         environ: Mapping[str, str] | None = None,
         flags: Mapping[str, object] | None = None,
         keywords: Mapping[str, object] | None = None,
+        *,
+        given_to: Literal["flags", "mitmproxy"] = "flags",
     ) -> Self:
         """File, then environment, then flags. `flags` holds what was given, by field name, and so do
-        the `keywords` of a call in Python.
+        the `keywords` of a call in Python; they may be the options of mitmproxy instead.
 
         Raises ConfigError that names the key, where it was set and what would be valid.
         """
@@ -229,7 +231,7 @@ class Config(
         for place, layer in (
             (str(file), _read(file) if file else {}),
             ("environment", _from_environment(cls, environ or {})),
-            ("flags", dict(flags or {})),
+            (given_to, dict(flags or {})),
             ("keywords", _from_keywords(cls, keywords or {})),
         ):
             for key, value in layer.items():
@@ -297,6 +299,8 @@ def _spelled(place: str, name: str) -> str:
     """The setting as its user wrote it."""
     if place == "flags":
         return "--" + name.replace("_", "-")
+    if place == "mitmproxy":
+        return f"fakeai_{name}"
     if place == "keywords":
         return f"{name}="
     if place == "environment":

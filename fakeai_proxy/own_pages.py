@@ -12,11 +12,13 @@ from fakeai_proxy.observe.cassettes import cassette_routes
 from fakeai_proxy.observe.cell import Place
 from fakeai_proxy.observe.clock_routes import clock_routes
 from fakeai_proxy.observe.control import control_routes, document_route
+from fakeai_proxy.observe.dashboard import dashboard_routes
 from fakeai_proxy.observe.faults import fault_routes
 from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.health import health_routes
 from fakeai_proxy.observe.journal_routes import journal_routes
 from fakeai_proxy.observe.limits import limits_routes
+from fakeai_proxy.observe.marks import mark_routes
 from fakeai_proxy.observe.media import media_routes
 from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.profile_routes import profile_routes
@@ -54,6 +56,9 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         "limits": app.limiter.reset,
         "metrics": app.aggregates.reset,
         **({} if app.witness is None else {"calls": app.witness.reset}),
+        "live": app.live.reset,
+        "marks": app.marks.clear,
+        **({} if app.outcomes is None else {"verdict": app.outcomes.reset}),
         **({} if app.library is None else {"cassettes": app.library.reset}),
     }
     shown = {
@@ -65,6 +70,9 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
     return (
         *control_routes(app.status, shown, resettable),
         *journal_routes(app.journal, app.commons),
+        *dashboard_routes(elsewhere=config.has_back_end),
+        *app.live.routes(),
+        *mark_routes(app.marks),
         # Elsewhere it is the upstream that is asked for its metrics and its health.
         *(_metrics(app) if config.has_back_end else ()),
         *(_health(app) if config.mode == "synth" else ()),
@@ -82,6 +90,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
             app.clock,
         ),
         *verify_routes(lambda: app.witness, app.commons, app.clock),
+        *(() if app.outcomes is None else app.outcomes.routes()),
         *cassette_routes(app.library, config.miss, app.commons, app.clock),
     )
 

@@ -126,7 +126,7 @@ class Pipeline:
             self.live_at = self.clock.now()
         exchange.meter = self.meter
         permit.stamp(reply)
-        if reply.dialogue is not None:
+        if reply.dialogue is not None or reply.passage is not None:
             await client.converse(exchange, reply)
             return
         streams = not isinstance(reply.chunks, Sequence) or len(reply.chunks) > 1

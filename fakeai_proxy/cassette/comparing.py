@@ -5,7 +5,7 @@ told apart. Text that differs is what models do; a shape that differs is a provi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import zip_longest
@@ -13,10 +13,14 @@ from typing import Any, Literal
 
 from fakeai_proxy.cassette.differences import Side, explain, likeness, shingles
 from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
+from fakeai_proxy.cassette.messages import Message, texts
+from fakeai_proxy.cassette.messages import Side as Sender
 from fakeai_proxy.cassette.stats import QUANTILES, quantile
 from fakeai_proxy.cassette.view import plain_body
 
 Kind = Literal["removed", "added", "request", "status", "shape", "text"]
+#: Ends of the types of events whose deltas are words (others are sound, as base64).
+_WORDY = ("text.delta", "transcript.delta", "arguments.delta", "refusal.delta")
 KINDS: tuple[Kind, ...] = ("removed", "added", "request", "status", "shape", "text")
 
 #: Requests of one route that are held against each other when no key is equal.
@@ -167,14 +171,18 @@ def _answers(one: Interaction, other: Interaction) -> Iterator[Change]:
         return
     if first is None or second is None:
         return
+    asked = [[kind for kind, _ in _events(reply.messages, "client")] for reply in (first, second)]
+    if asked[0] != asked[1]:
+        told = tuple(f"the client said {', '.join(kinds) or 'nothing'}" for kinds in asked)
+        yield Change("request", name, one.id, other.id, told)
     shapes = _shape(first), _shape(second)
     gone, come = sorted(shapes[0] - shapes[1]), sorted(shapes[1] - shapes[0])
     if gone or come:
         details = (*(f"no longer: {path}" for path in gone), *(f"new: {path}" for path in come))
         yield Change("shape", name, one.id, other.id, details)
-    texts = said(first), said(second)
-    if texts[0] != texts[1]:
-        yield Change("text", name, one.id, other.id, (_words(*texts),))
+    spoken = said(first), said(second)
+    if spoken[0] != spoken[1]:
+        yield Change("text", name, one.id, other.id, (_words(*spoken),))
 
 
 def _shape(reply: RecordedResponse) -> set[str]:
@@ -202,6 +210,9 @@ def _fields(path: str, value: Any, found: set[str]) -> None:
 
 def _values(reply: RecordedResponse) -> Iterator[tuple[str, Any]]:
     """The JSON of the reply: of each event with its name, or of the whole."""
+    if reply.is_socket:
+        yield from _events(reply.messages, "server")
+        return
     body = plain_body(reply)
     if not is_sse(reply.headers):
         yield "", _json(body)
@@ -224,12 +235,33 @@ def _json(data: bytes) -> Any:
         return None
 
 
+def _events(messages: Iterable[Message], sender: Sender) -> Iterator[tuple[str, Any]]:
+    """What one side of a WebSocket said, by the type of each event."""
+    for text in texts(messages, sender):
+        value = _json(text)
+        if isinstance(value, dict):
+            yield str(value.get("type", "event")), value
+
+
 def said(reply: RecordedResponse) -> str:
     """What the model said, put together of all events."""
+    if reply.is_socket:
+        return said_in(reply.messages)
     pieces: list[str] = []
     for _, value in _values(reply):
         _gather("", value, pieces)
     return "".join(pieces)
+
+
+def said_in(messages: Iterable[Message]) -> str:
+    """The same of messages of a WebSocket: the words of its deltas, which are told again whole."""
+    return "".join(
+        [
+            value["delta"]
+            for kind, value in _events(messages, "server")
+            if kind.endswith(_WORDY) and isinstance(value.get("delta"), str)
+        ]
+    )
 
 
 def _gather(name: str, value: Any, pieces: list[str]) -> None:

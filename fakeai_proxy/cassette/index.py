@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, overload
@@ -80,6 +80,19 @@ class Index:
         self._sealed.append(sealed)
         for entry in Rows(sealed, sealed.opened):
             self.opened[entry.label.id] = entry
+
+    def renewed(
+        self, before: SealedIndex | None, after: SealedIndex, gone: Collection[Segment]
+    ) -> Index:
+        """One of the same recordings, of which those in the segments that are `gone` are found in
+        `after`, which takes the place of `before`."""
+        fresh = Index(self.interrupted, dropped=self.dropped)
+        for sealed in (after, *(one for one in self._sealed if one is not before)):
+            fresh.add_sealed(sealed)
+        for entry in (*self._live, *self.opened.values()):
+            if entry.segment not in gone and entry.label.kind in (frames.OPEN, frames.CLOSE):
+                fresh.add(entry.segment, entry.label, entry.place)
+        return fresh
 
     def add(self, segment: Segment, label: Label, place: Place) -> None:
         if label.kind == frames.OPEN:

@@ -7,22 +7,25 @@ are answered in recorded order, and then as `repeat` says.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fakeai_proxy.cassette import manifest
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Sealer
 from fakeai_proxy.cassette.format import Head, Interaction, Open, decode, decode_reply
-from fakeai_proxy.cassette.frames import Place
+from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import Entry, Index
 from fakeai_proxy.cassette.manifest import TOOL, Manifest
 from fakeai_proxy.cassette.redaction import Redactor
 from fakeai_proxy.cassette.script import Script, script_of
-from fakeai_proxy.cassette.sealed import open_index
+from fakeai_proxy.cassette.sealed import SealedIndex, open_index
+from fakeai_proxy.cassette.sealing import Part
 from fakeai_proxy.cassette.segments import (
     Segment,
     existing_salt,
@@ -32,10 +35,11 @@ from fakeai_proxy.cassette.segments import (
     segments_of,
     torn_files,
 )
-from fakeai_proxy.cassette.settings import CassetteSettings, Durability, Repeat
+from fakeai_proxy.cassette.settings import CassetteSettings, Repeat
 from fakeai_proxy.cassette.tried import Tried
+from fakeai_proxy.cassette.upkeep import Upkeep
 from fakeai_proxy.cassette.view import view_of
-from fakeai_proxy.cassette.writer import Output, Times, Writer
+from fakeai_proxy.cassette.writer import LIVE_BYTES_MAX, Output, Times, Turned, Writer
 from fakeai_proxy.errors import CassetteError
 
 log = logging.getLogger("fakeai_proxy")
@@ -78,6 +82,12 @@ class Library:
         self._scripts: OrderedDict[tuple[Segment, Place], Script] = OrderedDict()
         self._scripts_bytes = 0
         self._cursors: OrderedDict[tuple[str, bytes, int], int] = OrderedDict()
+        self._upkeep: Upkeep | None = None
+        #: Of the cassette that is recorded into.
+        self._sealed_index: SealedIndex | None = None
+        #: Held while an index gains a recording, and while another takes its place.
+        self._renewing = threading.Lock()
+        self._replaced: list[Segment] = []
 
     @classmethod
     def open(
@@ -87,6 +97,7 @@ class Library:
         *,
         record: bool = False,
         repair: bool = True,
+        live_bytes_max: int = LIVE_BYTES_MAX,
     ) -> Library:
         """Raises CassetteError: a cassette that is missing (unless it is recorded into), damaged in
         its middle, or of a newer version."""
@@ -103,7 +114,7 @@ class Library:
         for path in dict.fromkeys(settings.cassette):
             library._read(path, repair)
         if record:
-            library._write_to(first, salt, clock, settings.durability)
+            library._write_to(first, salt, clock, settings, live_bytes_max)
         return library
 
     # --- reading ---------------------------------------------------------------------------------
@@ -238,9 +249,11 @@ class Library:
         self.writer.drop(record_id, reason)
 
     def close(self) -> None:
-        """Blocks until what is queued is on disk."""
+        """Blocks until what is queued is on disk and, unless that is not wanted, sealed."""
         if self._writer is not None:
             self._writer.close()
+            if self._upkeep is not None:
+                self._upkeep.close(self._writer.written)
         for segment in self.segments:
             segment.release()
         self.index.close()
@@ -251,31 +264,36 @@ class Library:
         if not path.exists():
             return
         self.torn += [Torn(file, file.stat().st_size, True) for file in torn_files(path)]
-        if path.is_dir() and (path / manifest.NAME).exists():
-            self._read_sealed(path, Manifest.read(path))
-        for segment in segments_of(path):
+        listed, sealed, live = _files_of(path)
+        if listed is not None and sealed:
+            self._sealed_index = self._read_sealed(path, listed, sealed)
+        for segment in live:
             self._add(segment)
             for label, place in segment.scan():
                 self.index.add(segment, label, place)
             if segment.torn_bytes and not (repair and self._set_aside(segment)):
                 self.torn.append(Torn(segment.path, segment.torn_bytes, False))
+            self._let_go(segment)
 
-    def _read_sealed(self, path: Path, listed: Manifest) -> None:
-        if not listed.segments:
-            return
-        sealed = sealed_of(path, listed)
-        for segment in sealed:
-            self._add(segment)
-
+    def _read_sealed(self, path: Path, listed: Manifest, sealed: list[Segment]) -> SealedIndex:
         def said(records: int) -> None:
             log.info("%s: the index of %d recordings was made", path, records)
 
-        self.index.add_sealed(open_index(path, sealed, listed.digest, said))
+        made = open_index(path, sealed, listed.digest, said)
+        self.index.add_sealed(made)
+        for segment in sealed:
+            self._add(segment)
+            self._let_go(segment)
+        return made
 
     def _add(self, segment: Segment) -> None:
-        if len(self.segments) < HELD_FILES_MAX:
-            segment.hold()
+        segment.hold()
         self.segments.append(segment)
+
+    def _let_go(self, segment: Segment) -> None:
+        """There are only so many files that a process may have open."""
+        if len(self.segments) > HELD_FILES_MAX:
+            segment.release()
 
     def _set_aside(self, segment: Segment) -> bool:
         size = segment.torn_bytes
@@ -285,7 +303,15 @@ class Library:
             self.torn.append(Torn(segment.torn_path, size, True))
         return moved
 
-    def _write_to(self, path: Path, salt: bytes, clock: Times, durability: Durability) -> None:
+    def _write_to(
+        self,
+        path: Path,
+        salt: bytes,
+        clock: Times,
+        settings: CassetteSettings,
+        live_bytes_max: int,
+    ) -> None:
+        durability = settings.durability
         head = Head(TOOL, clock.wall(), salt)
         output = Output(path, head)
         if is_single(path):
@@ -295,7 +321,70 @@ class Library:
         else:
             self._add(output.segment)
         sealer = Sealer(self.redactor, output.segment.blobs, durability != "none", is_single(path))
-        self._writer = Writer(output, sealer, clock, self.index.add, durability)
+        turned = None
+        if settings.seal == "auto" and not is_single(path):
+            self._upkeep = Upkeep(path, partial(self._sealed, path))
+            turned = self._turned
+        self._writer = Writer(
+            output,
+            sealer,
+            clock,
+            self._added,
+            durability,
+            turned=turned,
+            live_bytes_max=live_bytes_max,
+        )
+
+    def _added(self, segment: Segment, label: Label, place: Place) -> None:
+        with self._renewing:
+            self.index.add(segment, label, place)
+
+    def _turned(self, turned: Turned) -> None:
+        assert self._upkeep is not None
+        turned.before.hold()  # it is read until its sealed form is found
+        self._add(turned.after)
+        self._upkeep.full(Part((turned.before.path.name,), turned.unended))
+
+    def _sealed(self, folder: Path, names: frozenset[str]) -> None:
+        """Find in sealed files from now on what was in those of these names."""
+        listed = Manifest.read(folder)
+        known = {segment.path: segment for segment in self.segments}
+        sealed = [known.get(one.path, one) for one in sealed_of(folder, listed)]
+        for segment in sealed:
+            segment.hold()
+        after = open_index(folder, sealed, listed.digest, lambda records: None)
+        gone = [known[folder / name] for name in names]
+        with self._renewing:
+            self.index = self.index.renewed(self._sealed_index, after, gone)
+        self._sealed_index = after
+        self.segments = [one for one in self.segments if one not in gone and one not in sealed]
+        self.segments = [*sealed, *self.segments]
+        # Who has just found something in one of them may still be about to read it.
+        for segment in self._replaced:
+            segment.release()
+        self._replaced = gone
+
+
+def _files_of(path: Path) -> tuple[Manifest | None, list[Segment], list[Segment]]:
+    """The manifest, the sealed and the live files, all open: whoever seals them meanwhile changes
+    nothing. Raises CassetteError."""
+    if not path.is_dir() or not (path / manifest.NAME).exists():
+        return None, [], segments_of(path)
+    while True:
+        listed = Manifest.read(path)
+        found: list[Segment] = []
+        try:
+            sealed, live = sealed_of(path, listed), segments_of(path, listed)
+            found += (*sealed, *live)
+            for segment in found:
+                segment.hold()
+        except (CassetteError, FileNotFoundError):
+            if Manifest.read(path).segments == listed.segments:
+                raise
+        if Manifest.read(path).segments == listed.segments:
+            return listed, sealed, live
+        for segment in found:
+            segment.release()
 
 
 def settings_for(paths: Sequence[Path]) -> CassetteSettings:

@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 
 from fakeai_proxy.cassette.bodies import Blob
-from fakeai_proxy.cassette.index import Entry
+from fakeai_proxy.cassette.index import Entry, Index
 from fakeai_proxy.cassette.leniency import Leniency
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import CANONICAL_BYTES_MAX, route_hash
@@ -36,6 +36,7 @@ class Near:
         self._library = library
         self._leniency = leniency
         self._routes: dict[int, _Route] = {}
+        self._index: Index | None = None
         self._lock = threading.Lock()
 
     def find(
@@ -52,8 +53,11 @@ class Near:
             ]
 
     def _table(self, route: int) -> _Route:
+        index = self._library.index
+        if index is not self._index:  # places in one mean nothing in another
+            self._index, self._routes = index, {}
         table = self._routes.setdefault(route, _Route())
-        entries = self._library.index.of_route(route)
+        entries = index.of_route(route)
         if len(entries) - table.seen > _MANY:
             log.info("reading %d recordings for lenient matching", len(entries) - table.seen)
         for place in range(table.seen, len(entries)):

@@ -38,6 +38,10 @@ _COLUMNS: tuple[tuple[str, Literal["Q", "I", "H", "B"]], ...] = (
     # Rows in the order of something else.
     ("by_raw", "I"), ("by_id", "I"), ("by_route", "I"), ("by_order", "I"),
 )  # fmt: skip
+#: Up to so many rows are sorted without numpy.
+PLAIN_ROWS_MAX = 4096
+#: The table of a group, place and length of its frame, number of its segment.
+_Table = tuple[bytes, int, int, int]
 
 
 class SealedIndex:
@@ -214,8 +218,68 @@ def _mapped(file: Path, segments: Sequence[Segment]) -> SealedIndex:
         return SealedIndex(mmap.mmap(opened.fileno(), size, access=mmap.ACCESS_READ), segments)
 
 
-def build(segments: Sequence[Segment], digest: bytes) -> bytes:
+def build(
+    segments: Sequence[Segment], digest: bytes, plain_rows_max: int = PLAIN_ROWS_MAX
+) -> bytes:
     """Raises CassetteError."""
+    tables = [
+        (bytes(table), start, length, number)
+        for number, segment in enumerate(segments)
+        for start, length, table in segment.tables()
+    ]
+    rows = sum(len(table) for table, *_ in tables) // groups.ROW.size
+    columns = (_sorted if rows <= plain_rows_max else _sorted_many)(tables)
+    interrupted = _count(columns["flags"].tobytes(), INTERRUPTED)
+    pieces = [_HEADER.pack(_MAGIC, len(columns["id"]), interrupted, digest)]
+    for name, _ in _COLUMNS:
+        data = columns[name].tobytes()
+        pieces += [data, bytes(-len(data) % 8)]
+    return b"".join(pieces)
+
+
+def _count(flags: bytes, flag: int) -> int:
+    return sum(flags.count(value) for value in range(256) if value & flag)
+
+
+def _sorted(tables: Sequence[_Table]) -> dict[str, array[int]]:
+    """The columns of a few rows, for which numpy would take longer to load."""
+    found = []
+    for table, start, length, number in tables:
+        for kind, flags, order, identity, raw, key, *rest in groups.ROW.iter_unpack(table):
+            if kind in (frames.OPEN, frames.CLOSE):
+                no_key = flags & UNMATCHABLE or kind == frames.OPEN
+                keys = bytes(32) if no_key else key + raw
+                found.append((number, order, keys, kind, flags, identity, *rest, start, length))
+    found.sort(key=lambda row: row[:2])
+    rows = [
+        (
+            *(int.from_bytes(row[2][at : at + 8], "big") for at in (0, 8)),
+            row[6],  # authority
+            *(int.from_bytes(row[2][at : at + 8], "big") for at in (16, 24)),
+            *(row[place] for place in (7, 8, 5, 11, 12, 9, 10)),
+            order,
+            *(row[place] for place in (0, 3, 4)),
+        )
+        for order, row in enumerate(found)
+    ]
+    rows.sort(key=lambda row: (*row[:3], row[12]))
+    values = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(16)]
+    columns = {name: array(kind, column)
+               for (name, kind), column in zip(_COLUMNS[:16], values, strict=True)}  # fmt: skip
+    raws, ids, routes = columns["raw_high"], columns["id"], columns["route"]
+    orders, kinds = columns["order"], columns["kind"]
+    places = range(len(rows))
+    columns["by_raw"] = array("I", sorted(places, key=raws.__getitem__))
+    columns["by_id"] = array("I", sorted(places, key=ids.__getitem__))
+    columns["by_route"] = array("I", sorted(places, key=lambda at: (routes[at], orders[at])))
+    columns["by_order"] = array(
+        "I", sorted(places, key=lambda at: (kinds[at] != frames.OPEN, orders[at]))
+    )
+    return columns
+
+
+def _sorted_many(groups_of: Sequence[_Table]) -> dict[str, Any]:
+    """The same of any number."""
     import numpy as np
 
     row_type = np.dtype(
@@ -228,14 +292,8 @@ def build(segments: Sequence[Segment], digest: bytes) -> bytes:
             "itemsize": groups.ROW.size,
         }
     )  # fmt: skip
-    tables, offsets, lengths, numbers, counts = [], [], [], [], []
-    for number, segment in enumerate(segments):
-        for start, length, table in segment.tables():
-            tables.append(table)
-            offsets.append(start)
-            lengths.append(length)
-            numbers.append(number)
-            counts.append(len(table) // row_type.itemsize)
+    tables, offsets, lengths, numbers = zip(*groups_of, strict=True)
+    counts = [len(table) // row_type.itemsize for table in tables]
     rows = np.frombuffer(b"".join(tables), row_type)
     columns: dict[str, Any] = {name: rows[name].astype(rows[name].dtype.newbyteorder("="))
                                for name in row_type.names or ()}  # fmt: skip
@@ -257,9 +315,4 @@ def build(segments: Sequence[Segment], digest: bytes) -> bytes:
     columns["by_id"] = np.argsort(columns["id"], kind="stable")
     columns["by_route"] = np.lexsort((columns["order"], columns["route"]))
     columns["by_order"] = np.lexsort((columns["order"], columns["kind"] != frames.OPEN))
-    interrupted = int(np.count_nonzero(columns["flags"] & INTERRUPTED))
-    pieces = [_HEADER.pack(_MAGIC, len(by_key), interrupted, digest)]
-    for name, kind in _COLUMNS:
-        data = columns[name].astype(np.dtype(kind)).tobytes()
-        pieces += [data, bytes(-len(data) % 8)]
-    return b"".join(pieces)
+    return {name: columns[name].astype(np.dtype(kind)) for name, kind in _COLUMNS}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -19,6 +19,7 @@ from fakeai_proxy.cassette import frames, groups
 from fakeai_proxy.cassette.format import Head, encode
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.manifest import TOOL, Manifest, SealedFile, sync_folder
+from fakeai_proxy.cassette.sealed import open_index
 from fakeai_proxy.cassette.segments import (
     Segment,
     is_single,
@@ -39,6 +40,15 @@ def silent(done: int, of: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Which live files: those of these names, without the openings whose end is still to come, which
+    are in another file."""
+
+    names: Collection[str]
+    unended: Collection[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """`busy` files are being written by another process and were left alone."""
 
@@ -56,34 +66,44 @@ class Found:
     order: int
 
 
-def seal(folder: Path, progress: Progress = silent, *, again: bool = False) -> Sealed:
-    """Seal what nobody is writing any more; `again` packs what is sealed already, too, all of it into
-    one file. Raises CassetteError."""
+def seal(
+    folder: Path,
+    progress: Progress = silent,
+    *,
+    again: bool = False,
+    part: Part | None = None,
+    wait: bool = False,
+) -> Sealed:
+    """Seal what nobody is writing any more, or a part of it; `again` packs what is sealed already, too,
+    all of it into one file; `wait` for who else seals it. `progress` is told of every record that is
+    looked at and of every one that is done. Raises CassetteError, OSError."""
     if is_single(folder) or not folder.is_dir():
         raise CassetteError(f"{folder}: only a directory cassette (NAME.fcz) is sealed")
-    with alone(folder):
-        return _seal(folder, progress, again)
+    with alone(folder, wait):
+        return _seal(folder, progress, again, part)
 
 
-def alone(folder: Path) -> AbstractContextManager[None]:
-    """Nobody else seals it meanwhile. Raises CassetteError."""
+def alone(folder: Path, wait: bool = False) -> AbstractContextManager[None]:
+    """Nobody else seals it meanwhile. Raises CassetteError, unless it waits."""
     refusal = f"{folder}: another process is sealing it"
-    return locked(folder / ".sealing", refusal, os.O_CREAT)
+    return locked(folder / ".sealing", refusal, os.O_CREAT, wait)
 
 
-def _seal(folder: Path, progress: Progress, again: bool) -> Sealed:
+def _seal(folder: Path, progress: Progress, again: bool, part: Part | None) -> Sealed:
     manifest = Manifest.read(folder)
     old = sealed_of(folder, manifest) if again else []
     free, busy = [], []
     with ExitStack() as held:
-        for segment in segments_of(folder):
+        for segment in segments_of(folder, manifest):
+            if part is not None and segment.path.name not in part.names:
+                continue
             try:
                 held.enter_context(unwritten(segment))
                 free.append(segment)
             except CassetteError:
                 busy.append(segment.path.name)
         before = sum(segment.path.stat().st_size for segment in (*old, *free))
-        found = found_in((*old, *free))
+        found = found_in((*old, *free), part.unended if part else (), progress)
         kept = () if again else manifest.segments
         of = [segment.path.name for segment in (*old, *free)]
         new = write_sealed(folder, manifest, _read(found, progress), of)
@@ -93,36 +113,63 @@ def _seal(folder: Path, progress: Progress, again: bool) -> Sealed:
             segment.release()
             segment.path.unlink(missing_ok=True)
     _forget_leftovers(folder, listed)
+    if listed:
+        sealed = sealed_of(folder, Manifest.read(folder))
+        open_index(folder, sealed, Manifest.read(folder).digest, lambda records: None).close()
     after = 0 if new is None else new.size_bytes
     return Sealed(len(found), before, after, tuple(busy))
 
 
-def found_in(segments: Sequence[Segment]) -> list[Found]:
+def found_in(
+    segments: Sequence[Segment], unended: Collection[int] = (), progress: Progress = silent
+) -> list[Found]:
     """What is worth keeping, in recorded order: whole interactions, and requests whose end never
-    came. Raises CassetteError for a file that is damaged."""
+    came, without the `unended` of these ids. Raises CassetteError for a file that is damaged."""
     found: dict[tuple[int, int], Found] = {}
+    opened: dict[int, tuple[int, int]] = {}
     others = 0
     for number, segment in enumerate(segments):
-        for order, (label, place) in enumerate(segment.scan(every_checksum=True)):
+        for order, (label, place) in enumerate(_recorded(segment, progress)):
             if label.kind == frames.HEAD:
                 continue
             one = Found(label, segment, place, order)
             if label.kind == frames.OTHER:
                 others += 1
                 found[-1, others] = one
-            elif label.kind == frames.DROP:
-                found.pop((number, label.id), None)
-            else:
-                # A close takes the place of its opening, and of an earlier close of its own.
+                continue
+            # An opening may stand in an earlier file than what came of it.
+            found.pop(opened.pop(label.id, (-1, -1)), None)
+            if label.kind == frames.OPEN:
+                opened[label.id] = number, label.id
+            if label.kind != frames.DROP:
+                # A close takes the place of an earlier close of its own.
                 found[number, label.id] = one
         if segment.torn_bytes:
             raise CassetteError(
                 f"{segment.path}: damaged {segment.torn_bytes} bytes before its end; "
                 "`fakeai-proxy cassette verify` says more"
             )
+    for number in unended:
+        found.pop(opened.get(number, (-1, -1)), None)
     for order, one in enumerate(found.values()):
         one.order = order
     return list(found.values())
+
+
+def _recorded(segment: Segment, progress: Progress) -> list[tuple[Label, Place]]:
+    """Its records in the order in which they were recorded: in a sealed file, like stands beside like."""
+    records = []
+    for one in segment.scan(every_checksum=True):
+        records.append(one)
+        progress(0, len(records))
+    if records and records[0][1].is_grouped:
+        orders = {
+            (start, row[-2]): row[2]
+            for start, _, table in segment.tables()
+            for row in groups.ROW.iter_unpack(table)
+        }
+        records.sort(key=lambda one: orders[one[1].offset, one[1].at])
+    return records
 
 
 def write_sealed(

@@ -70,13 +70,10 @@ class Segment:
     def scan(self, every_checksum: bool = False) -> Iterator[tuple[Label, Place]]:
         """The labels of its records; sets `torn_bytes`. Raises CassetteError."""
         self.torn_bytes = 0
-        size = self.path.stat().st_size
+        size = os.fstat(self._open()).st_size if self.held else self.path.stat().st_size
         if not size:
             return
-        with (
-            self.path.open("rb") as file,
-            mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data,
-        ):
+        with self._mapped(size) as data:
             if not self._plain and frames.labelled(data[:4]):
                 yield from self._labelled(data, size, every_checksum)
                 return
@@ -107,15 +104,17 @@ class Segment:
         def broken(position: int) -> None:
             raise CassetteError(f"{self.path}: damaged at byte {position}")
 
-        with (
-            self.path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-            memoryview(data) as view,
-        ):
+        with self._mapped(0) as data, memoryview(data) as view:
             for start, length, table in groups.tables(view, broken):
                 with table:
                     copied = bytes(table)
                 yield start, length, copied
+
+    def _mapped(self, size: int) -> mmap.mmap:
+        if self.held:
+            return mmap.mmap(self._open(), size, access=mmap.ACCESS_READ)
+        with self.path.open("rb") as file:
+            return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
 
     def _lines_of(self, place: Place) -> bytes:
         """The lines of a whole group."""
@@ -150,6 +149,7 @@ class Segment:
 
     def release(self) -> None:
         """Close the file; reading opens it again."""
+        self.held = False
         with self._opening:
             if self._descriptor is not None:
                 os.close(self._descriptor)
@@ -220,10 +220,13 @@ class Segment:
             yield label_of(record), place
 
 
-def segments_of(path: Path) -> list[Segment]:
-    """The files of a cassette that are not sealed, in recorded order. Raises CassetteError."""
+def segments_of(path: Path, listed: Manifest | None = None) -> list[Segment]:
+    """The files of a cassette that are not sealed, in recorded order; `listed` is its manifest, if it
+    has been read. Raises CassetteError."""
     if path.is_dir():
-        over = Manifest.read(path).superseded if (path / manifest_file.NAME).exists() else ()
+        if listed is None and (path / manifest_file.NAME).exists():
+            listed = Manifest.read(path)
+        over = listed.superseded if listed is not None else ()
         found = [file for file in sorted(path.glob("live-*.jsonl.zst")) if file.name not in over]
         if not found:
             _check_folder(path)
@@ -288,11 +291,13 @@ def lock(descriptor: int) -> bool:
 
 
 @contextmanager
-def locked(path: Path, refusal: str, flags: int = 0) -> Iterator[None]:
-    """The file is ours alone meanwhile. Raises CassetteError with the refusal."""
+def locked(path: Path, refusal: str, flags: int = 0, wait: bool = False) -> Iterator[None]:
+    """The file is ours alone meanwhile. Raises CassetteError with the refusal, or waits for its turn."""
     descriptor = os.open(path, os.O_RDWR | flags, 0o600)
     try:
-        if not lock(descriptor):
+        if wait and fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        elif not lock(descriptor):
             raise CassetteError(refusal)
         yield
     finally:

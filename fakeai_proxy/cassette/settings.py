@@ -14,6 +14,10 @@ FORMS = (".fcz", ".jsonl", ".jsonl.zst")
 Durability = Literal["each", "group", "none"]
 Match = Literal["exact", "agent", "loose"]
 Repeat = Literal["last", "loop", "error"]
+Strict = Literal["all", "miss", "live", "stale", "new", "unused", "drift"]
+#: How a verdict is said, besides into a file NAME.json.
+VERDICTS = ("auto", "table", "json", "github", "none")
+Seal = Literal["auto", "never"]
 
 
 class CassetteSettings(BaseModel):
@@ -64,8 +68,32 @@ class CassetteSettings(BaseModel):
         False,
         description="Replay recordings of interrupted replies too, cut off where they were.",
     )
+    seal: Seal = Field(
+        "auto",
+        description="When a directory of recordings is made several times smaller: while it is recorded, "
+        "64 MB at a time, and the rest at the end; or only by `cassette seal`.",
+    )
     durability: Durability = Field(
         "group",
         description="When recordings are forced to the disk: with each one, in groups of 32 or 50 "
         "ms, or when the operating system likes. Only a power cut makes the difference.",
     )
+    verdict: tuple[str, ...] = Field(
+        ("auto",),
+        description="How the end of a run says what came of every request, on stderr: table, json (one "
+        "line), github (annotations of a workflow), none, or auto, which is github where "
+        "GITHUB_ACTIONS is set and table elsewhere. NAME.json writes the JSON into that file, too.",
+    )
+    strict: tuple[Strict, ...] = Field(
+        (),
+        description="End with status 1 when there was one of these: miss, live, stale, new, unused, "
+        "drift; all are all of them.",
+    )
+
+    @field_validator("verdict")
+    @classmethod
+    def _known_verdicts(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if value not in VERDICTS and not value.endswith(".json"):
+                raise ValueError(f"{value} is none of {', '.join(VERDICTS)}, and no NAME.json")
+        return values

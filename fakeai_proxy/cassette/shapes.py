@@ -84,6 +84,11 @@ CREDENTIAL_HEADERS = {
     b"x-auth-token": re.compile(rb"(?!)"),
     b"ocp-apim-subscription-key": re.compile(rb"(?!)"),
 }
+#: Browsers cannot set headers of a WebSocket, so that its subprotocols carry one.
+SUBPROTOCOL_CREDENTIAL = re.compile(
+    rb"(?i)(?:openai-insecure-api-key|openai-ephemeral-key|[\w-]*(?:token|bearer|key|secret))\."
+    rb"([^,\s]+)"
+)
 #: Query parameters that carry one.
 CREDENTIAL_PARAMETERS = frozenset(
     (

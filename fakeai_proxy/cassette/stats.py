@@ -22,6 +22,7 @@ def stats_of(records: Sequence[Interaction]) -> dict[str, Any]:
         "interactions": len(records),
         "sessions": len({record.session for record in records}),
         "interrupted": sum(not record.whole for record in records),
+        "sockets": sum(reply.is_socket for reply in replies),
         "streams": sum(is_sse(reply.headers) for reply in replies),
         "models": _counted(str(record.view.get("model") or "none") for record in records),
         "routes": _counted(
@@ -30,9 +31,9 @@ def stats_of(records: Sequence[Interaction]) -> dict[str, Any]:
         ),
         "statuses": _counted(str(reply.status) for reply in replies),
         **tokens,
-        "reply_bytes": sum(sum(reply.cuts) for reply in replies),
+        "reply_bytes": sum(reply.size_bytes for reply in replies),
         "ttft_s": _quantiles([reply.gaps_us[0] / 1e6 for reply in replies if reply.gaps_us]),
-        "whole_s": _quantiles([sum(reply.gaps_us) / 1e6 for reply in replies if reply.gaps_us]),
+        "whole_s": _quantiles([reply.whole_us / 1e6 for reply in replies if reply.gaps_us]),
     }
 
 

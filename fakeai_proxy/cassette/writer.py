@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +38,8 @@ from fakeai_proxy.errors import CassetteError, FakeAIError
 
 log = logging.getLogger("fakeai_proxy")
 
+#: A live file of a directory is closed when it has so many bytes, and another is begun.
+LIVE_BYTES_MAX = 64 << 20
 #: A group is synced when it has so many records or its first is so old.
 GROUP_RECORDS = 32
 GROUP_S = 0.05
@@ -64,6 +66,16 @@ class _Item:
     advance: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """The writer has gone on from a file to the next; `unended` are the ids of requests that are
+    under way, which are in both."""
+
+    before: Segment
+    after: Segment
+    unended: frozenset[int]
+
+
 class Output:
     """The file of this process in a cassette; made at the first record."""
 
@@ -72,7 +84,8 @@ class Output:
         self._head = head
         self._descriptor: int | None = None
         self._size = 0
-        single = is_single(cassette)
+        #: Whether there may be another after it.
+        self.is_one_of_many = not (single := is_single(cassette))
         self.plain = cassette.suffix == ".jsonl"
         millis = int(head.created_at * 1000)
         self.path = (
@@ -82,6 +95,15 @@ class Output:
         )
         blobs = single_blobs(cassette) if single else cassette / "blobs"
         self.segment = Segment(self.path, BlobStore(blobs))
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size
+
+    def following(self, at: float) -> Output:
+        """The file after this one, in the order of their names."""
+        later = max(at, self._head.created_at + 0.002)
+        return Output(self._cassette, replace(self._head, created_at=later))
 
     def append(self, record: Record) -> tuple[Label, Place]:
         self.prepare()
@@ -100,6 +122,10 @@ class Output:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def abandon(self) -> None:
+        self.close()
+        self.path.unlink(missing_ok=True)
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +179,10 @@ class Writer:
         added: Callable[[Segment, Label, Place], None],
         durability: Durability = "group",
         queue_bytes_max: int = 64 << 20,
+        turned: Callable[[Turned], None] | None = None,
+        live_bytes_max: int = LIVE_BYTES_MAX,
     ) -> None:
+        """With `turned`, which is told in the writer's thread, a live file is not written for ever."""
         self._output = output
         self._sealer = sealer
         self._clock = clock
@@ -165,6 +194,10 @@ class Writer:
         self._wake = threading.Condition()
         self._closing = False
         self._seq = 0
+        self._turned = turned if output.is_one_of_many else None
+        self._live_bytes_max = live_bytes_max
+        #: Openings whose end is to come, by id.
+        self._unended: dict[str, Record] = {}
         self._unsynced = 0
         self._unsynced_since = 0.0
         self._thread: threading.Thread | None = None
@@ -204,6 +237,11 @@ class Writer:
         """Take an `open` back."""
         self._put(_Item(Drop(record_id, reason), False, 0, Future()))
 
+    @property
+    def written(self) -> str | None:
+        """The name of the file that is written; None where nothing has been."""
+        return self._output.path.name if self._output.size_bytes else None
+
     def close(self) -> None:
         """Write all that is queued, sync, end the thread."""
         with self._wake:
@@ -235,6 +273,8 @@ class Writer:
                 done = item is None and self._closing
             if item is not None:
                 self._write(item)
+                if self._turned is not None and self._output.size_bytes >= self._live_bytes_max:
+                    self._turn(self._turned)
             if self._sync_due(item is None):
                 self._sync()
             if done:
@@ -264,12 +304,34 @@ class Writer:
             if (item.closing or item.advance) and isinstance(item.draft, Draft):
                 item.draft.close()
 
+    def _turn(self, turned: Callable[[Turned], None]) -> None:
+        """Go on in another file, with the requests that are under way."""
+        before, after = self._output, self._output.following(self._clock.wall())
+        try:
+            placed = [after.append(record) for record in self._unended.values()]
+            after.prepare()
+        except _FAILURES as failure:
+            after.abandon()
+            self._live_bytes_max *= 2
+            log.warning("%s grows on: %s", before.path, failure)
+            return
+        self._sync()
+        self._output = after
+        before.close()
+        ids = frozenset(label.id for label, _ in placed)
+        turned(Turned(before.segment, after.segment, ids))
+        for label, place in placed:
+            self._added(after.segment, label, place)
+
     def _record(self, item: _Item) -> Record:
         if isinstance(item.draft, Drop):
             self._sealer.forget(item.draft.id)
+            self._unended.pop(item.draft.id, None)
             return item.draft
         if not item.closing:
-            return self._sealer.opening(item.draft)
+            record = self._unended[item.draft.id] = self._sealer.opening(item.draft)
+            return record
+        self._unended.pop(item.draft.id, None)
         self._seq += 1
         return self._sealer.sealed(item.draft, self._seq)
 

@@ -39,6 +39,8 @@ COMMANDS = {
     "faults": ("faults:faults", "What can go wrong on purpose, and how it is asked for."),
     "profiles": ("profiles:profiles", "Latency profiles that are shipped."),
     "keys": ("keys:keys", "Keys for --auth required: create, list, delete."),
+    "mitm-addon": ("mitm_addon:mitm_addon", "Print the path of our addon for mitmproxy."),
+    "top": ("top:top", "Watch a running server: requests, first tokens, gaps, the fleet."),
     "models": ("models:models", "The registry of models: limits, abilities, prices."),
     "completion": ("completion:completion", "Make bash, zsh or fish complete the command line."),
 }

@@ -29,6 +29,7 @@ _VALUES = {
     "proxy_auth": "USER:PASSWORD", "cassette": "PATH", "intercept": "HOST", "allow_host": "HOST",
     "model": "NAME", "models": "FILE.toml", "fault": "NAME:K=V", "faults": "FILE.toml",
     "limits": "NAME[:TIER]|FILE|none", "scenario": "NAME|FILE.toml",
+    "verdict": "FORM|FILE.json", "strict": "all|miss|...",
 }  # fmt: skip
 
 

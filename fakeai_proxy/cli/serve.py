@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from fakeai_proxy.app import App
 from fakeai_proxy.cli.banner import Banner, announce
@@ -19,6 +19,9 @@ from fakeai_proxy.clock import clock_of, turn
 from fakeai_proxy.config import Config
 from fakeai_proxy.observe.log import AccessLog, chosen
 from fakeai_proxy.shaping.scenario.telling import phase_line
+
+if TYPE_CHECKING:
+    from fakeai_proxy.cli.verdict import Telling
 
 Result = TypeVar("Result")
 
@@ -46,7 +49,8 @@ async def _serve(config: Config) -> int:
     app, close_log = await start(config, sys.stdout)
     announce(Banner.of(app), log_format, sys.stdout)
     await interrupts.wait()
-    closing = asyncio.ensure_future(app.close(config.drain_timeout))
+    telling = telling_of(config)
+    closing = asyncio.ensure_future(app.close(config.drain_timeout, telling))
     await turn()  # it listens no more when it says so
     say(
         f"Draining: no new connections, replies under way have {config.drain_timeout:g} s. "
@@ -57,7 +61,16 @@ async def _serve(config: Config) -> int:
     if not drained:
         leave(CUT_SHORT)
     say("Closed.")
-    return 0
+    return telling.status if telling else 0
+
+
+def telling_of(config: Config) -> Telling | None:
+    """Who tells how a run with a cassette went."""
+    if config.miss is None and not config.records:
+        return None
+    from fakeai_proxy.cli.verdict import Telling
+
+    return Telling(config)
 
 
 async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], None]]:

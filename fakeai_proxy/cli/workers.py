@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fakeai_proxy.cassette.segments import is_single
 from fakeai_proxy.cli.banner import Banner, announce
@@ -24,6 +24,7 @@ from fakeai_proxy.cli.serve import (
     raise_open_file_limit,
     say,
     set_up_diagnostics,
+    telling_of,
 )
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
@@ -35,6 +36,9 @@ from fakeai_proxy.shaping.limits.asked import served
 from fakeai_proxy.shaping.limits.central import Central
 from fakeai_proxy.shared.hub import Hub, Welcome
 from fakeai_proxy.shared.peer import Peer, Service
+
+if TYPE_CHECKING:
+    from fakeai_proxy.cassette.verdict import Tally
 
 #: Ends in a row of processes that have not served for `SETTLED_S`: more starts would not help.
 FAILURES_MAX = 5
@@ -102,8 +106,11 @@ async def _drain(config: Config, workers: Workers, interrupts: Interrupts) -> in
     if not closing_all.done():
         closing_all.cancel()
         return CUT_SHORT
+    telling = telling_of(config)
+    if telling is not None:
+        await asyncio.to_thread(telling.of_processes, workers.tallies)
     say("Closed.")
-    return 0
+    return telling.status if telling else 0
 
 
 class Worker:
@@ -136,6 +143,7 @@ class Workers:
             "ready": self._ready,
             "failed": self._failed,
             "leaving": self._leaving,
+            "ended": self._ended,
             **served(central),
         }
         self._hub = Hub(clock, services, central.left)
@@ -148,6 +156,8 @@ class Workers:
         self._changed = asyncio.Event()
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
+        #: What came of the requests of those that have ended in order.
+        self.tallies: list[Tally] = []
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> Banner:
@@ -278,6 +288,9 @@ class Workers:
     def _leaving(self, peer: Peer) -> None:
         """It takes no more connections, and is still asked what it has counted."""
         self._turns.remove(self._workers[peer].door)
+
+    def _ended(self, peer: Peer, tally: Tally) -> None:
+        self.tallies.append(tally)
 
 
 def _how(status: int) -> str:

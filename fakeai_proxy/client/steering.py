@@ -77,14 +77,32 @@ class Steering:
         count: int | None = None,
         at_least: int | None = None,
         at_most: int | None = None,
-    ) -> Asked[shapes.Verdict]:
+    ) -> Asked[shapes.Verified]:
         """Whether it was asked, at least once unless told otherwise (--keep-calls). `json` has JSONPaths
         and the values they lead to."""
         return do(
-            "POST", "verify", shapes.Verdict.model_validate_json, method=method, path=path, host=host,
+            "POST", "verify", shapes.Verified.model_validate_json, method=method, path=path, host=host,
             model=model, contains=contains, body=body, json=json, status=status, source=source,
             count=count, at_least=at_least, at_most=at_most,
         )  # fmt: skip
+
+    @Row
+    def verdict(self) -> Asked[shapes.Verdict]:
+        """What came of all requests, where cassettes are replayed or recorded."""
+        return get(f"{CONTROL}/verdict", shapes.Verdict.model_validate_json)
+
+    @Row
+    def marks(self) -> Asked[shapes.Marks]:
+        return get(f"{CONTROL}/marks", shapes.Marks.model_validate_json)
+
+    @Row
+    def mark(self, note: str = "") -> Asked[shapes.Mark]:
+        """An incident, which all charts show."""
+        return do("POST", "marks", shapes.Mark.model_validate_json, note=note)
+
+    @Row
+    def remove_mark(self, mark_id: str) -> Asked[shapes.Deleted]:
+        return do("DELETE", f"marks/{part(mark_id)}", shapes.Deleted.model_validate_json)
 
     @Row
     def cassettes(self) -> Asked[shapes.Cassettes]:

@@ -111,6 +111,14 @@ def no_calls_kept() -> ApiError:
     )
 
 
+def no_such_mark(mark_id: str) -> ApiError:
+    return own_error(
+        404,
+        f"There is no mark '{mark_id}'. GET /_fakeai/v1/marks lists them.",
+        code="mark_not_found",
+    )
+
+
 def no_fleet() -> ApiError:
     return own_error(
         409,

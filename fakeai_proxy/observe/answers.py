@@ -22,6 +22,8 @@ from fakeai_proxy.observe.shapes import (
     KvEvents,
     Life,
     Limits,
+    Mark,
+    Marks,
     Misses,
     MissRow,
     ModelCosts,
@@ -38,9 +40,11 @@ from fakeai_proxy.observe.shapes import (
     ScenarioState,
     Status,
     Verdict,
+    Verified,
 )
 
-_TEXT = "text/plain"
+_TEXT, _HTML, _EVENTS = "text/plain", "text/html", "text/event-stream"
+_ANY = "application/octet-stream"
 _FLEET = f"{CONTROL}fleet"
 _VERBS = (
     "kill",
@@ -58,7 +62,7 @@ _VERBS = (
 #: What a row answers, or the content type of what is no JSON; any JSON where nothing is said.
 _ANSWERS: dict[tuple[str, str], type[BaseModel] | str] = {
     ("GET", f"{OWN}/health"): Health,
-    ("GET", f"{OWN}/media/{{name}}"): "application/octet-stream",
+    ("GET", f"{OWN}/media/{{name}}"): _ANY,
     ("GET", f"{CONTROL}status"): Status,
     ("POST", f"{CONTROL}reset"): Reset,
     ("GET", f"{CONTROL}openapi.json"): Figures,
@@ -84,7 +88,17 @@ _ANSWERS: dict[tuple[str, str], type[BaseModel] | str] = {
     ("POST", f"{CONTROL}clock/advance"): ClockState,
     ("GET", f"{CONTROL}profile"): ProfileState,
     ("PUT", f"{CONTROL}profile"): ProfileState,
-    ("POST", f"{CONTROL}verify"): Verdict,
+    ("POST", f"{CONTROL}verify"): Verified,
+    ("GET", f"{CONTROL}verdict"): Verdict,
+    ("GET", f"{CONTROL}marks"): Marks,
+    ("POST", f"{CONTROL}marks"): Mark,
+    ("DELETE", f"{CONTROL}marks/{{id}}"): Deleted,
+    ("GET", f"{CONTROL}live"): _EVENTS,
+    ("GET", f"{CONTROL}journal/stream"): _EVENTS,
+    ("GET", OWN): _HTML,
+    ("GET", "/dashboard"): _HTML,
+    ("GET", "/dashboard/dynamo"): _HTML,
+    ("GET", f"{OWN}/assets/{{name:path}}"): _ANY,
     ("GET", f"{CONTROL}cassettes"): Cassettes,
     ("GET", f"{CONTROL}cassettes/misses"): Misses,
     ("GET", f"{CONTROL}cassettes/misses/{{id}}"): MissRow,
@@ -114,7 +128,11 @@ _ANSWERS: dict[tuple[str, str], type[BaseModel] | str] = {
     ("GET", "/metrics/rate-limits/throttle-analytics"): Figures,
     ("GET", "/metrics/rate-limits/abuse-patterns"): FigureRows,
 }
-_STATUSES = {("POST", f"{CONTROL}faults"): "201", ("GET", "/metrics/stream"): "101"}
+_STATUSES: dict[tuple[str, str], str] = {
+    ("POST", f"{CONTROL}faults"): "201",
+    ("POST", f"{CONTROL}marks"): "201",
+    ("GET", "/metrics/stream"): "101",
+}
 
 
 def answer_of(route: Route) -> type[BaseModel] | str:

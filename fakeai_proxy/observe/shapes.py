@@ -35,6 +35,7 @@ class Health(Shape):
     instance: str = Field(description="Tells this service from every other one.")
     workers: int
     uptime_s: float
+    tasks: int = Field(description="Of the process that answers.")
     exchanges: dict[str, int] = Field(description="By how they ended.")
     provenance: dict[str, int] = Field(description="By where their answers came from.")
 
@@ -256,7 +257,7 @@ class CallTold(Shape):
     misfits: list[str] = []
 
 
-class Verdict(Shape):
+class Verified(Shape):
     ok: bool
     expected: str
     count: int
@@ -264,6 +265,33 @@ class Verdict(Shape):
     calls_max: int
     matches: list[CallTold]
     near: list[CallTold]
+
+
+class Verdict(Shape):
+    """What came of all requests where cassettes are replayed or recorded; `counts` by kind."""
+
+    mode: str
+    cassettes: list[str]
+    counts: dict[str, int]
+    saved_usd: float
+    spent_usd: float
+    told: list[dict[str, Any]]
+    unused: list[dict[str, Any]]
+    failures: list[str]
+
+
+class Mark(Shape):
+    """`at` is the clock's, `wall` seconds since the epoch."""
+
+    id: str
+    at: float
+    wall: float
+    kind: Literal["incident", "phase"]
+    note: str
+
+
+class Marks(Listed[Mark]):
+    pass
 
 
 class CassetteRow(Shape):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Protocol
 
@@ -37,9 +37,6 @@ _WORD = (1 << 64) - 1
 #: An odd number, so that no two serial numbers share an id (2^64 / golden ratio).
 _SPREAD = 0x9E3779B97F4A7C15
 
-#: Carries a WebSocket to its upstream; raises ApiError before the upgrade. None where rooms answer it.
-RelayWebSocket = Callable[[web.BaseRequest, Request], Awaitable[web.StreamResponse]] | None
-
 
 class Local(Protocol):
     """Our own pages."""
@@ -60,7 +57,6 @@ class Gateway:
         passthrough: Pipeline,
         policy: Policy,
         local: Local,
-        relay_websocket: RelayWebSocket,
         is_own: Callable[[str, int], bool],
         clock: Clock,
         dice: Dice,
@@ -71,7 +67,6 @@ class Gateway:
         self._passthrough = passthrough
         self._policy = policy
         self._local = local
-        self._relay_websocket = relay_websocket
         self._is_own = is_own
         self._clock = clock
         self._dialect = dialect
@@ -131,11 +126,8 @@ class Gateway:
             else:
                 await self._stream(exchange, client, Reply(status, headers, ()), body)
             return Sent(client.keep_alive)
-        if request.text_header(b"upgrade").lower() == "websocket":
-            if self._relay_websocket is not None:
-                return await self._relay_websocket(raw, request)
-            if pipeline is self._pipeline:
-                client = SocketClient(raw, pipeline, self._clock)
+        if request.is_handshake:
+            client = SocketClient(raw, pipeline, self._clock)
         await pipeline.serve(exchange, client)
         return Sent(client.keep_alive)
 

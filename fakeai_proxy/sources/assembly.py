@@ -22,8 +22,11 @@ def assembled(
     upstream: Callable[[], Source],
     settings: CassetteSettings,
     counting: Callable[[bytes], Awaitable[int]] | None = None,
+    pace: float = 1.0,
+    reframes: bool = False,
 ) -> Parts:
-    """`base` is the upstream that requests without a host are for; `counting` as the Player has it."""
+    """`base` is the upstream that requests without a host are for; `counting`, `pace` and `reframes` as
+    the Player has them."""
 
     def opened() -> Library:
         assert library is not None, "a mode that plays or records has its library"
@@ -44,7 +47,14 @@ def assembled(
         from fakeai_proxy.sources.recorded import Player
 
         return Player(
-            opened(), on_miss, base, Leniency.of(settings), counting, settings.explain_hits
+            opened(),
+            on_miss,
+            base,
+            Leniency.of(settings),
+            counting,
+            settings.explain_hits,
+            pace,
+            reframes,
         )
 
     return Parts(synth, upstream, miss, recorder, player)

@@ -1,4 +1,4 @@
-"""What may be spent on live calls: an upstream that is not asked once that much is spent.
+"""What live calls cost, and what may be spent: an upstream that is not asked once that much is spent.
 
 What a call costs is known when it is over: from the usage that its answer tells and the price list. So a
 limit of nothing refuses every call, and any other is overspent by the calls under way at most.
@@ -13,9 +13,10 @@ from decimal import Decimal
 from functools import cache
 
 from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
+from fakeai_proxy.cassette.verdict import Tally
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.errors import budget_spent
-from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply
+from fakeai_proxy.exchange import Chunk, Exchange, Reply
 from fakeai_proxy.profiles.price import Price, Usage, bill
 from fakeai_proxy.roles import Source
 from fakeai_proxy.services.catalogue import Catalogue, CatalogueSettings
@@ -47,21 +48,35 @@ def price_list(settings: CatalogueSettings) -> Callable[[str], Price]:
     return price_of
 
 
+def cost_usd(tally: Tally, price_of: Callable[[str], Price]) -> Decimal:
+    """What its replayed answers would have cost."""
+    cost = Decimal(0)
+    for (model, prompt, output), times in tally.usages.items():
+        cost += bill(price_of(model), Usage(input_tokens=prompt, output_tokens=output)) * times
+    for model, (prompt, output) in tally.beyond.items():
+        # Of many together none is as long as their sum.
+        usual = price_of(model).model_copy(update={"long": None})
+        cost += bill(usual, Usage(input_tokens=prompt, output_tokens=output))
+    return cost
+
+
 class Budget:
-    """`price_of` gives a model's price, and of one that it does not know the dearest."""
+    """`price_of` gives a model's price, and of one that it does not know the dearest. Without a limit it
+    only counts."""
 
     def __init__(
-        self, source: Source, limit_usd: Decimal, price_of: Callable[[str], Price]
+        self, source: Source, limit_usd: Decimal | None, price_of: Callable[[str], Price]
     ) -> None:
         self._source = source
         self._limit = limit_usd
         self._price_of = price_of
         self.spent_usd = Decimal(0)
         self.calls = 0
+        self._charging: set[asyncio.Future[None]] = set()
 
     async def reply(self, exchange: Exchange) -> Reply:
         """Raises 402 where nothing is left."""
-        if self.spent_usd >= self._limit:
+        if self._limit is not None and self.spent_usd >= self._limit:
             raise budget_spent(str(self._limit), f"{self.spent_usd:.4f}", self.calls)
         request = exchange.request
         request.body.keep()
@@ -74,7 +89,12 @@ class Budget:
             reply.chunks = _Watched(self, exchange, reply, reply.chunks)
         return reply
 
+    async def counted(self) -> None:
+        """What is over by now is in `spent_usd`."""
+        await asyncio.gather(*self._charging)
+
     async def close(self) -> None:
+        await self.counted()
         if self.calls:
             log.info("%d live calls cost about $%.4f", self.calls, self.spent_usd)
         await self._source.close()
@@ -83,20 +103,27 @@ class Budget:
         asked = b""
         if exchange.request.body.size <= _KEPT_BYTES:
             asked = await exchange.request.body.read(_KEPT_BYTES)
-        headers: Headers = reply.headers
-        view = await asyncio.to_thread(
-            view_of,
-            RecordedRequest(exchange.request.method, exchange.request.target, (), asked),
-            RecordedResponse(reply.status, headers, body),
-            "",
-        )
+        if reply.status < 400:
+            request = RecordedRequest(exchange.request.method, exchange.request.target, (), asked)
+            response = RecordedResponse(reply.status, reply.headers, body)
+            charging = asyncio.ensure_future(self._charge(request, response))
+            self._charging.add(charging)
+            charging.add_done_callback(self._charging.discard)
+            await asyncio.shield(charging)  # who leaves pays all the same
+
+    async def _charge(self, request: RecordedRequest, response: RecordedResponse) -> None:
+        self.spent_usd += await asyncio.to_thread(self._cost, request, response)
+
+    def _cost(self, request: RecordedRequest, response: RecordedResponse) -> Decimal:
+        view = view_of(request, response, "")
         usage = view.get("usage")
-        if reply.status < 400 and usage:
-            used = Usage(
-                input_tokens=usage.get("prompt_tokens", 0),
-                output_tokens=usage.get("completion_tokens", 0),
-            )
-            self.spent_usd += bill(self._price_of(str(view.get("model", ""))), used)
+        if not usage:
+            return Decimal(0)
+        used = Usage(
+            input_tokens=usage.get("prompt_tokens", 0),
+            output_tokens=usage.get("completion_tokens", 0),
+        )
+        return bill(self._price_of(str(view.get("model", ""))), used)
 
 
 class _Watched(AsyncGenerator[Chunk, None]):

@@ -92,7 +92,7 @@ class Miss:
         if whole is not None and len(whole) <= _COMPARED_BYTES:
             body = redactor.body(whole, request.headers, echoes).data
         return Side(
-            request.method,
+            request.recorded_method,
             where.authority,
             redactor.target(where.target, echoes),
             redactor.request_headers(request.headers, echoes),
@@ -117,7 +117,7 @@ class Miss:
         wanted = 0
         if whole is not None and len(whole) <= _COMPARED_BYTES:
             wanted = simhash(canonical_body(request.headers, whole))
-        route = route_hash(request.method, where.target)
+        route = route_hash(request.recorded_method, where.target)
         return library.nearest(route, wanted, _COMPARED) or library.nearest(None, wanted, _COMPARED)
 
     def _command(self, request: Request, where: Destination) -> str:

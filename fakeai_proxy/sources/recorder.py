@@ -16,14 +16,16 @@ from dataclasses import replace
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.draft import Draft, Heard
 from fakeai_proxy.cassette.format import is_sse
+from fakeai_proxy.cassette.index import number_of
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import destination
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, CassetteError, StreamCut
-from fakeai_proxy.exchange import Chunk, Exchange, Reply, end_to_end, header
+from fakeai_proxy.exchange import LIVE, MISS, NEW, Chunk, Exchange, Reply, end_to_end, header
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.roles import Source
+from fakeai_proxy.sources.overheard import Overheard
 
 #: A large reply is stored in steps of this size while it comes.
 _ADVANCE_BYTES = 4 << 20
@@ -52,6 +54,10 @@ class Recorder:
             recording.finish("client_gone")
             raise
         recording.hear(reply)
+        if reply.passage is not None:
+            reply.passage.onlookers.append(recording.overhear(exchange.request.path))
+        if exchange.verdict in ("", MISS):
+            exchange.verdict, exchange.recording = NEW, recording.number
         chunks = reply.chunks
         if isinstance(chunks, Sequence):
             if all(isinstance(chunk.data, bytes) for chunk in chunks):
@@ -126,7 +132,7 @@ class _Recording:
             id=secrets.token_hex(8),
             at=clock.wall() - (clock.now() - exchange.arrived_at),
             upstream=where.url,
-            method=request.method,
+            method=request.recorded_method,
             target=where.target,
             headers=end_to_end(request.headers),
             session=request.session,
@@ -140,6 +146,7 @@ class _Recording:
         self._saved: Future[bool] | None = None
         self._saved_bytes = 0
         self._finished = False
+        self._overheard: Overheard | None = None
         library.begin(self._draft)
 
     def hear(self, reply: Reply) -> None:
@@ -169,6 +176,20 @@ class _Recording:
             self._library.advance(replace(self._draft, body=Tape(), heard=ahead))
         return chunk
 
+    def overhear(self, name: str) -> Overheard:
+        """Hear what is said on the WebSocket that this becomes."""
+        assert self._heard is not None
+        messages = self._heard.messages = []
+        self._overheard = Overheard(
+            name, messages, self._clock, self._exchange.arrived_at, self.written
+        )
+        return self._overheard
+
+    @property
+    def number(self) -> int:
+        """The id, as the index has it."""
+        return number_of(self._draft.id)
+
     @property
     def whole(self) -> bool:
         """Whether a client may take what it has by now for the whole reply."""
@@ -180,18 +201,23 @@ class _Recording:
 
     async def written(self, end: str) -> None:
         """Finish, and wait until the recording is with the operating system."""
-        future = self._save(end) if end == "eof" else self.finish(end)
+        once = end == "eof" and self._overheard is None  # a stream may look whole and go on
+        future = self._save(end) if once else self.finish(end)
         if future is not None:
             try:
-                await asyncio.wrap_future(future)
+                kept = await asyncio.wrap_future(future)
             except CassetteError:
-                return  # logged where it happened
+                kept = False  # logged where it happened
+            if not kept:
+                self._exchange.verdict = LIVE
 
     def finish(self, end: str) -> Future[bool] | None:
         """The end of it, unless what came was whole already."""
         if self._finished:
             return None
         self._finished = True
+        if self._overheard is not None and self._heard is not None:
+            self._heard.withheld = self._overheard.withheld
         if self._saved is not None and self._heard and self._saved_bytes == self._heard.body.size:
             future: Future[bool] | None = self._saved
         else:
@@ -217,7 +243,8 @@ class _Recording:
         kept = body.kept()
         if heard is not None:
             heard = replace(heard, body=heard.body.snapshot(), cuts=list(heard.cuts),
-                            gaps_us=list(heard.gaps_us), end=end)  # fmt: skip
+                            gaps_us=list(heard.gaps_us), end=end,
+                            messages=None if heard.messages is None else list(heard.messages))  # fmt: skip
         return self._library.append(
             replace(
                 self._draft,

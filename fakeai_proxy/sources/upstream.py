@@ -20,8 +20,19 @@ from yarl import URL
 from fakeai_proxy import errors
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
+from fakeai_proxy.dialogue import Passage
 from fakeai_proxy.errors import ApiError, ConfigError, StreamCut
-from fakeai_proxy.exchange import LIVE, Chunk, Exchange, Headers, Reply, Request, end_to_end, header
+from fakeai_proxy.exchange import (
+    LIVE,
+    SWITCHED,
+    Chunk,
+    Exchange,
+    Headers,
+    Reply,
+    Request,
+    end_to_end,
+    header,
+)
 from fakeai_proxy.sources.destination import Destination
 from fakeai_proxy.sources.unreachable import api_error
 
@@ -36,6 +47,7 @@ _HEAD_BYTES_MAX = 1 << 18
 #: Request bodies up to this size are kept in memory where they have to be looked into.
 _KEPT_BYTES_MAX = 1 << 20
 _HEADERS_MAX = 1_000
+_EXTENSIONS = b"sec-websocket-extensions"
 _HANDSHAKE: Headers = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 
 
@@ -126,15 +138,26 @@ class Upstream:
         if self._keep_bodies and body.length is not None and body.length <= _KEPT_BYTES_MAX:
             await body.read(_KEPT_BYTES_MAX)
         exchange.dice_key = request.fingerprint(body.in_memory or b"")
+        if request.is_handshake:
+            return await self._open_websocket(exchange)
         response = await self._send(request, ())
         return self._arriving(response, exchange.arrived_at)
 
-    async def open_websocket(self, request: Request) -> aiohttp.ClientResponse | Reply:
-        """The upstream's agreement (status 101) with its connection, or its refusal."""
+    async def _open_websocket(self, exchange: Exchange) -> Reply:
+        """The upstream's agreement (status 101) with its connection, or its refusal. Compression is
+        not offered, so that frames are readable for whoever looks at them on the way."""
+        request = exchange.request
+        tokens = request.text_header(b"connection").lower().replace(",", " ").split()
+        if request.method != "GET" or "upgrade" not in tokens:
+            raise errors.bad_request(
+                "Bad request: a WebSocket starts with GET and `Connection: Upgrade`."
+            )
         response = await self._send(request, _HANDSHAKE)
-        if response.status == 101:
-            return response
-        return self._arriving(response, self._clock.now())
+        reply = self._arriving(response, exchange.arrived_at)
+        if response.status == SWITCHED:
+            # All of them: `Connection` and `Upgrade` belong into a 101.
+            reply.headers, reply.passage = response.raw_headers, Passage(response)
+        return reply
 
     async def close(self) -> None:
         if self._session is not None:
@@ -145,6 +168,8 @@ class Upstream:
         """Forward the request; the response with its head read. Raises ApiError."""
         destination = Destination.of(request, self._base)
         headers = self._headers(request, destination) + handshake
+        if handshake:
+            headers = tuple(pair for pair in headers if pair[0].lower() != _EXTENSIONS)
         upload = _Upload(request.body)
         length = header(headers, b"content-length")
         data = upload.data(is_declared=length is not None)

@@ -278,6 +278,7 @@ def test_the_index_on_disk_answers_as_the_one_in_memory(
         for label, place in segment.scan(every_checksum=True):
             live.add(segment, label, place)
     on_disk.add_sealed(sealed.open_index(folder, segments, bytes(32), lambda records: None))
+    assert sealed.build(segments, b"d" * 32) == sealed.build(segments, b"d" * 32, plain_rows_max=0)
 
     def seen(entries: object) -> list[object]:
         return [(entry.segment.path, entry.place) for entry in entries]  # type: ignore[attr-defined]

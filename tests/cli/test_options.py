@@ -162,6 +162,20 @@ def _on_miss(program: Program, start: Start) -> None:
     assert program.ask("/v1/models")[1]["object"] == "list"
 
 
+def _verdict(program: Program, start: Start) -> None:
+    program.ask("/v1/chat/completions", _asked("call_000000a1", "first"))
+    assert program.stop() == 0
+    told = json.loads("".join(program.errors).splitlines()[-2])
+    assert told["counts"]["HIT"] == 1
+
+
+def _strict(program: Program, start: Start) -> None:
+    assert program.ask("/v1/chat/completions", _asked("call_000000a1", "first"))[0] == 200
+    assert program.ask("/v1/chat/completions", _asked("call_000000a1", "other"))[0] == 404
+    assert program.stop() == 1
+    assert "--strict: there were MISS" in "".join(program.errors)
+
+
 def _replay_interrupted(program: Program, start: Start) -> None:
     host = program.url.rpartition("//")[2]
 
@@ -193,6 +207,18 @@ def _durability(program: Program, start: Start) -> None:
         other.ask("/any")
     other.stop()
     assert forced(other) == before
+
+
+def _seal(program: Program, start: Start) -> None:
+    folder = Path(program.ready["cassette"][0])
+    program.ask("/any")
+    program.stop()
+    assert [file.name[:4] for file in folder.glob("*.zst")] == ["live"]
+    upstream = program.ready["upstream"]
+    other = start("--mode", "record", "--upstream", upstream, "--cassette", str(folder))
+    other.ask("/any")
+    other.stop()
+    assert [file.name[:4] for file in folder.glob("*.zst")] == ["seg-"]
 
 
 def _profile(program: Program, start: Start) -> None:
@@ -598,8 +624,13 @@ EFFECTS: dict[str, Effect] = {
         _replay_interrupted,
         {"mode": "auto", "upstream": "UPSTREAM", "cassette": "TMP/cut.fcz"},
     ),
+    "verdict": Effect("json", _verdict, _LENIENT),
+    "strict": Effect("miss,live", _strict, _LENIENT),
     "durability": Effect(
         "each", _durability, {"mode": "record", "upstream": "UPSTREAM", "cassette": "TMP/a.fcz"}
+    ),
+    "seal": Effect(
+        "never", _seal, {"mode": "record", "upstream": "UPSTREAM", "cassette": "TMP/a.fcz"}
     ),
     "profile": Effect("TMP/slow.toml", _profile, needs_room="chat"),
     "seed": Effect("7", _seed, {"profile": "none"}, needs_room="chat"),

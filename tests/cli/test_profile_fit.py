@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -91,5 +92,13 @@ def test_a_cassette_becomes_a_hosted_profile(run: Run, tmp_path: Path) -> None:
     assert profile is not None
     assert profile.for_model("any").ttft_p50_ms == 300
     assert not profile.illustrative
+    checked = json.loads(run("profiles", "fit", str(cassette), "--check", "--json").stdout)
+    assert [one["streams"] for one in checked["models"]] == [12]
+    assert checked["refusals"][0]["refused"] == []
+    assert all(row["passes"] for row in checked["checks"])
+    untold = run("profiles", "fit", str(cassette), "--output-limits", str(own))
+    assert "no reply of the recording tells a limit" in untold.stderr
+    tables = run("profiles", "fit", str(MEASURED / "steps.csv"), "--check")
+    assert "are for cassettes" in tables.stderr
     mixed = run("profiles", "fit", str(cassette), str(MEASURED / "steps.csv"))
     assert "either cassettes or tables" in mixed.stderr

@@ -125,6 +125,16 @@ def test_the_installed_program_finds_what_was_shipped(installed: Path) -> None:
     assert cassettes
 
 
+def test_the_installed_program_names_the_addon_that_mitmproxy_loads(installed: Path) -> None:
+    said = subprocess.run(
+        [str(installed / "fakeai-proxy"), "mitm-addon"],
+        env=_clean(), check=True, capture_output=True, text=True, cwd=installed,
+    )  # fmt: skip
+    script = Path(said.stdout.removesuffix("\n"))
+    assert script.is_relative_to(installed.parent)
+    assert "addons = [" in script.read_text("utf-8")
+
+
 def test_the_installed_plugin_is_found_by_pytest(installed: Path, tmp_path: Path) -> None:
     """By its entry point, and without compiling the whole package anew for its asserts."""
     subprocess.run(

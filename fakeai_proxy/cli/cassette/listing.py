@@ -121,8 +121,8 @@ def _closed(library: Library) -> Iterator[dict[str, Any]]:
             "status": response.status if response else 0,
             "end": record.end if response is None or not response.withheld else "withheld",
             "model": record.view.get("model", ""),
-            "bytes": sum(response.cuts) if response else 0,
-            "seconds": round(sum(response.gaps_us) / 1e6, 3) if response else 0.0,
+            "bytes": response.size_bytes if response else 0,
+            "seconds": round(response.whole_us / 1e6, 3) if response else 0.0,
         }
 
 
