@@ -73,6 +73,19 @@ class ServerSettings(BaseModel):
         description="Folder for what this installation keeps: its certificate authority, its files, "
         "jobs and threads and, unless --cassette says otherwise, its recordings.",
     )
+    clock: Literal["real", "virtual"] = Field(
+        "real",
+        description="virtual: time stands still, but for what answers take, which takes none of yours; "
+        "POST /_fakeai/v1/clock/advance moves it, so that what expires, refills or is due tomorrow can "
+        "be tested today. For one process, and modes that ask no upstream.",
+    )
+    keep_calls: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Requests that are kept with their bodies, in memory only, for "
+        "POST /_fakeai/v1/verify: was it called with this, and how often. 0 keeps none.",
+    )
     drain_timeout: float = Field(
         10.0,
         ge=0,
@@ -141,6 +154,18 @@ class Config(
             raise ValueError(
                 f"auth: mode {self.mode} answers nothing itself, so keys are its upstream's affair."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _time_is_ours_to_move(self) -> Self:
+        if self.clock == "virtual":
+            if self.is_live:
+                raise ValueError(
+                    "clock: an upstream lives in real time; virtual goes with --mode synth, replay and "
+                    "hybrid."
+                )
+            if self.workers > 1 or self.redis is not None:
+                raise ValueError("clock: several processes have no virtual clock in common.")
         return self
 
     @property

@@ -290,6 +290,18 @@ def _listen(program: Program, start: Start) -> None:
     assert program.ask("/v1/models")[0] == 200
 
 
+def _clock(program: Program, start: Start) -> None:
+    told = program.ask("/_fakeai/v1/clock/advance", {"seconds": 86_400})[1]
+    assert (told["clock"], told["now_s"]) == ("virtual", 86_400.0)
+
+
+def _keep_calls(program: Program, start: Start) -> None:
+    for _ in range(2):
+        assert program.ask("/v1/chat/completions", CHAT)[0] == 200
+    told = program.ask("/_fakeai/v1/verify", {"contains": "lighthouses"})[1]
+    assert (told["ok"], told["count"]) == (True, 1)
+
+
 def _drain_timeout(program: Program, start: Start) -> None:
     with unfinished_request(program):
         assert program.stop() == 0
@@ -676,6 +688,8 @@ EFFECTS: dict[str, Effect] = {
     "dcgm_hostname_label": Effect("hostname", _dcgm_says('hostname="gpu-node-0"'), _FLEET),
     "dcgm_driver_version": Effect("1.2.3", _dcgm_says('VERSION="1.2.3"'), _FLEET),
     "dcgm_interval_s": Effect("3600", _dcgm_interval_s, {**_FLEET, "speed": "100"}),
+    "clock": Effect("virtual", _clock, {"profile": "none"}),
+    "keep_calls": Effect("1", _keep_calls, {"profile": "none"}, "chat"),
     "drain_timeout": Effect("0", _drain_timeout),
     "listen": Effect("[::1]:0", _listen),
     "max_connections": Effect("1", _max_connections),
