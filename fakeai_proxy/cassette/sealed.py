@@ -15,6 +15,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -168,10 +169,12 @@ class SealedIndex:
         return self._segments[self._column["segment"][row]]
 
     def close(self) -> None:
-        for column in self._column.values():
-            column.release()
-        if isinstance(self._data, mmap.mmap):
-            self._data.close()
+        # Rows that somebody still looks at, such as the frames of an error, keep the map until they go.
+        with suppress(BufferError):
+            for column in self._column.values():
+                column.release()
+            if isinstance(self._data, mmap.mmap):
+                self._data.close()
 
     def _key(self, row: int) -> bytes:
         return _bytes(self._column["key_high"][row], self._column["key_low"][row])

@@ -22,7 +22,7 @@ from fakeai_proxy.cassette.matching import destination
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, CassetteError, StreamCut
-from fakeai_proxy.exchange import LIVE, MISS, NEW, SYNTH, Chunk, Exchange, Reply, end_to_end, header
+from fakeai_proxy.exchange import LIVE, MISS, NEW, Chunk, Exchange, Reply, end_to_end, header
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.roles import Source
 from fakeai_proxy.sources.overheard import Overheard
@@ -60,9 +60,8 @@ class Recorder:
             exchange.verdict, exchange.recording = NEW, recording.number
         chunks = reply.chunks
         if isinstance(chunks, Sequence):
-            # What is made up has no times until it is sent.
-            timed = reply.provenance != SYNTH
-            if timed and all(isinstance(chunk.data, bytes) for chunk in chunks):
+            # What has no age, as what is made up, has its times when it is sent.
+            if all(isinstance(chunk.data, bytes) and chunk.age_s is not None for chunk in chunks):
                 for chunk in chunks:
                     recording.add(chunk)
                 await recording.written("reset" if reply.cut else "eof")
