@@ -906,7 +906,8 @@ def test_help_shows_every_flag_with_its_environment_name(run: Run) -> None:
 
 
 def test_help_begins_with_what_a_beginner_needs(run: Run) -> None:
-    flags = re.findall(r"^  (--[a-z-]+)", run("--help").stdout, re.M)
+    settings = run("--help").stdout.partition("What answers:\n")[2]
+    flags = re.findall(r"^  (--[a-z-]+)", settings, re.M)
     assert flags[:4] == ["--config", "--mode", "--on-miss", "--profile"]
 
 
