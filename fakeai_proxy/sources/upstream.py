@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from yarl import URL
 
 from fakeai_proxy import errors
-from fakeai_proxy.body import Body
+from fakeai_proxy.body import Body, Heard
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dialogue import Passage
 from fakeai_proxy.errors import ApiError, ConfigError, StreamCut
@@ -142,7 +142,8 @@ class Upstream:
         if request.is_handshake:
             return await self._open_websocket(exchange)
         response = await self._send(request, ())
-        return self._arriving(response, exchange.arrived_at)
+        exchange.heard = Heard()
+        return self._arriving(response, exchange.arrived_at, exchange.heard)
 
     async def _open_websocket(self, exchange: Exchange) -> Reply:
         """The upstream's agreement (status 101) with its connection, or its refusal. Compression is
@@ -154,7 +155,7 @@ class Upstream:
                 "Bad request: a WebSocket starts with GET and `Connection: Upgrade`."
             )
         response = await self._send(request, _HANDSHAKE)
-        reply = self._arriving(response, exchange.arrived_at)
+        reply = self._arriving(response, exchange.arrived_at, Heard())
         if response.status == SWITCHED:
             # All of them: `Connection` and `Upgrade` belong into a 101.
             reply.headers, reply.passage = response.raw_headers, Passage(response)
@@ -221,7 +222,7 @@ class Upstream:
             kept = ((b"Host", destination.authority.encode()), *kept)
         return (*kept, (HOPS, hops + b", " + self._instance if hops else self._instance))
 
-    def _arriving(self, response: aiohttp.ClientResponse, arrived_at: float) -> Reply:
+    def _arriving(self, response: aiohttp.ClientResponse, arrived_at: float, heard: Heard) -> Reply:
         headers = end_to_end(response.raw_headers)
         if header(response.raw_headers, b"transfer-encoding") is not None:
             headers = tuple(pair for pair in headers if pair[0].lower() != b"content-length")
@@ -229,7 +230,7 @@ class Upstream:
         return Reply(
             response.status,
             headers,
-            _Arriving(response, self._clock, arrived_at),
+            _Arriving(response, self._clock, arrived_at, heard),
             reason=reason.decode("latin-1"),
             provenance=LIVE,
             head_age_s=self._clock.now() - arrived_at,
@@ -295,7 +296,10 @@ class _Arriving(AsyncGenerator[Chunk, None]):
     the upstream request too.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, clock: Clock, arrived_at: float) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, clock: Clock, arrived_at: float, heard: Heard
+    ) -> None:
+        self._heard = heard
         self._response = response
         self._clock = clock
         self._arrived_at = arrived_at
@@ -339,6 +343,7 @@ class _Arriving(AsyncGenerator[Chunk, None]):
         if not data:
             self._let_go()
             raise StopAsyncIteration
+        self._heard.add(data)
         return Chunk(data, age_s=self._clock.now() - self._arrived_at)
 
     async def athrow(self, *failure: object) -> Chunk:

@@ -114,7 +114,7 @@ def test_a_record_keeps_every_message_and_shows_json_as_json(tmp_path: Path) -> 
     assert list(record.response.messages) == said
     line = encode(record)
     assert decode(line) == record
-    assert decode_reply(line) == (record.response, record.view)
+    assert decode_reply(line) == (record.response, record.view, record.at, record.auth)
     assert b'"data":{"json":{"type":"session.created"' in line
     assert b'"op":"close","dt_us":5000,"code":1000,"reason":"bye"' in line
     assert record.view["usage"] == {"prompt_tokens": 7, "completion_tokens": 4}
