@@ -33,9 +33,10 @@ def assembled(
         return library
 
     def miss() -> Source:
+        from fakeai_proxy.cassette.leniency import Leniency
         from fakeai_proxy.sources.miss import Miss
 
-        return Miss(opened(), base, clock.wall)
+        return Miss(opened(), base, clock.wall, Leniency.of(settings))
 
     def recorder(source: Source) -> Source:
         from fakeai_proxy.sources.recorder import Recorder
