@@ -54,7 +54,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         "metrics": app.aggregates.reset,
         "live": app.live.reset,
         "marks": app.marks.clear,
-        **({} if app.outcomes is None else {"verdict": app.outcomes.reset}),
+        **({} if app.run is None else app.run.resettable),
         **({} if app.library is None else {"cassettes": app.library.reset}),
     }
     shown = {
@@ -77,7 +77,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         *limits_routes(app.limiter),
         *fault_routes(app.faults, app.commons),
         *scenario_routes(app.scenario, app.clock),
-        *(() if app.outcomes is None else app.outcomes.routes()),
+        *(() if app.run is None else app.run.routes()),
         *cassette_routes(app.library, config.miss, app.commons, app.clock),
     )
 

@@ -85,14 +85,14 @@ def compare(before: Sequence[Interaction], after: Sequence[Interaction]) -> Comp
             found.gaps_s[side].extend(gap / 1e6 for gap in gaps[1:])
     pairs, left, right = _by_key(before, after)
     for one, other in pairs:
-        changes = list(_answers(one, other))
+        changes = list(answers(one, other))
         found.changes += changes
         found.same += not changes
     near, left, right = _by_likeness(left, right)
     for one, other in near:
         details = tuple(str(difference) for difference in explain(_side(other), _side(one)))
         found.changes.append(Change("request", _named(other), one.id, other.id, details))
-        found.changes += _answers(one, other)
+        found.changes += answers(one, other)
     found.changes += [Change("removed", _named(one), one.id, "") for one in left]
     found.changes += [Change("added", _named(one), "", one.id) for one in right]
     return found
@@ -163,7 +163,7 @@ def _side(record: Interaction) -> Side:
 # --- answers ---------------------------------------------------------------------------------------
 
 
-def _answers(one: Interaction, other: Interaction) -> Iterator[Change]:
+def answers(one: Interaction, other: Interaction) -> Iterator[Change]:
     name, first, second = _named(other), one.response, other.response
     statuses = [reply.status if reply else "none" for reply in (first, second)]
     if statuses[0] != statuses[1]:
