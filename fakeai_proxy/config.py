@@ -32,7 +32,7 @@ from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.shaping.scenario.settings import ScenarioSettings
 from fakeai_proxy.shared.settings import SharedSettings
-from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
+from fakeai_proxy.sources import LIVE_ON, MADE_UP_ON, PLAYING, RECORDED_ON, Mode, OnMiss
 from fakeai_proxy.sources.doorkeeper import AuthSettings
 from fakeai_proxy.sources.synth import SynthSettings
 from fakeai_proxy.sources.upstream import UpstreamSettings
@@ -58,7 +58,7 @@ class ServerSettings(BaseModel):
         None,
         description="What answers a request that the cassette does not hold, in the modes that "
         "replay: an error that names the nearest recordings, a synthesized answer, the upstream "
-        "recorded, or the upstream alone.",
+        "recorded, a synthesized answer recorded, or the upstream alone.",
     )
     profile: str = Field(
         "quick",
@@ -72,6 +72,19 @@ class ServerSettings(BaseModel):
         None,
         description="Folder for what this installation keeps: its certificate authority, its files, "
         "jobs and threads and, unless --cassette says otherwise, its recordings.",
+    )
+    clock: Literal["real", "virtual"] = Field(
+        "real",
+        description="virtual: time stands still, but for what answers take, which takes none of yours; "
+        "POST /_fakeai/v1/clock/advance moves it, so that what expires, refills or is due tomorrow can "
+        "be tested today. For one process, and modes that ask no upstream.",
+    )
+    keep_calls: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Requests that are kept with their bodies, in memory only, for "
+        "POST /_fakeai/v1/verify: was it called with this, and how often. 0 keeps none.",
     )
     drain_timeout: float = Field(
         10.0,
@@ -143,6 +156,18 @@ class Config(
             )
         return self
 
+    @model_validator(mode="after")
+    def _time_is_ours_to_move(self) -> Self:
+        if self.clock == "virtual":
+            if self.is_live:
+                raise ValueError(
+                    "clock: an upstream lives in real time; virtual goes with --mode synth, replay and "
+                    "hybrid."
+                )
+            if self.workers > 1 or self.redis is not None:
+                raise ValueError("clock: several processes have no virtual clock in common.")
+        return self
+
     @property
     def miss(self) -> OnMiss | None:
         """What a miss leads to; None in the modes that do not replay."""
@@ -155,7 +180,7 @@ class Config(
 
     @property
     def synthesizes(self) -> bool:
-        return "synth" in (self.mode, self.miss)
+        return not MADE_UP_ON.isdisjoint((self.mode, self.miss))
 
     @property
     def has_back_end(self) -> bool:
@@ -171,7 +196,7 @@ class Config(
 
     @property
     def records(self) -> bool:
-        return "record" in (self.mode, self.miss)
+        return not RECORDED_ON.isdisjoint((self.mode, self.miss))
 
     @property
     def data_dir(self) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, overload
@@ -70,6 +70,17 @@ class Index:
         if not self._sealed:
             return self._live
         return Chain([*(Rows(sealed, sealed.recorded()) for sealed in self._sealed), self._live])
+
+    def as_stored(self) -> Iterator[tuple[int, Entry]]:
+        """All, each with its number in recorded order, in the order in which they lie on the disk: the
+        quickest to read them all."""
+        start = 0
+        for sealed in self._sealed:
+            rows = sealed.recorded()
+            for number in sealed.as_stored():
+                yield start + number, _entry(sealed, rows[number])
+            start += len(rows)
+        yield from enumerate(self._live, start)
 
     def counts(self) -> Counter[Segment]:
         """How many interactions each segment has; in any thread."""

@@ -15,6 +15,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -146,6 +147,15 @@ class SealedIndex:
         """The rows of interactions in recorded order."""
         return self._column["by_order"][len(self.opened) :]
 
+    def as_stored(self) -> list[int]:
+        """Numbers in recorded order, sorted by where they lie."""
+        import numpy as np
+
+        rows = np.array(self.recorded(), "u4")
+        columns = [np.array(self._column[name])[rows] for name in ("at", "offset", "segment")]
+        found: list[int] = np.lexsort(columns).tolist()
+        return found
+
     @cached_property
     def counts(self) -> Counter[Segment]:
         """How many interactions each segment has."""
@@ -170,10 +180,12 @@ class SealedIndex:
         return self._segments[self._column["segment"][row]]
 
     def close(self) -> None:
-        for column in self._column.values():
-            column.release()
-        if isinstance(self._data, mmap.mmap):
-            self._data.close()
+        # Rows that somebody still looks at, such as the frames of an error, keep the map until they go.
+        with suppress(BufferError):
+            for column in self._column.values():
+                column.release()
+            if isinstance(self._data, mmap.mmap):
+                self._data.close()
 
     def _key(self, row: int) -> bytes:
         return _bytes(self._column["key_high"][row], self._column["key_low"][row])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fakeai_proxy.cassette.against import DRIFTING, Compared
-from fakeai_proxy.cassette.stats import quantile
+from fakeai_proxy.cassette.spread import Spread
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import DRIFT
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
@@ -120,8 +120,7 @@ def _told(parts: list[DriftPart]) -> dict[str, Any]:
         "drifting": sum(part.drifting for part in parts),
         "not_compared": failed,
         "ttft_ms": {
-            side: {name: quantile([pair[place] for pair in pairs], q)
-                   for name, q in (("p50", 0.5), ("p95", 0.95))}
+            side: _quantiles([pair[place] for pair in pairs])
             for place, side in enumerate(("recorded", "live"))
         },
         "data": [
@@ -138,6 +137,12 @@ def _told(parts: list[DriftPart]) -> dict[str, Any]:
             for (kind, request, detail), seen in found.items()
         ],
     }  # fmt: skip
+
+
+def _quantiles(times_ms: list[float]) -> dict[str, float]:
+    spread = Spread(1000, 1)
+    spread.add(round(time_ms * 1000) for time_ms in times_ms)
+    return spread.quantiles()
 
 
 def _instant(at: float) -> str:

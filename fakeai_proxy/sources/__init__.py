@@ -9,7 +9,7 @@ from typing import Literal
 from fakeai_proxy.roles import Source
 
 Mode = Literal["synth", "record", "replay", "auto", "hybrid", "diff", "pass"]
-OnMiss = Literal["error", "synth", "record", "pass"]
+OnMiss = Literal["error", "synth", "record", "record-synth", "pass"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ ON_MISS: dict[OnMiss, Callable[[Parts], Source]] = {
     "error": lambda parts: parts.miss(),
     "synth": lambda parts: parts.synth(),
     "record": lambda parts: parts.recorder(parts.upstream()),
+    "record-synth": lambda parts: parts.recorder(parts.synth()),
     "pass": lambda parts: parts.upstream(),
 }
 
@@ -39,6 +40,9 @@ PLAYING: dict[Mode, OnMiss] = {
 
 #: Modes (or choices on a miss) that ask a live back end.
 LIVE_ON: frozenset[str] = frozenset(("record", "pass", "diff"))
+#: Those that answer by themselves, and those that record.
+MADE_UP_ON: frozenset[str] = frozenset(("synth", "record-synth"))
+RECORDED_ON: frozenset[str] = frozenset(("record", "record-synth"))
 
 MODES: dict[Mode, Callable[[Parts, OnMiss], Source]] = {
     "synth": lambda parts, _: parts.synth(),

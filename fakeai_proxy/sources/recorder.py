@@ -65,7 +65,8 @@ class Recorder:
             exchange.verdict, exchange.recording = NEW, recording.number
         chunks = reply.chunks
         if isinstance(chunks, Sequence):
-            if all(isinstance(chunk.data, bytes) for chunk in chunks):
+            # What has no age, as what is made up, has its times when it is sent.
+            if all(isinstance(chunk.data, bytes) and chunk.age_s is not None for chunk in chunks):
                 for chunk in chunks:
                     recording.add(chunk)
                 await recording.written("reset" if reply.cut else "eof")

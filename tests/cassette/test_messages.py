@@ -34,7 +34,7 @@ MESSAGES = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(MESSAGES, st.lists(st.integers(0, 60), max_size=3)), max_size=5), st.data()
 )
@@ -77,6 +77,7 @@ def test_what_is_no_frame_is_refused(wire: bytes) -> None:
         Reader().feed(wire)
 
 
+@settings(deadline=None)
 @given(MESSAGES)
 def test_a_message_comes_back_from_its_fields(message: Message) -> None:
     assert from_fields(to_fields(message)) == message

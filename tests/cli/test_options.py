@@ -290,6 +290,18 @@ def _listen(program: Program, start: Start) -> None:
     assert program.ask("/v1/models")[0] == 200
 
 
+def _clock(program: Program, start: Start) -> None:
+    told = program.ask("/_fakeai/v1/clock/advance", {"seconds": 86_400})[1]
+    assert (told["clock"], told["now_s"]) == ("virtual", 86_400.0)
+
+
+def _keep_calls(program: Program, start: Start) -> None:
+    for _ in range(2):
+        assert program.ask("/v1/chat/completions", CHAT)[0] == 200
+    told = program.ask("/_fakeai/v1/verify", {"contains": "lighthouses"})[1]
+    assert (told["ok"], told["count"]) == (True, 1)
+
+
 def _drain_timeout(program: Program, start: Start) -> None:
     with unfinished_request(program):
         assert program.stop() == 0
@@ -463,6 +475,21 @@ def _journal_size(program: Program, start: Start) -> None:
         program.ask("/v1/models")
     page = program.ask("/_fakeai/v1/journal")[1]
     assert (len(page["data"]), page["finished_total"]) == (2, 3)
+
+
+def _journal_file(program: Program, start: Start) -> None:
+    program.ask("/v1/models")
+    program.stop()
+    kept = Path(program.ready["ca"]).parent.parent
+    [line] = (kept / "journal.jsonl").read_text().splitlines()
+    assert json.loads(line)["path"] == "/v1/models"
+
+
+def _journal_bodies(program: Program, start: Start) -> None:
+    program.ask("/v1/models")
+    entry = program.ask("/_fakeai/v1/journal")[1]["data"][0]
+    told = program.ask(f"/_fakeai/v1/journal/{entry['id']}")[1]
+    assert (told["request_body"], len(told["response_body"])) == ("", 20)
 
 
 def _page(url: str) -> str:
@@ -661,6 +688,8 @@ EFFECTS: dict[str, Effect] = {
     "dcgm_hostname_label": Effect("hostname", _dcgm_says('hostname="gpu-node-0"'), _FLEET),
     "dcgm_driver_version": Effect("1.2.3", _dcgm_says('VERSION="1.2.3"'), _FLEET),
     "dcgm_interval_s": Effect("3600", _dcgm_interval_s, {**_FLEET, "speed": "100"}),
+    "clock": Effect("virtual", _clock, {"profile": "none"}),
+    "keep_calls": Effect("1", _keep_calls, {"profile": "none"}, "chat"),
     "drain_timeout": Effect("0", _drain_timeout),
     "listen": Effect("[::1]:0", _listen),
     "max_connections": Effect("1", _max_connections),
@@ -687,6 +716,8 @@ EFFECTS: dict[str, Effect] = {
     "admin_key": Effect("the first of all keys", _admin_key, {"auth": "required"}),
     "admin_token": Effect("open sesame", _admin_token),
     "journal_size": Effect("2", _journal_size),
+    "journal_file": Effect("TMP/kept/journal.jsonl", _journal_file, {"data": "TMP/kept"}),
+    "journal_bodies": Effect("20", _journal_bodies),
     "scenario": Effect("TMP/outage.toml", _scenario),
     "limits": Effect("TMP/tokens.toml", _limits, {"profile": "none"}, "chat"),
     "limit_charge": Effect(
@@ -875,10 +906,9 @@ def test_help_shows_every_flag_with_its_environment_name(run: Run) -> None:
 
 
 def test_help_begins_with_what_a_beginner_needs(run: Run) -> None:
-    options = run("--help").stdout.partition("Options:\n")[2]
-    flags = re.findall(r"^  (--[a-z-]+)", options, re.M)
-    assert flags[:2] == ["--config", "--mode"]
-    assert flags[2:-2] == ["--" + name.replace("_", "-") for name in Config.model_fields][1:]
+    settings = run("--help").stdout.partition("What answers:\n")[2]
+    flags = re.findall(r"^  (--[a-z-]+)", settings, re.M)
+    assert flags[:4] == ["--config", "--mode", "--on-miss", "--profile"]
 
 
 def test_recordings_go_into_the_same_folder_of_the_home_as_the_rest() -> None:

@@ -73,7 +73,7 @@ async def test_the_client_gets_the_recording_and_what_differs_is_told(
         ("shape", "new: body.service_tier: string"): 1, ("text", "the text differs"): 1,
     }  # fmt: skip
     examples = [one["example"] for one in drift["data"]]
-    assert any("at word 4: 'seen many whales' became 'seen few whales'" in str(one)
+    assert any("at word 4: 'have seen many whales' became 'have seen few whales'" in str(one)
                for one in examples)  # fmt: skip
     assert "drift: POST /v1/chat/completions, gpt-4o (" in caplog.text
     assert "service_tier" in caplog.text
