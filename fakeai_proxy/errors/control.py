@@ -51,6 +51,16 @@ def control_refused(reason: str) -> ApiError:
     )
 
 
+def parquet_missing() -> ApiError:
+    return own_error(
+        501,
+        "Parquet is written by pyarrow, which is not installed here: pip install "
+        "'fakeai-proxy[parquet]'. Without it there are format=csv and format=jsonl.",
+        param="format",
+        code="extra_missing",
+    )
+
+
 def not_in_the_journal(entry: str) -> ApiError:
     return own_error(
         404,
@@ -82,6 +92,32 @@ def websocket_wanted(path: str) -> ApiError:
         f"{path} is a WebSocket: connect with ws:// or wss://.",
         code="websocket_wanted",
         headers={"upgrade": "websocket", "connection": "upgrade"},
+    )
+
+
+def clock_is_real() -> ApiError:
+    return own_error(
+        409,
+        "The clock is the real one, which nobody can advance: start with --clock virtual.",
+        code="clock_is_real",
+    )
+
+
+def profile_fixed(reason: str) -> ApiError:
+    """`reason` is a sentence of its own."""
+    return own_error(
+        409,
+        f"The profile cannot be changed while this server runs. {reason} Start it with --profile and "
+        "the name of the other one.",
+        code="profile_fixed",
+    )
+
+
+def no_calls_kept() -> ApiError:
+    return own_error(
+        409,
+        "What was asked is not kept here: start with --keep-calls and how many calls to keep.",
+        code="no_calls_kept",
     )
 
 
