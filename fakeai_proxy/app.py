@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from fakeai_proxy.clock import Clock, SystemClock
+from fakeai_proxy.clock import Clock, SystemClock, clock_of
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.embedded.verifying import witness_of
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
@@ -94,7 +95,7 @@ class App:
         """`member` is this process's place among others of the machine, if there are any. `around`
         puts a source of the caller's in front of the mode's own."""
         self.config = config
-        self.clock = clock or SystemClock()
+        self.clock = clock or clock_of(config.clock)
         self.company = Company(config.redis, self.clock, member)
         self.commons = self.company.commons
         self.dice = Dice(config.seed, self.commons.salt)
@@ -125,8 +126,8 @@ class App:
         self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
-        self._source = around(self.telling.around(self._answering()))
-        pacer = self._pacer()
+        self._source = self._seen(around(self.telling.around(self._answering())))
+        pacer = self.pacer = self._pacer()
         usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
             observers += (self.outcomes,)
@@ -149,10 +150,15 @@ class App:
         on_miss: OnMiss = self.config.miss or "error"
         return MODES[self.config.mode](self._parts(), on_miss)
 
+    def _seen(self, source: Source) -> Source:
+        return source if self.witness is None else self.witness.around(source)
+
     def _own_observers(self) -> tuple[Observer, ...]:
-        return (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
+        usual = (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
+        return usual if self.witness is None else (*usual, self.witness)
 
     def _open_counts(self) -> None:
+        self.witness = witness_of(self.config.keep_calls)
         self.exchanges = ExchangeCounts()
         self.traffic = Traffic()
         self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)

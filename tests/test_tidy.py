@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": {"errors", "clock"},
     "providers": {"exchange", "errors"},
     "shared": {"errors", "clock"},
-    "cassette": {"dialogue", "exchange", "body", "errors", "providers"},
+    "cassette": {"dialogue", "exchange", "body", "errors", "providers", "profiles"},
     "services": {
         "dialogue",
         "exchange",
@@ -63,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulate": LEAVES | {"exchange", "fleet"},
     "shaping": LEAVES | {"roles", "exchange", "body", "providers", "fleet", "shared"},
     "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette", "shared"},
+    "client": {"errors", "observe"},
     "pipeline": {"roles", "exchange", "errors", "clock", "providers", "shaping"},
     "proxy": {
         "roles",
