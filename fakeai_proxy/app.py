@@ -29,7 +29,6 @@ from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.aggregates import Aggregates
 from fakeai_proxy.observe.exchanges import ExchangeCounts
-from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.observe.live import Live
 from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.metric_pages import MetricPages
@@ -70,6 +69,7 @@ from fakeai_proxy.sources.price_list import PriceList
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Row, Store
+from fakeai_proxy.telling import Telling
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -102,8 +102,9 @@ class App:
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
         self.status = Status(self.clock, self.commons)
-        prices = self.prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
-        self.journal = Journal(config, self.clock, prices.usd)
+        prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
+        self.telling = Telling(config, self.clock, prices)
+        self.journal, self.prices = self.telling.journal, prices
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
         self.back_end = load_shared(
             config.profile,
@@ -125,8 +126,7 @@ class App:
         self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
-        on_miss: OnMiss = config.miss or "error"
-        self._source = self._seen(around(MODES[config.mode](self._parts(), on_miss)))
+        self._source = self._seen(around(self.telling.around(self._answering())))
         pacer = self.pacer = self._pacer()
         usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
@@ -146,12 +146,16 @@ class App:
         self._drain = Drain(self.gateway.handle)
         self.url = ""
 
+    def _answering(self) -> Source:
+        on_miss: OnMiss = self.config.miss or "error"
+        return MODES[self.config.mode](self._parts(), on_miss)
+
     def _seen(self, source: Source) -> Source:
         return source if self.witness is None else self.witness.around(source)
 
     def _own_observers(self) -> tuple[Observer, ...]:
-        usual = (self.status, self.journal, self.exchanges, self.aggregates, self.live)
-        return usual if self.witness is None else (*usual, self.witness)
+        told = (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
+        return told if self.witness is None else (*told, self.witness)
 
     def _open_counts(self) -> None:
         self.witness = witness_of(self.config.keep_calls)
@@ -159,7 +163,9 @@ class App:
         self.traffic = Traffic()
         self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
         self.marks = Marks(self.clock)
-        self.live = Live(self.clock, self.commons, self.marks)
+        self.live = Live(
+            self.clock, self.commons, self.marks, self.aggregates.used, self.prices.bill
+        )
 
     def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
         """Who asks and what it costs matters to what we answer ourselves."""
@@ -230,6 +236,7 @@ class App:
             if ended is not None and self.outcomes is not None:
                 await ended(self.outcomes)
             await asyncio.to_thread(self.library.close)
+        await self.telling.close()
         await self.company.close()
         self.scheduler.close()
         if self.fleet is not None:

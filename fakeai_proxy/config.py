@@ -32,7 +32,7 @@ from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.shaping.scenario.settings import ScenarioSettings
 from fakeai_proxy.shared.settings import SharedSettings
-from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
+from fakeai_proxy.sources import LIVE_ON, MADE_UP_ON, PLAYING, RECORDED_ON, Mode, OnMiss
 from fakeai_proxy.sources.doorkeeper import AuthSettings
 from fakeai_proxy.sources.synth import SynthSettings
 from fakeai_proxy.sources.upstream import UpstreamSettings
@@ -40,6 +40,7 @@ from fakeai_proxy.store import StoreSettings
 from fakeai_proxy.store.address import shown
 
 ENVIRONMENT_PREFIX = "FAKEAI_PROXY_"
+_REPLAYING = f"it goes with {', '.join(PLAYING)}"
 #: Environment names with the prefix that are no settings.
 _NOT_SETTINGS = frozenset(("CONFIG",))
 
@@ -57,7 +58,7 @@ class ServerSettings(BaseModel):
         None,
         description="What answers a request that the cassette does not hold, in the modes that "
         "replay: an error that names the nearest recordings, a synthesized answer, the upstream "
-        "recorded, or the upstream alone.",
+        "recorded, a synthesized answer recorded, or the upstream alone.",
     )
     profile: str = Field(
         "quick",
@@ -133,8 +134,17 @@ class Config(
     def _a_miss_needs_a_cassette(self) -> Self:
         if self.on_miss is not None and self.mode not in PLAYING:
             raise ValueError(
-                f"on_miss: mode {self.mode} does not replay, so nothing is ever missing; it goes "
-                f"with {', '.join(PLAYING)}."
+                f"on_miss: mode {self.mode} does not replay, so nothing is ever missing; {_REPLAYING}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_replaced_is_played_and_recorded(self) -> Self:
+        if self.max_age is not None and self.mode not in PLAYING:
+            raise ValueError(f"max_age: mode {self.mode} does not replay; {_REPLAYING}.")
+        if self.rerecord and self.miss != "record":
+            raise ValueError(
+                f"rerecord: mode {self.mode} does not record what it misses; use --mode auto."
             )
         return self
 
@@ -170,7 +180,7 @@ class Config(
 
     @property
     def synthesizes(self) -> bool:
-        return "synth" in (self.mode, self.miss)
+        return not MADE_UP_ON.isdisjoint((self.mode, self.miss))
 
     @property
     def has_back_end(self) -> bool:
@@ -186,7 +196,7 @@ class Config(
 
     @property
     def records(self) -> bool:
-        return "record" in (self.mode, self.miss)
+        return not RECORDED_ON.isdisjoint((self.mode, self.miss))
 
     @property
     def data_dir(self) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fakeai_proxy.body import Body
+from fakeai_proxy.body import Body, Heard
 
 if TYPE_CHECKING:
     from fakeai_proxy.dialogue import Dialogue, Passage
@@ -283,6 +283,10 @@ class Exchange:
     sent_bytes: int = 0
     #: When each chunk was written, as far as they are written one by one.
     instants: array[float] = field(default_factory=lambda: array("d"))
+    #: What an upstream answered.
+    heard: Heard | None = None
+    #: What was to be played, where somebody wants to look at it afterwards.
+    script: Sequence[Chunk] = ()
     #: What was done to it on purpose (faults with their parameters), and in which phase of a scenario.
     faults: tuple[str, ...] = ()
     phase: str = ""

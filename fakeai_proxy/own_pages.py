@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from decimal import Decimal
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.embedded.verifying import verify_routes
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.observe.cassettes import cassette_routes
-from fakeai_proxy.observe.cell import Place
 from fakeai_proxy.observe.clock_routes import clock_routes
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.dashboard import dashboard_routes
+from fakeai_proxy.observe.export import export_route
 from fakeai_proxy.observe.faults import fault_routes
+from fakeai_proxy.observe.feed import feed_route
 from fakeai_proxy.observe.fleet_control import FleetControl
 from fakeai_proxy.observe.health import health_routes
 from fakeai_proxy.observe.journal_routes import journal_routes
@@ -69,6 +69,8 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
     }
     return (
         *control_routes(app.status, shown, resettable),
+        feed_route(app.journal, app.commons),
+        export_route(app.journal, app.commons),
         *journal_routes(app.journal, app.commons),
         *dashboard_routes(elsewhere=config.has_back_end),
         *app.live.routes(),
@@ -106,8 +108,4 @@ def _metrics(app: App) -> tuple[Route, ...]:
 
 
 def _usage_pages(app: App) -> UsagePages:
-    def bill(place: Place, amounts: Mapping[str, int]) -> Decimal:
-        kind, model, labels = place
-        return app.prices.exact(kind, model, dict(labels), amounts) or Decimal(0)
-
-    return UsagePages(app.aggregates, app.limiter, bill, app.clock)
+    return UsagePages(app.aggregates, app.limiter, app.prices.bill, app.clock)

@@ -16,7 +16,7 @@ from contextlib import aclosing
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, StreamCut
-from fakeai_proxy.exchange import Chunk, Exchange, Reply
+from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply
 from fakeai_proxy.providers import status_of
 from fakeai_proxy.roles import Client, Observer, Source
 from fakeai_proxy.shaping.faults.faults import Faults
@@ -156,6 +156,8 @@ class Pipeline:
         async with aclosing(chunks):
             if reply.keep is not None:
                 await reply.keep(exchange.admission)
+            if reply.provenance == HIT and self.pacer.settings.timing == "recorded":
+                await pacing.due(Chunk(b"", age_s=reply.head_age_s))
             sink.write(client.head(reply))
             exchange.first_byte_at = self.clock.now()
             async for chunk in chunks:

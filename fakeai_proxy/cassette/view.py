@@ -39,7 +39,7 @@ def view_of(
         return _of_socket(request, response, view)
     if response.gaps_us:
         view["ttft_ms"] = response.gaps_us[0] / 1000
-    for told in _told(response):
+    for told in told_by(response):
         _look(told, view)
     return view
 
@@ -68,7 +68,8 @@ def _of_socket(
     return {name: fact for name, fact in view.items() if fact or name == "provider"}
 
 
-def _told(response: RecordedResponse) -> list[dict[str, Any]]:
+def told_by(response: RecordedResponse) -> list[dict[str, Any]]:
+    """What the answer says in JSON: its body, or those frames of a stream that tell how it went."""
     body = plain_body(response)
     if is_sse(response.headers):
         return list(sse.telling(body))

@@ -42,6 +42,7 @@ COMMANDS = {
     "mitm-addon": ("mitm_addon:mitm_addon", "Print the path of our addon for mitmproxy."),
     "top": ("top:top", "Watch a running server: requests, first tokens, gaps, the fleet."),
     "models": ("models:models", "The registry of models: limits, abilities, prices."),
+    "journal": ("journal:journal", "What a running server has answered: list, follow, export."),
     "completion": ("completion:completion", "Make bash, zsh or fish complete the command line."),
 }
 

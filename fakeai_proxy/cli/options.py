@@ -28,8 +28,9 @@ _VALUES = {
     "listen": "HOST:PORT", "profile": "NAME|FILE|none", "upstream": "URL", "upstream_proxy": "URL",
     "proxy_auth": "USER:PASSWORD", "cassette": "PATH", "intercept": "HOST", "allow_host": "HOST",
     "model": "NAME", "models": "FILE.toml", "fault": "NAME:K=V", "faults": "FILE.toml",
-    "limits": "NAME[:TIER]|FILE|none", "scenario": "NAME|FILE.toml",
+    "limits": "NAME[:TIER]|FILE|none", "journal_file": "FILE.jsonl", "scenario": "NAME|FILE.toml",
     "verdict": "FORM|FILE.json", "strict": "all|miss|...",
+    "max_age": "SPAN", "rerecord": "ID",
 }  # fmt: skip
 
 

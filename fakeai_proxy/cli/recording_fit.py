@@ -73,10 +73,10 @@ def _timings(paths: Sequence[Path], refusals: Refusals) -> Iterator[Timing]:
 
     library = Library.open(settings_for(paths), SystemClock(), repair=False)
     with closing(library), progress("reading") as tell:
-        entries = library.index.entries
-        for number, entry in enumerate(entries):
+        count = len(library.index.entries)
+        for number, (_, entry) in enumerate(library.index.as_stored()):
             if not number % 256:
-                tell(number, len(entries))
+                tell(number, count)
             record = library.load(entry)
             refusals.add(record)
             stream = recorded_stream(record)

@@ -33,21 +33,21 @@ GC_THRESHOLDS = (1_000, 2_000, 100)
 CUT_SHORT = 130
 
 
-def serve(config: Config) -> int:
-    """Serve until a signal; the exit status."""
+def serve(config: Config, told: Callable[[Banner], Banner] = lambda banner: banner) -> int:
+    """Serve until a signal; the exit status. `told` may add to what is said first."""
     if config.workers > 1:
         from fakeai_proxy.cli.workers import serve_workers
 
-        return run_loop(serve_workers(config))
-    return run_loop(_serve(config))
+        return run_loop(serve_workers(config, told))
+    return run_loop(_serve(config, told))
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, told: Callable[[Banner], Banner]) -> int:
     raise_open_file_limit()
     log_format = chosen(config.log_format, sys.stdout)
     interrupts = Interrupts((signal.SIGINT, signal.SIGTERM))
     app, close_log = await start(config, sys.stdout)
-    announce(Banner.of(app), log_format, sys.stdout)
+    announce(told(Banner.of(app)), log_format, sys.stdout)
     await interrupts.wait()
     telling = telling_of(config)
     closing = asyncio.ensure_future(app.close(config.drain_timeout, telling))

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import count
@@ -49,10 +49,10 @@ PAUSE_S = 0.2
 GRACE_REAL_S = 5.0
 
 
-def serve_workers(config: Config) -> Coroutine[Any, Any, int]:
-    """Gives the exit status. Raises ConfigError."""
+def serve_workers(config: Config, told: Callable[[Banner], Banner]) -> Coroutine[Any, Any, int]:
+    """Gives the exit status; `told` as for `serve`. Raises ConfigError."""
     _check(config)
-    return _serve(config)
+    return _serve(config, told)
 
 
 def _check(config: Config) -> None:
@@ -71,7 +71,7 @@ def _check(config: Config) -> None:
         )
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, told: Callable[[Banner], Banner]) -> int:
     raise_open_file_limit()
     set_up_diagnostics()
     log_format = chosen(config.log_format, sys.stdout)
@@ -83,7 +83,7 @@ async def _serve(config: Config) -> int:
         await asyncio.wait((opening, signalled), return_when=asyncio.FIRST_COMPLETED)
         try:
             if opening.done():
-                announce(opening.result(), log_format, sys.stdout)
+                announce(told(opening.result()), log_format, sys.stdout)
                 await asyncio.wait((signalled, workers.lost), return_when=asyncio.FIRST_COMPLETED)
                 if workers.lost.done():
                     workers.lost.result()

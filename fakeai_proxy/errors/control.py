@@ -51,6 +51,16 @@ def control_refused(reason: str) -> ApiError:
     )
 
 
+def parquet_missing() -> ApiError:
+    return own_error(
+        501,
+        "Parquet is written by pyarrow, which is not installed here: pip install "
+        "'fakeai-proxy[parquet]'. Without it there are format=csv and format=jsonl.",
+        param="format",
+        code="extra_missing",
+    )
+
+
 def not_in_the_journal(entry: str) -> ApiError:
     return own_error(
         404,

@@ -8,12 +8,13 @@ beyond is counted under `other`. Whoever asks is named by key id, never by a par
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import HIT, LIVE, Exchange, Reply, Usage, Workload
-from fakeai_proxy.observe.cell import Cell, Key, Running, Sum
+from fakeai_proxy.observe.cell import Cell, Key, Place, Running, Sum
 from fakeai_proxy.observe.names import Names, asked_model, asker, endpoint_name
 from fakeai_proxy.observe.window import MINUTE_S, Second, Window
 from fakeai_proxy.shared.commons import Commons
@@ -164,6 +165,15 @@ class Aggregates:
             {model: counts[at:] + counts[:at] for model, counts in self._minutes.items()},
             self._streams(),
         )
+
+    def used(self) -> dict[Place, Counter[str]]:
+        """What was used since the start, of this process."""
+        now, found = int(self._clock.now()), dict[Place, Counter[str]]()
+        for cell in self._cells.values():
+            self._turn(cell, now)
+            for place, amounts in cell.used.items():
+                found.setdefault(place, Counter()).update(amounts)
+        return found
 
     async def of_all(self) -> Sums:
         """Of all processes together."""

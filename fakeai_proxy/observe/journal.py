@@ -1,22 +1,26 @@
 """The last finished exchanges: who asked what, what it was given, how long that took.
 
-An entry holds numbers and short texts only: no header, no body and no query string, where secrets
-travel, and nothing that would keep those alive.
+An entry holds numbers and short texts only: no header, no query string and, unless it is asked for, no
+body, where secrets travel, and nothing that would keep those alive.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage, Workload
+from fakeai_proxy.observe.overheard import Facts, Overheard
 from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
 
 #: Characters kept of what a client may make as long as it likes.
@@ -33,7 +37,7 @@ _VERSION = re.compile(r"v\d+\w*")
 #: A name with a prefix, or anything with a number of some length in it.
 _ID = re.compile(r"[a-z]+(?:_[a-z]+)*[_-](?=\w*\d)[\w-]{8,}|[\w-]*\d{6}[\w-]*|[0-9a-f-]{16,}")
 #: US dollars for what `Entry.bill` says, or None where nothing has a price. For any thread.
-PriceOf = Callable[[Sequence[Any]], float | None]
+PriceOf = Callable[[str], float | None]
 
 
 class JournalSettings(BaseModel):
@@ -45,6 +49,19 @@ class JournalSettings(BaseModel):
         le=200_000,
         description="Finished exchanges that GET /_fakeai/v1/journal can tell of; 0 keeps none. An "
         "entry takes 1 kB, and up to 1 kB more for the instants of a long stream.",
+    )
+    journal_file: Path | None = Field(
+        None,
+        description="Append every finished exchange to this file, one JSON object a line, as the journal "
+        "tells it.",
+    )
+    journal_bodies: int = Field(
+        0,
+        ge=0,
+        le=65_536,
+        description="Bytes that the journal keeps of each request's body and of each answer's, with "
+        "secrets taken out as from recordings; shown with the single entry and in --journal-file. 0 "
+        "keeps none.",
     )
 
 
@@ -77,7 +94,9 @@ class Entry(NamedTuple):
     finish: str
     offsets: bytes
     gaps: tuple[float, ...]
-    bill: bytes
+    bill: str
+    request: str
+    response: str
     #: In the order in which its process finished them.
     number: int = 0
 
@@ -90,14 +109,28 @@ class Journal:
         settings: JournalSettings,
         clock: Clock,
         price_of: PriceOf = lambda bill: None,
+        name: str = "0",
     ) -> None:
+        """`name` tells it from those of other processes, and of this one's lives before."""
+        self._name = name
+        self._settings = settings
         self.clock = clock
         self._price_of = price_of
         self._epoch = clock.epoch_s
         # Plain tuples, which the garbage collector lets go; it would walk over named ones for ever.
         self._rows: deque[tuple[object, ...]] = deque(maxlen=settings.journal_size)
+        self._overheard = Overheard(settings.journal_bodies)
+        self._looking: asyncio.Future[None] | None = None
+        #: How often it began anew.
+        self._life = 0
+        #: Called whenever there is one more.
+        self.noticed: Callable[[], None] | None = None
         #: All there were since the start or the last reset.
         self.finished_total = 0
+
+    @property
+    def keeps_bodies(self) -> bool:
+        return self._settings.journal_bodies > 0
 
     @property
     def size(self) -> int:
@@ -110,6 +143,10 @@ class Journal:
         self.finished_total += 1
         if not self._rows.maxlen:
             return
+        if exchange.heard is not None or self.keeps_bodies:
+            self._overheard.add(self.finished_total, exchange)
+            if self._overheard.are_many and (self._looking is None or self._looking.done()):
+                self._looking = asyncio.ensure_future(self.settle())
         request, reply, admission = exchange.request, exchange.reply, exchange.admission
         workload = None if reply is None else reply.workload
         end = exchange.end
@@ -143,10 +180,38 @@ class Journal:
                 "" if reply is None else _finish(reply),
                 offsets,
                 gaps,
-                b"" if reply is None else _bill(exchange, reply),
+                "" if reply is None else _bill(exchange, reply),
+                "",
+                "",
                 self.finished_total,
             )
         )
+        if self.noticed is not None:
+            self.noticed()
+
+    async def settle(self) -> None:
+        """What bodies say is in their entries."""
+        life, waiting = self._life, self._overheard.take()
+        if not waiting:
+            return
+        with self.clock.hold():
+            found = await asyncio.to_thread(self._overheard.look, waiting)
+        if life != self._life:
+            return
+        for number, facts, bodies in found:
+            place = number - self.finished_total - 1 + len(self._rows)
+            if place >= 0:
+                row = self._rows[place] if facts is None else _told(self._rows[place], facts)
+                self._rows[place] = tuple(Entry._make(row)._replace(**bodies._asdict()))
+
+    @property
+    def era(self) -> str:
+        """What numbers of entries are counted in: another one in each process, and after each reset."""
+        return f"{self._name}.{self._life}"
+
+    def newest_to_oldest(self) -> Iterator[tuple[object, ...]]:
+        """To be read at once, before anything is added."""
+        return reversed(self._rows)
 
     def newest_first(self) -> list[tuple[object, ...]]:
         """A snapshot: what each `Entry` is made of."""
@@ -154,13 +219,15 @@ class Journal:
 
     def reset(self) -> None:
         self._rows.clear()
+        self._overheard.take()
+        self._life += 1
         self.finished_total = 0
 
     def as_json(self, entry: Entry) -> dict[str, object]:
         """As it is told; for any thread."""
         offsets = offsets_of(entry.offsets)
         gaps = Gaps._make(entry.gaps) if entry.gaps else gaps_of(offsets)
-        cost_usd = self._price_of(orjson.loads(entry.bill)) if entry.bill else None
+        cost_usd = self._price_of(entry.bill) if entry.bill else None
         arrived = datetime.fromtimestamp(self._epoch + entry.arrived_at, UTC)
         return {
             "id": entry.id,
@@ -189,6 +256,12 @@ class Journal:
             "end": entry.end,
             "finish": entry.finish or None,
         }
+
+    def bodies(self, entry: Entry) -> dict[str, object]:
+        """As far as they are kept."""
+        if not self.keeps_bodies:
+            return {}
+        return {"request_body": entry.request, "response_body": entry.response}
 
     def timeline(self, entry: Entry) -> dict[str, object]:
         """Its instants in milliseconds since it arrived; of many chunks, some evenly chosen."""
@@ -223,14 +296,16 @@ def _finish(reply: Reply) -> str:
     return "length" if limit and workload.output_tokens >= limit else "stop"
 
 
-def _bill(exchange: Exchange, reply: Reply) -> bytes:
-    """What an organization's usage counts of it."""
+def _bill(exchange: Exchange, reply: Reply) -> str:
+    """What an organization's usage counts of it. A text, because the bytes that orjson gives hold four
+    kilobytes, whatever their length."""
     if not exchange.is_settled or reply.status >= 400 or reply.cut:
-        return b""
+        return ""
     usages: Sequence[Usage] = reply.usage
     if not usages and reply.workload is not None:
         usages = (_read_and_written(reply.workload),)
-    return orjson.dumps([_charged(usage, exchange) for usage in usages]) if usages else b""
+    charged = [_charged(usage, exchange) for usage in usages]
+    return orjson.dumps(charged).decode() if charged else ""
 
 
 def _charged(usage: Usage, exchange: Exchange) -> tuple[object, ...]:
@@ -248,6 +323,31 @@ def _read_and_written(workload: Workload) -> Usage:
     return Usage(_COMPLETIONS, workload.model, amounts)
 
 
+def _told(row: tuple[object, ...], facts: Facts) -> tuple[object, ...]:
+    """With what its upstream's answer said, which counts more than what our back end thought."""
+    entry = Entry._make(row)
+    model = facts.model[:MODEL_CHARS_MAX] or entry.model
+    told = entry._replace(
+        model=model,
+        finish=facts.finish[:METHOD_CHARS_MAX] or entry.finish,
+        cached_tokens=facts.cached_tokens or entry.cached_tokens,
+        bill="",
+    )
+    if facts.prompt_tokens is None or entry.end != "ok" or entry.status >= 400:
+        return tuple(told)
+    amounts = {
+        "input_tokens": facts.prompt_tokens,
+        "output_tokens": facts.output_tokens or 0,
+        "input_cached_tokens": facts.cached_tokens,
+    }
+    bill = orjson.dumps([(_COMPLETIONS, model, {}, amounts)]).decode()
+    return tuple(
+        told._replace(
+            prompt_tokens=facts.prompt_tokens, output_tokens=facts.output_tokens, bill=bill
+        )
+    )
+
+
 def route_of(path: str) -> str:
     """The path with names for what varies, as far as it looks like something that does."""
     segments = [segment for segment in path.split("/") if segment]
@@ -260,6 +360,7 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
+@lru_cache(maxsize=4096)
 def _shown(text: str) -> str:
     """Without surrogates (bytes of a target that are no UTF-8), and without what looks like a key:
     some put theirs into the path."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import FAULT, HIT, LIVE, SYNTH
-from fakeai_proxy.observe.journal import Entry, Journal
+from fakeai_proxy.observe.journal import Entry, Journal, route_of
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Parameter, Route
 from fakeai_proxy.shared.commons import Commons
 
@@ -30,8 +30,11 @@ def _status_test(wanted: str) -> Test:
 
 
 #: Query parameter -> what makes a test of its value.
-_FILTERS: dict[str, Callable[[str], Test]] = {
+_TESTS: dict[str, Callable[[str], Test]] = {
     "status": _status_test,
+    "route": lambda wanted: lambda entry: (entry.route or route_of(entry.path)) == wanted,
+    "key": lambda wanted: lambda entry: entry.key_id == wanted,
+    "project": lambda wanted: lambda entry: entry.project == wanted,
     "model": lambda wanted: lambda entry: entry.model == wanted,
     "source": lambda wanted: lambda entry: entry.source == wanted,
     "worker": lambda wanted: lambda entry: entry.worker == wanted,
@@ -44,16 +47,24 @@ _FILTERS: dict[str, Callable[[str], Test]] = {
     ),
 }
 
-_QUERY = (
-    Parameter("limit", "Entries on this page.", "integer", 100, 1, PAGE_MAX),
-    Parameter("after", "The id of the last entry of the page before."),
+FILTERS = (
     Parameter("status", "429, or 4xx for all of them."),
+    Parameter("route", "The operation, as /chat/completions."),
+    Parameter("key", "The id of the key that it was asked with."),
+    Parameter("project", "The project that it was asked in."),
     Parameter("model", "The model that was asked for."),
     Parameter("source", "Where the answer came from.", choices=(FAULT, HIT, LIVE, SYNTH)),
     Parameter("worker", "The worker of the fleet that answered."),
     Parameter("end", "How it ended.", choices=("ok", "error", "cut", "client_gone")),
     Parameter("fault", "The kind of a fault that was applied."),
     Parameter("phase", "The phase of a scenario in which it arrived."),
+)
+
+
+_QUERY = (
+    Parameter("limit", "Entries on this page.", "integer", 100, 1, PAGE_MAX),
+    Parameter("after", "The id of the last entry of the page before."),
+    *FILTERS,
 )
 
 
@@ -69,13 +80,15 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
     """Every process keeps a journal of its own; a page is of all."""
 
     async def shelf(query: Mapping[str, Any], after: Moment | None) -> Shelf:
+        await journal.settle()
         rows, total = journal.newest_first(), journal.finished_total
-        tests, most = _tests(query), query["limit"] + 1
+        tests, most = tests_of(query), query["limit"] + 1
         with journal.clock.hold():
             fitting = await asyncio.to_thread(_fitting, rows, tests, after, most)
         return Shelf(fitting, len(rows), total)
 
-    def find(wanted: str) -> tuple[object, ...] | None:
+    async def find(wanted: str) -> tuple[object, ...] | None:
+        await journal.settle()
         return next((row for row in journal.newest_first() if row[0] == wanted), None)
 
     commons.offer("journal", shelf)
@@ -87,11 +100,11 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
 
     async def page(call: Call) -> Answer:
         query = call.query
-        _tests(query)
+        tests_of(query)
         last = None if query["after"] is None else await row(query["after"])
         if query["after"] is None or last is not None:
             shelves = await commons.gather(
-                "journal", query, None if last is None else _moment(last)
+                "journal", query, None if last is None else moment_of(last)
             )
         else:  # what has left the journal is older than all that is in it
             shelves = await commons.gather("journal", {**query, "limit": 0}, _FIRST)
@@ -110,8 +123,7 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
         found = await row(wanted)
         if found is None:
             raise errors.not_in_the_journal(errors.shown(wanted))
-        entry = Entry._make(found)
-        return Answer(lambda: {**journal.as_json(entry), "timeline": journal.timeline(entry)})
+        return Answer(lambda: _whole(journal, Entry._make(found)))
 
     def clear(call: Call) -> Answer:
         cleared = len(journal)
@@ -126,9 +138,18 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
     )  # fmt: skip
 
 
-def _tests(query: Mapping[str, Any]) -> list[Test]:
-    """Raises 400."""
-    return [make(query[name]) for name, make in _FILTERS.items() if query[name] is not None]
+def _whole(journal: Journal, entry: Entry) -> dict[str, object]:
+    timeline = {"timeline": journal.timeline(entry)}
+    return {**journal.as_json(entry), **timeline, **journal.bodies(entry)}
+
+
+def tests_of(query: Mapping[str, Any]) -> list[Test]:
+    """Of `FILTERS`. Raises 400."""
+    return [make(query[name]) for name, make in _TESTS.items() if query[name] is not None]
+
+
+def passes(entry: Entry, tests: Sequence[Test]) -> bool:
+    return all(test(entry) for test in tests)
 
 
 #: When an exchange ended and, among those of one instant, which one it is.
@@ -140,7 +161,7 @@ _NUMBER = Entry._fields.index("number")
 _FIRST: Moment = (-1.0, 0, "")
 
 
-def _moment(row: Sequence[Any]) -> Moment:
+def moment_of(row: Sequence[Any]) -> Moment:
     return row[_FINISHED_AT], row[_NUMBER], row[0]
 
 
@@ -149,10 +170,10 @@ def _fitting(
 ) -> list[tuple[object, ...]]:
     found = []
     for row in rows:
-        if after is not None and _moment(row) >= after:
+        if after is not None and moment_of(row) >= after:
             continue
         entry = Entry._make(row)
-        if all(test(entry) for test in tests):
+        if passes(entry, tests):
             found.append(row)
             if len(found) >= most:
                 break
@@ -160,7 +181,7 @@ def _fitting(
 
 
 def _page(journal: Journal, shelves: Sequence[Shelf], limit: int) -> dict[str, object]:
-    rows = heapq.merge(*(shelf.rows for shelf in shelves), key=_moment, reverse=True)
+    rows = heapq.merge(*(shelf.rows for shelf in shelves), key=moment_of, reverse=True)
     found = [Entry._make(row) for row in islice(rows, limit + 1)]
     shown = found[:limit]
     return {

@@ -11,16 +11,19 @@ import asyncio
 import contextlib
 import math
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import FAULT, Exchange, header
+from fakeai_proxy.observe.cell import Place
 from fakeai_proxy.observe.fleet_view import joined
 from fakeai_proxy.observe.marks import Marks
+from fakeai_proxy.observe.model_view import Bill
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
 from fakeai_proxy.shared.commons import Commons
 
@@ -69,8 +72,17 @@ class Second:
 class Live:
     """An observer, and the feed of what it counts."""
 
-    def __init__(self, clock: Clock, commons: Commons, marks: Marks) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        commons: Commons,
+        marks: Marks,
+        used: Callable[[], Mapping[Place, Counter[str]]] = dict,
+        bill: Bill = lambda place, amounts: Decimal(0),
+    ) -> None:
+        """`used` is what was used of this process since the start, `bill` its price, for any thread."""
         self._clock = clock
+        self._bill = bill
         self._commons = commons
         self._marks = marks
         self._seconds: deque[Second] = deque(maxlen=HISTORY_S)
@@ -80,6 +92,7 @@ class Live:
         self._read_at = -1
         self._reading = asyncio.Lock()
         commons.offer("live", self._after)
+        commons.offer("live.used", used)
 
     # --- counting
 
@@ -160,15 +173,27 @@ class Live:
                 await asyncio.get_running_loop().create_future()
 
     async def _look(self, number: int) -> None:
-        """Reads the fleet once for each second, whoever asks."""
+        """Reads the fleet and the bill once for each second, whoever asks."""
         async with self._reading:
             if number <= self._read_at:
                 return
             self._read_at = number
+            gauges: dict[str, Any] = {"cost_usd": await self._cost_usd()}
             views = [view for view in await self._commons.gather("fleet") if view is not None]
             if views:
                 self._fleet = joined(views)
-                self._gauges.append((number, _gauges(self._fleet)))
+                gauges["fleet"] = _gauges(self._fleet)
+            self._gauges.append((number, gauges))
+
+    async def _cost_usd(self) -> float:
+        """Of all answers since the start."""
+        parts: list[Mapping[Place, Counter[str]]] = await self._commons.gather("live.used")
+        used = [(place, amounts) for part in parts for place, amounts in part.items()]
+        with self._clock.hold():
+            return float(await asyncio.to_thread(self._total, used))
+
+    def _total(self, used: Sequence[tuple[Place, Counter[str]]]) -> Decimal:
+        return sum((self._bill(place, amounts) for place, amounts in used), Decimal(0))
 
     async def _samples(self, after: int, until: int) -> list[dict[str, Any]]:
         """Of the seconds after `after`, as far as they are over and have something to tell."""
@@ -231,9 +256,7 @@ def _sample(number: int, second: Second | None, gauges: dict[str, Any] | None) -
             counted = getattr(second, name)
             if counted:
                 sample[f"{name}_ms"] = quantiles(counted)
-    if gauges is not None:
-        sample["fleet"] = gauges
-    return sample
+    return sample | (gauges or {})
 
 
 def _gauges(view: dict[str, Any]) -> dict[str, Any]:

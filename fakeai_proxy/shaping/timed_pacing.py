@@ -61,6 +61,8 @@ class TimedPacing:
         dues = self._dues(chunks)
         del chunks
         if dues is None:
+            if not frames and self._recorded and reply.head_age_s is not None:
+                await self._scheduler.until(self._at(reply.head_age_s))
             await self._burst([head, *frames, tail], client)
             return
         has_own_head = reply.head_age_s is not None and self._recorded

@@ -9,7 +9,7 @@ from typing import Literal
 from fakeai_proxy.roles import Source
 
 Mode = Literal["synth", "record", "replay", "auto", "hybrid", "pass"]
-OnMiss = Literal["error", "synth", "record", "pass"]
+OnMiss = Literal["error", "synth", "record", "record-synth", "pass"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ ON_MISS: dict[OnMiss, Callable[[Parts], Source]] = {
     "error": lambda parts: parts.miss(),
     "synth": lambda parts: parts.synth(),
     "record": lambda parts: parts.recorder(parts.upstream()),
+    "record-synth": lambda parts: parts.recorder(parts.synth()),
     "pass": lambda parts: parts.upstream(),
 }
 
@@ -36,6 +37,9 @@ PLAYING: dict[Mode, OnMiss] = {"replay": "error", "auto": "record", "hybrid": "s
 
 #: Modes (or choices on a miss) that ask a live back end.
 LIVE_ON: frozenset[str] = frozenset(("record", "pass"))
+#: Those that answer by themselves, and those that record.
+MADE_UP_ON: frozenset[str] = frozenset(("synth", "record-synth"))
+RECORDED_ON: frozenset[str] = frozenset(("record", "record-synth"))
 
 MODES: dict[Mode, Callable[[Parts, OnMiss], Source]] = {
     "synth": lambda parts, _: parts.synth(),

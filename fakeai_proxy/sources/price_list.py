@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from threading import Lock
+
+import orjson
 
 from fakeai_proxy.services.catalogue import Catalogue
 
-#: Kind, model, labels and amounts of one thing that was used, as a `Usage` has them.
-Charged = tuple[str, str, Mapping[str, str], Mapping[str, int]]
+#: Equal bills are equal sums; a load of one kind has many.
+_KNOWN_MAX = 4096
 
 
 class PriceList:
@@ -20,10 +23,12 @@ class PriceList:
         self._open = catalogue
         self._catalogue: Catalogue | None = None
         self._opening = Lock()
+        self.usd = lru_cache(maxsize=_KNOWN_MAX)(self._usd)
 
-    def usd(self, bill: Sequence[Charged]) -> float | None:
-        """None where nothing on it has a price."""
-        found = [usd for one in bill if (usd := self.exact(*one)) is not None]
+    def _usd(self, bill: str) -> float | None:
+        """Of kind, model, labels and amounts of each thing that was used, as `Usage` has them, in JSON.
+        None where nothing on it has a price."""
+        found = [usd for one in orjson.loads(bill) if (usd := self.exact(*one)) is not None]
         return float(sum(found, Decimal(0))) if found else None
 
     def exact(
@@ -36,6 +41,13 @@ class PriceList:
         price = None if card is None else card.price
         lines = list(lines_of(price, kind, {**labels, "model": model}, amounts))
         return sum([line.usd for line in lines], Decimal(0)) if lines else None
+
+    def bill(
+        self, place: tuple[str, str, tuple[tuple[str, str], ...]], amounts: Mapping[str, int]
+    ) -> Decimal:
+        """Of everything that was used of one kind, model and labels."""
+        kind, model, labels = place
+        return self.exact(kind, model, dict(labels), amounts) or Decimal(0)
 
     def _cards(self) -> Catalogue:
         if self._catalogue is None:

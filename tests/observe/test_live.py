@@ -171,6 +171,16 @@ async def test_the_feed_begins_with_what_was_before_anybody_looked(serve: Serve)
     assert told[1][1]["workers"][0]["kv_blocks"] > 0
 
 
+async def test_what_answers_cost_is_told_as_the_bills_tell_it(serve: Serve) -> None:
+    app = await serve()
+    for _ in range(3):
+        await chat(app)
+    told = dict(await events(app, "sample"))
+    bills = [entry["cost_usd"] for entry in (await ask(app, "/_fakeai/v1/journal")).body["data"]]
+    assert sum(bills) > 0
+    assert told["sample"]["cost_usd"] == pytest.approx(sum(bills))
+
+
 async def test_without_a_fleet_there_is_none_in_the_feed(serve: Serve) -> None:
     app = await serve()
     told = await events(app, "sample")
@@ -192,7 +202,7 @@ async def test_two_who_look_read_the_fleet_once_a_second(
     monkeypatch.setattr(app.commons, "gather", counted)
     await asyncio.gather(events(app, "marks"), events(app, "marks"))
     seconds = {second for second, _ in app.live._gauges}
-    assert asked.count("fleet") == len(seconds)
+    assert asked.count("fleet") == asked.count("live.used") == len(seconds)
 
 
 async def test_nothing_runs_while_nobody_looks(serve: Serve) -> None:

@@ -69,6 +69,11 @@ def test_the_wheel_holds_profiles_cassettes_types_and_licence(built: Built) -> N
     assert "fakeai_proxy/_shipped/profiles/fleets/quick.toml" in names
     assert [name for name in names if name.startswith("fakeai_proxy/_shipped/cassettes/")]
     assert [name for name in names if name.endswith("licenses/LICENSE")]
+    dashboard = "fakeai_proxy/observe/dashboard/"
+    assert {f"{dashboard}{name}" for name in ("index.html", "main.js", "vendor/uplot.js")} <= set(
+        names
+    )
+    assert len([name for name in names if name.startswith(f"{dashboard}vendor/LICENSE-")]) == 3
     assert not [name for name in names if name.startswith("tests/")]
 
 

@@ -40,7 +40,8 @@ export function bytes(value) {
 
 export function usd(value) {
   if (value === 0) return "0";
-  return value >= 1 ? value.toFixed(2) : value.toPrecision(2).replace(/e.*/, (e) => e);
+  if (value >= 1000) return compact(value);
+  return value >= 0.1 ? value.toFixed(2) : Number(value.toPrecision(2)).toFixed(Math.min(8, 1 - Math.floor(Math.log10(value))));
 }
 
 /** Seconds since the epoch as a time of day. */

@@ -76,7 +76,7 @@ function Charts({ theme: now }) {
   const workers = (state.fleet?.workers ?? []).filter((each) => each.gpu).map((each) => each.name).sort().join("|");
   const hasFleet = state.fleet !== null;
   const charts = useMemo(() => CHARTS
-    .filter((chart) => !chart.needs || (chart.needs === "fleet" && hasFleet))
+    .filter((chart) => chart.needs !== "fleet" || hasFleet)
     .map((chart) => [chart, typeof chart.series === "function" ? chart.series(workers ? workers.split("|") : []) : chart.series]),
   [workers, hasFleet]);
   return html`<section class="panel" id="charts" aria-labelledby="charts-title">
@@ -116,7 +116,7 @@ function TokenDialog() {
   useTopics("link");
   const [token, set] = useState("");
   if (state.link !== "denied") return null;
-  return html`<${Drawer} kind="dialog" title="This server asks for a token" close=${() => {}}>
+  return html`<${Drawer} kind="dialog" title="This server asks for a token">
     <form onSubmit=${(event) => { event.preventDefault(); setToken(token.trim()); retry(); }}>
       <p class="hint">${state.denied}</p>
       <input id="token" type="password" autofocus autocomplete="off" aria-label="Admin token" placeholder="What --admin-token was given" value=${token} onInput=${(event) => set(event.target.value)} />

@@ -111,7 +111,7 @@ export const CHARTS = [
     series: perWorker(2, 1, "temperature_c"),
   },
   {
-    id: "cost", title: "Cost", unit: "$/h", kind: "lines", needs: "cost",
+    id: "cost", title: "Cost", unit: "$/h", kind: "lines",
     help: "What the answers of the last minute would cost by their models' price lists, as a rate.",
     series: [{ label: "rate", color: "s2", width: 2, fill: true, value: (s) => s.cost_rate ?? null }],
   },

@@ -1,6 +1,6 @@
 // The numbers that a person looks at first.
 
-import { compact, count, duration, percent } from "./format.js";
+import { compact, count, duration, percent, usd } from "./format.js";
 import { lastSeconds, state, useTopics } from "./store.js";
 import { html } from "./vendor/preact.js";
 
@@ -36,6 +36,7 @@ export function Tiles() {
   const bad = sum(minute, (s) => (s.outcomes?.["4xx"] || 0) + (s.outcomes?.["5xx"] || 0) + (s.outcomes?.["429"] || 0) + (s.outcomes?.cut || 0));
   const limited = sum(minute, (s) => s.outcomes?.["429"]);
   const fleet = few[few.length - 1].fleet ?? few[few.length - 2]?.fleet;
+  const priced = few.findLast((s) => s.cost_usd !== undefined);
   const prompt = sum(minute, (s) => s.prompt_tokens);
   const cached = sum(minute, (s) => s.cached_tokens);
   const output = fleet ? fleet.tokens_s : sum(few, (s) => s.output_tokens) / RATE_S;
@@ -51,6 +52,7 @@ export function Tiles() {
     <${Tile} name="KV in use" value=${percent(fleet.kv_usage)} unit="%" below=${prompt ? `${percent(cached / prompt)} % hit rate` : "no prompts yet"} />
     <${Tile} name="GPU power" value=${compact(fleet.power_w)} unit="W" below=${`${percent(fleet.utilization)} % busy`} />`}
     ${mode && mode !== "synth" && html`<${Tile} name="From cassettes" value=${asked ? percent(hits / asked) : "–"} unit="%" below="of the last minute" />`}
+    <${Tile} name="Cost" value=${priced ? `$${usd(priced.cost_usd)}` : "–"} below=${priced?.cost_rate == null ? "by the price lists" : `$${usd(priced.cost_rate)} per hour`} />
     <${Tile} name="Errors" value=${asked ? percent(bad / asked) : "–"} unit=${asked ? "%" : ""} below=${`${count(limited)} × 429 in 1 min`} kind=${asked && bad / asked > 0.05 ? "bad" : ""} />
   </dl>`;
 }
