@@ -154,8 +154,8 @@ class App:
         return source if self.witness is None else self.witness.around(source)
 
     def _own_observers(self) -> tuple[Observer, ...]:
-        told = (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
-        return told if self.witness is None else (*told, self.witness)
+        usual = (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
+        return usual if self.witness is None else (*usual, self.witness)
 
     def _open_counts(self) -> None:
         self.witness = witness_of(self.config.keep_calls)

@@ -1,7 +1,7 @@
 // Small pieces that several parts of the page are made of.
 
 import { tell } from "./store.js";
-import { html, useEffect, useRef, useState } from "./vendor/preact.js";
+import { html, useLayoutEffect, useRef, useState } from "./vendor/preact.js";
 
 export const toasts = [];
 let serial = 0;
@@ -54,7 +54,7 @@ export function Copy({ text, label = "Copy" }) {
  *  `close` stays. */
 export function Drawer({ title, close, children, kind = "drawer" }) {
   const box = useRef();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     box.current.showModal();
     return () => before?.focus?.();
