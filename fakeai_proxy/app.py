@@ -323,7 +323,7 @@ class App:
             counting.next if counting else None,
             self._pace,
             self.config.timing == "profile",
-            notices=self.run and self.run.drift,
+            notices=self.run.drift if self.run else None,
         )  # fmt: skip
 
     def _open_run(self) -> RecordedRun | None:
