@@ -314,17 +314,14 @@ class App:
         # The order of recordings is begun anew with each start: no matter of other machines.
         counting = self.company.member
         return assembled(
-            self.library,
-            self.config.upstream,
-            self.clock,
-            self._synth,
+            self.library, self.config.upstream, self.clock, self._synth,
             lambda: self.run.live if self.run else self.upstream,
             self.config,
             counting.next if counting else None,
             self._pace,
             self.config.timing == "profile",
             notices=self.run.drift if self.run else None,
-        )
+        )  # fmt: skip
 
     def _open_run(self) -> RecordedRun | None:
         if self.library is None and self.config.max_live_usd is None:
