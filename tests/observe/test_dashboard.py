@@ -24,7 +24,6 @@ pytestmark = [
         chromium.FOUND is None,
         reason="NOT TESTED: the dashboard. There is no Chromium; tests/servers/install.sh installs it.",
     ),
-    pytest.mark.xdist_group("dashboard"),
 ]
 FAULTS = "/_fakeai/v1/faults"
 ROWS = "document.querySelectorAll('.rows .row').length"
@@ -264,6 +263,30 @@ async def test_it_is_dark_and_still_for_whoever_wants_that(browser: Browser, app
         await page.until(f"Math.min(...{brightness}) > 200")
         await page.goto(f"{app.url}/_fakeai/")
         assert min(await page.run(brightness)) > 200  # it was remembered
+
+
+async def test_profile_and_speed_are_changed_where_they_may_be(
+    browser: Browser, page: Page
+) -> None:
+    assert "at the start" in await page.until(
+        "document.querySelector('#settings > .hint')?.textContent"
+    )
+    assert await page.run("document.querySelector('#settings select')") is None  # a fleet's
+    async with serving(profile="openai") as app, opened(browser, app) as hosted:
+        await hosted.until("document.querySelector('#settings select')?.value === 'openai'")
+        await hosted.click("#settings .choices button:last-child")
+        await hosted.until(
+            "document.querySelector('#settings [aria-pressed=true]')?.textContent === '× 20'"
+        )
+        await hosted.run("(() => { const one = document.querySelector('#settings select'); one.value ="
+                         " 'none'; one.dispatchEvent(new Event('change', {bubbles: true})); })()")  # fmt: skip
+        await hosted.until("document.querySelector('#settings select')?.value === 'none'")
+        told = (await ask(app, "/_fakeai/v1/profile")).body
+        while told["profile"] != "none":
+            await hosted.until("new Promise((done) => setTimeout(() => done(true), 50))")
+            told = (await ask(app, "/_fakeai/v1/profile")).body
+        assert told["speed"] == 20
+        assert hosted.errors == []
 
 
 async def test_the_token_is_asked_for_once(browser: Browser) -> None:
