@@ -18,7 +18,10 @@ WATCH = """(() => {
 })()"""
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 SEEN = "document.querySelector('#exchanges .sub').textContent"
-GAPS = "(() => { const g = window.gaps.slice(2).sort((a, b) => a - b); return [g.length, g[g.length >> 1], g.at(-1)]; })()"
+GAPS = """(() => {
+  const gaps = window.gaps.slice(2).sort((a, b) => a - b);
+  return [gaps.length, gaps[gaps.length >> 1], gaps.at(-1)];
+})()"""
 
 
 async def main() -> None:
