@@ -31,7 +31,7 @@ from fakeai_proxy.cassette.matching import (
 from fakeai_proxy.cassette.redaction import (
     Redactor,
     Scrubber,
-    credentials,
+    carried,
     echoes_of,
     is_lines,
     is_media,
@@ -129,7 +129,7 @@ class Sealer:
         self._growing: dict[str, _Growing] = {}
 
     def opening(self, draft: Draft) -> Open:
-        echoes = echoes_of(credentials(draft.target, draft.headers))
+        echoes = echoes_of(carried(draft.target, draft.headers))
         return Open(draft.id, draft.at, draft.upstream, self._request(draft, b"", echoes),
                     self._text(draft.session, echoes))  # fmt: skip
 
@@ -148,7 +148,7 @@ class Sealer:
         if growing is None:
             if len(self._growing) >= GROWING_MAX:
                 return
-            echoes = echoes_of(credentials(draft.target, draft.headers))
+            echoes = echoes_of(carried(draft.target, draft.headers))
             growing = _Growing(self._blobs.begin(), self._redactor.scrubber(echoes))
             self._growing[draft.id] = growing
         taken = False
@@ -169,7 +169,7 @@ class Sealer:
             self.forget(draft_id)
 
     def sealed(self, draft: Draft, seq: int) -> Interaction:
-        echoes = echoes_of(credentials(draft.target, draft.headers))
+        echoes = echoes_of(carried(draft.target, draft.headers))
         raw_key, key, likeness = self._keys(draft)
         stored = self._store(draft.body, draft.headers, echoes)
         request = self._request(draft, stored.content, echoes, stored)

@@ -11,25 +11,27 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from fakeai_proxy.cassette import manifest
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Sealer
-from fakeai_proxy.cassette.format import Head, Interaction, Open, decode, decode_reply
+from fakeai_proxy.cassette.format import Extra, Head, Interaction, Open, decode, decode_reply
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import Entry, Index
 from fakeai_proxy.cassette.manifest import TOOL, Manifest
 from fakeai_proxy.cassette.redaction import Redactor
+from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.script import Script, script_of
 from fakeai_proxy.cassette.sealed import SealedIndex, open_index
-from fakeai_proxy.cassette.sealing import Part
+from fakeai_proxy.cassette.sealing import Part, alone
 from fakeai_proxy.cassette.segments import (
     Segment,
     existing_salt,
     is_single,
+    policy_of,
     salt_of,
     sealed_of,
     segments_of,
@@ -107,7 +109,9 @@ class Library:
                     f"--cassette {path}"
                 )
         salt = salt_of(first, clock.wall()) if record else existing_salt(first)
-        library = cls(Redactor(salt), Index(settings.replay_interrupted), [], settings.repeat)
+        rules = Rules.of(settings).with_policy(policy_of(first))
+        redactor = Redactor(salt, rules)
+        library = cls(redactor, Index(settings.replay_interrupted), [], settings.repeat)
         library.paths = settings.cassette
         for path in dict.fromkeys(settings.cassette):
             library._read(path, repair)
@@ -303,7 +307,10 @@ class Library:
         live_bytes_max: int,
     ) -> None:
         durability = settings.durability
-        head = Head(TOOL, clock.wall(), salt)
+        policy = self.redactor.policy
+        head = Head(TOOL, clock.wall(), salt, extra={"scrub": policy} if policy else {})
+        if policy and not is_single(path):
+            _note(path, policy)
         output = Output(path, head)
         if is_single(path):
             output.prepare()
@@ -376,6 +383,14 @@ def _files_of(path: Path) -> tuple[Manifest | None, list[Segment], list[Segment]
             return listed, sealed, live
         for segment in found:
             segment.release()
+
+
+def _note(path: Path, policy: Extra) -> None:
+    """Have the manifest say what is scrubbed."""
+    with alone(path, wait=True):
+        listed = Manifest.read(path)
+        if listed.extra.get("scrub") != policy:
+            replace(listed, extra={**listed.extra, "scrub": policy}).write(path)
 
 
 def settings_for(paths: Sequence[Path]) -> CassetteSettings:

@@ -211,7 +211,9 @@ def _mapped(file: Path, segments: Sequence[Segment]) -> SealedIndex:
         return SealedIndex(mmap.mmap(opened.fileno(), size, access=mmap.ACCESS_READ), segments)
 
 
-def build(segments: Sequence[Segment], digest: bytes, plain_rows_max: int = PLAIN_ROWS_MAX) -> bytes:
+def build(
+    segments: Sequence[Segment], digest: bytes, plain_rows_max: int = PLAIN_ROWS_MAX
+) -> bytes:
     """Raises CassetteError."""
     tables = [
         (bytes(table), start, length, number)

@@ -12,9 +12,10 @@ import os
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
@@ -328,13 +329,25 @@ def existing_salt(path: Path) -> bytes:
     return Manifest.read(path).salt if manifest.exists() else secrets.token_bytes(SALT_BYTES)
 
 
+def policy_of(path: Path) -> Mapping[str, Any]:
+    """What was scrubbed besides credentials when it was recorded, as it says itself."""
+    if path.is_dir() and (path / manifest_file.NAME).exists():
+        said = Manifest.read(path).extra.get("scrub")
+    else:
+        head = _head_of(path) if is_single(path) else None
+        said = head.extra.get("scrub") if head else None
+    return said if isinstance(said, dict) else {}
+
+
 def _salt_of_file(path: Path) -> bytes:
+    head = _head_of(path)
+    return secrets.token_bytes(SALT_BYTES) if head is None else head.salt
+
+
+def _head_of(path: Path) -> Head | None:
     if path.exists():
         segment = Segment(path, BlobStore(single_blobs(path)))
         for label, place in segment.scan():
-            if label.kind == frames.HEAD:
-                record = decode(segment.line(place))
-                if isinstance(record, Head):
-                    return record.salt
-            break
-    return secrets.token_bytes(SALT_BYTES)
+            record = decode(segment.line(place)) if label.kind == frames.HEAD else None
+            return record if isinstance(record, Head) else None
+    return None

@@ -31,7 +31,9 @@ def run(*args: object) -> Result:
 def path(tmp_path: Path) -> Path:
     """One whole stream, one broken JSON reply, one that never ended."""
     made = tmp_path / "c.fcz"
-    library = Library.open(CassetteSettings(cassette=(made,), seal="never"), SystemClock(), record=True)
+    library = Library.open(
+        CassetteSettings(cassette=(made,), seal="never"), SystemClock(), record=True
+    )
     stream = Heard(200, ((b"content-type", b"text/event-stream"),), "OK", 250_000,
                    cuts=[len(frame) for frame in FRAMES], gaps_us=[500_000, 125_000])  # fmt: skip
     broken = Heard(200, ((b"content-type", b"application/json"),), body=Tape(b'{"a'), cuts=[3],

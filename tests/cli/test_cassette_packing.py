@@ -35,7 +35,9 @@ def said(*args: object) -> str:
 
 
 def make(path: Path, start: int = 0, count: int = 6) -> Path:
-    library = Library.open(CassetteSettings(cassette=(path,), seal="never"), SystemClock(), record=True)
+    library = Library.open(
+        CassetteSettings(cassette=(path,), seal="never"), SystemClock(), record=True
+    )
     for number in range(start, start + count):
         words = [b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % word
                  for word in (b"light", b"house", b" %d" % number)]  # fmt: skip
