@@ -141,7 +141,7 @@ class Sealer:
             heard is None
             or not heard.body.spooled
             or codings(heard.headers)
-            or is_lines(heard.headers)
+            or self._redactor.must_see_whole(heard.headers)
         ):
             return
         growing = self._growing.get(draft.id)
@@ -250,7 +250,8 @@ class Sealer:
         )
 
     def _store(self, body: Tape, headers: Headers, echoes: tuple[bytes, ...]) -> _Stored:
-        if not body.spooled or (is_lines(headers) and body.size <= LINES_BYTES_MAX):
+        whole = self._redactor.must_see_whole(headers) and body.size <= LINES_BYTES_MAX
+        if whole or not body.spooled:
             clean = self._redactor.body(body.whole(), headers, echoes)
             if body.spooled or self._is_blob(clean.data):
                 blob = self._blobs.write((clean.data,), self._durable)

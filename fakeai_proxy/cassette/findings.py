@@ -16,7 +16,7 @@ from fakeai_proxy.cassette.redaction import (
     is_lines,
     is_media,
 )
-from fakeai_proxy.cassette.shapes import CREDENTIAL_HEADERS, PLACEHOLDER
+from fakeai_proxy.cassette.shapes import CREDENTIAL_HEADERS, PLACEHOLDER, Form
 from fakeai_proxy.exchange import Headers
 
 
@@ -60,8 +60,8 @@ class _Search:
         shown = f"{secret[:6].decode('latin-1')}... ({len(secret)} bytes)"
         self.findings.append(Finding(where, kind, shown))
 
-    def in_bytes(self, where: str, data: bytes, in_json: bool | None = None) -> None:
-        for start, end, kind in self._redactor.matches(data, (), in_json):
+    def in_bytes(self, where: str, data: bytes, form: Form | None = None) -> None:
+        for start, end, kind in self._redactor.matches(data, (), form):
             self.add(where, kind, data[start:end])
         if self._redactor.replaced_texts(data, ()) is not data:
             self.findings.append(Finding(where, "encoded", "a secret in base64"))
@@ -75,7 +75,8 @@ class _Search:
         if not isinstance(body, bytes):
             return
         lines, applied = is_lines(headers), codings(headers)
-        self.in_bytes(where, body, lines or None)
+        form: Form | None = "lines" if lines else None
+        self.in_bytes(where, body, form)
         if applied:
             try:
                 body = decoded_whole(body, applied, DECODED_BYTES_MAX)
@@ -83,8 +84,8 @@ class _Search:
                 if not is_media(headers):
                     self.findings.append(Finding(where, "undecodable", str(error)))
                 return
-            self.in_bytes(where, body, lines or None)
+            self.in_bytes(where, body, form)
         if lines:
             for places in sse.scattered(body):
                 text = b"".join([body[start:end] for start, end in places])
-                self.in_bytes(f"{where}, over several frames", text, in_json=True)
+                self.in_bytes(f"{where}, over several frames", text, "string")

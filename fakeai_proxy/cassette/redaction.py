@@ -24,6 +24,7 @@ from fakeai_proxy.cassette.shapes import (
     CREDENTIAL_PARAMETERS,
     PLACEHOLDER,
     SECRET_BYTES_MAX,
+    Form,
     echoes_of,
     matches,
     runs,
@@ -135,19 +136,24 @@ class Redactor:
         return (b"R-" + (tag.translate(_TO_LETTERS) if own else tag).encode())[:size]
 
     def matches(
-        self, data: bytes, echoes: tuple[bytes, ...] = (), in_json: bool | None = None
+        self, data: bytes, echoes: tuple[bytes, ...] = (), form: Form | None = None
     ) -> list[tuple[int, int, str]]:
-        """Start, end and kind of every secret; `in_json` where it cannot be told by the beginning."""
+        """Start, end and kind of every secret; without a form, it is told by the beginning."""
         own = self.rules.shapes
-        if own and in_json is None:
-            in_json = is_json(data)
-        return matches(data, echoes, own, bool(in_json))
+        if own and form is None:
+            form = "json" if is_json(data) else "plain"
+        return matches(data, echoes, own, form or "plain")
+
+    def must_see_whole(self, headers: Headers) -> bool:
+        """Whether what a user's rules match can only be replaced in a body that is whole."""
+        kind = header(headers, b"content-type") or b""
+        return is_lines(headers) or bool(self.rules.shapes and b"json" in kind)
 
     def scrub(self, data: bytes, echoes: tuple[bytes, ...], lines: bool = False) -> bytes:
         """`data` with every secret replaced, length unchanged; the same object when clean."""
-        clean = self.replaced(data, self.matches(data, echoes, lines or None))
-        if lines:
-            clean = self._unscattered(clean, echoes)
+        # First over frames: what one of them hides would be missed in the next.
+        whole = self._unscattered(data, echoes) if lines else data
+        clean = self.replaced(whole, self.matches(whole, echoes, "lines" if lines else None))
         return self.replaced_texts(clean, echoes)
 
     def replaced_texts(self, data: bytes, echoes: tuple[bytes, ...]) -> bytes:
@@ -290,7 +296,7 @@ class Redactor:
         changed: bytearray | None = None
         for places in sse.scattered(data):
             text = b"".join([data[start:end] for start, end in places])
-            found = self.matches(text, echoes, in_json=True)
+            found = self.matches(text, echoes, "string")
             if found:
                 clean = self.replaced(text, found)
                 changed = changed or bytearray(data)
@@ -309,7 +315,6 @@ class Scrubber:
         self._redactor = redactor
         self._echoes = echoes
         self._held = b""
-        self._in_json: bool | None = None
         #: Secrets so far.
         self.found = 0
 
@@ -332,9 +337,7 @@ class Scrubber:
         return self._clean(held, found)
 
     def _matches(self) -> list[tuple[int, int, str]]:
-        if self._in_json is None:
-            self._in_json = is_json(self._held)
-        return self._redactor.matches(self._held, self._echoes, self._in_json)
+        return self._redactor.matches(self._held, self._echoes, "plain")
 
     def _clean(self, data: bytes, found: list[tuple[int, int, str]]) -> bytes:
         self.found += len(found)

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote, quote_plus
 
 #: No secret is longer; what is held back when a body is scanned in pieces.
@@ -188,6 +189,12 @@ _LONG_PLACEHOLDER = re.compile(rb"REDACTED\.[a-z-]+\.[0-9a-f]{12}x*")
 #: The same in the place of digits alone, which may be a number in JSON.
 _OF_DIGITS = re.compile(rb"10*")
 
+Form = Literal["plain", "json", "lines", "string"]
+_STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"')
+_JSON_LINE = re.compile(rb"(?:data:)?\s*[\[{\"]")
+#: The beginning of an escape whose end is elsewhere.
+_ESCAPE_CUT = re.compile(rb"(?<!\\)(?:\\\\)*\\u[0-9a-fA-F]{0,3}\Z")
+
 #: Request headers that carry a credential, and the words that may precede it.
 CREDENTIAL_HEADERS = {
     b"authorization": re.compile(rb"(?i)(bearer|basic|token|apikey|aws4-hmac-sha256)\s+"),
@@ -211,10 +218,11 @@ def matches(
     data: bytes,
     echoes: tuple[bytes, ...] = (),
     own: tuple[Shape, ...] = (),
-    is_json: bool = False,
+    form: Form = "plain",
 ) -> list[tuple[int, int, str]]:
     """Start, end and kind of every secret in `data`, in order and without overlap: known shapes,
-    shapes of the user's `own`, and `echoes`, exact strings."""
+    shapes of the user's `own`, and `echoes`, exact strings. `form` says what `data` is: JSON, lines of
+    which some are, the inside of a string, or none of these."""
     found = [(at, at + len(echo), "credential") for echo in echoes for at in _places(data, echo)]
     for where, table in ((_long_words(data), _TOKENS), (data, _PHRASES)):
         for hint, shapes in table:
@@ -224,7 +232,7 @@ def matches(
                         found += _of_shape(shape, data)
     for shape in own:
         if shape.hint in data:
-            found += _of_own(shape, data, is_json)
+            found += _of_own(shape, data, form)
     if len(found) < 2:
         return found
     found.sort()
@@ -266,31 +274,58 @@ def _of_shape(shape: Shape, data: bytes) -> Iterator[tuple[int, int, str]]:
             yield start, end, shape.kind
 
 
-def _of_own(shape: Shape, data: bytes, is_json: bool) -> Iterator[tuple[int, int, str]]:
-    """Patterns that know nothing of JSON must not break it: an escape stays whole, and so does the
-    end of a string."""
+def _of_own(shape: Shape, data: bytes, form: Form) -> Iterator[tuple[int, int, str]]:
+    """Patterns that know nothing of JSON must not break it: what they match is hidden as far as it
+    stands in strings, whose escapes stay whole. One that names quotes knows what it does."""
     hidden = [match.span() for match in _LONG_PLACEHOLDER.finditer(data)]
-    for found_start, found_end, kind in _of_shape(shape, data):
-        start, end = found_start, found_end
-        if is_json:
-            start, end = _within_string(data, start, end)
-        known = _OF_DIGITS.fullmatch(data, start, end) is not None
-        if start < end and not known and not any(a < end and start < b for a, b in hidden):
-            yield start, end, kind
+    knows = b'"' in shape.pattern.pattern
+    for start, end, kind in _of_shape(shape, data):
+        pieces = [(start, end)] if knows else _pieces(data, start, end, form)
+        for first, last in pieces:
+            known = _OF_DIGITS.fullmatch(data, first, last) is not None
+            if first < last and not known and not any(a < last and first < b for a, b in hidden):
+                yield first, last, kind
 
 
-def _within_string(data: bytes, start: int, end: int) -> tuple[int, int]:
-    before = start
-    while data[before - 1 : before] == b"\\":
-        before -= 1
-    if (start - before) % 2:  # in the middle of an escape
-        start = min(end, start + (5 if data[start : start + 1] == b"u" else 1))
+def _pieces(data: bytes, start: int, end: int, form: Form) -> list[tuple[int, int]]:
+    """What of this place may be replaced."""
+    if form == "string":
+        return [_unescaped(data, start, end, 0)]
+    line_start = data.rfind(b"\n", 0, start) + 1
+    line_end = data.find(b"\n", end)
+    line = data[line_start : len(data) if line_end < 0 else line_end]
+    if form == "plain" or (form == "lines" and _JSON_LINE.match(line) is None):
+        return [(start, end)]
+    if data[start:end].isdigit() and b'"' not in line[: start - line_start]:
+        return [(start, end)]
+    found = []
+    is_number = data[start:end].isdigit()
+    for string in _STRING.finditer(line):
+        first, last = (line_start + at for at in string.span(1))
+        if first < end and start < last:
+            is_number = False
+            found.append(_unescaped(data, max(first, start), min(last, end), first))
+    return [(start, end)] if is_number else found
+
+
+def _unescaped(data: bytes, start: int, end: int, string_start: int) -> tuple[int, int]:
+    """The same place without the halves of escapes at its ends."""
+    place = start
+    while place > string_start and data[place - 1] == 0x5C:
+        place -= 1
+    if (start - place) % 2:
+        start += 5 if data[start : start + 1] == b"u" else 1
+    elif unicode := _ESCAPE_CUT.search(data, max(string_start, start - 5), start):
+        start += 6 - (start - unicode.start())
     place = start
     while place < end:
-        if data[place] == 0x22 and place > start:
-            return start, place
-        place += 2 if data[place] == 0x5C else 1
-    return start, end if place == end else end - 1
+        size = 1
+        if data[place] == 0x5C:
+            size = 6 if data[place + 1 : place + 2] == b"u" else 2
+        if place + size > end:
+            break
+        place += size
+    return start, max(start, min(place, end))
 
 
 def _places(data: bytes, needle: bytes) -> Iterator[int]:
