@@ -192,8 +192,6 @@ _OF_DIGITS = re.compile(rb"10*")
 Form = Literal["plain", "json", "lines", "string"]
 _STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"')
 _JSON_LINE = re.compile(rb"(?:data:)?\s*[\[{\"]")
-#: The beginning of an escape whose end is elsewhere.
-_ESCAPE_CUT = re.compile(rb"(?<!\\)(?:\\\\)*\\u[0-9a-fA-F]{0,3}\Z")
 
 #: Request headers that carry a credential, and the words that may precede it.
 CREDENTIAL_HEADERS = {
@@ -310,13 +308,13 @@ def _pieces(data: bytes, start: int, end: int, form: Form) -> list[tuple[int, in
 
 def _unescaped(data: bytes, start: int, end: int, string_start: int) -> tuple[int, int]:
     """The same place without the halves of escapes at its ends."""
-    place = start
-    while place > string_start and data[place - 1] == 0x5C:
-        place -= 1
-    if (start - place) % 2:
+    if _is_escape(data, start - 1, string_start):
         start += 5 if data[start : start + 1] == b"u" else 1
-    elif unicode := _ESCAPE_CUT.search(data, max(string_start, start - 5), start):
-        start += 6 - (start - unicode.start())
+    else:
+        for back in range(2, 6):
+            if data[start - back + 1] == 0x75 and _is_escape(data, start - back, string_start):
+                start += 6 - back
+                break
     place = start
     while place < end:
         size = 1
@@ -326,6 +324,14 @@ def _unescaped(data: bytes, start: int, end: int, string_start: int) -> tuple[in
             break
         place += size
     return start, max(start, min(place, end))
+
+
+def _is_escape(data: bytes, place: int, string_start: int) -> bool:
+    """Whether a backslash stands here that is not itself escaped."""
+    count = 0
+    while place - count >= string_start and data[place - count] == 0x5C:
+        count += 1
+    return count % 2 == 1
 
 
 def _places(data: bytes, needle: bytes) -> Iterator[int]:
