@@ -49,6 +49,8 @@ log = logging.getLogger("fakeai_proxy")
 SCRIPTS_BYTES_MAX = 64 << 20
 #: Files of records that stay open for reading; others are opened for each record.
 HELD_FILES_MAX = 64
+#: The same while a cassette is being opened, so that who seals it meanwhile takes nothing away.
+OPENED_FILES_MAX = 256
 #: Sessions times keys whose place in the recorded order is remembered.
 CURSORS_MAX = 262_144
 
@@ -282,12 +284,13 @@ class Library:
         return made
 
     def _add(self, segment: Segment) -> None:
-        segment.hold()
         self.segments.append(segment)
 
     def _let_go(self, segment: Segment) -> None:
         """There are only so many files that a process may have open."""
-        if len(self.segments) > HELD_FILES_MAX:
+        if len(self.segments) <= HELD_FILES_MAX:
+            segment.hold()
+        else:
             segment.release()
 
     def _set_aside(self, segment: Segment) -> bool:
@@ -317,6 +320,7 @@ class Library:
         if is_single(path) and self.segments and self.segments[0].path == path:
             output.segment = self.segments[0]
         else:
+            output.segment.hold()
             self._add(output.segment)
         sealer = Sealer(self.redactor, output.segment.blobs, durability != "none", is_single(path))
         turned = None
@@ -340,6 +344,7 @@ class Library:
     def _turned(self, turned: Turned) -> None:
         assert self._upkeep is not None
         turned.before.hold()  # it is read until its sealed form is found
+        turned.after.hold()
         self._add(turned.after)
         self._upkeep.full(Part((turned.before.path.name,), turned.unended))
 
@@ -374,7 +379,7 @@ def _files_of(path: Path) -> tuple[Manifest | None, list[Segment], list[Segment]
         try:
             sealed, live = sealed_of(path, listed), segments_of(path, listed)
             found += (*sealed, *live)
-            for segment in found:
+            for segment in found[-OPENED_FILES_MAX:]:
                 segment.hold()
         except (CassetteError, FileNotFoundError):
             if Manifest.read(path).segments == listed.segments:

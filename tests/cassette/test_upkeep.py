@@ -224,3 +224,19 @@ def test_a_file_in_use_is_locked_until_the_recorder_has_gone_on(path: Path) -> N
     assert not lock(descriptor)
     os.close(descriptor)
     library.close()
+
+
+def test_what_a_killed_sealer_had_no_time_to_delete_does_not_come_back(path: Path) -> None:
+    library = opened(path, record=True, seal="never")
+    fill(library, 20)
+    library.close()
+    [live] = path.glob("live-*")
+    data = live.read_bytes()
+    sealing.seal(path)
+    for again in (False, True, True):
+        live.write_bytes(data)  # as if it had been killed before
+        sealing.seal(path, again=again)
+        assert not live.exists()
+        assert len(told(opened(path))) == 20
+    live.write_bytes(data)
+    assert len(told(opened(path))) == 20
