@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from fakeai_proxy.clock import Clock, SystemClock
+from fakeai_proxy.clock import Clock, SystemClock, clock_of
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.errors import ConfigError, websocket_unserved
-from fakeai_proxy.exchange import Origin, Request
+from fakeai_proxy.embedded.verifying import witness_of
+from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.share import Share, load_shared
@@ -27,12 +27,14 @@ from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
+from fakeai_proxy.observe.aggregates import Aggregates
 from fakeai_proxy.observe.exchanges import ExchangeCounts
-from fakeai_proxy.observe.journal import Journal
+from fakeai_proxy.observe.live import Live
+from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.metric_pages import MetricPages
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.own_pages import own_pages
-from fakeai_proxy.pipeline import Pipeline
+from fakeai_proxy.pipeline import Pipeline, Traffic
 from fakeai_proxy.profiles import FleetProfile
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
@@ -41,7 +43,6 @@ from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
-from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection, connected
 from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
@@ -64,13 +65,17 @@ from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.assembly import assembled
 from fakeai_proxy.sources.holdings import Holdings
+from fakeai_proxy.sources.price_list import PriceList
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
 from fakeai_proxy.store import Row, Store
+from fakeai_proxy.telling import Telling
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
+    from fakeai_proxy.observe.outcomes import Outcomes
     from fakeai_proxy.proxy.handed import Handed
+    from fakeai_proxy.recorded_run import RecordedRun
     from fakeai_proxy.shared.member import Member
 
 log = logging.getLogger("fakeai_proxy")
@@ -90,14 +95,16 @@ class App:
         """`member` is this process's place among others of the machine, if there are any. `around`
         puts a source of the caller's in front of the mode's own."""
         self.config = config
-        self.clock = clock or SystemClock()
+        self.clock = clock or clock_of(config.clock)
         self.company = Company(config.redis, self.clock, member)
         self.commons = self.company.commons
         self.dice = Dice(config.seed, self.commons.salt)
         self.scheduler = Scheduler(self.clock)
         self.policy = Policy(config)
         self.status = Status(self.clock, self.commons)
-        self.journal = Journal(config, self.clock)
+        prices = PriceList(lambda: self._catalogue or Catalogue.shipped(config))
+        self.telling = Telling(config, self.clock, prices)
+        self.journal, self.prices = self.telling.journal, prices
         self.upstream = Upstream(config, self.clock, keep_bodies=config.timing == "profile")
         self.back_end = load_shared(
             config.profile,
@@ -106,10 +113,12 @@ class App:
         )
         self.fleet = self._open_fleet()
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
-        self.exchanges = ExchangeCounts()
+        self._open_counts()
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
+        self.run = self._open_run()
+        self.outcomes = None if self.run is None else self.run.outcomes
         self._vocabulary = ""
         self._records = Records()
         self._responder: Responder | None = None
@@ -117,23 +126,46 @@ class App:
         self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
-        on_miss: OnMiss = config.miss or "error"
-        self._source = around(MODES[config.mode](self._parts(), on_miss))
-        pacer = self._pacer()
-        observers = (self.status, self.journal, self.exchanges, *observers)
+        self._source = self._seen(around(self.telling.around(self._answering())))
+        pacer = self.pacer = self._pacer()
+        usual = observers = (*self._own_observers(), *observers)
+        if self.outcomes is not None:
+            observers += (self.outcomes,)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
         self.scenario = self._stage(pacer)
+        self.scenario.began.append(self.marks.note_phase)
         self._plan = Plan.load(config.scenario) if config.scenario else None
         self.pages = own_pages(self, self._grown, self._media)
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
-            pipeline, Pipeline(self.upstream, pacer, self.clock, observers)
+            pipeline, Pipeline(self.upstream, pacer, self.clock, usual, traffic=self.traffic)
         )
         self._drain = Drain(self.gateway.handle)
         self.url = ""
+
+    def _answering(self) -> Source:
+        on_miss: OnMiss = self.config.miss or "error"
+        return MODES[self.config.mode](self._parts(), on_miss)
+
+    def _seen(self, source: Source) -> Source:
+        return source if self.witness is None else self.witness.around(source)
+
+    def _own_observers(self) -> tuple[Observer, ...]:
+        usual = (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
+        return usual if self.witness is None else (*usual, self.witness)
+
+    def _open_counts(self) -> None:
+        self.witness = witness_of(self.config.keep_calls)
+        self.exchanges = ExchangeCounts()
+        self.traffic = Traffic()
+        self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
+        self.marks = Marks(self.clock)
+        self.live = Live(
+            self.clock, self.commons, self.marks, self.aggregates.used, self.prices.bill
+        )
 
     def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
         """Who asks and what it costs matters to what we answer ourselves."""
@@ -147,6 +179,7 @@ class App:
             self.limiter,
             self.holdings.ledger.note if ours else None,
             self.holdings.doorkeeper.identify if ours else None,
+            self.traffic,
         )
 
     async def start(self, handed: Handed | None = None) -> None:
@@ -182,14 +215,17 @@ class App:
         self.url = self._door.addresses[0].url
         await self._open_exporters()
 
-    async def close(self, drain_s: float = 0.0) -> None:
+    async def close(
+        self, drain_s: float = 0.0, ended: Callable[[Outcomes], Awaitable[None]] | None = None
+    ) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut. After a
-        `start` that failed, too."""
+        `start` that failed, too. `ended` is given what came of all, if there is a cassette."""
         self.scenario.stop()
         if self.url:
             await self._door.close()
         if self.exporters is not None:
             await self.exporters.close()
+        self.gateway.end_streams()
         await self._drain.finish(self._server, drain_s)
         await self.jobs.close()
         await self.poster.close()
@@ -197,7 +233,10 @@ class App:
         await self.upstream.close()
         await self.holdings.close()
         if self.library is not None:
+            if ended is not None and self.outcomes is not None:
+                await ended(self.outcomes)
             await asyncio.to_thread(self.library.close)
+        await self.telling.close()
         await self.company.close()
         self.scheduler.close()
         if self.fleet is not None:
@@ -215,7 +254,6 @@ class App:
             passthrough,
             self.policy,
             self.pages,
-            None if self.config.synthesizes else self._relay_websocket,
             self._is_own,
             self.clock,
             self.dice,
@@ -283,18 +321,20 @@ class App:
             self.config.upstream,
             self.clock,
             self._synth,
-            self._live,
+            lambda: self.run.live if self.run else self.upstream,
             self.config,
             counting.next if counting else None,
+            self._pace,
+            self.config.timing == "profile",
+            notices=self.run.drift if self.run else None,
         )
 
-    def _live(self) -> Source:
-        limit = self.config.max_live_usd
-        if limit is None:
-            return self.upstream
-        from fakeai_proxy.sources.budget import Budget, price_list
+    def _open_run(self) -> RecordedRun | None:
+        if self.library is None and self.config.max_live_usd is None:
+            return None
+        from fakeai_proxy.recorded_run import RecordedRun
 
-        return Budget(self.upstream, Decimal(str(limit)), price_list(self.config))
+        return RecordedRun(self.config, self.library, self.upstream, self.clock, self.commons)
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = self.holdings.owner
@@ -379,10 +419,3 @@ class App:
 
     def _is_own(self, host: str, port: int) -> bool:
         return self._door.is_own(host, port)
-
-    async def _relay_websocket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
-        if not self.config.is_live:
-            raise websocket_unserved(self.config.mode)
-        if self.config.records:
-            log.warning("WebSocket %s is passed through, not recorded", request.target)
-        return await relay_websocket(raw, request, self.upstream)

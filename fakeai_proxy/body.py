@@ -1,4 +1,5 @@
-"""A request body, read once from the network and as often as needed afterwards.
+"""A request body, read once from the network and as often as needed afterwards; and what is remembered
+of an answer's.
 
 A body that somebody wants twice (to match and then to forward, to forward and then to record) is
 `keep`-ed: its bytes go to memory up to a threshold and to a temporary file beyond it, so that a
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zlib
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import IO, Any
 
@@ -22,6 +24,8 @@ _READ_BYTES = 1 << 18
 JSON_BYTES_MAX = 64 << 20
 #: Bodies above this are parsed in a thread, so that the event loop never stops.
 INLINE_BYTES_MAX = 32 << 10
+#: Remembered of an answer: usage is told at the end of a stream, or somewhere in a body of this size.
+HEARD_BYTES_MAX = 256 << 10
 _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
@@ -119,6 +123,31 @@ class Body:
         if self._spool is not None:
             self._spool.close()
             self._spool = None
+
+
+class Heard:
+    """The bytes of an upstream's answer, for whoever wants to know afterwards what it said of itself: all
+    of a usual one, the beginning and the end of a long one."""
+
+    __slots__ = ("_first", "_rest", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._first = b""
+        self._rest: deque[bytes] = deque()
+
+    def add(self, data: bytes) -> None:
+        if not self._first:
+            self._first = data[:HEARD_BYTES_MAX]
+            self.size = len(self._first)
+            return
+        self._rest.append(data)
+        self.size += len(data)
+        while self.size > HEARD_BYTES_MAX and len(self._rest) > 1:
+            self.size -= len(self._rest.popleft())
+
+    def pieces(self) -> list[bytes]:
+        return [self._first, *self._rest]
 
 
 def decoded(coding: str, raw: bytes) -> bytes:

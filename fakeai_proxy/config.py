@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, get_origin
+from typing import Any, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -32,7 +32,7 @@ from fakeai_proxy.shaping.limits import LimitSettings
 from fakeai_proxy.shaping.pacing import PacingSettings
 from fakeai_proxy.shaping.scenario.settings import ScenarioSettings
 from fakeai_proxy.shared.settings import SharedSettings
-from fakeai_proxy.sources import LIVE_ON, PLAYING, Mode, OnMiss
+from fakeai_proxy.sources import LIVE_ON, MADE_UP_ON, PLAYING, RECORDED_ON, Mode, OnMiss
 from fakeai_proxy.sources.doorkeeper import AuthSettings
 from fakeai_proxy.sources.synth import SynthSettings
 from fakeai_proxy.sources.upstream import UpstreamSettings
@@ -40,6 +40,7 @@ from fakeai_proxy.store import StoreSettings
 from fakeai_proxy.store.address import shown
 
 ENVIRONMENT_PREFIX = "FAKEAI_PROXY_"
+_REPLAYING = f"it goes with {', '.join(PLAYING)}"
 #: Environment names with the prefix that are no settings.
 _NOT_SETTINGS = frozenset(("CONFIG",))
 
@@ -51,13 +52,13 @@ class ServerSettings(BaseModel):
         "synth",
         description="synth: answer everything ourselves; record: forward and record; replay: answer "
         "from the cassette; auto: replay, record what is missing; hybrid: replay, synthesize what "
-        "is missing; pass: forward only.",
+        "is missing; diff: replay, ask live as well and report what differs; pass: forward only.",
     )
     on_miss: OnMiss | None = Field(
         None,
         description="What answers a request that the cassette does not hold, in the modes that "
         "replay: an error that names the nearest recordings, a synthesized answer, the upstream "
-        "recorded, or the upstream alone.",
+        "recorded, a synthesized answer recorded, or the upstream alone.",
     )
     profile: str = Field(
         "quick",
@@ -71,6 +72,19 @@ class ServerSettings(BaseModel):
         None,
         description="Folder for what this installation keeps: its certificate authority, its files, "
         "jobs and threads and, unless --cassette says otherwise, its recordings.",
+    )
+    clock: Literal["real", "virtual"] = Field(
+        "real",
+        description="virtual: time stands still, but for what answers take, which takes none of yours; "
+        "POST /_fakeai/v1/clock/advance moves it, so that what expires, refills or is due tomorrow can "
+        "be tested today. For one process, and modes that ask no upstream.",
+    )
+    keep_calls: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Requests that are kept with their bodies, in memory only, for "
+        "POST /_fakeai/v1/verify: was it called with this, and how often. 0 keeps none.",
     )
     drain_timeout: float = Field(
         10.0,
@@ -120,8 +134,17 @@ class Config(
     def _a_miss_needs_a_cassette(self) -> Self:
         if self.on_miss is not None and self.mode not in PLAYING:
             raise ValueError(
-                f"on_miss: mode {self.mode} does not replay, so nothing is ever missing; it goes "
-                f"with {', '.join(PLAYING)}."
+                f"on_miss: mode {self.mode} does not replay, so nothing is ever missing; {_REPLAYING}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_replaced_is_played_and_recorded(self) -> Self:
+        if self.max_age is not None and self.mode not in PLAYING:
+            raise ValueError(f"max_age: mode {self.mode} does not replay; {_REPLAYING}.")
+        if self.rerecord and self.miss != "record":
+            raise ValueError(
+                f"rerecord: mode {self.mode} does not record what it misses; use --mode auto."
             )
         return self
 
@@ -131,6 +154,18 @@ class Config(
             raise ValueError(
                 f"auth: mode {self.mode} answers nothing itself, so keys are its upstream's affair."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _time_is_ours_to_move(self) -> Self:
+        if self.clock == "virtual":
+            if self.is_live:
+                raise ValueError(
+                    "clock: an upstream lives in real time; virtual goes with --mode synth, replay and "
+                    "hybrid."
+                )
+            if self.workers > 1 or self.redis is not None:
+                raise ValueError("clock: several processes have no virtual clock in common.")
         return self
 
     @property
@@ -145,7 +180,7 @@ class Config(
 
     @property
     def synthesizes(self) -> bool:
-        return "synth" in (self.mode, self.miss)
+        return not MADE_UP_ON.isdisjoint((self.mode, self.miss))
 
     @property
     def has_back_end(self) -> bool:
@@ -161,7 +196,7 @@ class Config(
 
     @property
     def records(self) -> bool:
-        return "record" in (self.mode, self.miss)
+        return not RECORDED_ON.isdisjoint((self.mode, self.miss))
 
     @property
     def data_dir(self) -> Path:
@@ -193,9 +228,11 @@ class Config(
         environ: Mapping[str, str] | None = None,
         flags: Mapping[str, object] | None = None,
         keywords: Mapping[str, object] | None = None,
+        *,
+        given_to: Literal["flags", "mitmproxy"] = "flags",
     ) -> Self:
         """File, then environment, then flags. `flags` holds what was given, by field name, and so do
-        the `keywords` of a call in Python.
+        the `keywords` of a call in Python; they may be the options of mitmproxy instead.
 
         Raises ConfigError that names the key, where it was set and what would be valid.
         """
@@ -204,7 +241,7 @@ class Config(
         for place, layer in (
             (str(file), _read(file) if file else {}),
             ("environment", _from_environment(cls, environ or {})),
-            ("flags", dict(flags or {})),
+            (given_to, dict(flags or {})),
             ("keywords", _from_keywords(cls, keywords or {})),
         ):
             for key, value in layer.items():
@@ -277,6 +314,8 @@ def _spelled(place: str, name: str) -> str:
     """The setting as its user wrote it."""
     if place == "flags":
         return "--" + name.replace("_", "-")
+    if place == "mitmproxy":
+        return f"fakeai_{name}"
     if place == "keywords":
         return f"{name}="
     if place == "environment":

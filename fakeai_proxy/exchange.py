@@ -8,13 +8,16 @@ arriving is *live* (an async iterator). A whole JSON body is a script of one chu
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fakeai_proxy.body import Body
-from fakeai_proxy.errors import ApiError
+from fakeai_proxy.body import Body, Heard
+
+if TYPE_CHECKING:
+    from fakeai_proxy.dialogue import Dialogue, Passage
 
 #: The project of whoever has none of their own.
 PROJECT = "proj_default"
@@ -29,6 +32,12 @@ HOP_BY_HOP = frozenset(
         b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
     )
 )  # fmt: skip
+
+
+#: The status of a WebSocket handshake that is agreed to.
+SWITCHED = 101
+#: Of what is asked with a WebSocket handshake, and within one.
+SOCKET_METHOD = "WS"
 
 
 def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
@@ -101,6 +110,17 @@ class Request:
     @property
     def path(self) -> str:
         return self.target.partition("?")[0]
+
+    @property
+    def is_handshake(self) -> bool:
+        """Whether a WebSocket is asked for."""
+        upgrade = self._first.get(b"upgrade")
+        return upgrade is not None and upgrade.lower() == b"websocket"
+
+    @property
+    def recorded_method(self) -> str:
+        """What it is called in a cassette, where a WebSocket is another thing than a GET."""
+        return SOCKET_METHOD if self.is_handshake else self.method
 
     @property
     def query(self) -> str:
@@ -215,6 +235,9 @@ class Chunk(NamedTuple):
 BATCH = "batch"
 #: Where a reply's content came from; a fault makes some of its own.
 SYNTH, HIT, LIVE, FAULT = "SYNTH", "HIT", "LIVE", "FAULT"
+#: What came of a request where there is a cassette, besides HIT and LIVE: recorded, answered by a
+#: recording that no longer counts, not on it, and a live answer that differs from its recording.
+NEW, STALE, MISS, DRIFT = "NEW", "STALE", "MISS", "DRIFT"
 
 
 @dataclass(slots=True)
@@ -236,96 +259,12 @@ class Reply:
     keep: Callable[[Admission], Awaitable[None]] | None = None
     #: Instead of a body: the connection becomes a WebSocket, on which we speak as this says.
     dialogue: Dialogue | None = None
+    #: Instead of a body: the connection becomes a WebSocket and is joined with this one. Closing the
+    #: chunks gives it back.
+    passage: Passage | None = None
     usage: Sequence[Usage] = ()
-
-
-class Say(NamedTuple):
-    """Send this message, a text in UTF-8, at once."""
-
-    message: bytes
-
-
-class Begin(NamedTuple):
-    """Have a model work on `turn`; the dialogue is told as it gets on (`Dialogue.advance`)."""
-
-    turn: Turn
-
-
-class Stop(NamedTuple):
-    """The turn with this key is given up."""
-
-    key: str
-
-
-class Close(NamedTuple):
-    """Send a close frame (RFC 6455, 7.4); nothing is said after it."""
-
-    code: int
-    reason: str
-
-
-Effect = Say | Begin | Stop | Close
-
-
-class Turn(Protocol):
-    """What is said at the pace of a model: an exchange within a dialogue. `demand` is what a body
-    that asked for it would hold, for whoever limits tokens."""
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def dice_key(self) -> bytes:
-        """Of what is said: known when it is prepared."""
-
-    @property
-    def demand(self) -> Mapping[str, object]: ...
-
-    @property
-    def usage(self) -> Sequence[Usage]:
-        """What it has used by now."""
-
-    def prepare(self) -> tuple[Workload, Sequence[int]]:
-        """The work, and after how many tokens each there is something to say. Computes for as long
-        as it takes, in any thread. Raises ApiError."""
-
-    async def keep(self, admission: Admission) -> None:
-        """As `Reply.keep`, before the last step. Raises ApiError."""
-
-
-class Dialogue(Protocol):
-    """Our side of a WebSocket: a core without socket, clock or task. Whoever drives it passes in what
-    came and when, and does the effects in their order."""
-
-    @property
-    def subprotocols(self) -> Sequence[str]: ...
-
-    @property
-    def message_bytes_max(self) -> int:
-        """Longer messages end the connection with 1009."""
-
-    def open(self, now: float) -> Sequence[Effect]: ...
-
-    def read(self, message: str | bytes) -> object:
-        """What a message says. Changes nothing, so that a large one can be read in a thread; the
-        next message is read after this one is received."""
-
-    def receive(self, event: object, now: float) -> Sequence[Effect]:
-        """`event` is what `read` made."""
-
-    def advance(
-        self, key: str, place: int, admission: Admission, headers: Headers, now: float
-    ) -> Sequence[Effect]:
-        """The turn has the tokens for its step at `place`. `headers` tell how its sender stands in
-        the limits."""
-
-    def fail(self, key: str, error: ApiError, now: float) -> Sequence[Effect]:
-        """The turn comes to nothing, or no further."""
-
-    def due_at(self) -> float | None:
-        """When to `wake` it, if nothing comes before."""
-
-    def wake(self, now: float) -> Sequence[Effect]: ...
+    #: Why the model stopped, in the vendor's word; "" where the workload tells.
+    finish: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -335,11 +274,19 @@ class Exchange:
     arrived_at: float
     #: Keys the dice for this exchange; set by the source.
     dice_key: bytes = b""
+    #: The operation that it asks for, as a path with names for what varies; "" until one is found.
+    route: str = ""
     reply: Reply | None = None
     admission: Admission = field(default_factory=Admission)
     first_byte_at: float | None = None
     finished_at: float | None = None
     sent_bytes: int = 0
+    #: When each chunk was written, as far as they are written one by one.
+    instants: array[float] = field(default_factory=lambda: array("d"))
+    #: What an upstream answered.
+    heard: Heard | None = None
+    #: What was to be played, where somebody wants to look at it afterwards.
+    script: Sequence[Chunk] = ()
     #: What was done to it on purpose (faults with their parameters), and in which phase of a scenario.
     faults: tuple[str, ...] = ()
     phase: str = ""
@@ -353,13 +300,20 @@ class Exchange:
     tier: str = ""
     #: Whoever asks counts what it uses, in the commit with what comes of it.
     is_accounted: bool = False
+    #: What the limits had too little of (rpm, tpm ...; quota), and how long to wait for it.
+    refused: tuple[str, float] | None = None
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
     meter: Callable[[Exchange], None] | None = None
+    #: What came of it where there is a cassette, and the id of the recording that it has to do with.
+    verdict: str = ""
+    recording: int = 0
+    is_settled: bool = False
 
     def settle(self) -> None:
         """The last bytes are about to leave: whoever has an answer finds it counted."""
+        self.is_settled = True
         if self.meter is not None:
             meter, self.meter = self.meter, None
             meter(self)

@@ -16,12 +16,21 @@ from contextlib import aclosing
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, StreamCut
-from fakeai_proxy.exchange import Chunk, Exchange, Reply
+from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply
 from fakeai_proxy.providers import status_of
 from fakeai_proxy.roles import Client, Observer, Source
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Free, Limiter, LimitSettings, Permit
 from fakeai_proxy.shaping.pacing import Pacer, Pacing
+
+
+class Traffic:
+    """What is under way: replies that go out in pieces."""
+
+    __slots__ = ("streams",)
+
+    def __init__(self) -> None:
+        self.streams = 0
 
 
 class Pipeline:
@@ -35,6 +44,7 @@ class Pipeline:
         limiter: Limiter | None = None,
         meter: Callable[[Exchange], None] | None = None,
         identify: Callable[[Exchange], Awaitable[None] | None] | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         """Without `faults` nothing goes wrong on purpose; without a `limiter` everybody may ask;
         without a `meter` nobody pays. `identify` says whose an exchange is, as far as its key tells."""
@@ -46,6 +56,7 @@ class Pipeline:
         self.pacer = pacer
         self.clock = clock
         self.observers = observers
+        self.traffic = traffic or Traffic()
         #: When a model was last given work that somebody waits for.
         self.live_at = -math.inf
 
@@ -59,6 +70,7 @@ class Pipeline:
             self.observers,
             limiter=self.limiter,
             meter=self.meter,
+            traffic=self.traffic,
         )
 
     def around(self, source: Source) -> Pipeline:
@@ -114,14 +126,19 @@ class Pipeline:
             self.live_at = self.clock.now()
         exchange.meter = self.meter
         permit.stamp(reply)
-        if reply.dialogue is not None:
+        if reply.dialogue is not None or reply.passage is not None:
             await client.converse(exchange, reply)
             return
-        async with self.pacer.admit(exchange, reply) as pacing:
-            if isinstance(reply.chunks, Sequence):
-                await pacing.play(reply.chunks, client)
-            else:
-                await self._relay(exchange, reply, reply.chunks, pacing, client)
+        streams = not isinstance(reply.chunks, Sequence) or len(reply.chunks) > 1
+        self.traffic.streams += streams
+        try:
+            async with self.pacer.admit(exchange, reply) as pacing:
+                if isinstance(reply.chunks, Sequence):
+                    await pacing.play(reply.chunks, client)
+                else:
+                    await self._relay(exchange, reply, reply.chunks, pacing, client)
+        finally:
+            self.traffic.streams -= streams
         if reply.cut:
             raise StreamCut("the body stops short of its end")
 
@@ -139,6 +156,8 @@ class Pipeline:
         async with aclosing(chunks):
             if reply.keep is not None:
                 await reply.keep(exchange.admission)
+            if reply.provenance == HIT and self.pacer.settings.timing == "recorded":
+                await pacing.due(Chunk(b"", age_s=reply.head_age_s))
             sink.write(client.head(reply))
             exchange.first_byte_at = self.clock.now()
             async for chunk in chunks:
@@ -149,6 +168,7 @@ class Pipeline:
                 if sink.is_closing():
                     raise ConnectionResetError("the client has gone")
                 sink.write(client.frame(data))
+                exchange.instants.append(self.clock.now())
                 exchange.sent_bytes += len(data)
                 await client.drain()
             exchange.settle()

@@ -162,7 +162,7 @@ def test_none_is_no_profile_and_a_file_is_one(tmp_path: Path) -> None:
         ("ttft_p50_ms = 100", "ttft_p50_ms = 1e9", "latency.0.ttft_p50_ms"),
         ("ttft_p50_ms = 100", "ttft_p50_ms = 'fast'", "latency.0.ttft_p50_ms"),
         ("ttft_sigma = 0.1", "ttft_sigma = 9", "latency.0.ttft_sigma"),
-        ("ttft_sigma = 0.1", "", "latency.0.ttft_sigma"),
+        ("ttft_sigma = 0.1", "", "latency.0: ttft_sigma"),
         ("itl_p50_ms = 10", "itl_p50_ms = -inf", "latency.0.itl_p50_ms"),
         ("itl_p50_ms = 10", "itl_p50_ms = 1e6", "latency.0.itl_p50_ms"),
         ("itl_p50_ms = 10", "itl_p50_ms = 10\nspeed = 5", "latency.0.speed"),

@@ -9,7 +9,7 @@ models, reasons) stays, numbers outside of texts too. What is no text becomes ze
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -20,6 +20,7 @@ from fakeai_proxy.cassette.bodies import Blob, Content, size_of
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
 from fakeai_proxy.cassette.draft import recoded, recut
 from fakeai_proxy.cassette.format import Interaction, is_sse
+from fakeai_proxy.cassette.messages import SIDES, Message, as_stream, parted
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.exchange import Headers, header
 
@@ -83,6 +84,7 @@ class Anonymize:
                 headers=self._headers(headers),
                 body=body,
                 cuts=recut(response.cuts, size),
+                messages=self._messages(response.messages),
             )
         return replace(
             record,
@@ -122,6 +124,26 @@ class Anonymize:
             except Undecodable:
                 return bytes(len(body)), headers
         return self._text(body, headers), headers
+
+    def _messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """A close's code stays; what else is no text becomes zeros."""
+        changed: Sequence[Message] = messages
+        for sender in SIDES:
+            lines = self._stream(as_stream(messages, sender))
+            changed = parted(changed, sender, lines, op="text")
+        return tuple(
+            [
+                replace(
+                    one,
+                    data=one.data[:2] + self._words.text(one.data[2:])
+                    if one.op == "close"
+                    else bytes(len(one.data)),
+                )
+                if one.op != "text"
+                else one
+                for one in changed
+            ]
+        )
 
     def _text(self, body: bytes, headers: Headers) -> bytes:
         kind = (header(headers, b"content-type") or b"").lower()

@@ -28,6 +28,7 @@ from fakeai_proxy.cassette.matching import (
     raw_hash,
     simhash,
 )
+from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cassette.redaction import (
     Redactor,
     Scrubber,
@@ -60,6 +61,9 @@ class Heard:
     cuts: list[int] = field(default_factory=list)
     gaps_us: list[int] = field(default_factory=list)
     end: str = "eof"
+    #: Of a WebSocket: what was said on it.
+    messages: list[Message] | None = None
+    withheld: str = ""
 
 
 @dataclass(slots=True)
@@ -83,6 +87,8 @@ class Draft:
     @property
     def memory_bytes(self) -> int:
         heard = self.heard.body.memory_bytes if self.heard else 0
+        if self.heard and self.heard.messages:
+            heard += sum(len(message.data) + 200 for message in self.heard.messages)
         return self.body.memory_bytes + heard + 4096
 
     def close(self) -> None:
@@ -223,6 +229,8 @@ class Sealer:
         )
 
     def _response(self, draft: Draft, heard: Heard, echoes: tuple[bytes, ...]) -> RecordedResponse:
+        if heard.messages is not None:
+            return self._socket(heard, heard.messages, echoes)
         if draft.id in self._growing:
             try:
                 self.advance(draft)
@@ -247,6 +255,19 @@ class Sealer:
             end=heard.end,
             reason=self._text(heard.reason, echoes),
             withheld=stored.withheld,
+        )
+
+    def _socket(
+        self, heard: Heard, messages: list[Message], echoes: tuple[bytes, ...]
+    ) -> RecordedResponse:
+        return RecordedResponse(
+            status=heard.status,
+            headers=self._redactor.response_headers(heard.headers, echoes),
+            head_us=heard.head_us,
+            end=heard.end,
+            reason=self._text(heard.reason, echoes),
+            withheld=heard.withheld,
+            messages=tuple(self._redactor.messages(messages, echoes)),
         )
 
     def _store(self, body: Tape, headers: Headers, echoes: tuple[bytes, ...]) -> _Stored:

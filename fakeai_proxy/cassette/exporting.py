@@ -81,6 +81,8 @@ def _fault(record: Interaction, whole_only: bool) -> str:
     """Why it cannot stand in another program's file."""
     if record.request.withheld or (record.response and record.response.withheld):
         return "withheld"
+    if record.response and record.response.is_socket:
+        return "a WebSocket"
     if whole_only and not (record.whole and record.request.complete):
         return "interrupted"
     return ""

@@ -8,9 +8,11 @@ from urllib.parse import unquote_to_bytes
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
 from fakeai_proxy.cassette.format import Interaction
+from fakeai_proxy.cassette.messages import SIDES, joined
 from fakeai_proxy.cassette.redaction import (
     DECODED_BYTES_MAX,
     DROPPED,
+    LINE_HEADERS,
     Redactor,
     credentials,
     is_lines,
@@ -48,6 +50,9 @@ def verify_secrets(record: Interaction, redactor: Redactor | None = None) -> lis
             if name.lower() in DROPPED:
                 search.add("response header", name.decode("latin-1"), value)
         search.in_body("response body", response.body, response.headers)
+        for sender in SIDES:
+            said = joined(response.messages, sender)
+            search.in_body(f"{sender} messages", said, LINE_HEADERS)
     return search.findings
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
 from fakeai_proxy.cassette.bodies import Content, from_form, size_of, spaced, to_form
+from fakeai_proxy.cassette.messages import Message, from_fields, to_fields
 from fakeai_proxy.errors import CassetteError
-from fakeai_proxy.exchange import Headers, header
+from fakeai_proxy.exchange import SWITCHED, Headers, header
 
 VERSION = 1
 #: How keys are made; changes with `matching.py`, not with the layout of records.
@@ -53,7 +54,8 @@ class RecordedRequest:
 class RecordedResponse:
     """`cuts[k]` is the length of the k-th read of the body, `gaps_us[k]` the microseconds since the
     read before it (the first: since the request's arrival), `head_us` the response head's time.
-    `withheld` says why a body could not be stored safely; it is empty then."""
+    `withheld` says why a body could not be stored safely; it is empty then. `messages` are what was
+    said where the connection became a WebSocket."""
 
     status: int
     headers: Headers
@@ -64,7 +66,23 @@ class RecordedResponse:
     end: str = "eof"
     reason: str = ""
     withheld: str = ""
+    messages: tuple[Message, ...] = ()
     extra: Extra = field(default_factory=dict)
+
+    @property
+    def is_socket(self) -> bool:
+        return self.status == SWITCHED
+
+    @property
+    def size_bytes(self) -> int:
+        """Of what came: of the body, or of what the server said."""
+        said = sum([len(one.data) for one in self.messages if one.sender == "server"])
+        return sum(self.cuts) + said
+
+    @property
+    def whole_us(self) -> int:
+        """From the request's arrival to the last that came."""
+        return sum(self.gaps_us) + sum([one.dt_us for one in self.messages])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +121,11 @@ class Interaction:
 
     @property
     def whole(self) -> bool:
-        """Whether the reply came to its own end."""
-        return self.response is not None and self.response.end == "eof"
+        """Whether the reply came to its own end; a WebSocket may be left by the client, too."""
+        response = self.response
+        if response is None:
+            return False
+        return response.end == "eof" or (response.is_socket and response.end == "client_gone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +181,18 @@ _REQUEST = b',"request":{"method":'
 _VALUE = json.JSONDecoder()
 
 
-def decode_reply(line: bytes) -> tuple[RecordedResponse, Extra] | None:
-    """The response and the view of a `close` without its request, which may be much longer; None
-    where the line is anything else or laid out in another way than `encode` does it.
+class Replied(NamedTuple):
+    """A `close` without its request."""
+
+    response: RecordedResponse
+    view: Extra
+    at: float
+    auth: Extra
+
+
+def decode_reply(line: bytes) -> Replied | None:
+    """A `close` without its request, which may be much longer; None where the line is anything else or
+    laid out in another way than `encode` does it.
 
     That the response's place was found is proven by what is before it being whole JSON.
     """
@@ -178,7 +208,7 @@ def decode_reply(line: bytes) -> tuple[RecordedResponse, Extra] | None:
         if response is None:
             fields, _ = _VALUE.raw_decode(line[place:].decode("utf-8"))
             response = _response(fields)
-        return response, about["view"]
+        return Replied(response, about["view"], about["at"], about["auth"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # the whole record says what is wrong with it, if anything is
 
@@ -272,6 +302,8 @@ def _response_fields(response: RecordedResponse) -> dict[str, Any]:
     }  # fmt: skip
     if response.withheld:
         fields["withheld"] = response.withheld
+    if response.messages:
+        fields["frames"] = [to_fields(message) for message in response.messages]
     fields.update(response.extra)
     return fields
 
@@ -349,7 +381,7 @@ def _response(fields: dict[str, Any]) -> RecordedResponse:
         fields.pop("status"), _unpairs(fields.pop("headers")), body, cuts,
         tuple(fields.pop("gaps_us", (0,) * len(cuts))), fields.pop("head_us", 0),
         fields.pop("end", "eof"), _unwire(fields.pop("reason", "")), fields.pop("withheld", ""),
-        fields,
+        tuple([from_fields(frame) for frame in fields.pop("frames", ())]), fields,
     )  # fmt: skip
 
 

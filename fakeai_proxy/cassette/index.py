@@ -8,14 +8,15 @@ event loop: every step is one operation on a dict or a list.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, overload
 
 from fakeai_proxy.cassette import frames
 from fakeai_proxy.cassette.format import Drop, Head, Interaction, Open, Record
-from fakeai_proxy.cassette.frames import INTERRUPTED, UNMATCHABLE, Label, Place
+from fakeai_proxy.cassette.frames import AGAIN, INTERRUPTED, UNMATCHABLE, Label, Place
 from fakeai_proxy.cassette.matching import (
     authority_hash,
     canonical_body,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 COMPARED_MAX = 50_000
 #: Requests whose bytes differ from those recorded, and are known to mean the same.
 REMEMBERED_MAX = 65_536
+#: Keys whose entries are kept, some 600 bytes each, and how many entries of a key may be.
+LOOKED_UP_MAX = 16_384
+_KEPT_ROWS_MAX = 4
 _NO_KEY = bytes(16)
 
 
@@ -54,12 +58,16 @@ class Index:
     #: Opened and never closed, by id.
     opened: dict[int, Entry] = field(default_factory=dict)
     dropped: int = 0
+    #: How many took another's place.
+    again: int = 0
     _sealed: list[SealedIndex] = field(default_factory=list)
     _live: list[Entry] = field(default_factory=list)
     _by_id: dict[int, Entry] = field(default_factory=dict)
     _canonical: dict[bytes, bytes] = field(default_factory=dict)
     _by_key: dict[bytes, list[Entry]] = field(default_factory=dict)
     _by_route: dict[int, list[Entry]] = field(default_factory=dict)
+    #: Of sealed ones, what was asked for before.
+    _looked_up: dict[bytes, list[Entry]] = field(default_factory=dict)
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -68,8 +76,34 @@ class Index:
             return self._live
         return Chain([*(Rows(sealed, sealed.recorded()) for sealed in self._sealed), self._live])
 
+    def as_stored(self) -> Iterator[tuple[int, Entry]]:
+        """All, each with its number in recorded order, in the order in which they lie on the disk: the
+        quickest to read them all."""
+        start = 0
+        for sealed in self._sealed:
+            rows = sealed.recorded()
+            for number in sealed.as_stored():
+                yield start + number, _entry(sealed, rows[number])
+            start += len(rows)
+        yield from enumerate(self._live, start)
+
+    def counts(self) -> Counter[Segment]:
+        """How many interactions each segment has; in any thread."""
+        found = Counter(entry.segment for entry in list(self._live))
+        for sealed in self._sealed:
+            found.update(sealed.counts)
+        return found
+
     def add_sealed(self, sealed: SealedIndex) -> None:
+        for first in self._sealed:
+            for row in first.again:
+                other = sealed.with_id(first.label(row).id)
+                if other is not None:
+                    sealed.instead[other] = _entry(first, row)
         self._sealed.append(sealed)
+        for entry in [one for one in self._live if one.label.flags & AGAIN]:
+            if self._has_place(entry, None):
+                self._unlink(entry)
         for entry in Rows(sealed, sealed.opened):
             self.opened[entry.label.id] = entry
 
@@ -79,9 +113,15 @@ class Index:
         """One of the same recordings, of which those in the segments that are `gone` are found in
         `after`, which takes the place of `before`."""
         fresh = Index(self.interrupted, dropped=self.dropped)
+        instead = [] if before is None else list(before.instead.values())
         for sealed in (after, *(one for one in self._sealed if one is not before)):
+            for row, entry in sealed.instead.items():
+                moved = after.with_id(entry.label.id) if entry.segment in gone else None
+                if moved is not None:
+                    sealed.instead[row] = _entry(after, moved)
+            fresh.again += len(sealed.instead)
             fresh.add_sealed(sealed)
-        for entry in (*self._live, *self.opened.values()):
+        for entry in (*self._live, *instead, *self.opened.values()):
             if entry.segment not in gone and entry.label.kind in (frames.OPEN, frames.CLOSE):
                 fresh.add(entry.segment, entry.label, entry.place)
         return fresh
@@ -95,14 +135,71 @@ class Index:
         elif label.kind == frames.CLOSE:
             self.opened.pop(label.id, None)
             before = self._by_id.get(label.id)
-            if before is not None and before.segment is segment:
+            if before is not None and before.segment is segment and not label.flags & AGAIN:
                 # A reply that went on after what looked like its end was written once more.
                 before.label, before.place = label, place
                 return
             entry = Entry(segment, label, place)
+            if self._has_place(entry, before):
+                return
             self._live.append(entry)
             self._by_id[label.id] = entry
             self._link(entry)
+
+    def _has_place(self, entry: Entry, before: Entry | None) -> bool:
+        """Whether one of the two was asked again, and so has the place of the other."""
+        label = entry.label
+        if before is not None:
+            if label.flags & AGAIN:
+                self._replace(before, entry)
+            # Of several cassettes the first is the one that is recorded into.
+            return bool((label.flags | before.label.flags) & AGAIN)
+        if not label.flags & AGAIN:
+            return any(
+                (row := sealed.with_id(label.id)) is not None and row in sealed.again
+                for sealed in self._sealed
+                if sealed.again
+            )
+        found = False
+        for sealed in self._sealed:
+            row = sealed.with_id(label.id)
+            if row is not None:
+                sealed.instead[row] = entry
+                self.again += 1
+                found = True
+                if sealed.label(row).key != label.key:
+                    self._link_key(entry)
+        return found
+
+    def _replace(self, before: Entry, entry: Entry) -> None:
+        """In all lists; each is looked at by other threads meanwhile."""
+        self._by_id[entry.label.id] = entry
+        linked = False
+        for entries in self._lists(before.label):
+            if before in entries:
+                linked |= entries is not self._live
+                entries[entries.index(before)] = entry
+        self.again += 1
+        if not linked:  # it was interrupted, and is not now
+            self._link(entry)
+        elif before.label.key != entry.label.key:  # it was found by a lenient key
+            self._link_key(entry)
+
+    def _unlink(self, entry: Entry) -> None:
+        del self._by_id[entry.label.id]
+        for entries in self._lists(entry.label):
+            if entry in entries:
+                entries.remove(entry)
+
+    def _lists(self, label: Label) -> list[list[Entry]]:
+        """All that an entry with this label may be in."""
+        keys = label.key, label.key + label.authority.to_bytes(8, "big")
+        linked = [self._by_key.get(key, []) for key in keys]
+        return [self._live, self._by_route.get(label.route, []), *linked]
+
+    def latest(self, entry: Entry) -> Entry:
+        """The same recording, or what was recorded in its place."""
+        return (self.by_id(entry.label.id) or entry) if self.again else entry
 
     def canonical(self, raw: bytes) -> bytes | None:
         """The canonical key of a raw key that was seen."""
@@ -111,6 +208,8 @@ class Index:
             for sealed in self._sealed:
                 found = sealed.key_of(raw)
                 if found is not None:
+                    if len(self._canonical) < 4 * len(self._live) + REMEMBERED_MAX:
+                        self._canonical[raw] = found
                     break
         return found
 
@@ -123,9 +222,12 @@ class Index:
 
     def matching(self, key: bytes, authority: int) -> Sequence[Entry]:
         """In recorded order; of every authority when `authority` is 0."""
-        live = self._by_key.get(key + authority.to_bytes(8, "big") if authority else key, [])
+        where = key + authority.to_bytes(8, "big") if authority else key
+        live = self._by_key.get(where, [])
         if not self._sealed:
             return live
+        if not live and (known := self._looked_up.get(where)) is not None:
+            return known
         parts: list[Sequence[Entry]] = []
         for sealed in self._sealed:
             rows = sealed.with_key(key, authority)
@@ -135,7 +237,13 @@ class Index:
                 parts.append(Rows(sealed, rows))
         if live:
             parts.append(live)
-        return parts[0] if len(parts) == 1 else Chain(parts)
+        found = parts[0] if len(parts) == 1 else Chain(parts)
+        if not live and 0 < len(found) <= _KEPT_ROWS_MAX:
+            found = list(found)
+            if len(self._looked_up) >= LOOKED_UP_MAX:
+                self._looked_up.clear()
+            self._looked_up[where] = found
+        return found
 
     def of_route(self, route: int) -> Sequence[Entry]:
         """All that may be matched, in recorded order."""
@@ -152,7 +260,9 @@ class Index:
         live = self._live[-COMPARED_MAX:]
         return any(
             sealed.is_interrupted(row) for sealed in self._sealed for row in sealed.with_key(key, 0)
-        ) or any(entry.label.key == key and entry.label.flags == INTERRUPTED for entry in live)
+        ) or any(
+            entry.label.key == key and entry.label.flags & ~AGAIN == INTERRUPTED for entry in live
+        )
 
     def nearest(self, route: int | None, simhash: int, count: int) -> list[Entry]:
         """Recordings of the route, or of any, the most alike first."""
@@ -185,6 +295,10 @@ class Index:
         if label.flags & UNMATCHABLE or (label.flags & INTERRUPTED and not self.interrupted):
             return
         self._by_route.setdefault(label.route, []).append(entry)
+        self._link_key(entry)
+
+    def _link_key(self, entry: Entry) -> None:
+        label = entry.label
         keys = [label.key]
         if label.authority:
             keys.append(label.key + label.authority.to_bytes(8, "big"))
@@ -194,6 +308,8 @@ class Index:
 
 
 def _entry(sealed: SealedIndex, row: int) -> Entry:
+    if sealed.instead and (again := sealed.instead.get(row)) is not None:
+        return again
     return Entry(sealed.segment(row), sealed.label(row), sealed.place(row))
 
 
@@ -273,6 +389,8 @@ def _label(record: Interaction) -> Label:
     withheld = record.response is None or record.response.withheld
     if withheld or not request.complete or not key or key == _NO_KEY:
         flags |= UNMATCHABLE
+    if record.extra.get("again"):
+        flags |= AGAIN
     return Label(
         frames.CLOSE,
         number_of(record.id),

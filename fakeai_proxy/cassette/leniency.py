@@ -65,22 +65,21 @@ class Leniency:
         return key_of(method, target, headers, self._canonical(headers, body))
 
     def _canonical(self, headers: Headers, body: bytes) -> bytes:
-        value = self._value(headers, body)
+        value = json_value(headers, body)
         if value is None:
             return b"exact\n" + canonical_body(headers, body)
+        return self.meaning(value)
+
+    def meaning(self, value: Any, gist: Callable[[Any], str] | None = None) -> bytes:
+        """Of JSON as `parse_json` gives it, which is changed; `gist` is what counts in `loose`."""
+        for path in self._paths:
+            path(value)
         if self.match == "loose":
-            return b"loose\n" + _gist(value).encode("utf-8", "surrogatepass")
+            return b"loose\n" + (gist or _gist)(value).encode("utf-8", "surrogatepass")
         names = _Names(self.match == "agent", self._patterns)
         return b"agent\n" + canonical_value(names.renamed("", value)).encode(
             "utf-8", "surrogatepass"
         )
-
-    def _value(self, headers: Headers, body: bytes) -> Any:
-        """The JSON in the body without what is ignored; None where it is something else."""
-        value = json_value(headers, body)
-        for path in self._paths if value is not None else ():
-            path(value)
-        return value
 
     @cached_property
     def _paths(self) -> Sequence[Callable[[Any], object]]:
@@ -150,6 +149,15 @@ def _gist(value: Any) -> str:
     said = value.get("messages", value.get("input", value.get("prompt", value.get("contents"))))
     text = _SPACE.sub(" ", _last_words(said)).strip().lower()
     return f"{value.get('model')}\n{bool(value.get('stream'))}\n{text}"
+
+
+def gist_of_event(value: Any) -> str:
+    """Of what a client says on a WebSocket: what kind of event it is, and the words in it."""
+    if not isinstance(value, dict):
+        return canonical_value(value)
+    item = value.get("item")
+    words = _last_words([item]) if isinstance(item, dict) else ""
+    return f"{value.get('type')}\n{_SPACE.sub(' ', words).strip().lower()}"
 
 
 def _last_words(said: Any) -> str:

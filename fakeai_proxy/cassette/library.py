@@ -15,10 +15,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from fakeai_proxy.cassette import manifest
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Sealer
-from fakeai_proxy.cassette.format import Extra, Head, Interaction, Open, decode, decode_reply
+from fakeai_proxy.cassette.format import (
+    Extra,
+    Head,
+    Interaction,
+    Open,
+    Replied,
+    decode,
+    decode_reply,
+)
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import Entry, Index
 from fakeai_proxy.cassette.manifest import TOOL, Manifest
@@ -30,14 +37,15 @@ from fakeai_proxy.cassette.sealing import Part, alone
 from fakeai_proxy.cassette.segments import (
     Segment,
     existing_salt,
+    files_of,
     is_single,
     policy_of,
     salt_of,
     sealed_of,
-    segments_of,
     torn_files,
 )
 from fakeai_proxy.cassette.settings import CassetteSettings, Repeat
+from fakeai_proxy.cassette.tried import Tried
 from fakeai_proxy.cassette.upkeep import Upkeep
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cassette.writer import LIVE_BYTES_MAX, Output, Times, Turned, Writer
@@ -49,8 +57,6 @@ log = logging.getLogger("fakeai_proxy")
 SCRIPTS_BYTES_MAX = 64 << 20
 #: Files of records that stay open for reading; others are opened for each record.
 HELD_FILES_MAX = 64
-#: The same while a cassette is being opened, so that who seals it meanwhile takes nothing away.
-OPENED_FILES_MAX = 256
 #: Sessions times keys whose place in the recorded order is remembered.
 CURSORS_MAX = 262_144
 
@@ -80,6 +86,7 @@ class Library:
         self.segments = segments
         self.paths: tuple[Path, ...] = ()
         self.torn: list[Torn] = []
+        self.tried = Tried()
         self._writer: Writer | None = None
         self._scripts: OrderedDict[tuple[Segment, Place], Script] = OrderedDict()
         self._scripts_bytes = 0
@@ -166,6 +173,13 @@ class Library:
         """Every session is at the beginning again."""
         self._cursors.clear()
 
+    def reset(self) -> None:
+        """The same, and what was found and missed is forgotten."""
+        self.rewind()
+        self.tried.reset()
+        for segment in self.segments:
+            segment.hits = 0
+
     def at_hand(self, entry: Entry) -> Script | None:
         """Its script, if it has been kept."""
         where = (entry.segment, entry.place)
@@ -183,8 +197,9 @@ class Library:
             response = record.response
             if response is None:
                 raise CassetteError(f"{entry.segment.path}: no reply at {entry.place.offset}")
-            reply = response, record.view or view_of(record.request, response, "")
-        return script_of(*reply)
+            view = record.view or view_of(record.request, response, "")
+            reply = Replied(response, view, record.at, record.auth)
+        return script_of(reply)
 
     def keep(self, entry: Entry, script: Script) -> None:
         size = script.size_bytes
@@ -261,7 +276,7 @@ class Library:
         if not path.exists():
             return
         self.torn += [Torn(file, file.stat().st_size, True) for file in torn_files(path)]
-        listed, sealed, live = _files_of(path)
+        listed, sealed, live = files_of(path)
         if listed is not None and sealed:
             self._sealed_index = self._read_sealed(path, listed, sealed)
         for segment in live:
@@ -366,28 +381,6 @@ class Library:
         for segment in self._replaced:
             segment.release()
         self._replaced = gone
-
-
-def _files_of(path: Path) -> tuple[Manifest | None, list[Segment], list[Segment]]:
-    """The manifest, the sealed and the live files, all open: whoever seals them meanwhile changes
-    nothing. Raises CassetteError."""
-    if not path.is_dir() or not (path / manifest.NAME).exists():
-        return None, [], segments_of(path)
-    while True:
-        listed = Manifest.read(path)
-        found: list[Segment] = []
-        try:
-            sealed, live = sealed_of(path, listed), segments_of(path, listed)
-            found += (*sealed, *live)
-            for segment in found[-OPENED_FILES_MAX:]:
-                segment.hold()
-        except (CassetteError, FileNotFoundError):
-            if Manifest.read(path).segments == listed.segments:
-                raise
-        if Manifest.read(path).segments == listed.segments:
-            return listed, sealed, live
-        for segment in found:
-            segment.release()
 
 
 def _note(path: Path, policy: Extra) -> None:

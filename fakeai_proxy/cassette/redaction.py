@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -18,12 +18,14 @@ from urllib.parse import unquote_to_bytes
 
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
+from fakeai_proxy.cassette.messages import SIDES, Message, joined, parted
 from fakeai_proxy.cassette.rules import CUSTOM, PERSONAL, Rules
 from fakeai_proxy.cassette.shapes import (
     CREDENTIAL_HEADERS,
     CREDENTIAL_PARAMETERS,
     PLACEHOLDER,
     SECRET_BYTES_MAX,
+    SUBPROTOCOL_CREDENTIAL,
     Form,
     echoes_of,
     matches,
@@ -36,7 +38,7 @@ REQUEST_HEADERS = frozenset(
     (
         b"accept", b"accept-encoding", b"accept-language", b"anthropic-beta", b"anthropic-version",
         b"content-encoding", b"content-length", b"content-type", b"host", b"idempotency-key",
-        b"openai-beta", b"range", b"user-agent", b"x-fakeai-session",
+        b"openai-beta", b"range", b"sec-websocket-protocol", b"user-agent", b"x-fakeai-session",
     )
 )  # fmt: skip
 _REQUEST_PREFIXES = (b"x-stainless-",)
@@ -56,6 +58,8 @@ _TO_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _STANDARD, _URL_SAFE = bytes.maketrans(b"-_", b"+/"), bytes.maketrans(b"+/", b"-_")
 #: What an encoded body may decode to; above it, it is not stored.
 DECODED_BYTES_MAX = 64 << 20
+#: Messages of a WebSocket are looked at as such a stream.
+LINE_HEADERS: Headers = ((b"content-type", b"text/event-stream"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ def credentials(target: str, headers: Headers) -> list[bytes]:
         if scheme is not None:
             match = scheme.match(value)
             found.append((value[match.end() :] if match else value).strip())
+        elif name.lower() == b"sec-websocket-protocol":
+            found += [match[1] for match in SUBPROTOCOL_CREDENTIAL.finditer(value)]
     for match in _PARAMETER.finditer(_bytes(target)):
         if _name(match[2]) in CREDENTIAL_PARAMETERS:
             found += [match[3], unquote_to_bytes(match[3])]
@@ -199,6 +205,15 @@ class Redactor:
             scrubber.feed(piece)
         scrubber.rest()
         return scrubber.found > 0
+
+    def messages(self, messages: Sequence[Message], echoes: tuple[bytes, ...]) -> Sequence[Message]:
+        """Those of a WebSocket without secrets, also where one is spelled over several."""
+        for sender in SIDES:
+            dirty = joined(messages, sender)
+            clean = self.scrub(dirty, echoes, lines=True)
+            if clean is not dirty:
+                messages = parted(messages, sender, clean)
+        return messages
 
     def body(self, data: bytes, headers: Headers, echoes: tuple[bytes, ...]) -> Cleaned:
         lines, applied = is_lines(headers), codings(headers)

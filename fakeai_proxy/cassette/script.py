@@ -6,7 +6,8 @@ Made once for a recording and played as often as it is asked for; nothing in it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -14,9 +15,13 @@ from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.codings import codings
 from fakeai_proxy.cassette.draft import recut
-from fakeai_proxy.cassette.format import RecordedResponse, is_sse
+from fakeai_proxy.cassette.format import RecordedResponse, Replied, is_sse
+from fakeai_proxy.cassette.messages import Message
+from fakeai_proxy.cassette.spoken import spoken_frames
 from fakeai_proxy.exchange import Chunk, Headers
 
+#: Where a frame ends; what follows the last one is one, too.
+_FRAME_END = re.compile(rb"\r?\n\r?\n|\Z")
 #: Counts above this are no counts.
 _TOKENS_MAX = 1 << 24
 #: What the objects of a script take beside their bytes, measured: the script and its place in a
@@ -41,17 +46,26 @@ class Script(NamedTuple):
     output_tokens: int | None
     blob: Blob | None
     timed: tuple[tuple[int, float], ...]
+    #: When it was asked, by the wall; 0 where nobody has said.
+    at: float
+    #: The salted hash of the credential that it was asked with, "" for none.
+    tag: str
+    #: Of a WebSocket (status 101): what was said on it.
+    messages: tuple[Message, ...] = ()
+    end: str = "eof"
 
     @property
     def size_bytes(self) -> int:
         """About what it takes in memory."""
         names = sum([len(name) + len(value) + _HEADER_BYTES for name, value in self.headers])
         body = sum([cut + _CHUNK_BYTES for cut, _ in self.timed])
-        return _SCRIPT_BYTES + names + body
+        said = sum([len(message.data) + _CHUNK_BYTES for message in self.messages])
+        return _SCRIPT_BYTES + names + body + said
 
 
-def script_of(response: RecordedResponse, view: Mapping[str, object]) -> Script:
-    """`view` as `view_of` makes it."""
+def script_of(replied: Replied) -> Script:
+    """Its `view` as `view_of` makes it."""
+    response, view = replied.response, replied.view
     usage, model, body = view.get("usage"), view.get("model"), response.body
     prompt, output = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     timed = _timed(response, body.size if isinstance(body, Blob) else len(body))
@@ -67,6 +81,10 @@ def script_of(response: RecordedResponse, view: Mapping[str, object]) -> Script:
         output_tokens=output,
         blob=body if isinstance(body, Blob) else None,
         timed=timed,
+        at=replied.at,
+        tag=str(replied.auth.get("tag", "")),
+        messages=response.messages,
+        end=response.end,
     )
 
 
@@ -104,6 +122,34 @@ def chunks_of(
             for piece, count, (_, age_s) in zip(pieces, tokens, timed, strict=True)
         ]
     )
+
+
+def by_frames(headers: Headers, chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
+    """A stream's chunks cut where its frames end, each with its tokens: for a back end whose reads are
+    not the recorded ones. What is encoded, or no stream, stays as it is."""
+    data = [chunk.data for chunk in chunks if isinstance(chunk.data, bytes)]
+    if not is_sse(headers) or codings(headers) or len(data) != len(chunks):
+        return tuple(chunks)
+    body, total = b"".join(data), sum([chunk.tokens for chunk in chunks])
+    ages = iter(zip(accumulate(map(len, data)), chunks, strict=True))
+    read_end, read = next(ages, (0, Chunk(b"")))
+    frames = list(spoken_frames(body))
+    whole, seen, given, place = sum([tokens for _, tokens in frames]), 0, 0, 0
+    found: list[Chunk] = []
+    start = 0
+    for match in _FRAME_END.finditer(body):
+        end = match.end()
+        if end == start:
+            continue
+        while read_end < end:
+            read_end, read = next(ages)
+        while place < len(frames) and frames[place][0] <= end:
+            seen += frames[place][1]
+            place += 1
+        reached = seen * total // whole if whole else 0
+        found.append(Chunk(body[start:end], reached - given, read.age_s))
+        start, given = end, reached
+    return tuple(found)
 
 
 def _tokens(headers: Headers, pieces: list[bytes], output_tokens: int | None) -> list[int]:

@@ -42,6 +42,7 @@ class Scrub:
                 cuts=() if withheld else recut(response.cuts, size_of(body)),
                 gaps_us=() if withheld else response.gaps_us,
                 withheld=response.withheld or withheld,
+                messages=tuple(redactor.messages(response.messages, echoes)),
             )
         after = replace(record, request=request, response=response)
         return record if after == record else after

@@ -36,6 +36,9 @@ except ImportError:  # Windows: one process a cassette, by agreement
 log = logging.getLogger("fakeai_proxy")
 
 SUFFIX = ".fcz"
+#: So many files may be open while a cassette is being opened, so that who seals it meanwhile takes
+#: nothing away.
+OPENED_FILES_MAX = 256
 #: Groups whose lines are kept, of all segments together: neighbours are often asked for in turn.
 _GROUPS_KEPT = 4
 
@@ -58,6 +61,8 @@ class Segment:
         self.path = path
         self.blobs = blobs
         self.torn_bytes = 0
+        #: How often one of its records was the answer.
+        self.hits = 0
         #: Whether the file stays open between records, until `release`.
         self.held = False
         self._descriptor: int | None = None
@@ -250,6 +255,28 @@ def sealed_of(path: Path, manifest: Manifest) -> list[Segment]:
             )
         found.append(segment)
     return found
+
+
+def files_of(path: Path) -> tuple[Manifest | None, list[Segment], list[Segment]]:
+    """The manifest, the sealed and the live files, all open: whoever seals them meanwhile changes
+    nothing. Raises CassetteError."""
+    if not path.is_dir() or not (path / manifest_file.NAME).exists():
+        return None, [], segments_of(path)
+    while True:
+        listed = Manifest.read(path)
+        found: list[Segment] = []
+        try:
+            sealed, live = sealed_of(path, listed), segments_of(path, listed)
+            found += (*sealed, *live)
+            for segment in found[-OPENED_FILES_MAX:]:
+                segment.hold()
+        except (CassetteError, FileNotFoundError):
+            if Manifest.read(path).segments == listed.segments:
+                raise
+        if Manifest.read(path).segments == listed.segments:
+            return listed, sealed, live
+        for segment in found:
+            segment.release()
 
 
 def _check_folder(path: Path) -> None:

@@ -9,12 +9,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from fakeai_proxy.profiles.spans import Span
+
 #: A directory, a file, and a file that is compressed.
 FORMS = (".fcz", ".jsonl", ".jsonl.zst")
 
 Durability = Literal["each", "group", "none"]
 Match = Literal["exact", "agent", "loose"]
 Repeat = Literal["last", "loop", "error"]
+Strict = Literal["all", "miss", "live", "stale", "new", "unused", "drift"]
+#: How a verdict is said, besides into a file NAME.json.
+VERDICTS = ("auto", "table", "json", "github", "none")
 Seal = Literal["auto", "never"]
 
 
@@ -103,3 +108,34 @@ class CassetteSettings(BaseModel):
         description="When recordings are forced to the disk: with each one, in groups of 32 or 50 "
         "ms, or when the operating system likes. Only a power cut makes the difference.",
     )
+    max_age: Span | None = Field(
+        None,
+        gt=0,
+        description="How old a recording may be, such as 7d or 12h. An older one is no answer: it is as "
+        "missed as if it were not there, and takes part again once --on-miss (or auto) has recorded it "
+        "anew.",
+    )
+    rerecord: tuple[str, ...] = Field(
+        (),
+        description="ID of a recording that is asked again, once, and replaced; others stay as they "
+        "are. Needs a mode that records what it misses, such as auto.",
+    )
+    verdict: tuple[str, ...] = Field(
+        ("auto",),
+        description="How the end of a run says what came of every request, on stderr: table, json (one "
+        "line), github (annotations of a workflow), none, or auto, which is github where "
+        "GITHUB_ACTIONS is set and table elsewhere. NAME.json writes the JSON into that file, too.",
+    )
+    strict: tuple[Strict, ...] = Field(
+        (),
+        description="End with status 1 when there was one of these: miss, live, stale, new, unused, "
+        "drift; all are all of them.",
+    )
+
+    @field_validator("verdict")
+    @classmethod
+    def _known_verdicts(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if value not in VERDICTS and not value.endswith(".json"):
+                raise ValueError(f"{value} is none of {', '.join(VERDICTS)}, and no NAME.json")
+        return values

@@ -125,7 +125,8 @@ def _answer(line: _Line) -> tuple[object, ...]:
     response = line.record.response
     assert response is not None, "only answered ones are kept"
     content_type = header(response.headers, b"content-type")
-    return response.status, content_type, response.body, response.end
+    said = [(one.sender, one.op, one.data) for one in response.messages]
+    return response.status, content_type, response.body, response.end, said
 
 
 def _plain(line: _Line, nth: int, seq: int, own: str, others: Sequence[_Line]) -> _Line:

@@ -202,6 +202,11 @@ CREDENTIAL_HEADERS = {
     b"x-auth-token": re.compile(rb"(?!)"),
     b"ocp-apim-subscription-key": re.compile(rb"(?!)"),
 }
+#: Browsers cannot set headers of a WebSocket, so that its subprotocols carry one.
+SUBPROTOCOL_CREDENTIAL = re.compile(
+    rb"(?i)(?:openai-insecure-api-key|openai-ephemeral-key|[\w-]*(?:token|bearer|key|secret))\."
+    rb"([^,\s]+)"
+)
 #: Query parameters that carry one.
 CREDENTIAL_PARAMETERS = frozenset(
     (
@@ -332,6 +337,14 @@ def _is_escape(data: bytes, place: int, string_start: int) -> bool:
     while place - count >= string_start and data[place - count] == 0x5C:
         count += 1
     return count % 2 == 1
+
+
+def blotted(text: str) -> str:
+    """Printable for anybody: without surrogates (bytes that are no UTF-8) and what looks like a key."""
+    data = text.encode("utf-8", "backslashreplace")
+    for start, end, kind in reversed(matches(data)):
+        data = b"%b[%b]%b" % (data[:start], kind.encode(), data[end:])
+    return data.decode("utf-8", "replace")
 
 
 def _places(data: bytes, needle: bytes) -> Iterator[int]:

@@ -1,51 +1,74 @@
-"""What a cassette holds, in numbers."""
+"""What a cassette holds, in numbers; of any number of recordings, in whatever order they are read."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from fakeai_proxy.cassette.format import Interaction, is_sse
+from fakeai_proxy.cassette.matching import hash64
+from fakeai_proxy.cassette.spread import Distinct, Spread
 
-QUANTILES = (("p50", 0.5), ("p95", 0.95))
+
+class Counts:
+    """Of names, the most frequent first; of equally frequent ones, that which was recorded first."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, int]] = {}
+
+    def add(self, name: str, number: int) -> None:
+        count, first = self._found.get(name, (0, number))
+        self._found[name] = count + 1, min(first, number)
+
+    def told(self) -> dict[str, int]:
+        ranked = sorted(self._found.items(), key=lambda item: (-item[1][0], item[1][1]))
+        return {name: count for name, (count, _) in ranked}
 
 
-def stats_of(records: Sequence[Interaction]) -> dict[str, Any]:
+class Stats:
     """Counts by what a person would ask for; seconds of TTFT and of whole replies."""
-    replies = [record.response for record in records if record.response is not None]
-    tokens: Counter[str] = Counter()
-    for record in records:
+
+    def __init__(self) -> None:
+        self._interactions = self._interrupted = self._streams = self._reply_bytes = 0
+        self._sockets = 0
+        self._sessions = Distinct()
+        self._models, self._routes, self._statuses = Counts(), Counts(), Counts()
+        self._tokens: dict[str, int] = {}
+        self._ttft, self._whole = Spread(1, 3), Spread(1, 3)
+
+    def add(self, number: int, record: Interaction) -> None:
+        """`number` is its place in the recorded order."""
+        self._interactions += 1
+        self._interrupted += not record.whole
+        self._sessions.add(hash64(record.session.encode()))
+        self._models.add(str(record.view.get("model") or "none"), number)
+        path = record.request.target.partition("?")[0]
+        self._routes.add(f"{record.request.method} {path}", number)
         usage = record.view.get("usage", {})
-        tokens.update({name: usage.get(name, 0) for name in ("prompt_tokens", "completion_tokens")})
-    return {
-        "interactions": len(records),
-        "sessions": len({record.session for record in records}),
-        "interrupted": sum(not record.whole for record in records),
-        "streams": sum(is_sse(reply.headers) for reply in replies),
-        "models": _counted(str(record.view.get("model") or "none") for record in records),
-        "routes": _counted(
-            f"{record.request.method} {record.request.target.partition('?')[0]}"
-            for record in records
-        ),
-        "statuses": _counted(str(reply.status) for reply in replies),
-        **tokens,
-        "reply_bytes": sum(sum(reply.cuts) for reply in replies),
-        "ttft_s": _quantiles([reply.gaps_us[0] / 1e6 for reply in replies if reply.gaps_us]),
-        "whole_s": _quantiles([sum(reply.gaps_us) / 1e6 for reply in replies if reply.gaps_us]),
-    }
+        for name in ("prompt_tokens", "completion_tokens"):
+            self._tokens[name] = self._tokens.get(name, 0) + usage.get(name, 0)
+        reply = record.response
+        if reply is None:
+            return
+        self._statuses.add(str(reply.status), number)
+        self._sockets += reply.is_socket
+        self._streams += is_sse(reply.headers)
+        self._reply_bytes += reply.size_bytes
+        if reply.gaps_us:
+            self._ttft.add(reply.gaps_us[:1])
+            self._whole.add((reply.whole_us,))
 
-
-def _counted(names: Any) -> dict[str, int]:
-    return dict(Counter(names).most_common())
-
-
-def quantile(values: Sequence[float], q: float) -> float | None:
-    """The value that is nearest to it in rank; None of nothing."""
-    ordered = sorted(values)
-    return ordered[round(q * (len(ordered) - 1))] if ordered else None
-
-
-def _quantiles(values: list[float]) -> dict[str, float]:
-    found = {name: quantile(values, q) for name, q in QUANTILES}
-    return {name: round(value, 3) for name, value in found.items() if value is not None}
+    def told(self) -> dict[str, Any]:
+        return {
+            "interactions": self._interactions,
+            "sessions": len(self._sessions),
+            "interrupted": self._interrupted,
+            "sockets": self._sockets,
+            "streams": self._streams,
+            "models": self._models.told(),
+            "routes": self._routes.told(),
+            "statuses": self._statuses.told(),
+            **self._tokens,
+            "reply_bytes": self._reply_bytes,
+            "ttft_s": self._ttft.quantiles(),
+            "whole_s": self._whole.quantiles(),
+        }

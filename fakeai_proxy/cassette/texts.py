@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.format import Interaction, is_sse
+from fakeai_proxy.cassette.messages import SIDES, as_stream
 from fakeai_proxy.cassette.view import plain_body
 
 
@@ -18,9 +19,19 @@ def texts_of(record: Interaction) -> Iterator[tuple[str, str]]:
         yield "request", request.body.decode("utf-8", "replace")
     if response is None:
         return
+    for number, one in enumerate(response.messages, 1):
+        yield f"{one.sender} message {number}", one.data.decode("utf-8", "replace")
+    if response.is_socket:
+        for sender in SIDES:
+            yield from _scattered(as_stream(response.messages, sender), f"{sender} text")
+        return
     body = plain_body(response)
     yield "reply", body.decode("utf-8", "replace")
     if is_sse(response.headers):
-        for places in sse.scattered(body):
-            pieces = [body[start:end] for start, end in places]
-            yield "reply text", b"".join(pieces).decode("utf-8", "replace")
+        yield from _scattered(body, "reply text")
+
+
+def _scattered(stream: bytes, where: str) -> Iterator[tuple[str, str]]:
+    for places in sse.scattered(stream):
+        pieces = [stream[start:end] for start, end in places]
+        yield where, b"".join(pieces).decode("utf-8", "replace")

@@ -6,20 +6,28 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from fakeai_proxy.cassette.format import Interaction, is_sse
-from fakeai_proxy.cassette.sse import data_frames
+from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
+from fakeai_proxy.cassette.spoken import spoken_frames
 from fakeai_proxy.cassette.view import plain_body
+
+#: What comes within this of what came before belongs to the same read: a piece that the network cut.
+SAME_READ_S = 0.0005
+#: No network is quicker; recordings without times say 0.
+_TTFT_MIN_S = 1e-4
+#: A prompt's bytes per token, where nobody has counted them.
+_BYTES_PER_TOKEN = 4
 
 
 class RecordedStream(NamedTuple):
-    """Seconds to the first piece and between tokens; `prompt_tokens` as the vendor counted, or by
-    four bytes a token where it did not."""
+    """Seconds to the first read with tokens and between such reads, and the tokens of each;
+    `prompt_tokens` as the vendor counted, or by four bytes a token where it did not."""
 
     id: str
     model: str
     prompt_tokens: int
     ttft_s: float
     gaps_s: tuple[float, ...]
+    tokens: tuple[int, ...]
 
 
 def recorded_stream(interaction: Interaction) -> RecordedStream | None:
@@ -34,23 +42,36 @@ def recorded_stream(interaction: Interaction) -> RecordedStream | None:
     usage = interaction.view.get("usage", {})
     asked = interaction.request.body
     length = len(asked) if isinstance(asked, bytes) else asked.size
-    times = list(_token_times(body, response.cuts, response.gaps_us))
-    if not isinstance(model, str) or len(times) < 2:
+    reads = list(_reads(response, body))
+    if not isinstance(model, str) or not reads:
         return None
-    gaps = tuple(late - early for early, late in pairwise(times))
-    prompt_tokens = int(usage.get("prompt_tokens") or length // 4)
-    return RecordedStream(interaction.id, model, prompt_tokens, times[0], gaps)
+    gaps = tuple(late - early for (early, _), (late, _) in pairwise(reads))
+    prompt_tokens = int(usage.get("prompt_tokens") or length // _BYTES_PER_TOKEN)
+    tokens = tuple(count for _, count in reads)
+    ttft_s = max(reads[0][0], _TTFT_MIN_S)
+    return RecordedStream(interaction.id, model, prompt_tokens, ttft_s, gaps, tokens)
 
 
-def _token_times(body: bytes, cuts: tuple[int, ...], gaps_us: tuple[int, ...]) -> Iterator[float]:
-    """An instant for each frame; those that came in one piece are spread over the time since the
-    piece before."""
-    at_s, start = 0.0, 0
-    for place, (cut, gap_us) in enumerate(zip(cuts, gaps_us, strict=False)):
-        end = start + cut
-        frames = data_frames(body[start:end])
-        for k in range(frames):
-            share = 1.0 if place == 0 else (k + 1) / frames
-            yield at_s + share * gap_us / 1e6
+def _reads(response: RecordedResponse, body: bytes) -> Iterator[tuple[float, int]]:
+    """Instant and tokens of each read that brings any."""
+    frames = list(spoken_frames(body))
+    at_s, end, place = 0.0, 0, 0
+    opened_at_s, tokens = 0.0, 0
+    for cut, gap_us in zip(response.cuts, response.gaps_us, strict=False):
         at_s += gap_us / 1e6
-        start = end
+        end += cut
+        found = 0
+        # A frame counts in the read that brings its end.
+        while place < len(frames) and frames[place][0] <= end:
+            found += frames[place][1]
+            place += 1
+        if not found:
+            continue
+        if tokens and at_s - opened_at_s > SAME_READ_S:
+            yield opened_at_s, tokens
+            tokens = 0
+        if not tokens:
+            opened_at_s = at_s
+        tokens += found
+    if tokens:
+        yield opened_at_s, tokens

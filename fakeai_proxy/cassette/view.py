@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
 from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse, is_sse
+from fakeai_proxy.cassette.messages import texts
 
 _BYTES_MAX = 64 << 20
+#: What an event on a WebSocket has that tells something.
+_TELLING = (b'"usage"', b'"session"')
 #: The vendors' names of the same counts.
 _USAGE = (
     ("prompt_tokens", "prompt_tokens"), ("completion_tokens", "completion_tokens"),
@@ -30,14 +35,41 @@ def view_of(
         view["model"] = asked["model"]
     if response is None:
         return view
+    if response.is_socket:
+        return _of_socket(request, response, view)
     if response.gaps_us:
         view["ttft_ms"] = response.gaps_us[0] / 1000
-    for told in _told(response):
+    for told in told_by(response):
         _look(told, view)
     return view
 
 
-def _told(response: RecordedResponse) -> list[dict[str, Any]]:
+def _of_socket(
+    request: RecordedRequest, response: RecordedResponse, view: dict[str, Any]
+) -> dict[str, Any]:
+    """The model that the target names or the session has, and the sum of what all answers used."""
+    named = parse_qs(request.target.partition("?")[2]).get("model", [])
+    if named:
+        view["model"] = named[0]
+    total: Counter[str] = Counter()
+    for text in texts(response.messages, "server"):
+        if not any(name in text for name in _TELLING):
+            continue
+        told: dict[str, Any] = {}
+        value = _object(text)
+        _look(value, told)
+        session = value.get("session")
+        if isinstance(session, dict):
+            _look(session, told)
+        view.setdefault("model", told.get("model", ""))
+        total.update(told.get("usage", {}))
+    if total:
+        view["usage"] = dict(total)
+    return {name: fact for name, fact in view.items() if fact or name == "provider"}
+
+
+def told_by(response: RecordedResponse) -> list[dict[str, Any]]:
+    """What the answer says in JSON: its body, or those frames of a stream that tell how it went."""
     body = plain_body(response)
     if is_sse(response.headers):
         return list(sse.telling(body))

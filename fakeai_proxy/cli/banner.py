@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal, Self, TextIO
 
 import orjson
@@ -37,6 +37,8 @@ class Banner:
     #: Where each node's GPUs are shown, by its name.
     dcgm: dict[str, str]
     first: str
+    #: What each cassette has, where somebody has looked.
+    holds: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, app: App) -> Self:
@@ -73,7 +75,7 @@ def announce(banner: Banner, log_format: Literal["human", "json", "none"], strea
 def _rows(banner: Banner) -> list[tuple[str, str]]:
     rows = (
         ("upstream", banner.upstream),
-        ("cassette", ", ".join(banner.cassette)),
+        *([("holds", text) for text in banner.holds] or [("cassette", ", ".join(banner.cassette))]),
         ("profile", banner.profile),
         ("store", "" if banner.store == "memory" else banner.store),
         ("CA", f"{banner.ca} (HTTPS of {banner.intercepted} host patterns is intercepted)"),
@@ -102,8 +104,7 @@ def _colourful(banner: Banner) -> None:
 
 def _is_timed_by_profile(config: Config) -> bool:
     """Synthesized answers follow the profile, others only when told to; --timing none ends both."""
-    synthesizes = "synth" in (config.mode, config.miss)
-    return config.timing == "profile" or (config.timing == "recorded" and synthesizes)
+    return config.timing == "profile" or (config.timing == "recorded" and config.synthesizes)
 
 
 def _first_line(config: Config, url: str) -> str:

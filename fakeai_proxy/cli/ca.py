@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,17 +37,25 @@ def path(ctx: click.Context, /, **_: object) -> int:
 
 @with_settings
 @ca.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @click.pass_context
-def show(ctx: click.Context, /, **_: object) -> int:
+def show(ctx: click.Context, /, as_json: bool, **_: object) -> int:
     """Print what the root certificate is and which hosts it may sign for."""
     authority = open_authority(load(ctx))
     root = authority.root
-    fingerprint = root.fingerprint(hashes.SHA256()).hex(":").upper()
-    click.echo(f"subject      {root.subject.rfc4514_string()}")
-    click.echo(f"file         {authority.root_path}")
-    click.echo(f"valid until  {datetime.fromtimestamp(authority.expires_at, UTC):%Y-%m-%d}")
-    click.echo(f"sha256       {fingerprint}")
-    click.echo(f"signs for    {', '.join(_permitted(root))}, and what is below them")
+    told = {
+        "subject": root.subject.rfc4514_string(),
+        "file": str(authority.root_path),
+        "valid_until": f"{datetime.fromtimestamp(authority.expires_at, UTC):%Y-%m-%d}",
+        "sha256": root.fingerprint(hashes.SHA256()).hex(":").upper(),
+    }
+    hosts = _permitted(root)
+    if as_json:
+        click.echo(json.dumps({**told, "signs_for": hosts}, indent=2))
+        return 0
+    for name, value in told.items():
+        click.echo(f"{name.replace('_', ' '):<13}{value}")
+    click.echo(f"signs for    {', '.join(hosts)}, and what is below them")
     return 0
 
 

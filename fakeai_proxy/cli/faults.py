@@ -34,11 +34,15 @@ def ls(as_json: bool) -> int:
 
 @faults.command()
 @click.argument("name")
-def show(name: str) -> int:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def show(name: str, as_json: bool) -> int:
     """Print what the fault NAME does, its parameters, the conditions that it may have, and an example."""
     fault = FAULTS.get(name)
     if fault is None:
         raise ConfigError(f"faults show: {no_such(name)}")
+    if as_json:
+        click.echo(json.dumps(_summary(fault), indent=2))
+        return 0
     click.echo(
         f"{fault.name}: {fault.meaning}.\nActs {', '.join(_POINTS[one] for one in fault.points)}."
     )

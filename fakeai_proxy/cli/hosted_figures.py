@@ -25,7 +25,7 @@ def hosted_figures(profile: HostedProfile) -> Iterator[str]:
 
 
 def _speed(row: Latency) -> str:
-    if not row.itl_p50_ms:
+    if not row.itl_ms(0.5):
         return "comes whole"
     return f"{row.tokens_per_s:.0f} tokens/s"
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import click
 
-from fakeai_proxy.cli.columns import columns
+from fakeai_proxy.cli.columns import print_rows
 from fakeai_proxy.cli.options import load, with_settings
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
@@ -39,13 +40,14 @@ def keys() -> None:
 
 @with_settings
 @keys.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @click.option("--admin", is_flag=True, help="A key that manages the organization.")
 @click.option("--project", default=PROJECT, help="Name or id; made if there is none of the name.")
 @click.option("--name", default="Made at the console", help="What the key is called in lists.")
 @click.option("--expires-in", type=click.IntRange(1), metavar="SECONDS", help="Never without it.")
 @click.pass_context
 def create(
-    ctx: click.Context, /, admin: bool, project: str, name: str, expires_in: int | None,
+    ctx: click.Context, /, as_json: bool, admin: bool, project: str, name: str, expires_in: int | None,
     **_: object,
 ) -> int:  # fmt: skip
     """Make a key and print it. It is shown this once."""
@@ -64,7 +66,7 @@ def create(
             made = key_rows.user_key(key_id, where.key, name, member, expires_in, now)
         told = _line("api_key.created", {"id": key_id, "data": {"scopes": []}}, where, now)
         await store.commit(*made.writes, told)
-        click.echo(made.secret)
+        click.echo(json.dumps({"id": key_id, "key": made.secret}) if as_json else made.secret)
         return 0
 
     return _in_store(load(ctx), make)
@@ -72,8 +74,9 @@ def create(
 
 @with_settings
 @keys.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
 @click.pass_context
-def ls(ctx: click.Context, /, **_: object) -> int:
+def ls(ctx: click.Context, /, as_json: bool, **_: object) -> int:
     """List the keys, without what they are."""
 
     async def show(store: Store, now: float) -> int:
@@ -81,8 +84,12 @@ def ls(ctx: click.Context, /, **_: object) -> int:
         for kind in (ADMIN_KEY, PROJECT_KEY):
             page = await store.page(kind, None, limit=_MOST, ascending=True)
             rows += [_shown(row) for row in page.rows]
-        for line in columns(rows):
-            click.echo(line)
+        if as_json:
+            heads, *others = rows
+            names = [head.lower() for head in heads]
+            click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in others], indent=2))
+        else:
+            print_rows(rows)
         return 0
 
     return _in_store(load(ctx), show)

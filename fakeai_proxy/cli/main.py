@@ -39,7 +39,20 @@ COMMANDS = {
     "faults": ("faults:faults", "What can go wrong on purpose, and how it is asked for."),
     "profiles": ("profiles:profiles", "Latency profiles that are shipped."),
     "keys": ("keys:keys", "Keys for --auth required: create, list, delete."),
+    "mitm-addon": ("mitm_addon:mitm_addon", "Print the path of our addon for mitmproxy."),
+    "top": ("top:top", "Watch a running server: requests, first tokens, gaps, the fleet."),
     "models": ("models:models", "The registry of models: limits, abilities, prices."),
+    "journal": ("journal:journal", "What a running server has answered: list, follow, export."),
+    "completion": ("completion:completion", "Make bash, zsh or fish complete the command line."),
+}
+
+#: Command line -> what it is good for.
+EXAMPLES = {
+    "--mode synth": "Answer the whole API on port 8000, with any key.",
+    "--mode record --upstream https://api.openai.com": "Pass on what comes, and keep it.",
+    "--mode replay --cassette demo.fcz": "Answer from a recording, without a network.",
+    "--profile 8xh100-70b-tp4x2 --limits openai:1": "As eight GPUs and a vendor's limits would.",
+    "--mode replay run -- pytest": "One command behind the proxy, sent there by its environment.",
 }
 
 
@@ -72,13 +85,28 @@ class Root(click.Group):
             raise click.UsageError(f"There is no command '{name}'. {_meant(name)}", ctx)
         return super().resolve_command(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(getattr(param, "section", "This program"), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+        self.format_commands(ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            formatter.write_dl([(f"fakeai-proxy {line}", text) for line, text in EXAMPLES.items()])
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 def _meant(name: str) -> str:
-    if name in ("synth", "record", "replay", "auto", "hybrid", "pass"):
+    if name in ("synth", "record", "replay", "auto", "hybrid", "diff", "pass"):
         return f"The mode is an option: --mode {name}."
     near = difflib.get_close_matches(name, COMMANDS, 1)
     return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(COMMANDS)}."

@@ -11,7 +11,7 @@ from typing import get_args
 
 import click
 
-from fakeai_proxy.cli.columns import Row, columns
+from fakeai_proxy.cli.columns import Row, print_rows
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.profiles.model_card import Kind, ModelCard
 from fakeai_proxy.services.catalogue import CatalogueSettings, every_card
@@ -55,8 +55,7 @@ def ls(kind: str | None, vendor: str | None, files: tuple[Path, ...], as_json: b
     if as_json:
         click.echo(json.dumps([capabilities(card) for card in chosen], indent=2, default=str))
         return 0
-    for line in columns([_HEADS, *map(_row, chosen)]):
-        click.echo(line)
+    print_rows([_HEADS, *map(_row, chosen)])
     return 0
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_or
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
     from pydantic.fields import FieldInfo
 
     from fakeai_proxy.config import Config
@@ -28,29 +29,72 @@ _VALUES = {
     "proxy_auth": "USER:PASSWORD", "cassette": "PATH", "intercept": "HOST", "allow_host": "HOST",
     "model": "NAME", "models": "FILE.toml", "fault": "NAME:K=V", "faults": "FILE.toml",
     "scrub_header": "NAME", "scrub_pattern": "REGEX", "match_pattern": "REGEX",
-    "limits": "NAME[:TIER]|FILE|none", "scenario": "NAME|FILE.toml",
+    "limits": "NAME[:TIER]|FILE|none", "journal_file": "FILE.jsonl", "scenario": "NAME|FILE.toml",
+    "verdict": "FORM|FILE.json", "strict": "all|miss|...",
+    "max_age": "SPAN", "rerecord": "ID",
 }  # fmt: skip
 
 
-def setting_options() -> list[click.Parameter]:
+#: What --help groups the settings by, and whose settings each group has.
+SECTIONS = {
+    "What answers": ("ServerSettings",),
+    "Upstreams": ("UpstreamSettings",),
+    "Cassettes": ("CassetteSettings",),
+    "Pace": ("PacingSettings",),
+    "Limits, faults, scenarios": ("LimitSettings", "FaultSettings", "ScenarioSettings"),
+    "Models and answers of our own": (
+        "CatalogueSettings", "SynthSettings", "DialectSettings", "AzureSettings", "AuthSettings",
+        "WebhookSettings",
+    ),
+    "State and processes": ("StoreSettings", "SharedSettings"),
+    "Ports, proxy, TLS": ("FrontDoorSettings", "PolicySettings"),
+    "Control, metrics, logs": ("AdminSettings", "JournalSettings", "DcgmSettings", "LogSettings"),
+}  # fmt: skip
+#: Whose settings no group has.
+OTHERS = "Others"
+
+
+class Setting(click.Option):
+    """`section` is the heading that it stands under."""
+
+    section = ""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from fakeai_proxy.cli.completion import values
+
+        assert self.name is not None, "every setting has one"
+        return values(self.name, incomplete) or super().shell_complete(ctx, incomplete)
+
+
+def setting_options() -> list[Setting]:
     """`--config` and one option for each setting."""
     from fakeai_proxy.config import Config
 
-    config = click.Option(
+    config = Setting(
         ["--config", "config_file"],
         type=click.Path(path_type=Path),
         help="Read settings from this TOML file. [env FAKEAI_PROXY_CONFIG]",
         metavar="FILE.toml",
     )
-    return [config, *(_option(name, field) for name, field in Config.model_fields.items())]
+    config.section = next(iter(SECTIONS))
+    section_of = {name: title for title, names in SECTIONS.items() for name in names}
+    options = [config]
+    for kind in reversed(Config.__mro__):
+        for name in vars(kind).get("__annotations__", ()):
+            if name in Config.model_fields:
+                option = _option(name, Config.model_fields[name])
+                option.section = section_of.get(kind.__name__, OTHERS)
+                options.append(option)
+    order = [*SECTIONS, OTHERS]
+    return sorted(options, key=lambda one: order.index(one.section))
 
 
-def _option(name: str, field: FieldInfo) -> click.Option:
+def _option(name: str, field: FieldInfo) -> Setting:
     flag = "--" + name.replace("_", "-")
     kind = _without_none(field.annotation)
     arguments: dict[str, Any] = {"help": _help(name, field), "default": None}
     if kind is bool:
-        return click.Option([f"{flag}/--no-{flag[2:]}", name], **arguments)
+        return Setting([f"{flag}/--no-{flag[2:]}", name], **arguments)
     if get_origin(kind) is Literal:
         arguments["type"] = click.Choice([str(choice) for choice in get_args(kind)])
     elif get_origin(kind) is tuple:
@@ -59,7 +103,7 @@ def _option(name: str, field: FieldInfo) -> click.Option:
         arguments |= {"multiple": True, "metavar": f"{value}{several}"}
     else:
         arguments["metavar"] = _VALUES.get(name) or _METAVARS.get(kind, "TEXT")
-    return click.Option([flag, name], **arguments)
+    return Setting([flag, name], **arguments)
 
 
 def _without_none(annotation: object) -> object:
@@ -84,9 +128,12 @@ def _spelled(default: object) -> str:
 
 
 def with_settings(command: Decorated) -> Decorated:
-    """Give a sub-command the same options as the program itself."""
+    """Give a sub-command the same options as the program itself, whose --help lists them."""
+    assert isinstance(command, click.Command)
     for option in setting_options():
-        command.params.append(option)  # type: ignore[attr-defined] # a click.Command
+        option.hidden = True
+        command.params.append(option)
+    command.epilog = "Every setting of the server is an option here, too: fakeai-proxy --help."
     return command
 
 

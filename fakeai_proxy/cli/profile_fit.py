@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fakeai_proxy.cli.recording_fit import fit_recordings, is_cassette
+from fakeai_proxy.cli.recording_fit import Wanted, fit_recordings, is_cassette
 from fakeai_proxy.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,6 +31,15 @@ _SHARES = (("fitted", False), ("not used", True))
               help="Write the profile there.")  # fmt: skip
 @click.option("--output-server", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the engine's profile there; of several, each with its name.")  # fmt: skip
+@click.option("--output-faults", type=click.Path(dir_okay=False, path_type=Path),
+              help="Of cassettes: write what was refused and what failed there, for --faults.")  # fmt: skip
+@click.option("--output-limits", type=click.Path(dir_okay=False, path_type=Path),
+              help="Of cassettes: write the limits that were told there, for --limits.")  # fmt: skip
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path),
+              help="Of cassettes: draw what was measured and fitted there, as PNG or SVG.")  # fmt: skip
+@click.option("--check", "strict", is_flag=True,
+              help="Of cassettes: exit status 1 where the fit is farther off than the limit.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Of cassettes: as one JSON object.")
 def fit(
     data: tuple[Path, ...],
     gpu: str | None,
@@ -40,19 +49,45 @@ def fit(
     held_out: float,
     output: Path | None,
     output_server: Path | None,
+    output_faults: Path | None,
+    output_limits: Path | None,
+    plot: Path | None,
+    strict: bool,
+    as_json: bool,
 ) -> int:
     """Fit a profile to the measured times in DATA: a GPU's to tables, a hosted one to cassettes.
 
     Tables of steps have the columns kind, batch, new_tokens, context, ms; tables of closed loops isl,
     osl, concurrency, tpot_ms and perhaps ttft_ms. Both may have model, system, backend, tp. Whole
     configurations are kept from the fit by a hash, and the error on them is told. Of a cassette's
-    streams one in five is kept; --output writes a profile that answers like the recorded models.
+    streams one in five is kept, and held against the fit by the Kolmogorov-Smirnov distance; --output
+    writes a profile that answers like the recorded models.
     """
     recordings = [path for path in data if is_cassette(path)]
     if recordings:
         if len(recordings) < len(data):
             raise ConfigError("profiles fit: give either cassettes or tables of measured times.")
-        return fit_recordings(recordings, output)
+        wanted = Wanted(output, output_faults, output_limits, plot, as_json, strict)
+        return fit_recordings(recordings, wanted)
+    if output_faults or output_limits or plot or strict or as_json:
+        raise ConfigError(
+            "profiles fit: --output-faults, --output-limits, --plot, --check and --json are for "
+            "cassettes."
+        )
+    _fit_tables(data, gpu, model, serving, scale_only, held_out, output, output_server)
+    return 0
+
+
+def _fit_tables(
+    data: Sequence[Path],
+    gpu: str | None,
+    model: str | None,
+    serving: str | None,
+    scale_only: bool,
+    held_out: float,
+    output: Path | None,
+    output_server: Path | None,
+) -> None:
     from fakeai_proxy.fleet import measurements
     from fakeai_proxy.fleet.calibration import Profiles
 
@@ -80,7 +115,6 @@ def fit(
                 else output_server
             )
             _write(path, engine, "times", note)
-    return 0
 
 
 def _wanted(rows: Sequence[Observation], gpu: str | None) -> str:

@@ -46,7 +46,7 @@ def _hosted_summary(profile: HostedProfile) -> Summary:
         "name": profile.name,
         "kind": "hosted",
         "description": profile.description,
-        "ttft_p50_ms": typical.ttft_p50_ms,
+        "ttft_p50_ms": round(typical.ttft_ms(0.5), 2),
         "tokens_per_s": round(speed, 1) if math.isfinite(speed) else None,
         "illustrative": profile.illustrative,
         "source": profile.source,

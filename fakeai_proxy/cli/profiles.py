@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from fakeai_proxy.cli import profile_fit
-from fakeai_proxy.cli.columns import Row, columns
+from fakeai_proxy.cli.columns import Row, print_rows
 from fakeai_proxy.cli.profile_draft import draft
 from fakeai_proxy.cli.profile_kinds import KINDS, kind_of
 from fakeai_proxy.errors import ConfigError
@@ -44,18 +44,21 @@ def ls(kinds: tuple[str, ...], as_json: bool) -> int:
             summary = kind.summary(kind.load(name))
             rows.append((name, *kind.cells(summary), summary["description"]))
     for rows in tables.values():
-        for line in columns(rows):
-            click.echo(line)
+        print_rows(rows)
     return 0
 
 
 @profiles.command()
 @click.argument("name")
-def show(name: str) -> int:
+@click.option("--json", "as_json", is_flag=True, help="What it amounts to, as one JSON object.")
+def show(name: str, as_json: bool) -> int:
     """Print the profile NAME (or a TOML file), then what it amounts to as comments: the output is a
     start for a profile of your own."""
     kind = kind_of(name)
     profile = kind.load(name)
+    if as_json:
+        click.echo(json.dumps(kind.summary(profile), indent=2))
+        return 0
     text = reading.text(kind.folder, name)
     click.echo(text, nl=not text.endswith("\n"))
     for line in kind.figures(profile):

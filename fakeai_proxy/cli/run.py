@@ -16,7 +16,7 @@ import click
 
 from fakeai_proxy.cli.environment import environment
 from fakeai_proxy.cli.options import load, with_settings
-from fakeai_proxy.cli.serve import Interrupts, run_loop, start
+from fakeai_proxy.cli.serve import Interrupts, run_loop, start, telling_of
 from fakeai_proxy.config import Config
 from fakeai_proxy.errors import ConfigError
 
@@ -60,24 +60,30 @@ def run(ctx: click.Context, /, command: tuple[str, ...], **_: object) -> int:
 
 async def _run(config: Config, program: str, command: tuple[str, ...]) -> int:
     app, close_log = await start(config, sys.stderr)
+    telling = telling_of(config)
     try:
-        environ = child_environment(config, app.url, os.environ)
-        interrupts = Interrupts(
-            tuple(getattr(signal, name) for name in _FORWARDED if hasattr(signal, name))
-        )
-        try:
-            child = await asyncio.create_subprocess_exec(
-                command[0], *command[1:], executable=program, env=environ
-            )
-        except OSError as error:
-            return _cannot_run(command[0], error.strerror or str(error), NOT_EXECUTABLE)
-        forwarding = asyncio.ensure_future(_forward(interrupts, child))
-        status = await child.wait()
-        forwarding.cancel()
-        return status if status >= 0 else 128 - status
+        status = await _child(config, app.url, program, command)
     finally:
-        await app.close(config.drain_timeout)
+        await app.close(config.drain_timeout, telling)
         close_log()
+    return status or (telling.status if telling else 0)
+
+
+async def _child(config: Config, url: str, program: str, command: tuple[str, ...]) -> int:
+    environ = child_environment(config, url, os.environ)
+    interrupts = Interrupts(
+        tuple(getattr(signal, name) for name in _FORWARDED if hasattr(signal, name))
+    )
+    try:
+        child = await asyncio.create_subprocess_exec(
+            command[0], *command[1:], executable=program, env=environ
+        )
+    except OSError as error:
+        return _cannot_run(command[0], error.strerror or str(error), NOT_EXECUTABLE)
+    forwarding = asyncio.ensure_future(_forward(interrupts, child))
+    status = await child.wait()
+    forwarding.cancel()
+    return status if status >= 0 else 128 - status
 
 
 def child_environment(config: Config, url: str, environ: Mapping[str, str]) -> dict[str, str]:

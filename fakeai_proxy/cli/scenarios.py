@@ -43,9 +43,13 @@ def ls(as_json: bool) -> int:
 
 @scenarios.command()
 @click.argument("name")
-def show(name: str) -> int:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def show(name: str, as_json: bool) -> int:
     """Draw the phases of scenario NAME (or a TOML file) along time, each with what it does."""
     plan = Plan.load(name)
+    if as_json:
+        click.echo(json.dumps(_summary(plan), indent=2))
+        return 0
     for line in drawn(plan):
         click.echo(line)
     return 0

@@ -11,14 +11,17 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from fakeai_proxy.app import App
 from fakeai_proxy.cli.banner import Banner, announce
-from fakeai_proxy.clock import SystemClock, turn
+from fakeai_proxy.clock import clock_of, turn
 from fakeai_proxy.config import Config
 from fakeai_proxy.observe.log import AccessLog, chosen
 from fakeai_proxy.shaping.scenario.telling import phase_line
+
+if TYPE_CHECKING:
+    from fakeai_proxy.cli.verdict import Telling
 
 Result = TypeVar("Result")
 
@@ -30,23 +33,24 @@ GC_THRESHOLDS = (1_000, 2_000, 100)
 CUT_SHORT = 130
 
 
-def serve(config: Config) -> int:
-    """Serve until a signal; the exit status."""
+def serve(config: Config, told: Callable[[Banner], Banner] = lambda banner: banner) -> int:
+    """Serve until a signal; the exit status. `told` may add to what is said first."""
     if config.workers > 1:
         from fakeai_proxy.cli.workers import serve_workers
 
-        return run_loop(serve_workers(config))
-    return run_loop(_serve(config))
+        return run_loop(serve_workers(config, told))
+    return run_loop(_serve(config, told))
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, told: Callable[[Banner], Banner]) -> int:
     raise_open_file_limit()
     log_format = chosen(config.log_format, sys.stdout)
     interrupts = Interrupts((signal.SIGINT, signal.SIGTERM))
     app, close_log = await start(config, sys.stdout)
-    announce(Banner.of(app), log_format, sys.stdout)
+    announce(told(Banner.of(app)), log_format, sys.stdout)
     await interrupts.wait()
-    closing = asyncio.ensure_future(app.close(config.drain_timeout))
+    telling = telling_of(config)
+    closing = asyncio.ensure_future(app.close(config.drain_timeout, telling))
     await turn()  # it listens no more when it says so
     say(
         f"Draining: no new connections, replies under way have {config.drain_timeout:g} s. "
@@ -57,13 +61,22 @@ async def _serve(config: Config) -> int:
     if not drained:
         leave(CUT_SHORT)
     say("Closed.")
-    return 0
+    return telling.status if telling else 0
+
+
+def telling_of(config: Config) -> Telling | None:
+    """Who tells how a run with a cassette went."""
+    if config.miss is None and not config.records:
+        return None
+    from fakeai_proxy.cli.verdict import Telling
+
+    return Telling(config)
 
 
 async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], None]]:
     """A started app, and what closes its log."""
     set_up_diagnostics()
-    clock = SystemClock()
+    clock = clock_of(config.clock)
     log_format = chosen(config.log_format, log_stream)
     log = None if log_format == "none" else AccessLog(log_stream, log_format, clock)
     app = App(config, clock, (log,) if log else ())

@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 import sys
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from fakeai_proxy.app import App
 from fakeai_proxy.cli.banner import Banner
@@ -21,6 +21,9 @@ from fakeai_proxy.errors import ConfigError, FakeAIError
 from fakeai_proxy.observe.log import AccessLog, chosen
 from fakeai_proxy.proxy.handed import Handed
 from fakeai_proxy.shared.member import Member
+
+if TYPE_CHECKING:
+    from fakeai_proxy.observe.outcomes import Outcomes
 
 #: It has said what was wrong, and another start would not help.
 MISCONFIGURED = 3
@@ -90,7 +93,11 @@ async def _work(line: socket.socket, door: socket.socket) -> int:
     await member.peer.ask("ready", Banner.of(app))
     await ends.drain.wait()
     await member.peer.ask("leaving")
-    await app.close(config.drain_timeout)
+
+    async def ended(outcomes: Outcomes) -> None:
+        await member.peer.ask("ended", await outcomes.settled())
+
+    await app.close(config.drain_timeout, ended)
     if log is not None:
         log.close()
     return 0

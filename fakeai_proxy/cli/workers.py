@@ -9,11 +9,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fakeai_proxy.cassette.segments import is_single
 from fakeai_proxy.cli.banner import Banner, announce
@@ -24,6 +24,7 @@ from fakeai_proxy.cli.serve import (
     raise_open_file_limit,
     say,
     set_up_diagnostics,
+    telling_of,
 )
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
@@ -36,6 +37,9 @@ from fakeai_proxy.shaping.limits.central import Central
 from fakeai_proxy.shared.hub import Hub, Welcome
 from fakeai_proxy.shared.peer import Peer, Service
 
+if TYPE_CHECKING:
+    from fakeai_proxy.cassette.verdict import Tally
+
 #: Ends in a row of processes that have not served for `SETTLED_S`: more starts would not help.
 FAILURES_MAX = 5
 SETTLED_S = 10.0
@@ -45,10 +49,10 @@ PAUSE_S = 0.2
 GRACE_REAL_S = 5.0
 
 
-def serve_workers(config: Config) -> Coroutine[Any, Any, int]:
-    """Gives the exit status. Raises ConfigError."""
+def serve_workers(config: Config, told: Callable[[Banner], Banner]) -> Coroutine[Any, Any, int]:
+    """Gives the exit status; `told` as for `serve`. Raises ConfigError."""
     _check(config)
-    return _serve(config)
+    return _serve(config, told)
 
 
 def _check(config: Config) -> None:
@@ -67,7 +71,7 @@ def _check(config: Config) -> None:
         )
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, told: Callable[[Banner], Banner]) -> int:
     raise_open_file_limit()
     set_up_diagnostics()
     log_format = chosen(config.log_format, sys.stdout)
@@ -79,7 +83,7 @@ async def _serve(config: Config) -> int:
         await asyncio.wait((opening, signalled), return_when=asyncio.FIRST_COMPLETED)
         try:
             if opening.done():
-                announce(opening.result(), log_format, sys.stdout)
+                announce(told(opening.result()), log_format, sys.stdout)
                 await asyncio.wait((signalled, workers.lost), return_when=asyncio.FIRST_COMPLETED)
                 if workers.lost.done():
                     workers.lost.result()
@@ -102,8 +106,11 @@ async def _drain(config: Config, workers: Workers, interrupts: Interrupts) -> in
     if not closing_all.done():
         closing_all.cancel()
         return CUT_SHORT
+    telling = telling_of(config)
+    if telling is not None:
+        await asyncio.to_thread(telling.of_processes, workers.tallies)
     say("Closed.")
-    return 0
+    return telling.status if telling else 0
 
 
 class Worker:
@@ -136,6 +143,7 @@ class Workers:
             "ready": self._ready,
             "failed": self._failed,
             "leaving": self._leaving,
+            "ended": self._ended,
             **served(central),
         }
         self._hub = Hub(clock, services, central.left)
@@ -148,6 +156,8 @@ class Workers:
         self._changed = asyncio.Event()
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
+        #: What came of the requests of those that have ended in order.
+        self.tallies: list[Tally] = []
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> Banner:
@@ -278,6 +288,9 @@ class Workers:
     def _leaving(self, peer: Peer) -> None:
         """It takes no more connections, and is still asked what it has counted."""
         self._turns.remove(self._workers[peer].door)
+
+    def _ended(self, peer: Peer, tally: Tally) -> None:
+        self.tallies.append(tally)
 
 
 def _how(status: int) -> str:

@@ -7,11 +7,12 @@ caller's own loop, where no blocking client may ask it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from typing import Protocol, Self
 
 from fakeai_proxy.app import App
+from fakeai_proxy.client import AsyncControl, Control
 from fakeai_proxy.clock import turn
 from fakeai_proxy.config import Config
 from fakeai_proxy.embedded import places
@@ -19,6 +20,7 @@ from fakeai_proxy.embedded.background import Background
 from fakeai_proxy.embedded.calls import Calls
 from fakeai_proxy.embedded.witness import Witness
 from fakeai_proxy.errors import CassetteError, ConfigError
+from fakeai_proxy.roles import Observer, Source
 
 
 class _Part(Protocol):
@@ -68,6 +70,20 @@ class Server:
         from fakeai_proxy.cli.environment import environment
 
         return {**environment(self.config, self.url), **keys}
+
+    @property
+    def control(self) -> Control:
+        """What steers it; within `async with`, use `async_control`, as this one blocks."""
+        return Control(self.url, self._token)
+
+    @property
+    def async_control(self) -> AsyncControl:
+        return AsyncControl(self.url, self._token)
+
+    @property
+    def _token(self) -> str | None:
+        token = self.config.admin_token
+        return None if token is None else token.get_secret_value()
 
     # --- what it was asked
 
@@ -137,15 +153,8 @@ class Server:
         """Raises ConfigError."""
         if self._app is not None:
             raise RuntimeError("the server runs already")
-        try:
-            app = App(self.config, None, (self.witness,), around=self.witness.around)
-            async with AsyncExitStack() as undoing:
-                undoing.push_async_callback(app.close)
-                await app.start()
-                undoing.pop_all()
-        except (CassetteError, OSError) as error:
-            raise ConfigError(str(error)) from error
-        self._app = app
+        self._app = await open_app(self.config, (self.witness,), self.witness.around)
+        self._app.witness = self.witness
 
     async def _stop(self) -> None:
         app, self._app = self._app, None
@@ -153,3 +162,20 @@ class Server:
             await app.close()
             # What was closed just now says so to the loop in its next turns.
             await turn()
+
+
+async def open_app(
+    config: Config,
+    observers: tuple[Observer, ...] = (),
+    around: Callable[[Source], Source] = lambda source: source,
+) -> App:
+    """It serves, and does not on failure. Raises ConfigError."""
+    try:
+        app = App(config, None, observers, around=around)
+        async with AsyncExitStack() as undoing:
+            undoing.push_async_callback(app.close)
+            await app.start()
+            undoing.pop_all()
+    except (CassetteError, OSError) as error:
+        raise ConfigError(str(error)) from error
+    return app

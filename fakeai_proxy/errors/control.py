@@ -51,11 +51,81 @@ def control_refused(reason: str) -> ApiError:
     )
 
 
+def parquet_missing() -> ApiError:
+    return own_error(
+        501,
+        "Parquet is written by pyarrow, which is not installed here: pip install "
+        "'fakeai-proxy[parquet]'. Without it there are format=csv and format=jsonl.",
+        param="format",
+        code="extra_missing",
+    )
+
+
 def not_in_the_journal(entry: str) -> ApiError:
     return own_error(
         404,
         f"'{entry}' is not in the journal, or not any more.",
         code="journal_entry_not_found",
+    )
+
+
+def no_such_miss(exchange: str) -> ApiError:
+    return own_error(
+        404,
+        f"No miss of '{exchange}' is remembered. GET /_fakeai/v1/cassettes/misses lists the last ones.",
+        code="miss_not_found",
+    )
+
+
+def no_such_key_counted(name: str) -> ApiError:
+    return own_error(
+        404,
+        f"Nothing was asked with the key '{name}'. Keys are called by their ids; "
+        "GET /metrics/multi-dimensional lists those that asked something.",
+        code="key_not_found",
+    )
+
+
+def websocket_wanted(path: str) -> ApiError:
+    return own_error(
+        426,
+        f"{path} is a WebSocket: connect with ws:// or wss://.",
+        code="websocket_wanted",
+        headers={"upgrade": "websocket", "connection": "upgrade"},
+    )
+
+
+def clock_is_real() -> ApiError:
+    return own_error(
+        409,
+        "The clock is the real one, which nobody can advance: start with --clock virtual.",
+        code="clock_is_real",
+    )
+
+
+def profile_fixed(reason: str) -> ApiError:
+    """`reason` is a sentence of its own."""
+    return own_error(
+        409,
+        f"The profile cannot be changed while this server runs. {reason} Start it with --profile and "
+        "the name of the other one.",
+        code="profile_fixed",
+    )
+
+
+def no_calls_kept() -> ApiError:
+    return own_error(
+        409,
+        "What was asked is not kept here: start with --keep-calls and how many calls to keep.",
+        code="no_calls_kept",
+    )
+
+
+def no_such_mark(mark_id: str) -> ApiError:
+    return own_error(
+        404,
+        f"There is no mark '{mark_id}'. GET /_fakeai/v1/marks lists them.",
+        code="mark_not_found",
     )
 
 

@@ -53,16 +53,6 @@ def no_upstream(method: str, target: str) -> ApiError:
     )
 
 
-def websocket_unserved(mode: str) -> ApiError:
-    return own_error(
-        404,
-        f"WebSockets are not served in mode {mode}: they are not in cassettes. The modes synth and "
-        "hybrid answer them, and the modes that ask an upstream (record, pass, auto) carry them.",
-        code="websocket_unserved",
-        headers={"x-should-retry": "false"},
-    )
-
-
 def calls_unserved() -> ApiError:
     return own_error(
         404,

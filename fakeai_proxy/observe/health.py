@@ -9,10 +9,14 @@ from datetime import UTC, datetime
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.fleet.site import Site
+from fakeai_proxy.observe.aggregates import Aggregates
+from fakeai_proxy.observe.endpoint_view import detailed_health
 from fakeai_proxy.observe.pages import Answer, Call, Route
 
 
-def health_routes(site: Site | None, clock: Clock, shown: Mapping[str, str]) -> tuple[Route, ...]:
+def health_routes(
+    site: Site | None, clock: Clock, shown: Mapping[str, str], aggregates: Aggregates
+) -> tuple[Route, ...]:
     """`site` is None where no fleet is simulated: it is up then, once it listens. `shown` is what else
     the answer tells."""
 
@@ -23,7 +27,18 @@ def health_routes(site: Site | None, clock: Clock, shown: Mapping[str, str]) -> 
         body = {"status": state, "ready": ready, "timestamp": at, **shown}
         return Answer(body, 200 if ready else 503)
 
-    return (Route("GET", "/health", health, "Whether a worker is ready; 503 while there is none."),)
+    async def detailed(call: Call) -> Answer:
+        sums = await aggregates.of_all()
+        state = "healthy" if site is None else _state(site)
+        return Answer(
+            lambda: detailed_health(sums, state, clock.wall()), 200 if state == "healthy" else 503
+        )
+
+    return (
+        Route("GET", "/health", health, "Whether a worker is ready; 503 while there is none."),
+        Route("GET", "/health/detailed", detailed,
+              "The same with the last minute's rates, latencies and errors."),
+    )  # fmt: skip
 
 
 def _state(site: Site) -> str:

@@ -1,26 +1,27 @@
 """The last finished exchanges: who asked what, what it was given, how long that took.
 
-An entry holds numbers and short texts only: no header, no body and no query string, where secrets
-travel, and nothing that would keep those alive.
+An entry holds numbers and short texts only: no header, no query string and, unless it is asked for, no
+body, where secrets travel, and nothing that would keep those alive.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
+import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any, NamedTuple
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import FAULT, HIT, LIVE, SYNTH, Exchange
-from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Parameter, Route
-from fakeai_proxy.shared.commons import Commons
+from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage, Workload
+from fakeai_proxy.observe.overheard import Facts, Overheard
+from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
 
 #: Characters kept of what a client may make as long as it likes.
 METHOD_CHARS_MAX = 16
@@ -29,8 +30,14 @@ PATH_CHARS_MAX = 256
 MODEL_CHARS_MAX = 128
 #: Faults told of one exchange.
 FAULTS_MAX = 8
-#: Entries on one page.
-PAGE_MAX = 1_000
+
+#: What an answer of a model is billed as.
+_COMPLETIONS = "completions"
+_VERSION = re.compile(r"v\d+\w*")
+#: A name with a prefix, or anything with a number of some length in it.
+_ID = re.compile(r"[a-z]+(?:_[a-z]+)*[_-](?=\w*\d)[\w-]{8,}|[\w-]*\d{6}[\w-]*|[0-9a-f-]{16,}")
+#: US dollars for what `Entry.bill` says, or None where nothing has a price. For any thread.
+PriceOf = Callable[[str], float | None]
 
 
 class JournalSettings(BaseModel):
@@ -41,12 +48,26 @@ class JournalSettings(BaseModel):
         ge=0,
         le=200_000,
         description="Finished exchanges that GET /_fakeai/v1/journal can tell of; 0 keeps none. An "
-        "entry takes about 1 kB.",
+        "entry takes 1 kB, and up to 1 kB more for the instants of a long stream.",
+    )
+    journal_file: Path | None = Field(
+        None,
+        description="Append every finished exchange to this file, one JSON object a line, as the journal "
+        "tells it.",
+    )
+    journal_bodies: int = Field(
+        0,
+        ge=0,
+        le=65_536,
+        description="Bytes that the journal keeps of each request's body and of each answer's, with "
+        "secrets taken out as from recordings; shown with the single entry and in --journal-file. 0 "
+        "keeps none.",
     )
 
 
 class Entry(NamedTuple):
-    """`arrived_at` and the instants after it are the clock's."""
+    """`arrived_at` and the instants after it are the clock's; `offsets` and `gaps` are what
+    `timeline.kept` keeps. `bill` is what is to be paid for, in JSON: [kind, model, labels, amounts] each."""
 
     id: str
     arrived_at: float
@@ -55,6 +76,9 @@ class Entry(NamedTuple):
     method: str
     host: str
     path: str
+    route: str
+    project: str
+    key_id: str
     model: str
     status: int
     source: str
@@ -63,10 +87,16 @@ class Entry(NamedTuple):
     queue_s: float
     prompt_tokens: int | None
     output_tokens: int | None
-    bytes: int
+    sent_bytes: int
     faults: tuple[str, ...]
     phase: str
     end: str
+    finish: str
+    offsets: bytes
+    gaps: tuple[float, ...]
+    bill: str
+    request: str
+    response: str
     #: In the order in which its process finished them.
     number: int = 0
 
@@ -74,13 +104,33 @@ class Entry(NamedTuple):
 class Journal:
     """An observer."""
 
-    def __init__(self, settings: JournalSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: JournalSettings,
+        clock: Clock,
+        price_of: PriceOf = lambda bill: None,
+        name: str = "0",
+    ) -> None:
+        """`name` tells it from those of other processes, and of this one's lives before."""
+        self._name = name
+        self._settings = settings
         self.clock = clock
+        self._price_of = price_of
         self._epoch = clock.epoch_s
         # Plain tuples, which the garbage collector lets go; it would walk over named ones for ever.
         self._rows: deque[tuple[object, ...]] = deque(maxlen=settings.journal_size)
+        self._overheard = Overheard(settings.journal_bodies)
+        self._looking: asyncio.Future[None] | None = None
+        #: How often it began anew.
+        self._life = 0
+        #: Called whenever there is one more.
+        self.noticed: Callable[[], None] | None = None
         #: All there were since the start or the last reset.
         self.finished_total = 0
+
+    @property
+    def keeps_bodies(self) -> bool:
+        return self._settings.journal_bodies > 0
 
     @property
     def size(self) -> int:
@@ -93,9 +143,14 @@ class Journal:
         self.finished_total += 1
         if not self._rows.maxlen:
             return
+        if exchange.heard is not None or self.keeps_bodies:
+            self._overheard.add(self.finished_total, exchange)
+            if self._overheard.are_many and (self._looking is None or self._looking.done()):
+                self._looking = asyncio.ensure_future(self.settle())
         request, reply, admission = exchange.request, exchange.reply, exchange.admission
         workload = None if reply is None else reply.workload
         end = exchange.end
+        offsets, gaps = kept(exchange.instants, exchange.arrived_at)
         finished_at = exchange.finished_at
         self._rows.append(
             (  # as Entry has them
@@ -106,6 +161,9 @@ class Journal:
                 request.method[:METHOD_CHARS_MAX],
                 request.origin.authority[:HOST_CHARS_MAX] if request.origin else "",
                 request.path[:PATH_CHARS_MAX],
+                exchange.route,
+                exchange.project,
+                exchange.key_id,
                 workload.model[:MODEL_CHARS_MAX] if workload else "",
                 exchange.status,
                 reply.provenance if reply else "",
@@ -119,9 +177,41 @@ class Journal:
                 exchange.faults[:FAULTS_MAX],
                 exchange.phase,
                 end,
+                "" if reply is None else _finish(reply),
+                offsets,
+                gaps,
+                "" if reply is None else _bill(exchange, reply),
+                "",
+                "",
                 self.finished_total,
             )
         )
+        if self.noticed is not None:
+            self.noticed()
+
+    async def settle(self) -> None:
+        """What bodies say is in their entries."""
+        life, waiting = self._life, self._overheard.take()
+        if not waiting:
+            return
+        with self.clock.hold():
+            found = await asyncio.to_thread(self._overheard.look, waiting)
+        if life != self._life:
+            return
+        for number, facts, bodies in found:
+            place = number - self.finished_total - 1 + len(self._rows)
+            if place >= 0:
+                row = self._rows[place] if facts is None else _told(self._rows[place], facts)
+                self._rows[place] = tuple(Entry._make(row)._replace(**bodies._asdict()))
+
+    @property
+    def era(self) -> str:
+        """What numbers of entries are counted in: another one in each process, and after each reset."""
+        return f"{self._name}.{self._life}"
+
+    def newest_to_oldest(self) -> Iterator[tuple[object, ...]]:
+        """To be read at once, before anything is added."""
+        return reversed(self._rows)
 
     def newest_first(self) -> list[tuple[object, ...]]:
         """A snapshot: what each `Entry` is made of."""
@@ -129,10 +219,15 @@ class Journal:
 
     def reset(self) -> None:
         self._rows.clear()
+        self._overheard.take()
+        self._life += 1
         self.finished_total = 0
 
     def as_json(self, entry: Entry) -> dict[str, object]:
-        first = entry.first_byte_at
+        """As it is told; for any thread."""
+        offsets = offsets_of(entry.offsets)
+        gaps = Gaps._make(entry.gaps) if entry.gaps else gaps_of(offsets)
+        cost_usd = self._price_of(entry.bill) if entry.bill else None
         arrived = datetime.fromtimestamp(self._epoch + entry.arrived_at, UTC)
         return {
             "id": entry.id,
@@ -140,179 +235,132 @@ class Journal:
             "method": entry.method,
             "host": _shown(entry.host) or None,
             "path": _shown(entry.path),
+            "route": entry.route or _shown(route_of(entry.path)),
+            "project": entry.project or None,
+            "key_id": entry.key_id or None,
             "model": _shown(entry.model) or None,
             "status": entry.status or None,
             "source": entry.source or None,
             "worker": entry.worker or None,
             "cached_tokens": entry.cached_tokens,
             "queue_ms": _ms(entry.queue_s),
-            "ttft_ms": None if first is None else _ms(first - entry.arrived_at),
+            "ttft_ms": _first_ms(entry, offsets),
+            "itl_ms": None if gaps is None else gaps.in_ms(),
             "total_ms": _ms(entry.finished_at - entry.arrived_at),
             "prompt_tokens": entry.prompt_tokens,
             "output_tokens": entry.output_tokens,
-            "bytes": entry.bytes,
+            "cost_usd": cost_usd,
+            "bytes": entry.sent_bytes,
             "faults": entry.faults,
             "phase": entry.phase or None,
             "end": entry.end,
+            "finish": entry.finish or None,
+        }
+
+    def bodies(self, entry: Entry) -> dict[str, object]:
+        """As far as they are kept."""
+        if not self.keeps_bodies:
+            return {}
+        return {"request_body": entry.request, "response_body": entry.response}
+
+    def timeline(self, entry: Entry) -> dict[str, object]:
+        """Its instants in milliseconds since it arrived; of many chunks, some evenly chosen."""
+        offsets = offsets_of(entry.offsets)
+        first_ms, queue_ms = _first_ms(entry, offsets), _ms(entry.queue_s)
+        return {
+            "queue_ms": queue_ms,
+            "prefill_ms": None if first_ms is None else round(max(first_ms - queue_ms, 0.0), 3),
+            "token_ms": [_ms(offset) for offset in offsets],
+            "is_thinned": bool(entry.gaps),
         }
 
 
-Test = Callable[[Entry], bool]
+def _first_ms(entry: Entry, offsets: Sequence[float]) -> float | None:
+    """Until the first chunk, or as far as is known the first byte."""
+    if offsets:
+        return _ms(offsets[0])
+    first = entry.first_byte_at
+    return None if first is None else _ms(first - entry.arrived_at)
 
 
-def _status_test(wanted: str) -> Test:
-    """`429`, or `4xx` for all of them. Raises 400."""
-    if len(wanted) == 3 and wanted[0].isdigit() and wanted[1:].lower() == "xx":
-        return lambda entry: entry.status // 100 == int(wanted[0])
-    if not (wanted.isascii() and wanted.isdigit()):
-        raise errors.invalid_value("status", wanted, ("429", "4xx"))
-    return lambda entry: entry.status == int(wanted)
+def _finish(reply: Reply) -> str:
+    """Why the model stopped, in the vendor's word for it where there is one."""
+    workload = reply.workload
+    if reply.finish or workload is None:
+        return reply.finish
+    if workload.finishes:
+        return workload.finishes[0]
+    limit = workload.output_limit * max(workload.samples, 1)
+    if not workload.output_tokens:
+        return ""
+    return "length" if limit and workload.output_tokens >= limit else "stop"
 
 
-#: Query parameter -> what makes a test of its value.
-_FILTERS: dict[str, Callable[[str], Test]] = {
-    "status": _status_test,
-    "model": lambda wanted: lambda entry: entry.model == wanted,
-    "source": lambda wanted: lambda entry: entry.source == wanted,
-    "worker": lambda wanted: lambda entry: entry.worker == wanted,
-    "end": lambda wanted: lambda entry: entry.end == wanted,
-    "phase": lambda wanted: lambda entry: entry.phase == wanted,
-    "fault": lambda wanted: (
-        lambda entry: any(
-            fault == wanted or fault.startswith(wanted + ":") for fault in entry.faults
-        )
-    ),
-}
-
-_QUERY = (
-    Parameter("limit", "Entries on this page.", "integer", 100, 1, PAGE_MAX),
-    Parameter("after", "The id of the last entry of the page before."),
-    Parameter("status", "429, or 4xx for all of them."),
-    Parameter("model", "The model that was asked for."),
-    Parameter("source", "Where the answer came from.", choices=(FAULT, HIT, LIVE, SYNTH)),
-    Parameter("worker", "The worker of the fleet that answered."),
-    Parameter("end", "How it ended.", choices=("ok", "error", "cut", "client_gone")),
-    Parameter("fault", "The kind of a fault that was applied."),
-    Parameter("phase", "The phase of a scenario in which it arrived."),
-)
+def _bill(exchange: Exchange, reply: Reply) -> str:
+    """What an organization's usage counts of it. A text, because the bytes that orjson gives hold four
+    kilobytes, whatever their length."""
+    if not exchange.is_settled or reply.status >= 400 or reply.cut:
+        return ""
+    usages: Sequence[Usage] = reply.usage
+    if not usages and reply.workload is not None:
+        usages = (_read_and_written(reply.workload),)
+    charged = [_charged(usage, exchange) for usage in usages]
+    return orjson.dumps(charged).decode() if charged else ""
 
 
-class Shelf(NamedTuple):
-    """What one process has for a page: rows that fit, newest first, and how many it has and had."""
-
-    rows: list[tuple[object, ...]]
-    kept: int
-    finished_total: int
-
-
-def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
-    """Every process keeps a journal of its own; a page is of all."""
-
-    async def shelf(query: Mapping[str, Any], after: Moment | None) -> Shelf:
-        rows, total = journal.newest_first(), journal.finished_total
-        tests, most = _tests(query), query["limit"] + 1
-        with journal.clock.hold():
-            fitting = await asyncio.to_thread(_fitting, rows, tests, after, most)
-        return Shelf(fitting, len(rows), total)
-
-    def find(wanted: str) -> tuple[object, ...] | None:
-        return next((row for row in journal.newest_first() if row[0] == wanted), None)
-
-    commons.offer("journal", shelf)
-    commons.offer("journal.entry", find)
-
-    async def row(wanted: str) -> tuple[object, ...] | None:
-        found = await commons.gather("journal.entry", wanted)
-        return next((row for row in found if row is not None), None)
-
-    async def page(call: Call) -> Answer:
-        query = call.query
-        _tests(query)
-        last = None if query["after"] is None else await row(query["after"])
-        if query["after"] is None or last is not None:
-            shelves = await commons.gather(
-                "journal", query, None if last is None else _moment(last)
-            )
-        else:  # what has left the journal is older than all that is in it
-            shelves = await commons.gather("journal", {**query, "limit": 0}, _FIRST)
-        return Answer(
-            lambda: {
-                "object": "list",
-                **_page(journal, shelves, query["limit"]),
-                "kept": sum(shelf.kept for shelf in shelves),
-                "size": journal.size * len(shelves),
-                "finished_total": sum(shelf.finished_total for shelf in shelves),
-            }
-        )
-
-    async def one(call: Call) -> Answer:
-        wanted = call.params["id"]
-        found = await row(wanted)
-        if found is None:
-            raise errors.not_in_the_journal(errors.shown(wanted))
-        return Answer(journal.as_json(Entry._make(found)))
-
-    def clear(call: Call) -> Answer:
-        cleared = len(journal)
-        journal.reset()
-        return Answer({"cleared": cleared})
-
-    return (
-        Route("GET", f"{CONTROL}journal", page, "Finished exchanges, newest first.", _QUERY),
-        Route("DELETE", f"{CONTROL}journal", clear, "Forget all finished exchanges.",
-              reach="machine"),
-        Route("GET", f"{CONTROL}journal/{{id}}", one, "One finished exchange."),
-    )  # fmt: skip
+def _charged(usage: Usage, exchange: Exchange) -> tuple[object, ...]:
+    amounts, labels = usage.amounts, usage.labels
+    if usage.late is not None:
+        amounts = {**amounts, **usage.late(exchange.admission)}
+    if exchange.tier == BATCH or (exchange.tier and "service_tier" not in labels):
+        labels = {**labels, "service_tier": exchange.tier}
+    return usage.kind, usage.model[:MODEL_CHARS_MAX], labels, amounts
 
 
-def _tests(query: Mapping[str, Any]) -> list[Test]:
-    """Raises 400."""
-    return [make(query[name]) for name, make in _FILTERS.items() if query[name] is not None]
+def _read_and_written(workload: Workload) -> Usage:
+    """Of an answer that was not made here."""
+    amounts = {"input_tokens": workload.prompt_tokens, "output_tokens": workload.output_tokens}
+    return Usage(_COMPLETIONS, workload.model, amounts)
 
 
-#: When an exchange ended and, among those of one instant, which one it is.
-Moment = tuple[float, int, str]
-
-_FINISHED_AT = Entry._fields.index("finished_at")
-_NUMBER = Entry._fields.index("number")
-#: Before everything.
-_FIRST: Moment = (-1.0, 0, "")
-
-
-def _moment(row: Sequence[Any]) -> Moment:
-    return row[_FINISHED_AT], row[_NUMBER], row[0]
-
-
-def _fitting(
-    rows: Sequence[tuple[object, ...]], tests: Sequence[Test], after: Moment | None, most: int
-) -> list[tuple[object, ...]]:
-    found = []
-    for row in rows:
-        if after is not None and _moment(row) >= after:
-            continue
-        entry = Entry._make(row)
-        if all(test(entry) for test in tests):
-            found.append(row)
-            if len(found) >= most:
-                break
-    return found
-
-
-def _page(journal: Journal, shelves: Sequence[Shelf], limit: int) -> dict[str, object]:
-    rows = heapq.merge(*(shelf.rows for shelf in shelves), key=_moment, reverse=True)
-    found = [Entry._make(row) for row in islice(rows, limit + 1)]
-    shown = found[:limit]
-    return {
-        "data": [journal.as_json(entry) for entry in shown],
-        "has_more": len(found) > limit,
-        "last_id": shown[-1].id if shown else None,
+def _told(row: tuple[object, ...], facts: Facts) -> tuple[object, ...]:
+    """With what its upstream's answer said, which counts more than what our back end thought."""
+    entry = Entry._make(row)
+    model = facts.model[:MODEL_CHARS_MAX] or entry.model
+    told = entry._replace(
+        model=model,
+        finish=facts.finish[:METHOD_CHARS_MAX] or entry.finish,
+        cached_tokens=facts.cached_tokens or entry.cached_tokens,
+        bill="",
+    )
+    if facts.prompt_tokens is None or entry.end != "ok" or entry.status >= 400:
+        return tuple(told)
+    amounts = {
+        "input_tokens": facts.prompt_tokens,
+        "output_tokens": facts.output_tokens or 0,
+        "input_cached_tokens": facts.cached_tokens,
     }
+    bill = orjson.dumps([(_COMPLETIONS, model, {}, amounts)]).decode()
+    return tuple(
+        told._replace(
+            prompt_tokens=facts.prompt_tokens, output_tokens=facts.output_tokens, bill=bill
+        )
+    )
+
+
+def route_of(path: str) -> str:
+    """The path with names for what varies, as far as it looks like something that does."""
+    segments = [segment for segment in path.split("/") if segment]
+    if segments and _VERSION.fullmatch(segments[0]):
+        del segments[0]
+    return "/" + "/".join(["{id}" if _ID.fullmatch(segment) else segment for segment in segments])
 
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
+@lru_cache(maxsize=4096)
 def _shown(text: str) -> str:
     """Without surrogates (bytes of a target that are no UTF-8), and without what looks like a key:
     some put theirs into the path."""

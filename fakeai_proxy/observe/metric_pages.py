@@ -4,7 +4,7 @@ views. A snapshot is taken on the event loop, a thread renders it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock
@@ -17,7 +17,7 @@ from fakeai_proxy.observe.collecting import Collector
 from fakeai_proxy.observe.dynamo_view import Fleet, dynamo_view
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.kv_cache_view import kv_cache_view
-from fakeai_proxy.observe.pages import Answer, Call, Handler, Route
+from fakeai_proxy.observe.pages import JSON, Answer, Call, Handler, Route
 from fakeai_proxy.shared.commons import Commons
 
 _NOTHING = "# No fleet is simulated: start with --profile and the name of one.\n"
@@ -74,13 +74,15 @@ class MetricPages:
         self._clock = clock
         self._collector = Collector(settings)
 
-    def routes(self) -> tuple[Route, ...]:
+    def routes(self, core: Handler) -> tuple[Route, ...]:
+        """`core` answers who asks for JSON at /metrics."""
         whole = ["vllm"]
         if self._site is not None and self._site.profile.server in ("sglang", "dynamo"):
             whole.append(self._site.profile.server)
         return (
-            Route("GET", "/metrics", self._text(*whole),
-                  "The fleet's metrics for Prometheus: vLLM's, and those of the server it models."),
+            Route("GET", "/metrics", self._negotiated(self._text(*whole), core),
+                  "The fleet's metrics for Prometheus: vLLM's, and those of the server it models. Who "
+                  "accepts application/json gets /metrics/json."),
             Route("GET", "/vllm/metrics", self._text("vllm"), "The same as vLLM shows them."),
             Route("GET", "/sglang/metrics", self._text("sglang"), "The same as SGLang shows them."),
             Route("GET", "/dynamo/metrics", self._text("dynamo"),
@@ -108,6 +110,14 @@ class MetricPages:
             for board in telemetry.boards
         }
         return sorted(names, key=lambda name: (len(name), name))
+
+    @staticmethod
+    def _negotiated(text: Handler, core: Handler) -> Handler:
+        def handler(call: Call) -> Answer | Awaitable[Answer]:
+            accepts = call.request.text_header(b"accept")
+            return core(call) if JSON in accepts and "text/plain" not in accepts else text(call)
+
+        return handler
 
     def _text(self, *servers: str) -> Handler:
         families = [_FAMILIES[server] for server in servers]

@@ -11,9 +11,9 @@ import asyncio
 import difflib
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote
 
 import orjson
@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from fakeai_proxy import errors
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import Headers, Request
+from fakeai_proxy.exchange import Headers, Request, header
 from fakeai_proxy.shared.commons import Commons
 from fakeai_proxy.shared.operations import Issued, Outcome, Reach
 
@@ -56,6 +56,7 @@ class Parameter:
     least: float | None = None
     most: float | None = None
     choices: tuple[str, ...] = ()
+    required: bool = False
 
     def read(self, text: str) -> str | float | bool:
         """Raises 400."""
@@ -94,15 +95,35 @@ class Call:
     mark: str = ""
 
 
+class Socket(Protocol):
+    """What a WebSocket of ours says; see `proxy/feed.py`."""
+
+    @property
+    def message_bytes_max(self) -> int: ...
+
+    async def open(self, now: float) -> Sequence[bytes]: ...
+
+    def receive(self, message: str | bytes, now: float) -> Sequence[bytes]: ...
+
+    @property
+    def due_at(self) -> float: ...
+
+    async def update(self, now: float) -> Sequence[bytes]: ...
+
+
 class Answer(NamedTuple):
     """`body` is bytes, text, or what JSON can say. A function in its place is called in a thread
-    and gives one of these: the handler takes its snapshot, the function renders it."""
+    and gives one of these: the handler takes its snapshot, the function renders it. A generator in
+    its place is a stream: what it yields is sent as it comes, until the reader goes away or we stop.
+    `headers` are in addition to those of every page; a `cache-control` replaces ours."""
 
     body: object
     status: int = 200
     content_type: str = JSON
+    headers: Headers = ()
 
 
+Pieces = AsyncGenerator[bytes]
 Handler = Callable[[Call], Answer | Awaitable[Answer]]
 
 
@@ -147,13 +168,15 @@ class Pages:
         admit: Callable[[Request], None],
         clock: Clock,
         commons: Commons | None = None,
+        sockets: Mapping[str, Callable[[], Socket]] | None = None,
     ) -> None:
         """`admit` raises ApiError for a request that may not steer us; `commons` has the other
-        processes."""
+        processes; `sockets` are the WebSockets that we answer ourselves, by path."""
         self.routes = tuple(routes)
         self._admit = admit
         self._clock = clock
         self._commons = commons or Commons()
+        self._sockets = sockets or {}
         seen = {(route.method, route.pattern.pattern) for route in self.routes}
         assert len(seen) == len(self.routes), "two rows for one page"
         #: First segments of pages outside /_fakeai/: whatever begins otherwise is no page of ours.
@@ -168,8 +191,15 @@ class Pages:
             return False
         return any(route.pattern.fullmatch(path.rstrip("/")) for route in self.routes)
 
-    async def answer(self, request: Request) -> tuple[int, Headers, bytes]:
-        """Status, headers and body. Raises ApiError."""
+    def socket(self, request: Request) -> Socket | None:
+        """What a WebSocket handshake for a page of ours leads to."""
+        if request.text_header(b"upgrade").lower() != "websocket":
+            return None
+        make = self._sockets.get(request.path.rstrip("/"))
+        return None if make is None else make()
+
+    async def answer(self, request: Request) -> tuple[int, Headers, bytes | Pieces]:
+        """Status, headers and body, whole or as a stream. Raises ApiError."""
         if request.path.startswith(CONTROL):
             self._admit(request)  # before anything is said about what there is
         route, params = self._find(request.method, request.path)
@@ -183,8 +213,11 @@ class Pages:
                 route.reach, request.method, request.path, request.query, body
             )
             return status, _headers(content_type), data
-        status, content_type, data = await self._handled(route, call)
-        return status, _headers(content_type), data
+        answer = await self._answered(route, call)
+        headers = _headers(answer.content_type, answer.headers)
+        if isinstance(answer.body, AsyncGenerator):
+            return answer.status, headers, answer.body
+        return answer.status, headers, await self._body_of(answer)
 
     async def perform(self, issued: Issued) -> Outcome:
         """What some process was asked to do, done here. Raises ApiError."""
@@ -200,9 +233,10 @@ class Pages:
             issued.at,
             issued.mark,
         )
-        return Outcome(*await self._handled(route, call))
+        answer = await self._answered(route, call)
+        return Outcome(answer.status, answer.content_type, await self._body_of(answer))
 
-    async def _handled(self, route: Route, call: Call) -> tuple[int, str, bytes]:
+    async def _answered(self, route: Route, call: Call) -> Answer:
         if route.threaded:
             with self._clock.hold():
                 made = await asyncio.to_thread(route.handler, call)
@@ -210,13 +244,14 @@ class Pages:
             made = route.handler(call)
         answer = await made if inspect.isawaitable(made) else made
         assert isinstance(answer, Answer)
+        return answer
+
+    async def _body_of(self, answer: Answer) -> bytes:
         body = answer.body
-        if callable(body):
-            with self._clock.hold():
-                data = await asyncio.to_thread(_rendered, body)
-        else:
-            data = _encoded(body)
-        return answer.status, answer.content_type, data
+        if not callable(body):
+            return _encoded(body)
+        with self._clock.hold():
+            return await asyncio.to_thread(_rendered, body)
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         allowed = set()
@@ -257,6 +292,9 @@ def _query(request: Request, route: Route) -> dict[str, Any]:
             raise errors.unknown_query(errors.shown(name), tuple(declared))
         else:
             values[name] = text
+    for parameter in route.query:
+        if parameter.required and values[parameter.name] is None:
+            raise errors.missing_parameter(parameter.name)
     return values
 
 
@@ -301,9 +339,11 @@ def _plain(value: object) -> object:
     raise TypeError(type(value).__name__)
 
 
-def _headers(content_type: str) -> Headers:
+def _headers(content_type: str, more: Headers = ()) -> Headers:
+    kept = () if header(more, b"cache-control") else ((b"cache-control", b"no-store"),)
     return (
         (b"content-type", content_type.encode()),
-        (b"cache-control", b"no-store"),
+        *kept,
         (b"x-content-type-options", b"nosniff"),
+        *more,
     )

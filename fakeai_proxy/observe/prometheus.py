@@ -61,14 +61,14 @@ def _series(metric: Metric[Row], labels: Labels, row: Row) -> Iterator[str]:
     if isinstance(value, Distribution):
         yield from _histogram(metric.name, labels, value)
     elif isinstance(value, int | float):
-        yield f"{metric.name}{_braced(labels)} {number(value)}"
+        yield f"{metric.name}{braced(labels)} {number(value)}"
     else:
         for more, each in value:
             all_labels = {**labels, **more}
             if isinstance(each, Distribution):
                 yield from _histogram(metric.name, all_labels, each)
             else:
-                yield f"{metric.name}{_braced(all_labels)} {number(each)}"
+                yield f"{metric.name}{braced(all_labels)} {number(each)}"
 
 
 def _histogram(name: str, labels: Labels, value: Distribution) -> Iterator[str]:
@@ -78,9 +78,9 @@ def _histogram(name: str, labels: Labels, value: Distribution) -> Iterator[str]:
     count = 0
     for bound, count in zip(_bounds(value.bounds), accumulate(value.counts), strict=True):
         yield f"{head}{bound}{tail}{count}.0"
-    braced = _braced(labels)
-    yield f"{name}_sum{braced} {number(value.total)}"
-    yield f"{name}_count{braced} {count}.0"
+    shown = braced(labels)
+    yield f"{name}_sum{shown} {number(value.total)}"
+    yield f"{name}_count{shown} {count}.0"
 
 
 @cache
@@ -88,7 +88,7 @@ def _bounds(bounds: Bounds) -> tuple[str, ...]:
     return (*(repr(float(bound)) for bound in bounds), "+Inf")
 
 
-def _braced(labels: Labels) -> str:
+def braced(labels: Labels) -> str:
     if not labels:
         return ""
     return "{" + ",".join(f'{key}="{_escaped(labels[key])}"' for key in sorted(labels)) + "}"

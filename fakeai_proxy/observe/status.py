@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 from fakeai_proxy.clock import Clock
@@ -44,6 +45,7 @@ class Status:
             "instance": self.instance,
             "workers": len(counted),
             "uptime_s": round(self._clock.now(), 3),
+            "tasks": len(asyncio.all_tasks()),
             "exchanges": dict(by_end),
             "provenance": dict(by_provenance),
         }

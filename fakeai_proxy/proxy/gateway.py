@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 from aiohttp import HttpVersion11, web
@@ -15,10 +16,11 @@ from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Exchange, Headers, Origin, Request
+from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply, Request
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
 from fakeai_proxy.proxy import sessions
+from fakeai_proxy.proxy.feed import Feed, feed
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.socket import SocketClient
 from fakeai_proxy.proxy.wire import Connection, HttpClient, Sent
@@ -35,17 +37,17 @@ _WORD = (1 << 64) - 1
 #: An odd number, so that no two serial numbers share an id (2^64 / golden ratio).
 _SPREAD = 0x9E3779B97F4A7C15
 
-#: Carries a WebSocket to its upstream; raises ApiError before the upgrade. None where rooms answer it.
-RelayWebSocket = Callable[[web.BaseRequest, Request], Awaitable[web.StreamResponse]] | None
-
 
 class Local(Protocol):
     """Our own pages."""
 
     def owns(self, request: Request) -> bool: ...
 
-    async def answer(self, request: Request) -> tuple[int, Headers, bytes]:
-        """Status, headers and body. Raises ApiError."""
+    def socket(self, request: Request) -> Feed | None:
+        """What a WebSocket handshake leads to, if it is for us."""
+
+    async def answer(self, request: Request) -> tuple[int, Headers, bytes | AsyncGenerator[bytes]]:
+        """Status, headers and body, whole or as a stream. Raises ApiError."""
 
 
 class Gateway:
@@ -55,7 +57,6 @@ class Gateway:
         passthrough: Pipeline,
         policy: Policy,
         local: Local,
-        relay_websocket: RelayWebSocket,
         is_own: Callable[[str, int], bool],
         clock: Clock,
         dice: Dice,
@@ -66,11 +67,12 @@ class Gateway:
         self._passthrough = passthrough
         self._policy = policy
         self._local = local
-        self._relay_websocket = relay_websocket
         self._is_own = is_own
         self._clock = clock
         self._dialect = dialect
         self._serial = 0
+        #: Of our own pages that go on until somebody ends them.
+        self._streams: set[asyncio.Timeout] = set()
         self._started = dice.number("instance", int(clock.wall() * 1000), dice.process) & _WORD
 
     async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
@@ -114,16 +116,50 @@ class Gateway:
             pipeline = self._forward(request)
         # On intercepted hosts too: a client that reads our page there has proved its set-up.
         if pipeline is self._pipeline and self._local.owns(request):
+            local = self._local.socket(request)
+            if local is not None:
+                client.keep_alive = False
+                return await feed(raw, local, self._clock)
             status, headers, body = await self._local.answer(request)
-            client.send_whole(status, body, headers)
+            if isinstance(body, bytes):
+                client.send_whole(status, body, headers)
+            else:
+                await self._stream(exchange, client, Reply(status, headers, ()), body)
             return Sent(client.keep_alive)
-        if request.text_header(b"upgrade").lower() == "websocket":
-            if self._relay_websocket is not None:
-                return await self._relay_websocket(raw, request)
-            if pipeline is self._pipeline:
-                client = SocketClient(raw, pipeline, self._clock)
+        if request.is_handshake:
+            client = SocketClient(raw, pipeline, self._clock)
         await pipeline.serve(exchange, client)
         return Sent(client.keep_alive)
+
+    async def _stream(
+        self, exchange: Exchange, client: HttpClient, reply: Reply, pieces: AsyncGenerator[bytes]
+    ) -> None:
+        """A page that goes on until its reader leaves or `end_streams` is called; one that reads
+        slowly is waited for."""
+        sink = client.sink
+        sink.write(client.head(reply))
+        exchange.first_byte_at = self._clock.now()
+        life = asyncio.timeout(None)
+        self._streams.add(life)
+        try:
+            async with life, aclosing(pieces):
+                if exchange.request.method == "HEAD":
+                    return
+                async for piece in pieces:
+                    if sink.is_closing():
+                        raise ConnectionResetError("the reader has gone")
+                    sink.write(client.frame(piece))
+                    await client.drain()
+        except TimeoutError:
+            pass  # ended by us
+        finally:
+            self._streams.discard(life)
+        sink.write(client.tail())
+
+    def end_streams(self) -> None:
+        """Whoever reads one of our pages for as long as it goes on does not keep us from stopping."""
+        for life in list(self._streams):
+            life.reschedule(0.0)
 
     def _forward(self, request: Request) -> Pipeline:
         """The pipeline for a request in absolute form. Raises 403 and 407."""

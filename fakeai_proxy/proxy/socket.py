@@ -16,26 +16,30 @@ from aiohttp import WSMsgType, web
 
 from fakeai_proxy.body import INLINE_BYTES_MAX, Body
 from fakeai_proxy.clock import Clock, Timer, turn
-from fakeai_proxy.errors import ApiError, bad_request, server_error
-from fakeai_proxy.exchange import (
-    Admission,
+from fakeai_proxy.dialogue import (
     Begin,
-    Chunk,
     Close,
     Dialogue,
     Effect,
-    Exchange,
-    Reply,
-    Request,
     Say,
     Stop,
     Turn,
+    Vanish,
+    Wire,
+)
+from fakeai_proxy.errors import ApiError, bad_request, server_error
+from fakeai_proxy.exchange import (
+    SOCKET_METHOD,
+    Admission,
+    Chunk,
+    Exchange,
+    Reply,
+    Request,
 )
 from fakeai_proxy.pipeline import Pipeline
+from fakeai_proxy.proxy.websocket import pass_through
 from fakeai_proxy.proxy.wire import HttpClient
 
-#: The method of an exchange within a WebSocket.
-METHOD = "WS"
 #: A client that does not answer a ping within half of this has vanished.
 HEARTBEAT_REAL_S = 40.0
 #: How long a client has to answer our close frame.
@@ -60,8 +64,15 @@ class SocketClient(HttpClient):
         self._clock = clock
 
     async def converse(self, exchange: Exchange, reply: Reply) -> None:
-        assert reply.dialogue is not None
+        if reply.passage is not None:
+            self.keep_alive = False
+            exchange.first_byte_at = self._clock.now()
+            await pass_through(self._raw, reply)
+            return
         dialogue = reply.dialogue
+        assert dialogue is not None
+        if reply.head_age_s is not None:
+            await self._clock.sleep_until(exchange.arrived_at + reply.head_age_s)
         socket = web.WebSocketResponse(
             protocols=dialogue.subprotocols,
             max_msg_size=dialogue.message_bytes_max,
@@ -141,8 +152,15 @@ class _Driver:
 
     def _wake(self) -> None:
         self._armed_at = None
-        if not self._closing:
+        if self._client.is_slow:
+            self._group.create_task(self._wake_later())
+        elif not self._closing:
             self._do(self._dialogue.wake(self._clock.now()))
+
+    async def _wake_later(self) -> None:
+        with suppress(ConnectionError):
+            await self._client.drain()
+            self._wake()
 
     def _do(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -154,6 +172,11 @@ class _Driver:
                 task = self._turns.pop(effect.key, None)
                 if task is not None:
                     task.cancel()
+            elif isinstance(effect, Wire):
+                self._send(effect.frames)
+            elif isinstance(effect, Vanish):
+                self._closing = True
+                self._client.cut()
             else:
                 self._close(effect)
         due_at = self._dialogue.due_at()
@@ -164,10 +187,12 @@ class _Driver:
             self._timer.at(due_at)
 
     def say(self, message: bytes) -> None:
+        self._send(text_frame(message))
+
+    def _send(self, frames: bytes) -> None:
         if not self._closing and not self._client.sink.is_closing():
-            framed = text_frame(message)
-            self._exchange.sent_bytes += len(framed)
-            self._client.sink.write(framed)
+            self._exchange.sent_bytes += len(frames)
+            self._client.sink.write(frames)
 
     def _close(self, effect: Close) -> None:
         if not self._closing:
@@ -192,7 +217,7 @@ class _Driver:
         body = Body(b"")
         body.parsed = dict(turn_.demand)
         request = Request(
-            METHOD, asked.path, headers, body, asked.origin, asked.client, asked.dialect
+            SOCKET_METHOD, asked.path, headers, body, asked.origin, asked.client, asked.dialect
         )
         exchange = Exchange(
             f"{self._exchange.id}-{self._serial}", request, self._clock.now(), turn_.dice_key,

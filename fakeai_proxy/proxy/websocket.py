@@ -1,84 +1,57 @@
 """A WebSocket between a client and its upstream, passed through as bytes.
 
 The upstream answers the client's own handshake, so frames need no translation: masks, fragments,
-pings, close codes and reasons arrive as they were sent, at any size. Compression is not offered,
-which keeps frames readable for whoever looks at them on the way.
+pings, close codes and reasons arrive as they were sent, at any size. Whoever records it looks on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
-from typing import Protocol
 
 from aiohttp import ClientResponse, web
 from aiohttp.base_protocol import BaseProtocol
 
-from fakeai_proxy.errors import StreamCut, bad_request
-from fakeai_proxy.exchange import Headers, Reply, Request
-from fakeai_proxy.proxy.wire import HttpClient, Sent
+from fakeai_proxy.dialogue import Onlooker, Passage
+from fakeai_proxy.exchange import (
+    Headers,
+    Reply,
+)
 
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
 
 
-class Opener(Protocol):
-    async def open_websocket(self, request: Request) -> ClientResponse | Reply:
-        """The upstream's 101 with its connection, or its refusal. Raises ApiError."""
-
-
-async def relay_websocket(
-    raw: web.BaseRequest, request: Request, upstream: Opener
-) -> web.StreamResponse:
-    """Carry the WebSocket that `request` asks for until either side leaves, then close the other.
-    Raises ApiError before the upgrade."""
-    tokens = request.text_header(b"connection").lower().replace(",", " ").split()
-    if request.method != "GET" or "upgrade" not in tokens:
-        raise bad_request("Bad request: a WebSocket starts with GET and `Connection: Upgrade`.")
-    answer = await upstream.open_websocket(_uncompressed(request))
-    if isinstance(answer, Reply):
-        return await _refuse(HttpClient(raw), answer)
-    try:
-        await _splice(raw, answer)
-    finally:
-        answer.close()
-    return Sent(False)
-
-
-async def _refuse(client: HttpClient, reply: Reply) -> web.StreamResponse:
-    """The upstream's own answer, for example a 401 with its JSON."""
+async def pass_through(raw: web.BaseRequest, reply: Reply) -> None:
+    """Carry the WebSocket that `reply` opens until either side leaves, then close the other. Raises
+    ConnectionError when the client was the one, without a word."""
+    assert reply.passage is not None
     assert not isinstance(reply.chunks, Sequence)
-    async with aclosing(reply.chunks) as chunks:
-        client.sink.write(client.head(reply))
-        try:
-            async for chunk in chunks:
-                assert isinstance(chunk.data, bytes)
-                client.sink.write(client.frame(chunk.data))
-                await client.drain()
-        except StreamCut:
-            client.cut()
-            return Sent(False)
-        client.sink.write(client.tail())
-    return Sent(client.keep_alive)
+    async with aclosing(reply.chunks):
+        await _splice(raw, reply.passage, reply.headers)
 
 
-async def _splice(raw: web.BaseRequest, answer: ClientResponse) -> None:
+async def _splice(raw: web.BaseRequest, passage: Passage, headers: Headers) -> None:
+    answer = passage.connection
+    assert isinstance(answer, ClientResponse)
     connection = answer.connection
     if connection is None or connection.protocol is None or raw.transport is None:
         raise ConnectionResetError("one side left during the handshake")
     above = connection.protocol
     above.read_timeout = None  # a quiet WebSocket is no failure
     ended = asyncio.Event()
-    raw.transport.write(_SWITCHING + _lines(answer.raw_headers) + b"\r\n")
-    upward = _Direction(raw.protocol, above, ended)
-    downward = _Direction(above, raw.protocol, ended)
+    raw.transport.write(_SWITCHING + _lines(headers) + b"\r\n")
+    upward = _Direction(raw.protocol, above, ended, passage.onlookers, from_client=True)
+    downward = _Direction(above, raw.protocol, ended, passage.onlookers, from_client=False)
     raw.protocol.keep_alive(False)
     try:
         # aiohttp gives everything after an upgrade to a parser of frames; these take bytes.
         raw.protocol.set_parser(upward)  # type: ignore[arg-type]  # the same two methods suffice
         above.set_parser(downward, downward)
         await ended.wait()
+        await downward.delivered()
+        for onlooker in passage.onlookers:
+            await onlooker.ended(by_client=upward.ended)
     finally:
         upward.close()
         downward.close()
@@ -86,47 +59,90 @@ async def _splice(raw: web.BaseRequest, answer: ClientResponse) -> None:
 
 class _Direction:
     """Writes what one side sends to the other at once, so that a last frame is never lost; a side
-    that outruns the other is not read from until the other has caught up."""
+    that outruns the other is not read from until the other has caught up. Where an onlooker has to
+    be waited for, what comes meanwhile waits, too."""
 
-    def __init__(self, source: BaseProtocol, sink: BaseProtocol, ended: asyncio.Event) -> None:
+    def __init__(
+        self,
+        source: BaseProtocol,
+        sink: BaseProtocol,
+        ended: asyncio.Event,
+        onlookers: Sequence[Onlooker],
+        *,
+        from_client: bool,
+    ) -> None:
         self._source = source
         self._sink = sink
-        self._ended = ended
+        self._both = ended
+        self._onlookers = onlookers
+        self._from_client = from_client
         self._waiting: asyncio.Task[None] | None = None
+        self._held = bytearray()
+        self._delivering: asyncio.Task[None] | None = None
+        self.ended = False
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        transport = self._sink.transport
-        if transport is None or transport.is_closing():
-            self._ended.set()
+        awaited = [
+            seen
+            for onlooker in self._onlookers
+            if (seen := onlooker.saw(self._from_client, data)) is not None
+        ]
+        if self._delivering is None and not awaited:
+            self._write(data)
         else:
-            transport.write(data)
-            if self._sink.writing_paused and self._waiting is None:
-                self._source.pause_reading()
-                self._waiting = asyncio.get_running_loop().create_task(self._resume())
+            self._held += data
+            self._delivering = asyncio.get_running_loop().create_task(
+                self._deliver(self._delivering, awaited)
+            )
         return False, b""
 
     def feed_eof(self) -> None:
-        self._ended.set()
+        self.ended = True
+        self._both.set()
 
     def set_exception(self, failure: BaseException, cause: BaseException | None = None) -> None:
-        self._ended.set()
+        self.feed_eof()
+
+    async def delivered(self) -> None:
+        """Until nothing is held back any more."""
+        while self._delivering is not None:
+            await self._delivering
 
     def close(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
+        for task in (self._waiting, self._delivering):
+            if task is not None:
+                task.cancel()
+
+    async def _deliver(
+        self, before: asyncio.Task[None] | None, awaited: Sequence[Awaitable[None]]
+    ) -> None:
+        if before is not None:
+            await before
+        for seen in awaited:
+            await seen
+        held, self._held = bytes(self._held), bytearray()
+        if held:
+            self._write(held)
+        if self._delivering is asyncio.current_task():
+            self._delivering = None
+
+    def _write(self, data: bytes) -> None:
+        transport = self._sink.transport
+        if transport is None or transport.is_closing():
+            self._both.set()
+            return
+        transport.write(data)
+        if self._sink.writing_paused and self._waiting is None:
+            self._source.pause_reading()
+            self._waiting = asyncio.get_running_loop().create_task(self._resume())
 
     async def _resume(self) -> None:
         try:
             await self._sink._drain_helper()  # what aiohttp's own writers wait for
         except ConnectionError:
-            self._ended.set()
+            self._both.set()
         self._waiting = None
         self._source.resume_reading()
-
-
-def _uncompressed(request: Request) -> Request:
-    kept = tuple(pair for pair in request.headers if pair[0].lower() != b"sec-websocket-extensions")
-    return replace(request, headers=kept)
 
 
 def _lines(headers: Headers) -> bytes:

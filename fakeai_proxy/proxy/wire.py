@@ -110,7 +110,9 @@ class Connection(web.RequestHandler):
 
     def _may_be_asked(self) -> bool:
         transport = self.transport
-        if transport is None or transport.get_extra_info("sslcontext") is not None:
+        if transport is None or transport.is_closing():
+            return False
+        if transport.get_extra_info("sslcontext") is not None:
             return False
         if self.exchange is not None and self.exchange.first_byte_at is not None:
             return False
@@ -268,6 +270,11 @@ class HttpClient:
 
     def tail(self) -> bytes:
         return b"0\r\n\r\n" if self._chunked else b""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it has not read what it was sent."""
+        return self._protocol.writing_paused
 
     async def drain(self) -> None:
         if self._protocol.writing_paused:

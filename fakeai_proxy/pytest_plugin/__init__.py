@@ -6,8 +6,10 @@ first test that has it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -40,6 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fakeai-strict",
         action="store_true",
         help="Fail where a cassette holds recordings that nobody asked for.",
+    )
+    group.addoption(
+        "--fakeai-report",
+        metavar="FILE.json",
+        help="Write what was replayed, recorded, missed and unused, and the dollars, into this file.",
     )
     parser.addini(
         CASSETTES, "Folder of the cassettes. Default: `cassettes` beside each test module."
@@ -186,6 +193,10 @@ class Collector:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         is_worker = hasattr(self._config, "workerinput")
+        file = self._config.getoption("--fakeai-report")
+        if file and not is_worker:
+            told = self._verdict.as_json(str(self._config.invocation_params.dir))
+            Path(file).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
         strict = self._config.getoption("--fakeai-strict") and not is_worker
         if strict and self._verdict.is_unused_shared and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -14,15 +14,17 @@ import pytest
 
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.settling import begin, settle
+from fakeai_proxy.cassette.unasked import playable, said
 from fakeai_proxy.config import Config
 from fakeai_proxy.embedded import places
 from fakeai_proxy.embedded.background import Background, is_ours
 from fakeai_proxy.embedded.server import Server
 from fakeai_proxy.embedded.witness import MISS, Witness
-from fakeai_proxy.errors import ConfigError, FakeAIError
-from fakeai_proxy.exchange import HIT
+from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.exchange import HIT, STALE
 from fakeai_proxy.pytest_plugin.marks import Asked
 from fakeai_proxy.pytest_plugin.network import Guard
+from fakeai_proxy.sources.budget import cost_usd, price_list
 
 #: Tests do not wait, unless they say so.
 _AT_ONCE = {"timing": "none", "profile": "none"}
@@ -39,6 +41,8 @@ class Run:
         #: Clients made in one test still find the server of the next.
         self.port = 0
         self.background = Background()
+        #: The registry is read once, if anything costs anything.
+        self.price_of = price_list(Config())
         self._files = TemporaryDirectory(prefix="fakeai-proxy-")
         self._count = 0
 
@@ -60,6 +64,10 @@ class Told:
     replayed: int = 0
     recorded: int = 0
     missed: int = 0
+    stale: int = 0
+    #: As texts, which keep them exact.
+    saved_usd: str = "0"
+    spent_usd: str = "0"
     failed: bool = False
     dropped: bool = False
     used: list[str] = field(default_factory=list)
@@ -116,7 +124,13 @@ class Stage:
         self._patch.undo()
         own = urlsplit(self.server.url).netloc
         self._look()
+        outcomes = self.server.app.outcomes
         self.server.__exit__()
+        if outcomes is not None:
+            tally = outcomes.tally()
+            self.told.stale = tally.counts.get(STALE, 0)
+            self.told.saved_usd = str(cost_usd(tally, self._run.price_of))
+            self.told.spent_usd = str(tally.spent_usd)
         self.told.failed = not self.passed
         if self._fresh is not None:
             self._keep(self._fresh, own)
@@ -209,20 +223,11 @@ class Stage:
 def _there(library: Library, path: Path, used: set[str]) -> dict[str, str]:
     """What can be played of this cassette; only what is not used is looked at more closely."""
     found = {}
-    for entry in library.index.entries:
+    for entry in playable(library):
         name = f"{entry.label.id:016x}"
-        if entry.segment.path == path and not entry.label.flags:
-            found[name] = "" if name in used else _said(library, entry)
+        if entry.segment.path == path:
+            found[name] = "" if name in used else said(library, entry)
     return found
-
-
-def _said(library: Library, entry: Any) -> str:
-    try:
-        record = library.load(entry)
-    except FakeAIError as error:
-        return str(error)
-    words = record.request.method, record.request.target, record.view.get("model", "")
-    return " ".join(filter(None, map(str, words)))
 
 
 def _id(explained: str) -> str:

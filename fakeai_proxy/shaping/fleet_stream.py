@@ -76,6 +76,7 @@ class FleetStream:
         self._next, self._need = place + 1, totals[place + 1]
         self._scheduler.note_lateness(now - at)
         self._sink.write(frame)
+        self._exchange.instants.append(now)
 
     def ended(self, at: float, now: float) -> None:
         if self.done.done():
@@ -120,6 +121,7 @@ class FleetStream:
             self._hold(start, now)
             return
         data = self._opened(self._due(start, end), now)
+        self._exchange.instants.append(now)
         if end < len(totals):
             self._next, self._need = end, totals[end]
             sink.write(data)
@@ -133,6 +135,7 @@ class FleetStream:
         data = self._due(start, last)
         if last > start:
             self._sink.write(self._opened(data, now))
+            self._exchange.instants.append(now)
         self._next = last
         self.done.set_result(None)
 
@@ -143,6 +146,7 @@ class FleetStream:
         data = self._due(self._next, len(self._frames))
         self._exchange.settle()
         self._sink.write(self._opened(data, now) + tail_of(self._reply, self._client))
+        self._exchange.instants.append(now)
 
     def _opened(self, data: bytes, now: float) -> bytes:
         """After the head, where that is still to come."""

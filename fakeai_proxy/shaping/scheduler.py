@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -44,10 +45,13 @@ class Scheduler:
         dues: Sequence[float],
         started: Callable[[float], None],
         ending: Callable[[], None] = lambda: None,
+        instants: array[float] | None = None,
     ) -> None:
         """Write `frames[k]` at `dues[k]`; `started` is told the instant of the first write, `ending`
-        that the last is about to be made. Raises ConnectionError when the reader has gone."""
-        stream = _Stream(sink, frames, dues, started, ending)
+        that the last is about to be made, and `instants` takes that of every write. Raises
+        ConnectionError when the reader has gone."""
+        written = array("d") if instants is None else instants
+        stream = _Stream(sink, frames, dues, started, ending, written)
         self.push(dues[0], stream)
         try:
             await stream.done
@@ -77,7 +81,7 @@ class Scheduler:
 
     def _arm(self, due: float) -> None:
         if self._timer is None:
-            self._timer = self._clock.timer(self._fire)
+            self._timer = self._clock.timer(self._fire, awaited=True)
         self._armed = due
         self._timer.at(due)
 
@@ -119,7 +123,17 @@ class Scheduler:
 class _Stream:
     """A cursor over the frames of one scripted reply."""
 
-    __slots__ = ("done", "dues", "ending", "frames", "next", "sink", "stalled", "started")
+    __slots__ = (
+        "done",
+        "dues",
+        "ending",
+        "frames",
+        "instants",
+        "next",
+        "sink",
+        "stalled",
+        "started",
+    )
 
     def __init__(
         self,
@@ -128,8 +142,10 @@ class _Stream:
         dues: Sequence[float],
         started: Callable[[float], None],
         ending: Callable[[], None],
+        instants: array[float],
     ) -> None:
         self.ending = ending
+        self.instants = instants
         self.sink = sink
         self.frames = frames
         self.dues = dues
@@ -152,6 +168,7 @@ class _Stream:
         if k + 1 == len(self.frames):
             self.ending()
         sink.write(self.frames[k])
+        self.instants.append(now)
         if k == 0:
             self.started(now)
         self.next = k = k + 1

@@ -61,15 +61,25 @@ class TimedPacing:
         dues = self._dues(chunks)
         del chunks
         if dues is None:
+            if not frames and self._recorded and reply.head_age_s is not None:
+                await self._scheduler.until(self._at(reply.head_age_s))
             await self._burst([head, *frames, tail], client)
             return
-        if reply.head_age_s is not None and self._recorded:
+        has_own_head = reply.head_age_s is not None and self._recorded
+        if has_own_head:
             frames.insert(0, head)
-            dues.insert(0, self._at(reply.head_age_s))
+            dues.insert(0, self._at(reply.head_age_s or 0.0))
         else:
             frames[0] = head + frames[0]
         frames[-1] += tail
-        await self._scheduler.play(client.sink, frames, dues, self._started, exchange.settle)
+        instants = exchange.instants
+        try:
+            await self._scheduler.play(
+                client.sink, frames, dues, self._started, exchange.settle, instants
+            )
+        finally:
+            if has_own_head:
+                del instants[:1]  # a head is no chunk
 
     def _started(self, at: float) -> None:
         self._exchange.first_byte_at = at
@@ -111,8 +121,10 @@ class TimedPacing:
             if not number:
                 self._exchange.settle()  # the rest follows at once
             sink.write(data)
+            now = self._clock.now()
             if not number:
-                self._exchange.first_byte_at = self._clock.now()
+                self._exchange.first_byte_at = now
+            self._exchange.instants.append(now)
 
 
 def _bursts(frames: Sequence[bytes]) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What may be spent on live calls: an upstream that is not asked once that much is spent.
+"""What live calls cost, and what may be spent: an upstream that is not asked once that much is spent.
 
 What a call costs is known when it is over: from the usage that its answer tells and the price list. So a
 limit of nothing refuses every call, and any other is overspent by the calls under way at most.
@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from decimal import Decimal
 from functools import cache
 
+from fakeai_proxy.body import Body
 from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
+from fakeai_proxy.cassette.verdict import Tally
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.errors import budget_spent
-from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply
+from fakeai_proxy.exchange import Chunk, Exchange, Reply
 from fakeai_proxy.profiles.price import Price, Usage, bill
 from fakeai_proxy.roles import Source
 from fakeai_proxy.services.catalogue import Catalogue, CatalogueSettings
@@ -47,21 +50,37 @@ def price_list(settings: CatalogueSettings) -> Callable[[str], Price]:
     return price_of
 
 
+def cost_usd(tally: Tally, price_of: Callable[[str], Price]) -> Decimal:
+    """What its replayed answers would have cost."""
+    cost = Decimal(0)
+    for (model, prompt, output), times in tally.usages.items():
+        cost += bill(price_of(model), Usage(input_tokens=prompt, output_tokens=output)) * times
+    for model, (prompt, output) in tally.beyond.items():
+        # Of many together none is as long as their sum.
+        usual = price_of(model).model_copy(update={"long": None})
+        cost += bill(usual, Usage(input_tokens=prompt, output_tokens=output))
+    return cost
+
+
 class Budget:
-    """`price_of` gives a model's price, and of one that it does not know the dearest."""
+    """`price_of` gives a model's price, and of one that it does not know the dearest. Without a limit it
+    only counts."""
 
     def __init__(
-        self, source: Source, limit_usd: Decimal, price_of: Callable[[str], Price]
+        self, source: Source, limit_usd: Decimal | None, price_of: Callable[[str], Price]
     ) -> None:
         self._source = source
         self._limit = limit_usd
         self._price_of = price_of
         self.spent_usd = Decimal(0)
         self.calls = 0
+        self._charging: set[asyncio.Future[None]] = set()
 
     async def reply(self, exchange: Exchange) -> Reply:
         """Raises 402 where nothing is left."""
-        if self.spent_usd >= self._limit:
+        if self._limit is not None:
+            await self.counted()
+        if self._limit is not None and self.spent_usd >= self._limit:
             raise budget_spent(str(self._limit), f"{self.spent_usd:.4f}", self.calls)
         request = exchange.request
         request.body.keep()
@@ -69,34 +88,46 @@ class Budget:
         self.calls += 1
         if isinstance(reply.chunks, Sequence):
             body = b"".join(chunk.data for chunk in reply.chunks if isinstance(chunk.data, bytes))
-            await self.charge(exchange, reply, body)
+            self.charge(exchange, reply, body)
         else:
             reply.chunks = _Watched(self, exchange, reply, reply.chunks)
         return reply
 
+    async def counted(self) -> None:
+        """What is over by now is in `spent_usd`."""
+        await asyncio.gather(*self._charging)
+
     async def close(self) -> None:
+        await self.counted()
         if self.calls:
             log.info("%d live calls cost about $%.4f", self.calls, self.spent_usd)
         await self._source.close()
 
-    async def charge(self, exchange: Exchange, reply: Reply, body: bytes) -> None:
-        asked = b""
-        if exchange.request.body.size <= _KEPT_BYTES:
-            asked = await exchange.request.body.read(_KEPT_BYTES)
-        headers: Headers = reply.headers
-        view = await asyncio.to_thread(
-            view_of,
-            RecordedRequest(exchange.request.method, exchange.request.target, (), asked),
-            RecordedResponse(reply.status, headers, body),
-            "",
-        )
+    def charge(self, exchange: Exchange, reply: Reply, body: bytes) -> None:
+        """Nobody waits for it: the end of a reply is not the place."""
+        if reply.status >= 400:
+            return
+        request = exchange.request
+        asked = RecordedRequest(request.method, request.target, (), _asked(request.body))
+        response = RecordedResponse(reply.status, reply.headers, body)
+        charging = asyncio.ensure_future(self._charge(asked, response))
+        self._charging.add(charging)
+        charging.add_done_callback(self._charging.discard)
+
+    async def _charge(self, request: RecordedRequest, response: RecordedResponse) -> None:
+        cost = await asyncio.to_thread(self._cost, request, response)
+        self.spent_usd += cost
+
+    def _cost(self, request: RecordedRequest, response: RecordedResponse) -> Decimal:
+        view = view_of(request, response, "")
         usage = view.get("usage")
-        if reply.status < 400 and usage:
-            used = Usage(
-                input_tokens=usage.get("prompt_tokens", 0),
-                output_tokens=usage.get("completion_tokens", 0),
-            )
-            self.spent_usd += bill(self._price_of(str(view.get("model", ""))), used)
+        if not usage:
+            return Decimal(0)
+        used = Usage(
+            input_tokens=usage.get("prompt_tokens", 0),
+            output_tokens=usage.get("completion_tokens", 0),
+        )
+        return bill(self._price_of(str(view.get("model", ""))), used)
 
 
 class _Watched(AsyncGenerator[Chunk, None]):
@@ -115,17 +146,17 @@ class _Watched(AsyncGenerator[Chunk, None]):
         try:
             chunk = await anext(self._chunks)
         except StopAsyncIteration:
-            await self._end()
+            self._end()
             raise
         if isinstance(chunk.data, bytes):
             self._kept += chunk.data
             del self._kept[: max(0, len(self._kept) - _KEPT_BYTES)]
         return chunk
 
-    async def _end(self) -> None:
+    def _end(self) -> None:
         if not self._charged:
             self._charged = True
-            await self._budget.charge(self._exchange, self._reply, bytes(self._kept))
+            self._budget.charge(self._exchange, self._reply, bytes(self._kept))
 
     async def athrow(self, *failure: object) -> Chunk:
         await self.aclose()
@@ -133,4 +164,13 @@ class _Watched(AsyncGenerator[Chunk, None]):
 
     async def aclose(self) -> None:
         await self._chunks.aclose()
-        await self._end()
+        self._end()
+
+
+def _asked(body: Body) -> bytes:
+    """What is in memory; a longer one has its model in the answer."""
+    kept = body.kept()
+    if isinstance(kept, bytes):
+        return kept
+    os.close(kept)
+    return b""

@@ -4,11 +4,14 @@ record it."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from fakeai_proxy.cassette.advice import Asked, advice
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.differences import Side, explain, likeness, shingles
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.index import Entry
+from fakeai_proxy.cassette.leniency import Leniency
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import (
     Destination,
@@ -20,7 +23,8 @@ from fakeai_proxy.cassette.matching import (
 )
 from fakeai_proxy.cassette.redaction import credentials, echoes_of
 from fakeai_proxy.errors import CassetteError, cassette_miss
-from fakeai_proxy.exchange import Exchange, Reply, Request
+from fakeai_proxy.exchange import STALE, Exchange, Reply, Request
+from fakeai_proxy.profiles.spans import shown_span
 
 NEAREST = 3
 #: Candidates whose bodies are looked at.
@@ -35,7 +39,16 @@ _COMPARED_BYTES = 4 << 20
 class Miss:
     """A Source that has no answers. `cassettes` and `upstream` are what its hint names."""
 
-    def __init__(self, library: Library, upstream: str | None = None) -> None:
+    def __init__(
+        self,
+        library: Library,
+        upstream: str | None = None,
+        wall: Callable[[], float] = lambda: 0.0,
+        leniency: Leniency | None = None,
+    ) -> None:
+        """`wall` is the time now, for telling ages; `leniency` is in force."""
+        self._wall = wall
+        self._leniency = leniency or Leniency()
         self._library = library
         self._upstream = upstream
 
@@ -43,18 +56,43 @@ class Miss:
         """Raises 404 `cassette_miss`, always."""
         request = exchange.request
         where = destination(request.origin, request.target, self._upstream)
+        if exchange.verdict == STALE:
+            message = await asyncio.to_thread(self._stale, request, where, exchange.recording)
+            self._library.tried.explain(exchange.id, message, ())
+            raise cassette_miss(message, ())
         message, near = await asyncio.to_thread(self._explained, request, where, exchange.dice_key)
+        self._library.tried.explain(exchange.id, message, near)
         raise cassette_miss(message, near)
 
     async def close(self) -> None:
         pass
+
+    def _stale(self, request: Request, where: Destination, number: int) -> str:
+        """Of a recording that no longer counts."""
+        library = self._library
+        entry = library.index.by_id(number)
+        age = 0.0
+        if entry is not None:
+            age = max(0.0, self._wall() - library.load(entry).at)
+        cassette, name = library.paths[0], f"{number:016x}"
+        target = library.redactor.target(
+            where.target, echoes_of(credentials(where.target, request.headers))
+        )
+        return (
+            f"Recording {name} of {request.method} {_short(target)} is {shown_span(age)} old, more than "
+            f"--max-age allows. To record it again: fakeai-proxy --mode auto --cassette {cassette} "
+            f"--rerecord {name}{self._from(request)}"
+        )
 
     def _explained(
         self, request: Request, where: Destination, key: bytes
     ) -> tuple[str, list[dict[str, object]]]:
         library = self._library
         asked = self._asked(request, where)
-        near = [_told(asked, recorded) for recorded in self._nearest(request, where, asked)]
+        near = [
+            {**_told(asked, recorded), "option": self._option(request, where, recorded)}
+            for recorded in self._nearest(request, where, asked)
+        ]
         sentences = [f"There is no recording of {asked.method} {_short(asked.target)}."]
         times, there = library.told(key, authority_hash(where.authority), request.session)
         if there:
@@ -74,12 +112,15 @@ class Miss:
             named = f"Nearest: {best['id']} ({best['request']})"
             said = "; ".join(differences[:_SAID])
             sentences.append(f"{named}, which differs in {said}." if said else f"{named}.")
+            found = next((one for one in near if one["option"]), None)
+            if found is not None:
+                sentences.append(f"{found['id']} is found with {found['option']}.")
             if len(near) > 1:
                 others = ", ".join(f"{other['id']} ({other['request']})" for other in near[1:])
                 sentences.append(f"Then: {others}.")
         else:
             sentences.append("The cassette is empty." if not library.index.entries else "")
-        sentences.append(f"To record it: {self._command(request, where)}")
+        sentences.append(f"To record it: {self._command(request)}")
         return " ".join(filter(None, sentences)), near
 
     def _asked(self, request: Request, where: Destination) -> Side:
@@ -91,7 +132,7 @@ class Miss:
         if whole is not None and len(whole) <= _COMPARED_BYTES:
             body = redactor.body(whole, request.headers, echoes).data
         return Side(
-            request.method,
+            request.recorded_method,
             where.authority,
             redactor.target(where.target, echoes),
             redactor.request_headers(request.headers, echoes),
@@ -110,21 +151,39 @@ class Miss:
         near.sort(key=lambda recorded: -likeness(words, shingles(recorded.request.body)))
         return near[:NEAREST]
 
+    def _option(self, request: Request, where: Destination, recorded: Interaction) -> str:
+        """What would have made this one the answer, "" where nothing would."""
+        body, before = request.body.in_memory, recorded.request
+        host = recorded.upstream.partition("://")[2].lower()
+        if where.authority and where.authority != host:
+            return ""
+        if body is None or len(body) > _COMPARED_BYTES or not isinstance(before.body, bytes):
+            return ""
+        option = advice(
+            self._leniency,
+            Asked(request.recorded_method, where.target, request.headers, body),
+            Asked(before.method, before.target, before.headers, before.body),
+        )
+        echoes = echoes_of(credentials(where.target, request.headers))
+        return self._library.redactor.scrub(option.encode("utf-8", "replace"), echoes).decode()
+
     def _candidates(self, request: Request, where: Destination) -> list[Entry]:
         library = self._library
         whole = request.body.in_memory
         wanted = 0
         if whole is not None and len(whole) <= _COMPARED_BYTES:
             wanted = simhash(canonical_body(request.headers, whole))
-        route = route_hash(request.method, where.target)
+        route = route_hash(request.recorded_method, where.target)
         return library.nearest(route, wanted, _COMPARED) or library.nearest(None, wanted, _COMPARED)
 
-    def _command(self, request: Request, where: Destination) -> str:
-        cassette = self._library.paths[0]
+    def _command(self, request: Request) -> str:
+        return f"fakeai-proxy --mode auto --cassette {self._library.paths[0]}{self._from(request)}"
+
+    def _from(self, request: Request) -> str:
+        """The upstream, where the request does not name it."""
         if request.origin is not None:
-            return f"fakeai-proxy --mode auto --cassette {cassette}"
-        upstream = self._upstream or "https://API-HOST"
-        return f"fakeai-proxy --mode auto --cassette {cassette} --upstream {upstream}"
+            return ""
+        return f" --upstream {self._upstream or 'https://API-HOST'}"
 
 
 def _told(asked: Side, recorded: Interaction) -> dict[str, object]:

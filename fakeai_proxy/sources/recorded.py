@@ -14,9 +14,11 @@ from typing import overload
 
 from fakeai_proxy import errors
 from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.conversation import Conversation, Recorded
 from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.leniency import Leniency
 from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.likeness import Likeness
 from fakeai_proxy.cassette.matching import (
     CANONICAL_BYTES_MAX,
     authority_hash,
@@ -27,10 +29,23 @@ from fakeai_proxy.cassette.matching import (
     raw_key,
 )
 from fakeai_proxy.cassette.near import Near
-from fakeai_proxy.cassette.script import Script, chunks_of
+from fakeai_proxy.cassette.redaction import credentials, echoes_of
+from fakeai_proxy.cassette.script import Script, by_frames, chunks_of
 from fakeai_proxy.errors import CassetteError, FakeAIError, StreamCut
-from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, Request, Workload
+from fakeai_proxy.exchange import (
+    HIT,
+    MISS,
+    STALE,
+    SWITCHED,
+    Chunk,
+    Exchange,
+    Reply,
+    Request,
+    Workload,
+    header,
+)
 from fakeai_proxy.roles import Source
+from fakeai_proxy.sources.gate import Gate
 from fakeai_proxy.sources.miss import Miss
 from fakeai_proxy.sources.recorder import Recorder
 
@@ -40,6 +55,11 @@ log = logging.getLogger("fakeai_proxy")
 
 #: The header of a replayed reply that says which recording it is, and how it was found.
 EXPLAINED = b"x-fakeai-cassette"
+_SUBPROTOCOL = b"sec-websocket-protocol"
+#: What each handshake makes for itself.
+_HANDSHAKES_OWN = frozenset(
+    (_SUBPROTOCOL, b"sec-websocket-accept", b"sec-websocket-extensions", b"content-length")
+)
 #: Bodies up to this size are read whole at once; larger ones are hashed as they come.
 _WHOLE_BYTES = 1 << 20
 #: Keys of larger bodies, and records larger than this on disk, are for a thread.
@@ -64,10 +84,19 @@ class Player:
         leniency: Leniency | None = None,
         counting: Callable[[bytes], Awaitable[int]] | None = None,
         explains: bool = True,
+        pace: float = 1.0,
+        reframes: bool = False,
+        gate: Gate | None = None,
     ) -> None:
-        """`counting` tells how often a key was asked for before, where several processes answer."""
+        """`counting` tells how often a key was asked for before, where several processes answer;
+        `pace` is how many times faster than recorded a WebSocket is played, inf for at once.
+        `reframes`: streams leave frame by frame, not as they were read."""
+        self._pace = pace
+        self._leniency = leniency or Leniency()
+        self._reframes = reframes
         self._counting = counting
         self._explains = explains
+        self._gate = None if gate is None or gate.is_open else gate
         self._library = library
         self._on_miss = on_miss
         self._upstream = upstream
@@ -82,7 +111,7 @@ class Player:
         authority = authority_hash(where.authority)
         body = request.body.in_memory
         if body is not None and len(body) <= _WHOLE_BYTES:
-            raw = raw_key(request.method, where.target, request.headers, body)
+            raw = raw_key(request.recorded_method, where.target, request.headers, body)
         else:
             raw = await _raw_key(request, where.target)
         key = library.index.canonical(raw)
@@ -98,13 +127,22 @@ class Player:
         if entry is None and self._near is not None:
             matched = self._match
             entry = await self._lenient(self._near, request, where.target, authority)
+        exchange.verdict = MISS
         if entry is None:
-            return await self._on_miss.reply(exchange)
+            return await self._missed(exchange)
+        exchange.recording = entry.label.id
         try:
             script = library.at_hand(entry) or await self._script(entry)
+            if self._gate is not None and self._gate.refuses(entry.label.id, script.at):
+                exchange.verdict = STALE
+                return await self._missed(exchange)
+            exchange.verdict = HIT
+            entry.segment.hits += 1
             explained = b""
             if self._explains:
                 explained = b"hit; id=%016x; match=%b" % (entry.label.id, matched.encode())
+            if script.status == SWITCHED:
+                return self._socket(exchange, entry, script, explained)
             if script.blob is None:
                 return _reply(request, script, script.chunks, explained)
             chunks = await self._blob(entry, script, script.blob)
@@ -112,13 +150,18 @@ class Player:
         except CassetteError as error:
             raise errors.cassette_unreadable(f"The recording of this request: {error}") from None
 
+    async def _missed(self, exchange: Exchange) -> Reply:
+        request = exchange.request
+        self._library.tried.miss(exchange.id, exchange.arrived_at, request.method, request.path)
+        return await self._on_miss.reply(exchange)
+
     async def _lenient(
         self, near: Near, request: Request, target: str, authority: int
     ) -> Entry | None:
         if request.body.size > CANONICAL_BYTES_MAX:
             return None
         body = await request.body.read(CANONICAL_BYTES_MAX)
-        asked = request.method, target, request.headers, body, authority
+        asked = request.recorded_method, target, request.headers, body, authority
         key, entries = await asyncio.to_thread(near.find, *asked)
         if not entries:
             return None
@@ -152,12 +195,32 @@ class Player:
             return self._library.next_of(entries, cursor)
         return self._library.nth(entries, place)
 
+    def _socket(self, exchange: Exchange, entry: Entry, script: Script, explained: bytes) -> Reply:
+        request = exchange.request
+        echoes = echoes_of(credentials(request.target, request.headers))
+        likeness = Likeness(self._leniency, lambda data: self._library.redactor.scrub(data, echoes))
+        subprotocol = header(script.headers, _SUBPROTOCOL) or b""
+        recorded = Recorded(
+            f"{entry.label.id:016x}", script.messages, subprotocol.decode("latin-1"), script.end
+        )
+        headers = tuple(pair for pair in script.headers if pair[0].lower() not in _HANDSHAKES_OWN)
+        return Reply(
+            script.status,
+            (*headers, (EXPLAINED, explained)) if explained else headers,
+            (),
+            provenance=HIT,
+            head_age_s=script.head_age_s / self._pace,
+            dialogue=Conversation(recorded, likeness, exchange.arrived_at, self._pace),
+        )
+
     async def _script(self, entry: Entry) -> Script:
         library = self._library
         if entry.place.length > (_INLINE_GROUP_BYTES if entry.place.is_grouped else _INLINE_BYTES):
             script = await asyncio.to_thread(library.script, entry)
         else:
             script = library.script(entry)
+        if self._reframes and script.chunks:
+            script = script._replace(chunks=await _reframed(script, script.chunks))
         library.keep(entry, script)
         return script
 
@@ -168,7 +231,14 @@ class Player:
         if blob.size > _SCRIPT_BYTES:
             return _Read(pieces, script.timed)
         body = await asyncio.to_thread(b"".join, pieces)
-        return chunks_of(script.headers, body, script.timed, script.output_tokens)
+        chunks = chunks_of(script.headers, body, script.timed, script.output_tokens)
+        return await _reframed(script, chunks) if self._reframes else chunks
+
+
+async def _reframed(script: Script, chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+    if sum([cut for cut, _ in script.timed]) > _INLINE_BYTES:
+        return await asyncio.to_thread(by_frames, script.headers, chunks)
+    return by_frames(script.headers, chunks)
 
 
 def _reply(
@@ -197,25 +267,26 @@ async def _raw_key(request: Request, target: str) -> bytes:
     whole = body.in_memory
     if whole is None:
         body.keep()
-        hashed = raw_hash(request.method, target, request.headers)
+        hashed = raw_hash(request.recorded_method, target, request.headers)
         async for piece in body.chunks():
             hashed.update(piece)
         return hashed.digest()
     if len(whole) > _WHOLE_BYTES:
-        return await asyncio.to_thread(raw_key, request.method, target, request.headers, whole)
-    return raw_key(request.method, target, request.headers, whole)
+        asked = request.recorded_method, target, request.headers
+        return await asyncio.to_thread(raw_key, *asked, whole)
+    return raw_key(request.recorded_method, target, request.headers, whole)
 
 
 async def _canonical_key(request: Request, target: str, raw: bytes) -> bytes:
     body = request.body
     if body.size > CANONICAL_BYTES_MAX:
-        return large_key(request.method, target, request.headers, raw)
+        return large_key(request.recorded_method, target, request.headers, raw)
     whole = await body.read(CANONICAL_BYTES_MAX)
     if len(whole) > _INLINE_BYTES:
         return await asyncio.to_thread(
-            canonical_key, request.method, target, request.headers, whole
+            canonical_key, request.recorded_method, target, request.headers, whole
         )
-    return canonical_key(request.method, target, request.headers, whole)
+    return canonical_key(request.recorded_method, target, request.headers, whole)
 
 
 def _workload(

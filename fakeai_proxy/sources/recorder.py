@@ -8,6 +8,7 @@ client's failure.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Future
@@ -16,17 +17,34 @@ from dataclasses import replace
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.draft import Draft, Heard
 from fakeai_proxy.cassette.format import is_sse
+from fakeai_proxy.cassette.index import number_of
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import destination
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, CassetteError, StreamCut
-from fakeai_proxy.exchange import Chunk, Exchange, Reply, end_to_end, header
+from fakeai_proxy.exchange import (
+    LIVE,
+    MISS,
+    NEW,
+    STALE,
+    SYNTH,
+    Chunk,
+    Exchange,
+    Reply,
+    end_to_end,
+    header,
+)
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.roles import Source
+from fakeai_proxy.sources.overheard import Overheard
+
+log = logging.getLogger("fakeai_proxy")
 
 #: A large reply is stored in steps of this size while it comes.
 _ADVANCE_BYTES = 4 << 20
+#: What a back end answers when it is not itself: no reason to give up what it has answered before.
+_PASSING = frozenset((408, 425, 429, 500, 502, 503, 504, 529))
 
 
 class Recorder:
@@ -51,17 +69,25 @@ class Recorder:
         except (asyncio.CancelledError, ConnectionError):
             recording.finish("client_gone")
             raise
+        if reply.dialogue is not None:
+            recording.forget("a conversation that is made up as it goes")
+            return reply
         recording.hear(reply)
+        if reply.passage is not None:
+            reply.passage.onlookers.append(recording.overhear(exchange.request.path))
+        if exchange.verdict in ("", MISS):
+            exchange.verdict, exchange.recording = NEW, recording.number
         chunks = reply.chunks
         if isinstance(chunks, Sequence):
-            if all(isinstance(chunk.data, bytes) for chunk in chunks):
+            # What has no age, as what is made up, has its times when it is sent.
+            if all(isinstance(chunk.data, bytes) and chunk.age_s is not None for chunk in chunks):
                 for chunk in chunks:
                     recording.add(chunk)
                 await recording.written("reset" if reply.cut else "eof")
                 recording.finish("eof")
                 return reply
             chunks = _each(chunks)
-        reply.chunks = _Recorded(chunks, recording)
+        reply.chunks = _Recorded(chunks, recording, reply.provenance == SYNTH)
         return reply
 
     async def close(self) -> None:
@@ -70,14 +96,20 @@ class Recorder:
 
 class _Recorded(AsyncGenerator[Chunk, None]):
     """A live reply's chunks. A class, because closing one that was never started must close the
-    source's too."""
+    source's too. What is `made_up` is there before its time: it came when the next one is asked for,
+    because it has been sent by then."""
 
-    def __init__(self, chunks: AsyncGenerator[Chunk], recording: _Recording) -> None:
+    def __init__(
+        self, chunks: AsyncGenerator[Chunk], recording: _Recording, made_up: bool = False
+    ) -> None:
         self._chunks = chunks
         self._recording = recording
+        self._made_up = made_up
 
     async def asend(self, value: None) -> Chunk:
         recording = self._recording
+        if self._made_up:
+            recording.delay()
         try:
             chunk = await anext(self._chunks)
         except StopAsyncIteration:
@@ -122,11 +154,15 @@ class _Recording:
         self._library = library
         self._clock = clock
         self._exchange = exchange
+        #: Whether it takes the place of a recording that no longer counts: it has its id, so that
+        #: the order of what was recorded stays.
+        self._again = exchange.verdict == STALE
         self._draft = Draft(
-            id=secrets.token_hex(8),
+            id=f"{exchange.recording:016x}" if self._again else secrets.token_hex(8),
+            extra={"again": True} if self._again else {},
             at=clock.wall() - (clock.now() - exchange.arrived_at),
             upstream=where.url,
-            method=request.method,
+            method=request.recorded_method,
             target=where.target,
             headers=end_to_end(request.headers),
             session=request.session,
@@ -140,7 +176,9 @@ class _Recording:
         self._saved: Future[bool] | None = None
         self._saved_bytes = 0
         self._finished = False
-        library.begin(self._draft)
+        self._overheard: Overheard | None = None
+        if not self._again:  # the other one counts until this one is whole
+            library.begin(self._draft)
 
     def hear(self, reply: Reply) -> None:
         """The head has come."""
@@ -163,11 +201,33 @@ class _Recording:
         heard.cuts.append(len(data))
         heard.gaps_us.append(at_us - self._last_us)
         self._last_us = at_us
-        if heard.body.size - self._advanced_bytes >= _ADVANCE_BYTES:
+        if heard.body.size - self._advanced_bytes >= _ADVANCE_BYTES and not self._again:
             self._advanced_bytes = heard.body.size
             ahead = replace(heard, body=heard.body.snapshot(), cuts=[], gaps_us=[])
             self._library.advance(replace(self._draft, body=Tape(), heard=ahead))
         return chunk
+
+    def delay(self) -> None:
+        """The last chunk came only now."""
+        heard = self._heard
+        if heard is not None and heard.gaps_us:
+            at_us = max(self._age_us(None), self._last_us)
+            heard.gaps_us[-1] += at_us - self._last_us
+            self._last_us = at_us
+
+    def overhear(self, name: str) -> Overheard:
+        """Hear what is said on the WebSocket that this becomes."""
+        assert self._heard is not None
+        messages = self._heard.messages = []
+        self._overheard = Overheard(
+            name, messages, self._clock, self._exchange.arrived_at, self.written
+        )
+        return self._overheard
+
+    @property
+    def number(self) -> int:
+        """The id, as the index has it."""
+        return number_of(self._draft.id)
 
     @property
     def whole(self) -> bool:
@@ -180,18 +240,23 @@ class _Recording:
 
     async def written(self, end: str) -> None:
         """Finish, and wait until the recording is with the operating system."""
-        future = self._save(end) if end == "eof" else self.finish(end)
+        once = end == "eof" and self._overheard is None  # a stream may look whole and go on
+        future = self._save(end) if once else self.finish(end)
         if future is not None:
             try:
-                await asyncio.wrap_future(future)
+                kept = await asyncio.wrap_future(future)
             except CassetteError:
-                return  # logged where it happened
+                kept = False  # logged where it happened
+            if not kept and not self._again:
+                self._exchange.verdict = LIVE
 
     def finish(self, end: str) -> Future[bool] | None:
         """The end of it, unless what came was whole already."""
         if self._finished:
             return None
         self._finished = True
+        if self._overheard is not None and self._heard is not None:
+            self._heard.withheld = self._overheard.withheld
         if self._saved is not None and self._heard and self._saved_bytes == self._heard.body.size:
             future: Future[bool] | None = self._saved
         else:
@@ -202,7 +267,8 @@ class _Recording:
 
     def forget(self, reason: str) -> None:
         self._finished = True
-        self._library.drop(self._draft.id, reason)
+        if not self._again:
+            self._library.drop(self._draft.id, reason)
 
     def _save(self, end: str) -> Future[bool]:
         """Written once for each length at which the reply looked whole; the last one counts."""
@@ -214,10 +280,17 @@ class _Recording:
 
     def _append(self, end: str) -> Future[bool]:
         body, heard = self._exchange.request.body, self._heard
+        if self._again and (end != "eof" or heard is None or heard.status in _PASSING):
+            log.warning("%s is not recorded again: %s", self._draft.id,
+                        f"status {heard.status}" if heard and end == "eof" else end)  # fmt: skip
+            refused: Future[bool] = Future()
+            refused.set_result(False)
+            return refused
         kept = body.kept()
         if heard is not None:
             heard = replace(heard, body=heard.body.snapshot(), cuts=list(heard.cuts),
-                            gaps_us=list(heard.gaps_us), end=end)  # fmt: skip
+                            gaps_us=list(heard.gaps_us), end=end,
+                            messages=None if heard.messages is None else list(heard.messages))  # fmt: skip
         return self._library.append(
             replace(
                 self._draft,

@@ -213,7 +213,7 @@ class Synth:
         self, exchange: Exchange, operation: Operation, params: Mapping[str, str], key: bytes
     ) -> Call:
         request = exchange.request
-        exchange.dice_key = key
+        exchange.dice_key, exchange.route = key, operation.path
         pairs = parse_qsl(request.query, keep_blank_values=True) if request.query else []
         return Call(
             operation=operation,

@@ -7,6 +7,7 @@ asked; whoever holds the reply closes its chunks, which drops the upstream reque
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -18,10 +19,21 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from yarl import URL
 
 from fakeai_proxy import errors
-from fakeai_proxy.body import Body
+from fakeai_proxy.body import Body, Heard
 from fakeai_proxy.clock import Clock
+from fakeai_proxy.dialogue import Passage
 from fakeai_proxy.errors import ApiError, ConfigError, StreamCut
-from fakeai_proxy.exchange import LIVE, Chunk, Exchange, Headers, Reply, Request, end_to_end, header
+from fakeai_proxy.exchange import (
+    LIVE,
+    SWITCHED,
+    Chunk,
+    Exchange,
+    Headers,
+    Reply,
+    Request,
+    end_to_end,
+    header,
+)
 from fakeai_proxy.sources.destination import Destination
 from fakeai_proxy.sources.unreachable import api_error
 
@@ -36,6 +48,7 @@ _HEAD_BYTES_MAX = 1 << 18
 #: Request bodies up to this size are kept in memory where they have to be looked into.
 _KEPT_BYTES_MAX = 1 << 20
 _HEADERS_MAX = 1_000
+_EXTENSIONS = b"sec-websocket-extensions"
 _HANDSHAKE: Headers = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 
 
@@ -126,15 +139,27 @@ class Upstream:
         if self._keep_bodies and body.length is not None and body.length <= _KEPT_BYTES_MAX:
             await body.read(_KEPT_BYTES_MAX)
         exchange.dice_key = request.fingerprint(body.in_memory or b"")
+        if request.is_handshake:
+            return await self._open_websocket(exchange)
         response = await self._send(request, ())
-        return self._arriving(response, exchange.arrived_at)
+        exchange.heard = Heard()
+        return self._arriving(response, exchange.arrived_at, exchange.heard)
 
-    async def open_websocket(self, request: Request) -> aiohttp.ClientResponse | Reply:
-        """The upstream's agreement (status 101) with its connection, or its refusal."""
+    async def _open_websocket(self, exchange: Exchange) -> Reply:
+        """The upstream's agreement (status 101) with its connection, or its refusal. Compression is
+        not offered, so that frames are readable for whoever looks at them on the way."""
+        request = exchange.request
+        tokens = request.text_header(b"connection").lower().replace(",", " ").split()
+        if request.method != "GET" or "upgrade" not in tokens:
+            raise errors.bad_request(
+                "Bad request: a WebSocket starts with GET and `Connection: Upgrade`."
+            )
         response = await self._send(request, _HANDSHAKE)
-        if response.status == 101:
-            return response
-        return self._arriving(response, self._clock.now())
+        reply = self._arriving(response, exchange.arrived_at, Heard())
+        if response.status == SWITCHED:
+            # All of them: `Connection` and `Upgrade` belong into a 101.
+            reply.headers, reply.passage = response.raw_headers, Passage(response)
+        return reply
 
     async def close(self) -> None:
         if self._session is not None:
@@ -145,6 +170,8 @@ class Upstream:
         """Forward the request; the response with its head read. Raises ApiError."""
         destination = Destination.of(request, self._base)
         headers = self._headers(request, destination) + handshake
+        if handshake:
+            headers = tuple(pair for pair in headers if pair[0].lower() != _EXTENSIONS)
         upload = _Upload(request.body)
         length = header(headers, b"content-length")
         data = upload.data(is_declared=length is not None)
@@ -195,7 +222,7 @@ class Upstream:
             kept = ((b"Host", destination.authority.encode()), *kept)
         return (*kept, (HOPS, hops + b", " + self._instance if hops else self._instance))
 
-    def _arriving(self, response: aiohttp.ClientResponse, arrived_at: float) -> Reply:
+    def _arriving(self, response: aiohttp.ClientResponse, arrived_at: float, heard: Heard) -> Reply:
         headers = end_to_end(response.raw_headers)
         if header(response.raw_headers, b"transfer-encoding") is not None:
             headers = tuple(pair for pair in headers if pair[0].lower() != b"content-length")
@@ -203,7 +230,7 @@ class Upstream:
         return Reply(
             response.status,
             headers,
-            _Arriving(response, self._clock, arrived_at),
+            _Arriving(response, self._clock, arrived_at, heard),
             reason=reason.decode("latin-1"),
             provenance=LIVE,
             head_age_s=self._clock.now() - arrived_at,
@@ -269,12 +296,34 @@ class _Arriving(AsyncGenerator[Chunk, None]):
     the upstream request too.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, clock: Clock, arrived_at: float) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, clock: Clock, arrived_at: float, heard: Heard
+    ) -> None:
+        self._heard = heard
         self._response = response
         self._clock = clock
         self._arrived_at = arrived_at
         self._cut = False
         self._end = "reset"
+        connection = response.connection
+        protocol = None if connection is None else connection.protocol
+        self._closed = None if protocol is None else protocol.closed
+        if self._closed is not None:
+            self._closed.add_done_callback(self._lost)
+
+    def _lost(self, closed: asyncio.Future[None]) -> None:
+        """aiohttp does not tell whoever reads a body that it has given up parsing it."""
+        content = self._response.content
+        if not closed.cancelled():
+            closed.exception()  # which would be logged as if nobody cared
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the body is no body"))
+
+    def _let_go(self) -> None:
+        """The connection may carry other replies from now on."""
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._lost)
+            self._closed = None
 
     async def asend(self, value: None) -> Chunk:
         """The next piece. Raises StreamCut where the upstream breaks off."""
@@ -292,14 +341,17 @@ class _Arriving(AsyncGenerator[Chunk, None]):
             if not data:
                 raise StreamCut("the upstream broke off", self._end) from None
         if not data:
+            self._let_go()
             raise StopAsyncIteration
+        self._heard.add(data)
         return Chunk(data, age_s=self._clock.now() - self._arrived_at)
 
     async def athrow(self, *failure: object) -> Chunk:
-        self._response.close()
+        await self.aclose()
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
+        self._let_go()
         self._response.close()
 
 

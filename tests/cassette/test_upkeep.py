@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fakeai_proxy.cassette import library as library_file
 from fakeai_proxy.cassette import sealing
+from fakeai_proxy.cassette import segments as segments_file
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.manifest import Manifest
@@ -194,7 +194,7 @@ def test_a_cassette_that_is_sealed_while_it_is_opened_is_opened_whole(
             sealing.seal(folder)
         return found
 
-    monkeypatch.setattr(library_file, "segments_of", sealed_in_between)
+    monkeypatch.setattr(segments_file, "segments_of", sealed_in_between)
     again = opened(path)
     assert len(told(again)) == 20
     assert {entry.segment.path.name[:4] for entry in again.index.entries} == {"seg-"}

@@ -190,3 +190,23 @@ def test_git_shows_compressed_cassettes_as_text(
     assert shown.stdout == "fakeai-proxy cassette cat\n"
     monkeypatch.chdir(tmp_path)
     assert run("init-git").exit_code == 1
+
+
+def test_a_difference_is_told_in_recorded_order_of_sealed_recordings_too(
+    path: Path, tmp_path: Path, changed: Changed
+) -> None:
+    def other(lines: list[Any]) -> None:
+        for line in lines[:6]:
+            frames = line["response"]["body"]["frames"]
+            line["response"]["body"]["frames"] = [one.replace("house", "hours") for one in frames]
+        lines.append({**lines.pop(1), "id": f"{800:016x}"})
+
+    after = changed(other)
+    told = run("diff", "--json", path, after).stdout
+    sealed = tmp_path / "sealed.fcz"
+    said("pack", after, sealed)
+    said("seal", path)
+    assert run("diff", "--json", path, sealed).stdout == told
+    assert [change["before"] for change in json.loads(told)["changes"]] == [
+        f"{number:016x}" for number in range(6)
+    ]

@@ -12,12 +12,11 @@ from aiohttp import web
 
 from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.exchange import Exchange, Request
+from fakeai_proxy.exchange import Exchange
 from fakeai_proxy.observe.pages import Pages
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy, PolicySettings
-from fakeai_proxy.proxy.websocket import relay_websocket
 from fakeai_proxy.proxy.wire import Connection
 from fakeai_proxy.shaping.pacing import Pacer, PacingSettings
 from fakeai_proxy.shaping.scheduler import Scheduler
@@ -68,15 +67,11 @@ async def live_proxy(
     pacer = Pacer(PacingSettings(), None, scheduler, clock, dice)
     pipeline = Pipeline(upstream, pacer, clock, (proxy,))
 
-    async def relay(raw: web.BaseRequest, request: Request) -> web.StreamResponse:
-        return await relay_websocket(raw, request, upstream)
-
     gateway = Gateway(
         pipeline,
         pipeline,
         Policy(policy or PolicySettings()),
         Pages((), lambda request: None, clock),
-        relay,
         lambda host, port: False,
         clock,
         dice,

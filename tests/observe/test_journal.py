@@ -75,11 +75,18 @@ async def test_a_chat_stream_is_told_whole(serve: Serve) -> None:
     assert entry.pop("arrived").startswith("2025-06-15T15:06:40.")
     timing = [entry.pop(name) for name in ("ttft_ms", "total_ms")]
     assert 0 < timing[0] < timing[1]
+    gaps = entry.pop("itl_ms")
+    assert 0 < gaps["p50"] <= gaps["p90"] <= gaps["p99"] <= gaps["max"]
+    price = (0.15 * usage["prompt_tokens"] + 0.60 * usage["completion_tokens"]) / 1e6
+    assert entry.pop("cost_usd") == pytest.approx(price)
+    assert entry.pop("key_id").startswith("key_")
     assert entry == {
         "id": reply.headers["x-request-id"],
         "method": "POST",
         "host": None,
         "path": "/v1/chat/completions",
+        "route": "/chat/completions",
+        "project": "proj_default",
         "model": "gpt-4o-mini",
         "status": 200,
         "source": "SYNTH",
@@ -92,6 +99,7 @@ async def test_a_chat_stream_is_told_whole(serve: Serve) -> None:
         "faults": [],
         "phase": None,
         "end": "ok",
+        "finish": "stop",
     }
     assert entry["bytes"] >= len(reply.data)
 
@@ -142,7 +150,9 @@ async def test_neither_keys_nor_bodies_nor_queries_are_told(serve: Serve) -> Non
     assert b"Planted" not in page.data
     assert b"lighthouses" not in page.data
     one = await ask(app, f"{JOURNAL}/{page.body['data'][0]['id']}")
-    assert one.body == page.body["data"][0]
+    told = one.body
+    assert told.pop("timeline")
+    assert told == page.body["data"][0]
     assert "[openai]" in (one.body["model"] or "")
 
 
@@ -226,7 +236,7 @@ def test_it_keeps_no_more_than_its_size_and_little_of_each() -> None:
     for entry in rows(journal):
         assert sum(len(value) for value in entry if isinstance(value, str)) < 1_000
         kinds = {type(value) for value in entry}
-        assert kinds <= {str, int, float, tuple, type(None)}
+        assert kinds <= {str, bytes, int, float, tuple, type(None)}
 
 
 def test_the_garbage_collector_does_not_walk_over_it() -> None:

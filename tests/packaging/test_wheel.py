@@ -69,6 +69,11 @@ def test_the_wheel_holds_profiles_cassettes_types_and_licence(built: Built) -> N
     assert "fakeai_proxy/_shipped/profiles/fleets/quick.toml" in names
     assert [name for name in names if name.startswith("fakeai_proxy/_shipped/cassettes/")]
     assert [name for name in names if name.endswith("licenses/LICENSE")]
+    dashboard = "fakeai_proxy/observe/dashboard/"
+    assert {f"{dashboard}{name}" for name in ("index.html", "main.js", "vendor/uplot.js")} <= set(
+        names
+    )
+    assert len([name for name in names if name.startswith(f"{dashboard}vendor/LICENSE-")]) == 3
     assert not [name for name in names if name.startswith("tests/")]
 
 
@@ -123,6 +128,16 @@ def test_the_installed_program_finds_what_was_shipped(installed: Path) -> None:
     profiles, cassettes = said.stdout.splitlines()
     assert profiles.startswith(str(installed.parent))
     assert cassettes
+
+
+def test_the_installed_program_names_the_addon_that_mitmproxy_loads(installed: Path) -> None:
+    said = subprocess.run(
+        [str(installed / "fakeai-proxy"), "mitm-addon"],
+        env=_clean(), check=True, capture_output=True, text=True, cwd=installed,
+    )  # fmt: skip
+    script = Path(said.stdout.removesuffix("\n"))
+    assert script.is_relative_to(installed.parent)
+    assert "addons = [" in script.read_text("utf-8")
 
 
 def test_the_installed_plugin_is_found_by_pytest(installed: Path, tmp_path: Path) -> None:

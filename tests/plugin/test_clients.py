@@ -143,11 +143,11 @@ def test_processes_of_xdist_have_servers_of_their_own(project: Project, upstream
         "def test_shared(): assert ask('shared') == 'one'",
     )
     said = project.passes("-n2", "--fakeai-record=once", apart=True)
-    assert "0 replayed, 7 recorded, 0 missed, 0 unused (7 cassettes)" in said
+    assert "0 HIT, 7 NEW, 0 STALE, 0 MISS, 0 UNUSED (7 cassettes)" in said
     assert len(project.cassettes()) == 7
     project.offline()
     said = project.passes("-n2", "--fakeai-strict", apart=True)
-    assert "7 replayed, 0 recorded, 0 missed, 0 unused (7 cassettes)" in said
+    assert "7 HIT, 0 NEW, 0 STALE, 0 MISS, 0 UNUSED (7 cassettes)" in said
     assert upstream.asked == 7
 
 

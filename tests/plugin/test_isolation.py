@@ -187,6 +187,6 @@ def test_nothing_is_left_behind_by_a_run(project: Project) -> None:
         [sys.executable, "-c", script], cwd=project.path, capture_output=True, text=True,
         check=True, env=bare_environment(PYTHONPATH=str(ROOT), TMPDIR=str(folder)),
     ).stdout  # fmt: skip
-    assert "1 missed" in said
+    assert "1 MISS" in said
     assert "THREADS ['MainThread']" in said
     assert "FILES []" in said

@@ -28,13 +28,13 @@ def test_once_records_what_is_missing_and_then_nothing_is_asked_again(
     project.live(upstream)
     project.tests(*ONE)
     said = project.passes("--fakeai-record=once")
-    assert "0 replayed, 1 recorded, 0 missed, 0 unused (1 cassette)" in said
-    assert f"{IT}: 1 recorded" in said
+    assert "0 HIT, 1 NEW, 0 STALE, 0 MISS, 0 UNUSED (1 cassette)" in said
+    assert f"{IT}: 1 NEW" in said
     assert list(project.cassettes()) == [IT]
     before = project.cassettes()
     for record in ("once", "none"):
         said = project.passes(f"--fakeai-record={record}")
-        assert "1 replayed, 0 recorded, 0 missed, 0 unused (1 cassette)" in said
+        assert "1 HIT, 0 NEW, 0 STALE, 0 MISS, 0 UNUSED (1 cassette)" in said
     assert upstream.asked == 1
     assert project.cassettes() == before
 
@@ -71,7 +71,7 @@ def test_new_adds_what_is_missing_and_leaves_the_rest_as_it_is(
     project.tests(*TWO)
     assert "To record it: pytest --fakeai-record=new" in project.fails("--fakeai-record=once")
     said = project.passes("--fakeai-record=new")
-    assert "1 replayed, 1 recorded" in said
+    assert "1 HIT, 1 NEW" in said
     after = project.cassettes()[IT]
     assert after.startswith(before)
     assert len(after.splitlines()) == len(before.splitlines()) + 1
@@ -89,11 +89,11 @@ def test_all_records_anew_and_changes_only_the_lines_of_other_answers(
     before = project.cassettes()[IT].splitlines()
     upstream.answers("one", "two")
     said = project.passes("--fakeai-record=all")
-    assert "0 replayed, 0 recorded" in said
+    assert "0 HIT, 0 NEW" in said
     assert project.cassettes()[IT].splitlines() == before
     assert upstream.asked == 4
     upstream.answers("one", chat_of_a_later_time("two"))
-    assert "1 recorded" in project.passes("--fakeai-record=all")
+    assert "1 NEW" in project.passes("--fakeai-record=all")
     after = project.cassettes()[IT].splitlines()
     assert after[:2] == before[:2]
     assert after[2] != before[2]
@@ -303,9 +303,9 @@ def test_a_cassette_that_tests_share_is_recorded_by_all_of_them(
     project.passes("--fakeai-record=once")
     assert len(project.records("cassettes/test_it/shared.jsonl")) == 2
     said = project.passes("--fakeai-strict")
-    assert "2 replayed, 0 recorded, 0 missed, 0 unused (1 cassette)" in said
+    assert "2 HIT, 0 NEW, 0 STALE, 0 MISS, 0 UNUSED (1 cassette)" in said
     said = project.fails("--fakeai-strict", "-k", "test_a")
-    assert "cassettes/test_it/shared.jsonl: 1 of 2 unused" in said
+    assert "cassettes/test_it/shared.jsonl: 1 of 2 UNUSED" in said
 
 
 def test_large_bodies_lie_beside_the_cassette(project: Project, upstream: Upstream) -> None:

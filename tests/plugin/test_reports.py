@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+from tests.doubles.upstream import json_reply
 from tests.plugin.conftest import KEY, Project, Upstream
 
 ONE = ("@pytest.mark.cassette", "def test_it():", "    assert ask('Tell me of whales') == 'one'")
@@ -25,7 +28,7 @@ def test_a_miss_explains_itself_in_the_report(project: Project, upstream: Upstre
     assert "differs in" in said
     assert "dolphins" in said
     assert "To record it: pytest --fakeai-record=new test_it.py::test_it" in said
-    assert f"{IT}: 1 missed" in said
+    assert f"{IT}: 1 MISS" in said
 
 
 def test_a_miss_fails_a_test_that_would_have_swallowed_it(
@@ -72,8 +75,8 @@ def test_strict_fails_for_what_is_not_asked_any_more(project: Project, upstream:
     unused = project.records()[1]["id"]
     project.tests(*ONE)
     said = project.passes()
-    assert "1 replayed, 0 recorded, 0 missed, 1 unused (1 cassette)" in said
-    assert f"{IT}: 1 of 2 unused" in said
+    assert "1 HIT, 0 NEW, 0 STALE, 0 MISS, 1 UNUSED (1 cassette)" in said
+    assert f"{IT}: 1 of 2 UNUSED" in said
     assert f"{unused} POST /v1/chat/completions gpt-4o" in said
     said = project.fails("--fakeai-strict")
     assert "that this test did not ask for:" in said
@@ -86,7 +89,7 @@ def test_unused_recordings_of_a_test_that_failed_are_no_finding(
     recorded(project, upstream, *ONE, "    assert ask('And of krill') == 'two'")
     project.tests(*ONE, "    raise AssertionError('first')", "    ask('And of krill')")
     said = project.fails("--fakeai-strict")
-    assert "0 unused" in said
+    assert "0 UNUSED" in said
     assert "did not ask for" not in said
 
 
@@ -167,3 +170,25 @@ def test_no_key_is_in_what_is_said(project: Project, upstream: Upstream) -> None
     said = project.fails("--tb=line")
     assert "There is no recording" in said
     assert KEY not in said
+
+
+def test_the_verdict_has_dollars_and_goes_into_a_file(project: Project, upstream: Upstream) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 1000, "total_tokens": 2000}
+    upstream.answers(json_reply({"model": "gpt-4o", "choices": [], "usage": usage}))
+    project.live(upstream)
+    project.tests(
+        "@pytest.mark.cassette",
+        "def test_it():",
+        "    with openai.OpenAI() as sdk:",
+        "        sdk.chat.completions.create(model='gpt-4o', messages=[])",
+    )
+    assert (
+        "1 NEW, 0 STALE, 0 MISS, 0 UNUSED (1 cassette); $0 saved, $0.0125 spent"
+        in project.passes("--fakeai-record=once")
+    )
+    said = project.passes("--fakeai-report=told.json")
+    assert "1 HIT, 0 NEW, 0 STALE, 0 MISS, 0 UNUSED (1 cassette); $0.0125 saved, $0 spent" in said
+    told = json.loads((project.path / "told.json").read_text())
+    assert told["counts"] == {"HIT": 1, "NEW": 0, "STALE": 0, "MISS": 0, "UNUSED": 0}
+    assert (told["saved_usd"], told["spent_usd"]) == (0.0125, 0.0)
+    assert told["cassettes"][IT]["saved_usd"] == 0.0125

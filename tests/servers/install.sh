@@ -1,5 +1,5 @@
 #!/bin/sh
-# The servers that the tests start themselves: PostgreSQL and Redis, of the system's packages. Does
+# What the tests start themselves, PostgreSQL, Redis and a browser, of the system's packages. Does
 # nothing where they are there; where it may not install them, the tests that need them say so.
 set -eu
 
@@ -8,6 +8,8 @@ ls /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb >/dev/null 2>&1 ||
   command -v initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v redis-server >/dev/null 2>&1 || command -v valkey-server >/dev/null 2>&1 ||
   missing="$missing redis-server"
+command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
+  command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 
 root=""

@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 import orjson
 
+from fakeai_proxy.dialogue import (
+    Begin,
+    Close,
+    Effect,
+    Say,
+    Stop,
+    Turn,
+)
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.exchange import Admission, Begin, Close, Effect, Say, Stop, Turn
+from fakeai_proxy.exchange import (
+    Admission,
+)
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.realtime.protocol import GA, Protocol
 from fakeai_proxy.services.realtime.session import Opening, Session

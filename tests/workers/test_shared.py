@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -128,6 +129,23 @@ def _ended(entry: dict[str, Any]) -> float:
     return arrived.timestamp() + float(entry["total_ms"]) / 1000
 
 
+def test_the_feed_is_of_all_processes(service: Service) -> None:
+    port = int(service.program.url.rpartition(":")[2])
+    feed = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    feed.request("GET", "/_fakeai/v1/journal/stream?route=/chat/completions")
+    reply = feed.getresponse()
+    assert reply.readline() == b"retry: 1000\n"
+    asked = {service.chat(client).headers["x-request-id"] for client in service.clients}
+    seen = set()
+    while seen != asked:
+        line = reply.readline()
+        assert line, "the feed has ended"
+        if line.startswith(b"data: "):
+            seen.add(json.loads(line[6:])["id"])
+            assert seen <= asked
+    feed.close()
+
+
 def test_the_journal_is_of_all_newest_first_and_paged(service: Service) -> None:
     for k in range(10):
         service.chat(service.clients[k % 4], f"Question {k}")
@@ -146,11 +164,25 @@ def test_the_journal_is_of_all_newest_first_and_paged(service: Service) -> None:
         after = f"&after={page['last_id']}"
     assert paged == whole["data"]
     for client in service.clients:
-        one = client.get(f"/_fakeai/v1/journal/{paged[4]['id']}")
-        assert one.json() == paged[4]
+        one = client.get(f"/_fakeai/v1/journal/{paged[4]['id']}").json()
+        assert one.pop("timeline")
+        assert one == paged[4]
     assert service.clients[2].get("/_fakeai/v1/journal/nobodys").status_code == 404
     service.clients[1].delete("/_fakeai/v1/journal")
     assert service.control("GET", "journal")["data"] == []
+
+
+def test_the_metrics_by_model_are_of_all(service: Service) -> None:
+    service.control("POST", "reset")
+    tokens = 0
+    for k in range(8):
+        usage = service.chat(service.clients[k % 4], f"Question {k}").json()["usage"]
+        tokens += usage["total_tokens"]
+    for client in service.clients:
+        [model] = client.get("/metrics/by-model").json().values()
+        assert (model["request_count"], model["tokens"]["total"]) == (8, tokens)
+        minute = client.get("/metrics/json").json()["requests"]
+        assert minute["/v1/chat/completions"]["rate"] > 0
 
 
 def test_what_one_has_handed_out_the_others_know(service: Service) -> None:

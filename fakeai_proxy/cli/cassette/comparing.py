@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import click
 
-from fakeai_proxy.cassette.comparing import KINDS, Comparison, compare
-from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cli.cassette.reading import loaded, opened
+from fakeai_proxy.cassette.comparing import KINDS
+from fakeai_proxy.cassette.pairing import Comparison, Recordings
+from fakeai_proxy.cli.cassette.reading import loaded, opened, progress
 
 _path = click.Path(path_type=Path, exists=True)
 #: Of each change; the rest is counted.
@@ -27,29 +28,37 @@ _DETAILS_MAX = 6
 )  # fmt: skip
 def diff(before: Path, after: Path, as_json: bool, fail_on: tuple[str, ...]) -> None:
     """What changed from BEFORE to AFTER: requests, statuses, shapes, texts, and timing apart."""
-    found = compare(_all(before), _all(after))
+    found = Comparison(_read(before), _read(after))
     if as_json:
-        changes = [asdict(change) for change in found.changes]
-        told = {"counts": found.counts(), "timing": found.timing(), "changes": changes}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        _tell_json(found)
     else:
         _tell(found)
-    if any(change.kind in fail_on for change in found.changes):
+    counts = found.counts()
+    if any(counts[kind] for kind in fail_on):
         raise SystemExit(1)
 
 
-def _all(path: Path) -> list[Interaction]:
+def _read(path: Path) -> Recordings:
     library = opened(path)
-    # The keys of records that people wrote are made when they are read.
-    records = [
-        replace(loaded(library, entry), key=entry.label.key) for entry in library.index.entries
-    ]
-    library.close()
-    return records
+    with progress("reading") as tell:
+        return Recordings(library.index, lambda entry: loaded(library, entry), tell)
+
+
+def _tell_json(found: Comparison) -> None:
+    """One object, whose changes are in a file until they are counted."""
+    with TemporaryFile("w+", encoding="utf-8") as file:
+        for change in found.changes():
+            file.write(json.dumps(asdict(change), ensure_ascii=False) + "\n")
+        file.seek(0)
+        told = {"counts": found.counts(), "timing": found.timing(), "changes": []}
+        click.echo(json.dumps(told, ensure_ascii=False).removesuffix("]}"), nl=False)
+        for number, line in enumerate(file):
+            click.echo((", " if number else "") + line.removesuffix("\n"), nl=False)
+        click.echo("]}")
 
 
 def _tell(found: Comparison) -> None:
-    for change in found.changes:
+    for change in found.changes():
         ids = " ".join(one for one in (change.before, change.after) if one)
         click.echo(f"{change.kind:8} {ids}  {change.request}")
         for detail in change.details[:_DETAILS_MAX]:

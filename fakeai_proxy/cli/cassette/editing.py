@@ -30,18 +30,23 @@ def edit(path: Path, record_id: str) -> None:
     library = opened(path)
     record = loaded(library, named(library, path, record_id))
     library.close()
-    shown = json.dumps(json.loads(encode(record)), indent=2, ensure_ascii=False) + "\n"
-    text = click.edit(shown, extension=".json", require_save=True)
-    if text is None or text == shown:
+    after = edited(record)
+    if after is record:
         click.echo("nothing was changed")
         return
-    after = _read(text, record)
 
     def changed(one: Interaction) -> Interaction:
         return after if one.id == record.id else one
 
     rewritten((path,), path, changed, "writing")
     click.echo(f"{record.id} is changed")
+
+
+def edited(record: Interaction) -> Interaction:
+    """As a person leaves it in $EDITOR; the same one where nothing was changed."""
+    shown = json.dumps(json.loads(encode(record)), indent=2, ensure_ascii=False) + "\n"
+    text = click.edit(shown, extension=".json", require_save=True)
+    return record if text is None or text == shown else _read(text, record)
 
 
 def _read(text: str, before: Interaction) -> Interaction:
@@ -57,9 +62,13 @@ def _read(text: str, before: Interaction) -> Interaction:
         )
     response = after.response
     if response is not None and sum(response.cuts) != size_of(response.body):
-        after = replace(
-            after, response=replace(response, cuts=recut(response.cuts, size_of(response.body)))
+        cuts = recut(response.cuts, size_of(response.body))
+        length = b"%d" % size_of(response.body)
+        headers = tuple(
+            (name, length if name.lower() == b"content-length" else value)
+            for name, value in response.headers
         )
+        after = replace(after, response=replace(response, cuts=cuts, headers=headers))
     if after.request != before.request:
         label = label_of(replace(after, key=b"", raw_key=b""))
         after = replace(after, key=label.key, raw_key=label.raw_key, simhash=label.simhash)

@@ -18,9 +18,9 @@ from rich.table import Table
 
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.segments import single_blobs
-from fakeai_proxy.cassette.stats import stats_of
+from fakeai_proxy.cassette.stats import Stats
 from fakeai_proxy.cassette.texts import texts_of
-from fakeai_proxy.cli.cassette.reading import loaded, opened, path_argument, time_text
+from fakeai_proxy.cli.cassette.reading import loaded, opened, path_argument, progress, time_text
 
 #: Characters shown on each side of what was found.
 _AROUND = 40
@@ -86,9 +86,14 @@ def _around(text: str, match: re.Match[str]) -> str:
 def stats(path: Path, as_json: bool) -> None:
     """What PATH holds: interactions, models, tokens, times and bytes."""
     library = opened(path)
-    records = [loaded(library, entry) for entry in library.index.entries]
+    found, count = Stats(), len(library.index.entries)
+    with progress("reading") as tell:
+        for done, (number, entry) in enumerate(library.index.as_stored()):
+            if not done % 256:
+                tell(done, count)
+            found.add(number, loaded(library, entry))
     told = {
-        **stats_of(records),
+        **found.told(),
         "unfinished": len(library.index.opened),
         "disk_bytes": _disk_bytes(path),
     }
@@ -121,8 +126,8 @@ def _closed(library: Library) -> Iterator[dict[str, Any]]:
             "status": response.status if response else 0,
             "end": record.end if response is None or not response.withheld else "withheld",
             "model": record.view.get("model", ""),
-            "bytes": sum(response.cuts) if response else 0,
-            "seconds": round(sum(response.gaps_us) / 1e6, 3) if response else 0.0,
+            "bytes": response.size_bytes if response else 0,
+            "seconds": round(response.whole_us / 1e6, 3) if response else 0.0,
         }
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from fakeai_proxy.cassette.bodies import Blob
-from fakeai_proxy.cassette.comparing import said
+from fakeai_proxy.cassette.comparing import said, said_in
 from fakeai_proxy.cassette.format import RecordedResponse, is_sse
+from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument
 from fakeai_proxy.clock import SystemClock
 
@@ -47,6 +48,8 @@ def play(path: Path, record_id: str, speed: float, cap_gap: float | None, raw: b
 
 def _pieces(response: RecordedResponse, raw: bool) -> list[tuple[float, bytes]]:
     """Seconds since the piece before, and what is shown of it."""
+    if response.is_socket:
+        return [(one.dt_us / 1e6, _spoken(one, raw)) for one in response.messages]
     body, position, whole, found = response.body, 0, 0, []
     assert isinstance(body, bytes), "bodies in files of their own were refused"
     streams = is_sse(response.headers) and not raw
@@ -60,6 +63,14 @@ def _pieces(response: RecordedResponse, raw: bool) -> list[tuple[float, bytes]]:
             whole = ready
         found.append((gap_us / 1e6, data))
     return found
+
+
+def _spoken(message: Message, raw: bool) -> bytes:
+    """What a model says; with `raw`, all that both sides say."""
+    if raw:
+        mark = b"> " if message.sender == "client" else b"< "
+        return mark + message.data + b"\n" if message.op == "text" else b""
+    return said_in((message,)).encode()
 
 
 async def _played(pieces: list[tuple[float, bytes]], speed: float, cap_gap_s: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from itertools import accumulate
@@ -16,9 +17,11 @@ from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
 from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.messages import Message, instants_s
+from fakeai_proxy.cassette.rfc6455 import closing
 from fakeai_proxy.cassette.view import plain_body
 from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument, time_text
-from fakeai_proxy.exchange import header
+from fakeai_proxy.exchange import SOCKET_METHOD, header
 
 #: Where a credential stood, and the variable to put into the curl line instead.
 _VARIABLES = {
@@ -27,6 +30,8 @@ _VARIABLES = {
     "api-key": "api-key: $AZURE_OPENAI_API_KEY",
     "x-goog-api-key": "x-goog-api-key: $GEMINI_API_KEY",
 }
+#: Sound and pictures within an event: nothing to read.
+_BASE64 = re.compile(r"(?<=\")[A-Za-z0-9+/_-]{200,}={0,2}(?=\")")
 #: Headers that curl makes itself.
 _CURLS_OWN = frozenset((b"host", b"content-length", b"accept-encoding"))
 
@@ -64,14 +69,37 @@ def _shown(library: Library, entry: Entry) -> Iterator[str]:
         for name, value in response.headers
     )
     yield ""
-    yield from _reply_lines(response)
-    ends = list(accumulate(response.gaps_us))
-    yield f"{ends[-1] / 1e6 if ends else response.head_us / 1e6:10.6f}  end: {response.end}"
+    yield from _message_lines(response) if response.is_socket else _reply_lines(response)
+    yield f"{(response.whole_us or response.head_us) / 1e6:10.6f}  end: {response.end}"
+
+
+def _message_lines(response: RecordedResponse) -> Iterator[str]:
+    """Both sides of a conversation: `>` is the client's, `<` the server's."""
+    if response.withheld:
+        yield f"            withheld: {response.withheld}"
+    for one, at_s in zip(response.messages, instants_s(response.messages), strict=True):
+        mark = ">" if one.sender == "client" else "<"
+        for number, line in enumerate(_said(one)):
+            yield f"{at_s:10.6f}  {mark} {line}" if not number else f"              {line}"
+
+
+def _said(message: Message) -> list[str]:
+    if message.op == "close":
+        code, reason = closing(message.data)
+        return [f"close {code or ''} {reason}".rstrip()]
+    if message.op != "text":
+        return [f"{message.op}, {len(message.data)} bytes"]
+    text = _BASE64.sub(lambda match: f"({len(match[0])} characters of base64)",
+                       message.data.decode("utf-8", "replace"))  # fmt: skip
+    return text.splitlines() or [""]
 
 
 def _curl(record: Interaction) -> Iterator[str]:
     request = record.request
-    parts = [f"curl -X {request.method} {shlex.quote(record.upstream + request.target)}"]
+    url = record.upstream + request.target
+    parts = [f"curl -X {request.method} {shlex.quote(url)}"]
+    if request.method == SOCKET_METHOD:  # which curl does not speak; the websockets package does
+        parts = [f"websockets {shlex.quote(url.replace('http', 'ws', 1))}"]
     for name, value in request.headers:
         lower = name.lower()
         if lower.decode("latin-1") in _VARIABLES:

@@ -27,8 +27,11 @@ def speak(call: Call, plan: Plan) -> Reply:
         plan.usage = (billed(plan),)
     identity = _identity(call, plan)
     if plan.request.stream:
-        return sse_reply(Stream(call, plan, identity).chunks(), workload, plan.usage)
-    return _whole(call, plan, identity, workload)
+        reply = sse_reply(Stream(call, plan, identity).chunks(), workload, plan.usage)
+    else:
+        reply = _whole(call, plan, identity, workload)
+    reply.finish = plan.choices[0].finish_reason
+    return reply
 
 
 def completion_id(call: Call, *, lasting: bool = False) -> str:

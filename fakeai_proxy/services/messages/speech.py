@@ -31,6 +31,12 @@ Late = Callable[[Admission], bytes]
 
 
 def speak(call: Call, plan: Plan) -> Reply:
+    reply = _spoken(call, plan)
+    reply.finish = plan.stop_reason
+    return reply
+
+
+def _spoken(call: Call, plan: Plan) -> Reply:
     workload = _workload(plan)
     speech = _Speech(call, plan, b"batch" if call.tier == BATCH else b"standard")
     if plan.request.stream:

@@ -9,9 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fakeai_proxy import errors
+from fakeai_proxy.dialogue import Begin, Close, Effect, Stop
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Admission, Begin, Close, Effect, Headers, Stop
+from fakeai_proxy.exchange import (
+    Admission,
+    Headers,
+)
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.realtime import events, wire
 from fakeai_proxy.services.realtime.buffer import InputBuffer, Written

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from fakeai_proxy.dialogue import Effect, Say
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Effect, Say
 from fakeai_proxy.services.realtime.items import Item
 from fakeai_proxy.services.realtime.protocol import Protocol
 from fakeai_proxy.services.realtime.response import Response, Told

@@ -14,15 +14,12 @@ import orjson
 from pydantic import ValidationError
 
 from fakeai_proxy import errors
+from fakeai_proxy.dialogue import Begin, Close, Effect, Say
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import (
     Admission,
-    Begin,
     Chunk,
-    Close,
-    Effect,
     Headers,
-    Say,
     Usage,
     Workload,
 )

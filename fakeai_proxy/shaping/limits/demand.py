@@ -66,6 +66,8 @@ class Demand:
     output_tokens: int | None = None
     answers: int = 1
     images: int = 0
+    #: What there was too little of, and how many seconds until there is enough.
+    refused: tuple[str, float] | None = None
 
 
 def demand_of(endpoint: Endpoint, body: dict[str, Any]) -> Demand:

@@ -280,6 +280,7 @@ class Limiter:
             ),
             key=lambda pair: pair[1].wait_s,
         )
+        demand.refused = quota.name, worst.wait_s
         refusal = Refusal(
             name=quota.name,
             standing=worst.standing,

@@ -67,7 +67,9 @@ class Permit:
         provider = provider_of(request).name
         self._vendor = vendor_of(provider)
         if limiter.exhausted:
+            self._exchange.refused = "quota", 0.0
             limiter.check_quota(request, self._vendor)
+            self._exchange.refused = None
         if self._exchange.tier == BATCH:
             return self  # its tokens wait in a queue, which has a limit of its own
         rules, own = limiter.rules_for(provider), limiter.rules_of(self._exchange.project)
@@ -84,7 +86,11 @@ class Permit:
             plan = together(plan, own.plan(demand.model))
         self._plan = plan
         self._charge = charge_of(demand, rules.policy, rules.profile.default_output_tokens)
-        self._booking = await limiter.enter(request, plan, demand, self._charge)
+        try:
+            self._booking = await limiter.enter(request, plan, demand, self._charge)
+        except ApiError:
+            self._exchange.refused = demand.refused
+            raise
         return self
 
     async def __aexit__(self, kind: object, failure: object, trace: object) -> None:

@@ -1,0 +1,127 @@
+"""What comes of every exchange where there is a cassette: an observer that tallies, and the verdict of all
+processes together. What tokens cost is for others to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.unasked import unused
+from fakeai_proxy.cassette.verdict import UNUSED, Tally, Verdict
+from fakeai_proxy.clock import Clock
+from fakeai_proxy.exchange import HIT, LIVE, MISS, Exchange
+from fakeai_proxy.observe.journal import METHOD_CHARS_MAX, PATH_CHARS_MAX
+from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
+from fakeai_proxy.shared.commons import Commons
+
+
+class Outcomes:
+    """`plays`: what nobody asks for is unused. `cost_of` says what the replayed answers of a tally would
+    have cost, and may take its time; `spent_usd` what live calls have, once `counted` has been awaited."""
+
+    def __init__(
+        self,
+        mode: str,
+        library: Library,
+        *,
+        plays: bool,
+        strict: Sequence[str],
+        cost_of: Callable[[Tally], Decimal],
+        spent_usd: Callable[[], Decimal],
+        counted: Callable[[], Awaitable[None]],
+        clock: Clock,
+        commons: Commons,
+    ) -> None:
+        self._mode = mode
+        self._library = library
+        self._plays = plays
+        self._strict = strict
+        self._cost_of = cost_of
+        self._spent_usd = spent_usd
+        self._counted = counted
+        self._clock = clock
+        self._commons = commons
+        self._spent_before = Decimal(0)
+        self._tally = Tally()
+        commons.offer("verdict", self.settled)
+
+    def finished(self, exchange: Exchange) -> None:
+        verdict, reply = exchange.verdict, exchange.reply
+        if reply is not None and reply.provenance == LIVE and verdict in ("", MISS):
+            verdict = LIVE
+        if not verdict:
+            return
+        recording = exchange.recording if self._plays else 0
+        if verdict != HIT:
+            self._tally.add(verdict, _named(exchange), recording)
+            return
+        self._tally.add(verdict, "", recording)
+        workload = None if reply is None else reply.workload
+        if workload is not None:
+            self._tally.save(workload.model, workload.prompt_tokens, workload.output_tokens)
+
+    def add(self, verdict: str, request: str) -> None:
+        """One more of what exchanges do not tell by themselves."""
+        self._tally.add(verdict, request, 0)
+
+    def tally(self) -> Tally:
+        """What this process has to say."""
+        return replace(self._tally, spent_usd=self._spent_usd() - self._spent_before)
+
+    async def settled(self) -> Tally:
+        """The same, with what the last live calls have cost."""
+        await self._counted()
+        return self.tally()
+
+    def reset(self) -> None:
+        self._tally = Tally()
+        self._spent_before = self._spent_usd()
+
+    async def verdict(self, parts: Sequence[Tally] | None = None) -> Verdict:
+        """Of this process alone, or of these tallies."""
+        whole = Tally.of(parts if parts is not None else [await self.settled()])
+        with self._clock.hold():
+            return await asyncio.to_thread(
+                verdict_of, whole, self._mode, self._library, self._plays, self._cost_of
+            )
+
+    def routes(self) -> tuple[Route, ...]:
+        async def page(call: Call) -> Answer:
+            found = await self.verdict(await self._commons.gather("verdict"))
+            return Answer(found.as_json(self._strict))
+
+        return (
+            Route("GET", f"{CONTROL}verdict", page,
+                  "What came of all requests so far: hits, misses, dollars saved and spent."),
+        )  # fmt: skip
+
+
+def verdict_of(
+    tally: Tally, mode: str, library: Library, plays: bool, cost_of: Callable[[Tally], Decimal]
+) -> Verdict:
+    """Reads recordings and prices: for a thread."""
+    left, named_left = unused(library, tally.used) if plays else (0, {})
+    told: dict[tuple[str, str], int] = {}
+    for (verdict, request), count in tally.told.items():
+        data = library.redactor.scrub(request.encode("utf-8", "backslashreplace"), ())
+        shown = verdict, data.decode("utf-8", "replace")
+        told[shown] = told.get(shown, 0) + count
+    return Verdict(
+        mode,
+        tuple(map(str, library.paths)),
+        {**tally.counts, **({UNUSED: left} if left else {})},
+        told,
+        named_left,
+        cost_of(tally),
+        tally.spent_usd,
+    )
+
+
+def _named(exchange: Exchange) -> str:
+    request = exchange.request
+    host = request.origin.authority if request.origin else ""
+    return f"{request.method[:METHOD_CHARS_MAX]} {host}{request.path[:PATH_CHARS_MAX]}"
