@@ -19,6 +19,7 @@ from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.marks import mark_routes
 from fakeai_proxy.observe.media import media_routes
 from fakeai_proxy.observe.pages import Pages, Route
+from fakeai_proxy.observe.reload_routes import reload_routes
 from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.usage_pages import UsagePages
 from fakeai_proxy.proxy.admin import Admin
@@ -62,12 +63,14 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         "profile": config.profile,
         "seed": config.seed,
         "store": config.store_place,
+        "files": app.reloading.told,
     }
     return (
         *control_routes(app.status, shown, resettable),
         feed_route(app.journal, app.commons),
         export_route(app.journal, app.commons),
         *journal_routes(app.journal, app.commons),
+        *reload_routes(app.reloading),
         *dashboard_routes(elsewhere=config.has_back_end),
         *app.live.routes(),
         *mark_routes(app.marks),
