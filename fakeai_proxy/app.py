@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from fakeai_proxy.clock import Clock, SystemClock
+from fakeai_proxy.clock import Clock, SystemClock, clock_of
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.embedded.verifying import witness_of
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
@@ -55,12 +56,7 @@ from fakeai_proxy.services.webhooks import Webhooks
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer
-from fakeai_proxy.shaping.scenario.fleet import FleetLever
-from fakeai_proxy.shaping.scenario.levers import FaultLever, Lever, LimitLever, PaceLever
-from fakeai_proxy.shaping.scenario.missing import Present
 from fakeai_proxy.shaping.scenario.plan import Plan
-from fakeai_proxy.shaping.scenario.runner import Runner
-from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.assembly import assembled
@@ -68,6 +64,7 @@ from fakeai_proxy.sources.holdings import Holdings
 from fakeai_proxy.sources.price_list import PriceList
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
+from fakeai_proxy.stage import stage_of
 from fakeai_proxy.store import Row, Store
 from fakeai_proxy.telling import Telling
 from fakeai_proxy.watched import watched_by
@@ -96,7 +93,7 @@ class App:
         """`member` is this process's place among others of the machine, if there are any. `around`
         puts a source of the caller's in front of the mode's own."""
         self.config = config
-        self.clock = clock or SystemClock()
+        self.clock = clock or clock_of(config.clock)
         self.company = Company(config.redis, self.clock, member)
         self.commons = self.company.commons
         self.dice = Dice(config.seed, self.commons.salt)
@@ -126,15 +123,15 @@ class App:
         self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
-        self._source = around(self.telling.around(self._answering()))
-        self.pacer = pacer = self._pacer()
+        self._source = self._seen(around(self.telling.around(self._answering())))
+        pacer = self.pacer = self._pacer()
         usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
             observers += (self.outcomes,)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
-        self.scenario = self._stage(pacer)
+        self.scenario = stage_of(self, self._open_more_exporters)
         self.scenario.began.append(self.marks.note_phase)
         self.plan = Plan.load(config.scenario) if config.scenario else None
         self.reloading = Reloading(self.clock, tuple(watched_by(self)))
@@ -151,10 +148,15 @@ class App:
         on_miss: OnMiss = self.config.miss or "error"
         return MODES[self.config.mode](self._parts(), on_miss)
 
+    def _seen(self, source: Source) -> Source:
+        return source if self.witness is None else self.witness.around(source)
+
     def _own_observers(self) -> tuple[Observer, ...]:
-        return (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
+        usual = (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
+        return usual if self.witness is None else (*usual, self.witness)
 
     def _open_counts(self) -> None:
+        self.witness = witness_of(self.config.keep_calls)
         self.exchanges = ExchangeCounts()
         self.traffic = Traffic()
         self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
@@ -286,18 +288,6 @@ class App:
     def _pacer(self) -> Pacer:
         hosted = None if isinstance(self.back_end, FleetProfile) else self.back_end
         return Pacer(self.config, hosted, self.scheduler, self.clock, self.dice, self.fleet)
-
-    def _stage(self, pacer: Pacer) -> Runner:
-        """What scenarios have to play with."""
-        fleet = None if self.site is None else SiteFleet(self.site, self._open_more_exporters)
-        levers: list[Lever] = [
-            FaultLever(self.faults),
-            LimitLever(self.limiter),
-            PaceLever(pacer),
-            *([] if fleet is None else [FleetLever(fleet)]),
-        ]
-        present = Present(self.limiter, fleet, self.config.is_timed)
-        return Runner(self.clock, levers, present.check)
 
     def _open_more_exporters(self) -> None:
         opening = asyncio.ensure_future(self.grown())

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class Timer(Protocol):
@@ -47,7 +47,8 @@ class Clock(Protocol):
     def wall(self) -> float:
         """Seconds since the Unix epoch, for dates in bodies and headers."""
 
-    def timer(self, callback: Callable[[], None]) -> Timer: ...
+    def timer(self, callback: Callable[[], None], awaited: bool = False) -> Timer:
+        """`awaited`: somebody waits for an answer until it fires."""
 
     async def sleep_until(self, deadline: float) -> None: ...
 
@@ -86,7 +87,7 @@ class SystemClock:
         """The `time.monotonic()` instant at which `now()` is `deadline`."""
         return self._zero + deadline / self.rate
 
-    def timer(self, callback: Callable[[], None]) -> Timer:
+    def timer(self, callback: Callable[[], None], awaited: bool = False) -> Timer:
         loop = asyncio.get_running_loop()
         if sys.platform == "linux":
             return _FdTimer(loop, callback, self.real)
@@ -100,7 +101,8 @@ class SystemClock:
 
 
 class VirtualClock:
-    """Time that stands still until `advance` is called or, with `autojump`, until nothing else can run.
+    """Time that stands still until `advance` is called or, with `autojump`, until nothing else can run;
+    where it is "awaited", only as far as the next timer that somebody waits for.
 
     Threads are invisible to it: work handed to one is wrapped in `hold()` so that time waits for it.
     """
@@ -110,7 +112,9 @@ class VirtualClock:
     IDLE_TURNS = 30
     spacing_s = 0.0
 
-    def __init__(self, autojump: bool = True, epoch: float = 1_750_000_000.0) -> None:
+    def __init__(
+        self, autojump: bool | Literal["awaited"] = True, epoch: float = 1_750_000_000.0
+    ) -> None:
         self.autojump = autojump
         self._now = 0.0
         self._epoch = epoch
@@ -133,8 +137,8 @@ class VirtualClock:
     def wall(self) -> float:
         return self._epoch + self._now
 
-    def timer(self, callback: Callable[[], None]) -> Timer:
-        return _VirtualTimer(self, callback)
+    def timer(self, callback: Callable[[], None], awaited: bool = False) -> Timer:
+        return _VirtualTimer(self, callback, awaited)
 
     async def sleep_until(self, deadline: float) -> None:
         await _sleep_until(self, deadline)
@@ -156,12 +160,20 @@ class VirtualClock:
             pass
         self._now = goal
 
+    async def pass_by(self, seconds: float) -> None:
+        """As `advance`, but what is woken on the way gets to do its work before time goes on."""
+        goal = self._now + seconds
+        await self._settled()
+        while self._fire_next(goal):
+            await self._settled()
+        self._now = max(self._now, goal)
+
     def arm(self, deadline: float, timer: _VirtualTimer) -> None:
         self._serial += 1
         self._activity += 1
         timer.serial = self._serial
         heapq.heappush(self._alarms, (deadline, self._serial, timer))
-        if self.autojump and (self._jumper is None or self._jumper.done()):
+        if self._goal() is not None and (self._jumper is None or self._jumper.done()):
             self._jumper = asyncio.get_running_loop().create_task(self._jump())
 
     def _fire_next(self, goal: float) -> bool:
@@ -176,21 +188,40 @@ class VirtualClock:
         timer.callback()
         return True
 
+    def _goal(self) -> float | None:
+        """How far time may jump by itself; None where it stands."""
+        if self.autojump != "awaited":
+            return float("inf") if self.autojump else None
+        live = [
+            at for at, serial, timer in self._alarms if timer.awaited and timer.serial == serial
+        ]
+        return min(live, default=None)
+
     async def _jump(self) -> None:
-        while self._alarms:
-            seen = self._activity
-            for _ in range(self.IDLE_TURNS):
-                await turn()
-                if self._activity != seen or self._held:
-                    break
-            else:
-                self._fire_next(float("inf"))
+        while self._alarms and self._goal() is not None:
+            if await self._is_idle():
+                goal = self._goal()
+                if goal is not None:
+                    self._fire_next(goal)
+
+    async def _settled(self) -> None:
+        while not await self._is_idle():
+            pass
+
+    async def _is_idle(self) -> bool:
+        seen = self._activity
+        for _ in range(self.IDLE_TURNS):
+            await turn()
+            if self._activity != seen or self._held:
+                return False
+        return True
 
 
 class _VirtualTimer:
-    def __init__(self, clock: VirtualClock, callback: Callable[[], None]) -> None:
+    def __init__(self, clock: VirtualClock, callback: Callable[[], None], awaited: bool) -> None:
         self.clock = clock
         self.callback = callback
+        self.awaited = awaited
         self.serial = 0
 
     def at(self, deadline: float) -> None:
@@ -277,6 +308,11 @@ class _LoopTimer:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+
+def clock_of(kind: Literal["real", "virtual"]) -> SystemClock | VirtualClock:
+    """That of a program; a virtual one begins at the real time."""
+    return SystemClock() if kind == "real" else VirtualClock("awaited", time.time())
 
 
 def age_s(epoch_ns: int) -> float:

@@ -40,6 +40,7 @@ from fakeai_proxy.store import StoreSettings
 from fakeai_proxy.store.address import shown
 
 ENVIRONMENT_PREFIX = "FAKEAI_PROXY_"
+_REPLAYING = f"it goes with {', '.join(PLAYING)}"
 #: Environment names with the prefix that are no settings.
 _NOT_SETTINGS = frozenset(("CONFIG",))
 
@@ -71,6 +72,19 @@ class ServerSettings(BaseModel):
         None,
         description="Folder for what this installation keeps: its certificate authority, its files, "
         "jobs and threads and, unless --cassette says otherwise, its recordings.",
+    )
+    clock: Literal["real", "virtual"] = Field(
+        "real",
+        description="virtual: time stands still, but for what answers take, which takes none of yours; "
+        "POST /_fakeai/v1/clock/advance moves it, so that what expires, refills or is due tomorrow can "
+        "be tested today. For one process, and modes that ask no upstream.",
+    )
+    keep_calls: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Requests that are kept with their bodies, in memory only, for "
+        "POST /_fakeai/v1/verify: was it called with this, and how often. 0 keeps none.",
     )
     drain_timeout: float = Field(
         10.0,
@@ -120,8 +134,17 @@ class Config(
     def _a_miss_needs_a_cassette(self) -> Self:
         if self.on_miss is not None and self.mode not in PLAYING:
             raise ValueError(
-                f"on_miss: mode {self.mode} does not replay, so nothing is ever missing; it goes "
-                f"with {', '.join(PLAYING)}."
+                f"on_miss: mode {self.mode} does not replay, so nothing is ever missing; {_REPLAYING}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_replaced_is_played_and_recorded(self) -> Self:
+        if self.max_age is not None and self.mode not in PLAYING:
+            raise ValueError(f"max_age: mode {self.mode} does not replay; {_REPLAYING}.")
+        if self.rerecord and self.miss != "record":
+            raise ValueError(
+                f"rerecord: mode {self.mode} does not record what it misses; use --mode auto."
             )
         return self
 
@@ -131,6 +154,18 @@ class Config(
             raise ValueError(
                 f"auth: mode {self.mode} answers nothing itself, so keys are its upstream's affair."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _time_is_ours_to_move(self) -> Self:
+        if self.clock == "virtual":
+            if self.is_live:
+                raise ValueError(
+                    "clock: an upstream lives in real time; virtual goes with --mode synth, replay and "
+                    "hybrid."
+                )
+            if self.workers > 1 or self.redis is not None:
+                raise ValueError("clock: several processes have no virtual clock in common.")
         return self
 
     @property

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from fakeai_proxy.embedded.verifying import verify_routes
 from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.observe.cassettes import cassette_routes
+from fakeai_proxy.observe.clock_routes import clock_routes
 from fakeai_proxy.observe.control import control_routes, document_route
 from fakeai_proxy.observe.dashboard import dashboard_routes
 from fakeai_proxy.observe.export import export_route
@@ -19,6 +21,7 @@ from fakeai_proxy.observe.limits import limits_routes
 from fakeai_proxy.observe.marks import mark_routes
 from fakeai_proxy.observe.media import media_routes
 from fakeai_proxy.observe.pages import Pages, Route
+from fakeai_proxy.observe.profile_routes import profile_routes
 from fakeai_proxy.observe.reload_routes import reload_routes
 from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.usage_pages import UsagePages
@@ -53,6 +56,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         "journal": app.journal.reset,
         "limits": app.limiter.reset,
         "metrics": app.aggregates.reset,
+        **({} if app.witness is None else {"calls": app.witness.reset}),
         "live": app.live.reset,
         "marks": app.marks.clear,
         **({} if app.outcomes is None else {"verdict": app.outcomes.reset}),
@@ -82,6 +86,15 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         *limits_routes(app.limiter),
         *fault_routes(app.faults, app.commons),
         *scenario_routes(app.scenario, app.clock),
+        *clock_routes(app.clock),
+        *profile_routes(
+            app.pacer,
+            None if app.site is None else app.site.profile,
+            config.profile,
+            config.has_back_end,
+            app.clock,
+        ),
+        *verify_routes(lambda: app.witness, app.commons, app.clock),
         *(() if app.outcomes is None else app.outcomes.routes()),
         *cassette_routes(app.library, config.miss, app.commons, app.clock),
     )

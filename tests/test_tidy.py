@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": {"errors", "clock"},
     "providers": {"exchange", "errors"},
     "shared": {"errors", "clock"},
-    "cassette": {"dialogue", "exchange", "body", "errors", "providers"},
+    "cassette": {"dialogue", "exchange", "body", "errors", "providers", "profiles"},
     "services": {
         "dialogue",
         "exchange",
@@ -64,6 +64,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulate": LEAVES | {"exchange", "fleet"},
     "shaping": LEAVES | {"roles", "exchange", "body", "providers", "fleet", "shared"},
     "observe": LEAVES | {"exchange", "body", "providers", "fleet", "shaping", "cassette", "shared"},
+    "client": {"errors", "observe"},
     "pipeline": {"roles", "exchange", "errors", "clock", "providers", "shaping"},
     "proxy": {
         "roles",
@@ -80,8 +81,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 #: The top of the building: these may import everything.
 TOP = {
-    "config", "app", "company", "own_pages", "telling", "watched", "recorded_run", "cli", "embedded", "capture",
-    "pytest_plugin", "__init__", "__main__",
+    "config", "app", "company", "own_pages", "stage", "telling", "watched", "recorded_run",
+    "cli", "embedded", "capture", "pytest_plugin", "__init__", "__main__",
 }  # fmt: skip
 
 BANNED_NAMES = re.compile(

@@ -12,6 +12,7 @@ from mitmproxy import ctx, exceptions
 
 from fakeai_proxy.capture.detour import Detour
 from fakeai_proxy.capture.options import PREFIX, add_options, config_of
+from fakeai_proxy.cli.serve import telling_of
 from fakeai_proxy.embedded.background import Background
 from fakeai_proxy.embedded.server import open_app
 from fakeai_proxy.errors import ConfigError
@@ -63,11 +64,12 @@ class Capture:
         self._detour.restore(flow)
 
     def done(self) -> None:
+        """At mitmproxy's end, or when it loads its scripts anew."""
         self._close()
         if self._background is not None:
             self._background.close()
             self._background = None
-        if ctx.master.addons.get(self._detour.name) is self._detour:
+        if not ctx.master.should_exit.is_set():
             ctx.master.addons.remove(self._detour)
 
     def _follow(self, config: Config) -> None:
@@ -85,4 +87,7 @@ class Capture:
         app, self._detour.app = self._detour.app, None
         if app is not None:
             assert self._background is not None, "it runs there"
-            self._background.run(app.close())
+            telling = telling_of(app.config)
+            self._background.run(app.close(0.0, telling))
+            if telling is not None and telling.status:
+                self._detour.status = telling.status

@@ -40,8 +40,15 @@ class Detour:
 
     def __init__(self) -> None:
         self.app: App | None = None
+        #: What mitmproxy is to end with.
+        self.status = 0
         #: What requests said before they were sent our way, by the id of the flow.
         self._before: dict[str, _Before] = {}
+
+    def done(self) -> None:
+        """The last of all addons, when the others have done theirs."""
+        if self.status and ctx.master.should_exit.is_set():
+            raise SystemExit(self.status)
 
     # --- no connection to where nothing will be sent
 

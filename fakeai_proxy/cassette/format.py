@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -181,9 +181,18 @@ _REQUEST = b',"request":{"method":'
 _VALUE = json.JSONDecoder()
 
 
-def decode_reply(line: bytes) -> tuple[RecordedResponse, Extra] | None:
-    """The response and the view of a `close` without its request, which may be much longer; None
-    where the line is anything else or laid out in another way than `encode` does it.
+class Replied(NamedTuple):
+    """A `close` without its request."""
+
+    response: RecordedResponse
+    view: Extra
+    at: float
+    auth: Extra
+
+
+def decode_reply(line: bytes) -> Replied | None:
+    """A `close` without its request, which may be much longer; None where the line is anything else or
+    laid out in another way than `encode` does it.
 
     That the response's place was found is proven by what is before it being whole JSON.
     """
@@ -199,7 +208,7 @@ def decode_reply(line: bytes) -> tuple[RecordedResponse, Extra] | None:
         if response is None:
             fields, _ = _VALUE.raw_decode(line[place:].decode("utf-8"))
             response = _response(fields)
-        return response, about["view"]
+        return Replied(response, about["view"], about["at"], about["auth"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # the whole record says what is wrong with it, if anything is
 

@@ -20,8 +20,9 @@ from fakeai_proxy.errors import CassetteError
 
 HEAD, OPEN, CLOSE, DROP, OTHER = range(5)
 KINDS = {"head": HEAD, "open": OPEN, "close": CLOSE, "drop": DROP}
-#: Flags of a label: the reply stops short of its end; nothing may be matched with this record.
-INTERRUPTED, UNMATCHABLE = 1, 2
+#: Flags of a label: the reply stops short of its end; nothing may be matched with this record; it
+#: was asked again, and takes the place of the record with its id and key.
+INTERRUPTED, UNMATCHABLE, AGAIN = 1, 2, 4
 
 #: Above this a record is refused: bodies of that size are blobs.
 RECORD_BYTES_MAX = 256 << 20

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, overload
 
 from fakeai_proxy.cassette import frames
 from fakeai_proxy.cassette.format import Drop, Head, Interaction, Open, Record
-from fakeai_proxy.cassette.frames import INTERRUPTED, UNMATCHABLE, Label, Place
+from fakeai_proxy.cassette.frames import AGAIN, INTERRUPTED, UNMATCHABLE, Label, Place
 from fakeai_proxy.cassette.matching import (
     authority_hash,
     canonical_body,
@@ -55,6 +55,8 @@ class Index:
     #: Opened and never closed, by id.
     opened: dict[int, Entry] = field(default_factory=dict)
     dropped: int = 0
+    #: How many took another's place.
+    again: int = 0
     _sealed: list[SealedIndex] = field(default_factory=list)
     _live: list[Entry] = field(default_factory=list)
     _by_id: dict[int, Entry] = field(default_factory=dict)
@@ -88,7 +90,15 @@ class Index:
         return found
 
     def add_sealed(self, sealed: SealedIndex) -> None:
+        for first in self._sealed:
+            for row in first.again:
+                other = sealed.with_id(first.label(row).id)
+                if other is not None:
+                    sealed.instead[other] = _entry(first, row)
         self._sealed.append(sealed)
+        for entry in [one for one in self._live if one.label.flags & AGAIN]:
+            if self._has_place(entry, None):
+                self._unlink(entry)
         for entry in Rows(sealed, sealed.opened):
             self.opened[entry.label.id] = entry
 
@@ -98,9 +108,15 @@ class Index:
         """One of the same recordings, of which those in the segments that are `gone` are found in
         `after`, which takes the place of `before`."""
         fresh = Index(self.interrupted, dropped=self.dropped)
+        instead = [] if before is None else list(before.instead.values())
         for sealed in (after, *(one for one in self._sealed if one is not before)):
+            for row, entry in sealed.instead.items():
+                moved = after.with_id(entry.label.id) if entry.segment in gone else None
+                if moved is not None:
+                    sealed.instead[row] = _entry(after, moved)
+            fresh.again += len(sealed.instead)
             fresh.add_sealed(sealed)
-        for entry in (*self._live, *self.opened.values()):
+        for entry in (*self._live, *instead, *self.opened.values()):
             if entry.segment not in gone and entry.label.kind in (frames.OPEN, frames.CLOSE):
                 fresh.add(entry.segment, entry.label, entry.place)
         return fresh
@@ -114,14 +130,71 @@ class Index:
         elif label.kind == frames.CLOSE:
             self.opened.pop(label.id, None)
             before = self._by_id.get(label.id)
-            if before is not None and before.segment is segment:
+            if before is not None and before.segment is segment and not label.flags & AGAIN:
                 # A reply that went on after what looked like its end was written once more.
                 before.label, before.place = label, place
                 return
             entry = Entry(segment, label, place)
+            if self._has_place(entry, before):
+                return
             self._live.append(entry)
             self._by_id[label.id] = entry
             self._link(entry)
+
+    def _has_place(self, entry: Entry, before: Entry | None) -> bool:
+        """Whether one of the two was asked again, and so has the place of the other."""
+        label = entry.label
+        if before is not None:
+            if label.flags & AGAIN:
+                self._replace(before, entry)
+            # Of several cassettes the first is the one that is recorded into.
+            return bool((label.flags | before.label.flags) & AGAIN)
+        if not label.flags & AGAIN:
+            return any(
+                (row := sealed.with_id(label.id)) is not None and row in sealed.again
+                for sealed in self._sealed
+                if sealed.again
+            )
+        found = False
+        for sealed in self._sealed:
+            row = sealed.with_id(label.id)
+            if row is not None:
+                sealed.instead[row] = entry
+                self.again += 1
+                found = True
+                if sealed.label(row).key != label.key:
+                    self._link_key(entry)
+        return found
+
+    def _replace(self, before: Entry, entry: Entry) -> None:
+        """In all lists; each is looked at by other threads meanwhile."""
+        self._by_id[entry.label.id] = entry
+        linked = False
+        for entries in self._lists(before.label):
+            if before in entries:
+                linked |= entries is not self._live
+                entries[entries.index(before)] = entry
+        self.again += 1
+        if not linked:  # it was interrupted, and is not now
+            self._link(entry)
+        elif before.label.key != entry.label.key:  # it was found by a lenient key
+            self._link_key(entry)
+
+    def _unlink(self, entry: Entry) -> None:
+        del self._by_id[entry.label.id]
+        for entries in self._lists(entry.label):
+            if entry in entries:
+                entries.remove(entry)
+
+    def _lists(self, label: Label) -> list[list[Entry]]:
+        """All that an entry with this label may be in."""
+        keys = label.key, label.key + label.authority.to_bytes(8, "big")
+        linked = [self._by_key.get(key, []) for key in keys]
+        return [self._live, self._by_route.get(label.route, []), *linked]
+
+    def latest(self, entry: Entry) -> Entry:
+        """The same recording, or what was recorded in its place."""
+        return (self.by_id(entry.label.id) or entry) if self.again else entry
 
     def canonical(self, raw: bytes) -> bytes | None:
         """The canonical key of a raw key that was seen."""
@@ -171,7 +244,9 @@ class Index:
         live = self._live[-COMPARED_MAX:]
         return any(
             sealed.is_interrupted(row) for sealed in self._sealed for row in sealed.with_key(key, 0)
-        ) or any(entry.label.key == key and entry.label.flags == INTERRUPTED for entry in live)
+        ) or any(
+            entry.label.key == key and entry.label.flags & ~AGAIN == INTERRUPTED for entry in live
+        )
 
     def nearest(self, route: int | None, simhash: int, count: int) -> list[Entry]:
         """Recordings of the route, or of any, the most alike first."""
@@ -204,6 +279,10 @@ class Index:
         if label.flags & UNMATCHABLE or (label.flags & INTERRUPTED and not self.interrupted):
             return
         self._by_route.setdefault(label.route, []).append(entry)
+        self._link_key(entry)
+
+    def _link_key(self, entry: Entry) -> None:
+        label = entry.label
         keys = [label.key]
         if label.authority:
             keys.append(label.key + label.authority.to_bytes(8, "big"))
@@ -213,6 +292,8 @@ class Index:
 
 
 def _entry(sealed: SealedIndex, row: int) -> Entry:
+    if sealed.instead and (again := sealed.instead.get(row)) is not None:
+        return again
     return Entry(sealed.segment(row), sealed.label(row), sealed.place(row))
 
 
@@ -292,6 +373,8 @@ def _label(record: Interaction) -> Label:
     withheld = record.response is None or record.response.withheld
     if withheld or not request.complete or not key or key == _NO_KEY:
         flags |= UNMATCHABLE
+    if record.extra.get("again"):
+        flags |= AGAIN
     return Label(
         frames.CLOSE,
         number_of(record.id),

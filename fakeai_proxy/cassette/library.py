@@ -18,7 +18,7 @@ from pathlib import Path
 from fakeai_proxy.cassette import manifest
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Sealer
-from fakeai_proxy.cassette.format import Head, Interaction, Open, decode, decode_reply
+from fakeai_proxy.cassette.format import Head, Interaction, Open, Replied, decode, decode_reply
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import Entry, Index
 from fakeai_proxy.cassette.manifest import TOOL, Manifest
@@ -186,8 +186,9 @@ class Library:
             response = record.response
             if response is None:
                 raise CassetteError(f"{entry.segment.path}: no reply at {entry.place.offset}")
-            reply = response, record.view or view_of(record.request, response, "")
-        return script_of(*reply)
+            view = record.view or view_of(record.request, response, "")
+            reply = Replied(response, view, record.at, record.auth)
+        return script_of(reply)
 
     def keep(self, entry: Entry, script: Script) -> None:
         size = script.size_bytes

@@ -48,8 +48,11 @@ class Near:
         with self._lock:
             table = self._table(route_hash(method, target))
             found = table.by_key.get(key, [])
+            latest = self._library.index.latest
             return key, [
-                entry for entry in found if not authority or entry.label.authority == authority
+                latest(entry)
+                for entry in found
+                if not authority or entry.label.authority == authority
             ]
 
     def _table(self, route: int) -> _Route:

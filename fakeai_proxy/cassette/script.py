@@ -7,7 +7,7 @@ Made once for a recording and played as often as it is asked for; nothing in it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.codings import codings
 from fakeai_proxy.cassette.draft import recut
-from fakeai_proxy.cassette.format import RecordedResponse, is_sse
+from fakeai_proxy.cassette.format import RecordedResponse, Replied, is_sse
 from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cassette.spoken import spoken_frames
 from fakeai_proxy.exchange import Chunk, Headers
@@ -46,6 +46,10 @@ class Script(NamedTuple):
     output_tokens: int | None
     blob: Blob | None
     timed: tuple[tuple[int, float], ...]
+    #: When it was asked, by the wall; 0 where nobody has said.
+    at: float
+    #: The salted hash of the credential that it was asked with, "" for none.
+    tag: str
     #: Of a WebSocket (status 101): what was said on it.
     messages: tuple[Message, ...] = ()
     end: str = "eof"
@@ -59,8 +63,9 @@ class Script(NamedTuple):
         return _SCRIPT_BYTES + names + body + said
 
 
-def script_of(response: RecordedResponse, view: Mapping[str, object]) -> Script:
-    """`view` as `view_of` makes it."""
+def script_of(replied: Replied) -> Script:
+    """Its `view` as `view_of` makes it."""
+    response, view = replied.response, replied.view
     usage, model, body = view.get("usage"), view.get("model"), response.body
     prompt, output = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     timed = _timed(response, body.size if isinstance(body, Blob) else len(body))
@@ -76,6 +81,8 @@ def script_of(response: RecordedResponse, view: Mapping[str, object]) -> Script:
         output_tokens=output,
         blob=body if isinstance(body, Blob) else None,
         timed=timed,
+        at=replied.at,
+        tag=str(replied.auth.get("tag", "")),
         messages=response.messages,
         end=response.end,
     )

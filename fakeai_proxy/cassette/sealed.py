@@ -15,15 +15,17 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fakeai_proxy.cassette import frames, groups
-from fakeai_proxy.cassette.frames import INTERRUPTED, UNMATCHABLE, Label, Place
+from fakeai_proxy.cassette.frames import AGAIN, INTERRUPTED, UNMATCHABLE, Label, Place
 from fakeai_proxy.errors import CassetteError
 
 if TYPE_CHECKING:
+    from fakeai_proxy.cassette.index import Entry
     from fakeai_proxy.cassette.segments import Segment
 
 NAME = "index.bin"
@@ -59,6 +61,8 @@ class SealedIndex:
             columns[name] = view[position : position + size].cast(kind)
             position += -(-size // 8) * 8
         self._column = columns
+        #: What was recorded again since, by the row whose place it takes.
+        self.instead: dict[int, Entry] = {}
         if len(view) != position:
             raise CassetteError("an index of another length than it says")
 
@@ -125,6 +129,14 @@ class SealedIndex:
         return bool(self._column["flags"][row] & INTERRUPTED)
 
     @cached_property
+    def again(self) -> list[int]:
+        """The rows that were asked again."""
+        flags = self._column["flags"].tobytes()
+        if not any(flags.count(value) for value in range(AGAIN, 2 * AGAIN)):
+            return []
+        return [row for row, flag in enumerate(flags) if flag & AGAIN]
+
+    @cached_property
     def opened(self) -> list[int]:
         """The rows that were opened and never closed: they have no key, so they come first."""
         highs, kinds = self._column["key_high"], self._column["kind"]
@@ -168,10 +180,12 @@ class SealedIndex:
         return self._segments[self._column["segment"][row]]
 
     def close(self) -> None:
-        for column in self._column.values():
-            column.release()
-        if isinstance(self._data, mmap.mmap):
-            self._data.close()
+        # Rows that somebody still looks at, such as the frames of an error, keep the map until they go.
+        with suppress(BufferError):
+            for column in self._column.values():
+                column.release()
+            if isinstance(self._data, mmap.mmap):
+                self._data.close()
 
     def _key(self, row: int) -> bytes:
         return _bytes(self._column["key_high"][row], self._column["key_low"][row])
@@ -260,6 +274,7 @@ def _sorted(tables: Sequence[_Table]) -> dict[str, array[int]]:
                 keys = bytes(32) if no_key else key + raw
                 found.append((number, order, keys, kind, flags, identity, *rest, start, length))
     found.sort(key=lambda row: row[:2])
+    found = _latest_of(found)
     rows = [
         (
             *(int.from_bytes(row[2][at : at + 8], "big") for at in (0, 8)),
@@ -316,6 +331,7 @@ def _sorted_many(groups_of: Sequence[_Table]) -> dict[str, Any]:
     # Orders are of a segment: those of an earlier one come first.
     order = np.lexsort((columns["order"], columns["segment"]))
     columns["order"][order] = np.arange(len(order), dtype="u4")
+    columns = _latest(columns)
     by_key = np.lexsort(
         (columns["order"], columns["authority"], columns["key_low"], columns["key_high"])
     )
@@ -325,3 +341,39 @@ def _sorted_many(groups_of: Sequence[_Table]) -> dict[str, Any]:
     columns["by_route"] = np.lexsort((columns["order"], columns["route"]))
     columns["by_order"] = np.lexsort((columns["order"], columns["kind"] != frames.OPEN))
     return {name: columns[name].astype(np.dtype(kind)) for name, kind in _COLUMNS}
+
+
+def _latest(columns: dict[str, Any]) -> dict[str, Any]:
+    """Without what was asked again: the later one has the place of the earlier."""
+    import numpy as np
+
+    again = columns["flags"] & AGAIN != 0
+    if not again.any():
+        return columns
+    rows = np.flatnonzero(np.isin(columns["id"], columns["id"][again]))
+    kept = np.ones(len(again), bool)
+    placed: dict[tuple[int, int], int] = {}
+    for row in rows[np.argsort(columns["order"][rows])]:
+        named = int(columns["id"][row]), int(columns["kind"][row])
+        before = placed.get(named)
+        if before is not None and again[row]:
+            kept[before] = False
+            columns["order"][row] = columns["order"][before]
+        placed[named] = row
+    return {name: column[kept] for name, column in columns.items()}
+
+
+def _latest_of(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The same of rows as `_sorted` has them."""
+    if not any(row[4] & AGAIN for row in found):
+        return found
+    kept: list[tuple[Any, ...]] = []
+    placed: dict[tuple[int, int], int] = {}
+    for row in found:
+        named = row[3], row[5]
+        if row[4] & AGAIN and named in placed:
+            kept[placed[named]] = row
+        else:
+            placed[named] = len(kept)
+            kept.append(row)
+    return kept

@@ -126,6 +126,8 @@ def found_in(
     """What is worth keeping, in recorded order: whole interactions, and requests whose end never
     came, without the `unended` of these ids. Raises CassetteError for a file that is damaged."""
     found: dict[tuple[int, int], Found] = {}
+    #: Where the recording with an id is, of each cassette.
+    closed: dict[tuple[Path, int], tuple[int, int]] = {}
     opened: dict[int, tuple[int, int]] = {}
     others = 0
     for number, segment in enumerate(segments):
@@ -141,9 +143,15 @@ def found_in(
             found.pop(opened.pop(label.id, (-1, -1)), None)
             if label.kind == frames.OPEN:
                 opened[label.id] = number, label.id
+            where = number, label.id
+            if label.kind == frames.CLOSE:
+                named = segment.blobs.folder, label.id
+                if label.flags & frames.AGAIN:
+                    where = closed.get(named, where)
+                closed[named] = where
             if label.kind != frames.DROP:
                 # A close takes the place of an earlier close of its own.
-                found[number, label.id] = one
+                found[where] = one
         if segment.torn_bytes:
             raise CassetteError(
                 f"{segment.path}: damaged {segment.torn_bytes} bytes before its end; "

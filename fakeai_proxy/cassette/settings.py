@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from fakeai_proxy.profiles.spans import Span
+
 #: A directory, a file, and a file that is compressed.
 FORMS = (".fcz", ".jsonl", ".jsonl.zst")
 
@@ -77,6 +79,18 @@ class CassetteSettings(BaseModel):
         "group",
         description="When recordings are forced to the disk: with each one, in groups of 32 or 50 "
         "ms, or when the operating system likes. Only a power cut makes the difference.",
+    )
+    max_age: Span | None = Field(
+        None,
+        gt=0,
+        description="How old a recording may be, such as 7d or 12h. An older one is no answer: it is as "
+        "missed as if it were not there, and takes part again once --on-miss (or auto) has recorded it "
+        "anew.",
+    )
+    rerecord: tuple[str, ...] = Field(
+        (),
+        description="ID of a recording that is asked again, once, and replaced; others stay as they "
+        "are. Needs a mode that records what it misses, such as auto.",
     )
     verdict: tuple[str, ...] = Field(
         ("auto",),

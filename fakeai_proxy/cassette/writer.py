@@ -220,7 +220,8 @@ class Writer:
             log.warning("%s %s was not recorded: the recorder is %d MB behind",
                         draft.method, draft.target.partition("?")[0], self._queued_bytes >> 20)  # fmt: skip
             draft.close()
-            self.drop(draft.id, "recorder_backpressure")
+            if not draft.extra.get("again"):
+                self.drop(draft.id, "recorder_backpressure")
             item.written.set_result(False)
         else:
             self._put(item)

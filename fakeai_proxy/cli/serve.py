@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from fakeai_proxy.app import App
 from fakeai_proxy.cli.banner import Banner, announce
-from fakeai_proxy.clock import SystemClock, turn
+from fakeai_proxy.clock import clock_of, turn
 from fakeai_proxy.config import Config
 from fakeai_proxy.observe.log import AccessLog, chosen
 from fakeai_proxy.shaping.scenario.telling import phase_line
@@ -77,7 +77,7 @@ def telling_of(config: Config) -> Telling | None:
 async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], None]]:
     """A started app, and what closes its log."""
     set_up_diagnostics()
-    clock = SystemClock()
+    clock = clock_of(config.clock)
     log_format = chosen(config.log_format, log_stream)
     log = None if log_format == "none" else AccessLog(log_stream, log_format, clock)
     app = App(config, clock, (log,) if log else ())

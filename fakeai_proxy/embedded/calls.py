@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Self, TypedDict, Unpack, overload
+from typing import Any, Self, TypedDict, Unpack, overload
 
 from fakeai_proxy.embedded.call import Call
 
 #: Calls that a failure lists.
 _LISTED = 20
+#: Values of one place that a misfit names.
+_SHOWN_VALUES = 3
 
 
 class Wanted(TypedDict, total=False):
-    """`path`, `host` and `model` may hold `*`; `contains` is looked for in the prompt."""
+    """`path`, `host` and `model` may hold `*`; `contains` is looked for in the prompt, `body` in the
+    bytes that were sent; `json` has JSONPaths and the value that one of their places has."""
 
     path: str
     method: str
     host: str
     model: str
     contains: str
+    body: str
+    json: Mapping[str, object]
     status: int
     source: str
 
@@ -42,6 +47,35 @@ def _contains(name: str, call: Call, wanted: object) -> str | None:
     return f"its prompt does not contain {wanted!r}"
 
 
+def _in_body(name: str, call: Call, wanted: object) -> str | None:
+    if call.body is None:
+        return "its body was too large to be kept"
+    if str(wanted).encode() in call.body:
+        return None
+    return f"its body does not contain {wanted!r}"
+
+
+def _has_values(name: str, call: Call, wanted: object) -> str | None:
+    assert isinstance(wanted, Mapping), "JSONPath -> value"
+    for path, value in wanted.items():
+        found = [match.value for match in jsonpath(path).find(call.json)]
+        if value not in found:
+            there = ", ".join(repr(one) for one in found[:_SHOWN_VALUES]) or "nothing"
+            return f"at {path} there is {there}"
+    return None
+
+
+def jsonpath(path: str) -> Any:
+    """Raises ValueError for what is none."""
+    from jsonpath_ng.exceptions import JSONPathError
+    from jsonpath_ng.parser import parse
+
+    try:
+        return parse(path)
+    except (JSONPathError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path!r} is no JSONPath ({error})") from None
+
+
 #: Filter -> what does not fit, None when it fits.
 _TESTS: dict[str, Callable[[str, Call, object], str | None]] = {
     "path": _like,
@@ -49,6 +83,8 @@ _TESTS: dict[str, Callable[[str, Call, object], str | None]] = {
     "host": _like,
     "model": _like,
     "contains": _contains,
+    "body": _in_body,
+    "json": _has_values,
     "status": _like,
     "source": _same_case,
 }
@@ -85,7 +121,7 @@ class Calls(Sequence[Call]):
         return self.matching(path=path)
 
     def matching(self, **wanted: Unpack[Wanted]) -> Self:
-        return type(self)(call for call in self._calls if not _misfits(call, wanted))
+        return type(self)(call for call in self._calls if not misfits(call, wanted))
 
     def assert_called(self, **wanted: Unpack[Wanted]) -> Self:
         """At least once; what fits."""
@@ -121,14 +157,14 @@ class Calls(Sequence[Call]):
 
     def _lines(self, wanted: Mapping[str, object]) -> Iterator[str]:
         for number, call in enumerate(self._calls[:_LISTED], 1):
-            misfits = _misfits(call, wanted)
-            remark = "; ".join(misfits) if misfits else "this one" if wanted else ""
+            found = misfits(call, wanted)
+            remark = "; ".join(found) if found else "this one" if wanted else ""
             yield f"  {number}. {call}" + (f"\n     ({remark})" if remark else "")
         if len(self) > _LISTED:
             yield f"  ... and {len(self) - _LISTED} more"
 
 
-def _misfits(call: Call, wanted: Mapping[str, object]) -> list[str]:
+def misfits(call: Call, wanted: Mapping[str, object]) -> list[str]:
     """Raises TypeError for a filter that there is not."""
     for name in wanted:
         if name not in _TESTS:

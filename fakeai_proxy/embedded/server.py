@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import Protocol, Self
 
 from fakeai_proxy.app import App
+from fakeai_proxy.client import AsyncControl, Control
 from fakeai_proxy.clock import turn
 from fakeai_proxy.config import Config
 from fakeai_proxy.embedded import places
@@ -69,6 +70,20 @@ class Server:
         from fakeai_proxy.cli.environment import environment
 
         return {**environment(self.config, self.url), **keys}
+
+    @property
+    def control(self) -> Control:
+        """What steers it; within `async with`, use `async_control`, as this one blocks."""
+        return Control(self.url, self._token)
+
+    @property
+    def async_control(self) -> AsyncControl:
+        return AsyncControl(self.url, self._token)
+
+    @property
+    def _token(self) -> str | None:
+        token = self.config.admin_token
+        return None if token is None else token.get_secret_value()
 
     # --- what it was asked
 
@@ -139,6 +154,7 @@ class Server:
         if self._app is not None:
             raise RuntimeError("the server runs already")
         self._app = await open_app(self.config, (self.witness,), self.witness.around)
+        self._app.witness = self.witness
 
     async def _stop(self) -> None:
         app, self._app = self._app, None

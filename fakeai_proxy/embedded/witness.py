@@ -31,11 +31,17 @@ class Witness:
     """`vendors` say where a request that names no host goes, by the name of the vendor whose API it
     is; `hint` says how a miss is recorded."""
 
-    def __init__(self, vendors: Mapping[str, Origin] | None = None, hint: str = "") -> None:
+    def __init__(
+        self,
+        vendors: Mapping[str, Origin] | None = None,
+        hint: str = "",
+        calls_max: int = CALLS_MAX,
+    ) -> None:
         self._vendors = dict(vendors or {})
+        self._calls_max = calls_max
         self._hint = hint
         self._source: Source | None = None
-        self._calls: deque[Call] = deque(maxlen=CALLS_MAX)
+        self._calls: deque[Call] = deque(maxlen=calls_max)
         self._kept: deque[Call] = deque()
         self._kept_bytes = 0
         self._open: dict[str, tuple[Call, _Heard]] = {}
@@ -57,6 +63,10 @@ class Witness:
                 break
             await turn()
         return self.calls
+
+    @property
+    def calls_max(self) -> int:
+        return self._calls_max
 
     def reset(self) -> None:
         for kept in (self._calls, self._kept, self.misses):
@@ -131,7 +141,7 @@ class Witness:
     def _keep(self, call: Call) -> None:
         self._kept.append(call)
         self._kept_bytes += call.size_bytes
-        while self._kept_bytes > KEPT_BYTES_MAX or len(self._kept) > CALLS_MAX:
+        while self._kept_bytes > KEPT_BYTES_MAX or len(self._kept) > self._calls_max:
             oldest = self._kept.popleft()
             self._kept_bytes -= oldest.size_bytes
             oldest.forget()

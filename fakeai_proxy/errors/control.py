@@ -95,6 +95,32 @@ def websocket_wanted(path: str) -> ApiError:
     )
 
 
+def clock_is_real() -> ApiError:
+    return own_error(
+        409,
+        "The clock is the real one, which nobody can advance: start with --clock virtual.",
+        code="clock_is_real",
+    )
+
+
+def profile_fixed(reason: str) -> ApiError:
+    """`reason` is a sentence of its own."""
+    return own_error(
+        409,
+        f"The profile cannot be changed while this server runs. {reason} Start it with --profile and "
+        "the name of the other one.",
+        code="profile_fixed",
+    )
+
+
+def no_calls_kept() -> ApiError:
+    return own_error(
+        409,
+        "What was asked is not kept here: start with --keep-calls and how many calls to keep.",
+        code="no_calls_kept",
+    )
+
+
 def no_such_mark(mark_id: str) -> ApiError:
     return own_error(
         404,

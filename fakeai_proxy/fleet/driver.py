@@ -117,7 +117,7 @@ class FleetDriver:
         if due >= self._armed_at:
             return
         if self._timer is None:
-            self._timer = self.clock.timer(self._fire)
+            self._timer = self.clock.timer(self._fire, awaited=True)
         self._armed_at = due
         self._timer.at(due)
 

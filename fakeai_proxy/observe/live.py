@@ -89,7 +89,7 @@ class Live:
         #: What the fleet did, of the seconds in which somebody looked.
         self._gauges: deque[tuple[int, dict[str, Any]]] = deque(maxlen=HISTORY_S)
         self._fleet: dict[str, Any] | None = None
-        self._read_at = -1
+        self._read_at = -2  # a server of this second is asked for the one before its first
         self._reading = asyncio.Lock()
         commons.offer("live", self._after)
         commons.offer("live.used", used)

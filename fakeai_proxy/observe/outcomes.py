@@ -21,7 +21,7 @@ from fakeai_proxy.shared.commons import Commons
 
 class Outcomes:
     """`plays`: what nobody asks for is unused. `cost_of` says what the replayed answers of a tally would
-    have cost, `spent_usd` what live calls have, once `counted` has been awaited; the first may take its time."""
+    have cost, and may take its time; `spent_usd` what live calls have, once `counted` has been awaited."""
 
     def __init__(
         self,

@@ -81,7 +81,7 @@ class Scheduler:
 
     def _arm(self, due: float) -> None:
         if self._timer is None:
-            self._timer = self._clock.timer(self._fire)
+            self._timer = self._clock.timer(self._fire, awaited=True)
         self._armed = due
         self._timer.at(due)
 

@@ -35,7 +35,7 @@ def assembled(
     def miss() -> Source:
         from fakeai_proxy.sources.miss import Miss
 
-        return Miss(opened(), base)
+        return Miss(opened(), base, clock.wall)
 
     def recorder(source: Source) -> Source:
         from fakeai_proxy.sources.recorder import Recorder
@@ -44,8 +44,10 @@ def assembled(
 
     def player(on_miss: Source) -> Source:
         from fakeai_proxy.cassette.leniency import Leniency
+        from fakeai_proxy.sources.gate import Gate, numbers_of
         from fakeai_proxy.sources.recorded import Player
 
+        again = numbers_of(settings.rerecord, opened())
         return Player(
             opened(),
             on_miss,
@@ -55,6 +57,7 @@ def assembled(
             settings.explain_hits,
             pace,
             reframes,
+            Gate(settings.max_age, again, clock.wall),
         )
 
     return Parts(synth, upstream, miss, recorder, player)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from decimal import Decimal
 from functools import cache
 
+from fakeai_proxy.body import Body
 from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
 from fakeai_proxy.cassette.verdict import Tally
 from fakeai_proxy.cassette.view import view_of
@@ -76,6 +78,8 @@ class Budget:
 
     async def reply(self, exchange: Exchange) -> Reply:
         """Raises 402 where nothing is left."""
+        if self._limit is not None:
+            await self.counted()
         if self._limit is not None and self.spent_usd >= self._limit:
             raise budget_spent(str(self._limit), f"{self.spent_usd:.4f}", self.calls)
         request = exchange.request
@@ -84,7 +88,7 @@ class Budget:
         self.calls += 1
         if isinstance(reply.chunks, Sequence):
             body = b"".join(chunk.data for chunk in reply.chunks if isinstance(chunk.data, bytes))
-            await self.charge(exchange, reply, body)
+            self.charge(exchange, reply, body)
         else:
             reply.chunks = _Watched(self, exchange, reply, reply.chunks)
         return reply
@@ -99,20 +103,20 @@ class Budget:
             log.info("%d live calls cost about $%.4f", self.calls, self.spent_usd)
         await self._source.close()
 
-    async def charge(self, exchange: Exchange, reply: Reply, body: bytes) -> None:
-        asked = b""
-        if exchange.request.body.size <= _KEPT_BYTES:
-            asked = await exchange.request.body.read(_KEPT_BYTES)
-        if reply.status < 400:
-            request = RecordedRequest(exchange.request.method, exchange.request.target, (), asked)
-            response = RecordedResponse(reply.status, reply.headers, body)
-            charging = asyncio.ensure_future(self._charge(request, response))
-            self._charging.add(charging)
-            charging.add_done_callback(self._charging.discard)
-            await asyncio.shield(charging)  # who leaves pays all the same
+    def charge(self, exchange: Exchange, reply: Reply, body: bytes) -> None:
+        """Nobody waits for it: the end of a reply is not the place."""
+        if reply.status >= 400:
+            return
+        request = exchange.request
+        asked = RecordedRequest(request.method, request.target, (), _asked(request.body))
+        response = RecordedResponse(reply.status, reply.headers, body)
+        charging = asyncio.ensure_future(self._charge(asked, response))
+        self._charging.add(charging)
+        charging.add_done_callback(self._charging.discard)
 
     async def _charge(self, request: RecordedRequest, response: RecordedResponse) -> None:
-        self.spent_usd += await asyncio.to_thread(self._cost, request, response)
+        cost = await asyncio.to_thread(self._cost, request, response)
+        self.spent_usd += cost
 
     def _cost(self, request: RecordedRequest, response: RecordedResponse) -> Decimal:
         view = view_of(request, response, "")
@@ -142,17 +146,17 @@ class _Watched(AsyncGenerator[Chunk, None]):
         try:
             chunk = await anext(self._chunks)
         except StopAsyncIteration:
-            await self._end()
+            self._end()
             raise
         if isinstance(chunk.data, bytes):
             self._kept += chunk.data
             del self._kept[: max(0, len(self._kept) - _KEPT_BYTES)]
         return chunk
 
-    async def _end(self) -> None:
+    def _end(self) -> None:
         if not self._charged:
             self._charged = True
-            await self._budget.charge(self._exchange, self._reply, bytes(self._kept))
+            self._budget.charge(self._exchange, self._reply, bytes(self._kept))
 
     async def athrow(self, *failure: object) -> Chunk:
         await self.aclose()
@@ -160,4 +164,13 @@ class _Watched(AsyncGenerator[Chunk, None]):
 
     async def aclose(self) -> None:
         await self._chunks.aclose()
-        await self._end()
+        self._end()
+
+
+def _asked(body: Body) -> bytes:
+    """What is in memory; a longer one has its model in the answer."""
+    kept = body.kept()
+    if isinstance(kept, bytes):
+        return kept
+    os.close(kept)
+    return b""

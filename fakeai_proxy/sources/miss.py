@@ -4,6 +4,7 @@ record it."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.differences import Side, explain, likeness, shingles
@@ -20,7 +21,8 @@ from fakeai_proxy.cassette.matching import (
 )
 from fakeai_proxy.cassette.redaction import credentials, echoes_of
 from fakeai_proxy.errors import CassetteError, cassette_miss
-from fakeai_proxy.exchange import Exchange, Reply, Request
+from fakeai_proxy.exchange import STALE, Exchange, Reply, Request
+from fakeai_proxy.profiles.spans import shown_span
 
 NEAREST = 3
 #: Candidates whose bodies are looked at.
@@ -35,7 +37,14 @@ _COMPARED_BYTES = 4 << 20
 class Miss:
     """A Source that has no answers. `cassettes` and `upstream` are what its hint names."""
 
-    def __init__(self, library: Library, upstream: str | None = None) -> None:
+    def __init__(
+        self,
+        library: Library,
+        upstream: str | None = None,
+        wall: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """`wall` is the time now, for telling ages."""
+        self._wall = wall
         self._library = library
         self._upstream = upstream
 
@@ -43,12 +52,33 @@ class Miss:
         """Raises 404 `cassette_miss`, always."""
         request = exchange.request
         where = destination(request.origin, request.target, self._upstream)
+        if exchange.verdict == STALE:
+            message = await asyncio.to_thread(self._stale, request, where, exchange.recording)
+            self._library.tried.explain(exchange.id, message, ())
+            raise cassette_miss(message, ())
         message, near = await asyncio.to_thread(self._explained, request, where, exchange.dice_key)
         self._library.tried.explain(exchange.id, message, near)
         raise cassette_miss(message, near)
 
     async def close(self) -> None:
         pass
+
+    def _stale(self, request: Request, where: Destination, number: int) -> str:
+        """Of a recording that no longer counts."""
+        library = self._library
+        entry = library.index.by_id(number)
+        age = 0.0
+        if entry is not None:
+            age = max(0.0, self._wall() - library.load(entry).at)
+        cassette, name = library.paths[0], f"{number:016x}"
+        target = library.redactor.target(
+            where.target, echoes_of(credentials(where.target, request.headers))
+        )
+        return (
+            f"Recording {name} of {request.method} {_short(target)} is {shown_span(age)} old, more than "
+            f"--max-age allows. To record it again: fakeai-proxy --mode auto --cassette {cassette} "
+            f"--rerecord {name}{self._from(request)}"
+        )
 
     def _explained(
         self, request: Request, where: Destination, key: bytes
@@ -80,7 +110,7 @@ class Miss:
                 sentences.append(f"Then: {others}.")
         else:
             sentences.append("The cassette is empty." if not library.index.entries else "")
-        sentences.append(f"To record it: {self._command(request, where)}")
+        sentences.append(f"To record it: {self._command(request)}")
         return " ".join(filter(None, sentences)), near
 
     def _asked(self, request: Request, where: Destination) -> Side:
@@ -120,12 +150,14 @@ class Miss:
         route = route_hash(request.recorded_method, where.target)
         return library.nearest(route, wanted, _COMPARED) or library.nearest(None, wanted, _COMPARED)
 
-    def _command(self, request: Request, where: Destination) -> str:
-        cassette = self._library.paths[0]
+    def _command(self, request: Request) -> str:
+        return f"fakeai-proxy --mode auto --cassette {self._library.paths[0]}{self._from(request)}"
+
+    def _from(self, request: Request) -> str:
+        """The upstream, where the request does not name it."""
         if request.origin is not None:
-            return f"fakeai-proxy --mode auto --cassette {cassette}"
-        upstream = self._upstream or "https://API-HOST"
-        return f"fakeai-proxy --mode auto --cassette {cassette} --upstream {upstream}"
+            return ""
+        return f" --upstream {self._upstream or 'https://API-HOST'}"
 
 
 def _told(asked: Side, recorded: Interaction) -> dict[str, object]:

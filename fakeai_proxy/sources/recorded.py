@@ -35,6 +35,7 @@ from fakeai_proxy.errors import CassetteError, FakeAIError, StreamCut
 from fakeai_proxy.exchange import (
     HIT,
     MISS,
+    STALE,
     SWITCHED,
     Chunk,
     Exchange,
@@ -44,6 +45,7 @@ from fakeai_proxy.exchange import (
     header,
 )
 from fakeai_proxy.roles import Source
+from fakeai_proxy.sources.gate import Gate
 from fakeai_proxy.sources.miss import Miss
 from fakeai_proxy.sources.recorder import Recorder
 
@@ -84,6 +86,7 @@ class Player:
         explains: bool = True,
         pace: float = 1.0,
         reframes: bool = False,
+        gate: Gate | None = None,
     ) -> None:
         """`counting` tells how often a key was asked for before, where several processes answer;
         `pace` is how many times faster than recorded a WebSocket is played, inf for at once.
@@ -93,6 +96,7 @@ class Player:
         self._reframes = reframes
         self._counting = counting
         self._explains = explains
+        self._gate = None if gate is None or gate.is_open else gate
         self._library = library
         self._on_miss = on_miss
         self._upstream = upstream
@@ -125,12 +129,15 @@ class Player:
             entry = await self._lenient(self._near, request, where.target, authority)
         exchange.verdict = MISS
         if entry is None:
-            library.tried.miss(exchange.id, exchange.arrived_at, request.method, request.path)
-            return await self._on_miss.reply(exchange)
-        exchange.verdict, exchange.recording = HIT, entry.label.id
-        entry.segment.hits += 1
+            return await self._missed(exchange)
+        exchange.recording = entry.label.id
         try:
             script = library.at_hand(entry) or await self._script(entry)
+            if self._gate is not None and self._gate.refuses(entry.label.id, script.at):
+                exchange.verdict = STALE
+                return await self._missed(exchange)
+            exchange.verdict = HIT
+            entry.segment.hits += 1
             explained = b""
             if self._explains:
                 explained = b"hit; id=%016x; match=%b" % (entry.label.id, matched.encode())
@@ -142,6 +149,11 @@ class Player:
             return _reply(request, script, chunks, explained)
         except CassetteError as error:
             raise errors.cassette_unreadable(f"The recording of this request: {error}") from None
+
+    async def _missed(self, exchange: Exchange) -> Reply:
+        request = exchange.request
+        self._library.tried.miss(exchange.id, exchange.arrived_at, request.method, request.path)
+        return await self._on_miss.reply(exchange)
 
     async def _lenient(
         self, near: Near, request: Request, target: str, authority: int

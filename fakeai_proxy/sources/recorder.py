@@ -8,6 +8,7 @@ client's failure.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Future
@@ -22,13 +23,17 @@ from fakeai_proxy.cassette.matching import destination
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, CassetteError, StreamCut
-from fakeai_proxy.exchange import LIVE, MISS, NEW, SYNTH, Chunk, Exchange, Reply, end_to_end, header
+from fakeai_proxy.exchange import LIVE, MISS, NEW, STALE, Chunk, Exchange, Reply, end_to_end, header
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.roles import Source
 from fakeai_proxy.sources.overheard import Overheard
 
+log = logging.getLogger("fakeai_proxy")
+
 #: A large reply is stored in steps of this size while it comes.
 _ADVANCE_BYTES = 4 << 20
+#: What a back end answers when it is not itself: no reason to give up what it has answered before.
+_PASSING = frozenset((408, 425, 429, 500, 502, 503, 504, 529))
 
 
 class Recorder:
@@ -60,9 +65,8 @@ class Recorder:
             exchange.verdict, exchange.recording = NEW, recording.number
         chunks = reply.chunks
         if isinstance(chunks, Sequence):
-            # What is made up has no times until it is sent.
-            timed = reply.provenance != SYNTH
-            if timed and all(isinstance(chunk.data, bytes) for chunk in chunks):
+            # What has no age, as what is made up, has its times when it is sent.
+            if all(isinstance(chunk.data, bytes) and chunk.age_s is not None for chunk in chunks):
                 for chunk in chunks:
                     recording.add(chunk)
                 await recording.written("reset" if reply.cut else "eof")
@@ -130,8 +134,12 @@ class _Recording:
         self._library = library
         self._clock = clock
         self._exchange = exchange
+        #: Whether it takes the place of a recording that no longer counts: it has its id, so that
+        #: the order of what was recorded stays.
+        self._again = exchange.verdict == STALE
         self._draft = Draft(
-            id=secrets.token_hex(8),
+            id=f"{exchange.recording:016x}" if self._again else secrets.token_hex(8),
+            extra={"again": True} if self._again else {},
             at=clock.wall() - (clock.now() - exchange.arrived_at),
             upstream=where.url,
             method=request.recorded_method,
@@ -149,7 +157,8 @@ class _Recording:
         self._saved_bytes = 0
         self._finished = False
         self._overheard: Overheard | None = None
-        library.begin(self._draft)
+        if not self._again:  # the other one counts until this one is whole
+            library.begin(self._draft)
 
     def hear(self, reply: Reply) -> None:
         """The head has come."""
@@ -172,7 +181,7 @@ class _Recording:
         heard.cuts.append(len(data))
         heard.gaps_us.append(at_us - self._last_us)
         self._last_us = at_us
-        if heard.body.size - self._advanced_bytes >= _ADVANCE_BYTES:
+        if heard.body.size - self._advanced_bytes >= _ADVANCE_BYTES and not self._again:
             self._advanced_bytes = heard.body.size
             ahead = replace(heard, body=heard.body.snapshot(), cuts=[], gaps_us=[])
             self._library.advance(replace(self._draft, body=Tape(), heard=ahead))
@@ -210,7 +219,7 @@ class _Recording:
                 kept = await asyncio.wrap_future(future)
             except CassetteError:
                 kept = False  # logged where it happened
-            if not kept:
+            if not kept and not self._again:
                 self._exchange.verdict = LIVE
 
     def finish(self, end: str) -> Future[bool] | None:
@@ -230,7 +239,8 @@ class _Recording:
 
     def forget(self, reason: str) -> None:
         self._finished = True
-        self._library.drop(self._draft.id, reason)
+        if not self._again:
+            self._library.drop(self._draft.id, reason)
 
     def _save(self, end: str) -> Future[bool]:
         """Written once for each length at which the reply looked whole; the last one counts."""
@@ -242,6 +252,12 @@ class _Recording:
 
     def _append(self, end: str) -> Future[bool]:
         body, heard = self._exchange.request.body, self._heard
+        if self._again and (end != "eof" or heard is None or heard.status in _PASSING):
+            log.warning("%s is not recorded again: %s", self._draft.id,
+                        f"status {heard.status}" if heard and end == "eof" else end)  # fmt: skip
+            refused: Future[bool] = Future()
+            refused.set_result(False)
+            return refused
         kept = body.kept()
         if heard is not None:
             heard = replace(heard, body=heard.body.snapshot(), cuts=list(heard.cuts),

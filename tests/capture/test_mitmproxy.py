@@ -228,7 +228,15 @@ async def test_what_our_own_proxy_recorded_is_replayed_through_mitmproxy(
     visits = len(internet.visits)
     changing = str(Path(__file__).with_name("changing.py"))
     with mitmdump(
-        tmp_path, "-s", changing, cassette=cassette, mode="hybrid", profile="none", **AS_RECORDED
+        tmp_path,
+        "-s",
+        changing,
+        status=1,
+        cassette=cassette,
+        mode="hybrid",
+        profile="none",
+        strict="unused",
+        **AS_RECORDED,
     ) as proxy:
         questions = ("whole", "streamed", "refused", "broken off")
         assert [await asked(proxy.url, proxy.ca, one) for one in questions] == seen
@@ -236,6 +244,11 @@ async def test_what_our_own_proxy_recorded_is_replayed_through_mitmproxy(
         await over_a_websocket(proxy)
         await a_setting_is_changed(proxy)
     assert len(internet.visits) == visits
+    verdicts = [line for line in proxy.said if line.startswith("fakeai-proxy: ")]
+    assert [line.partition(" /")[0] for line in verdicts] == [
+        "fakeai-proxy: hybrid", "fakeai-proxy: --strict: there were UNUSED",
+        "fakeai-proxy: replay", "fakeai-proxy: --strict: there were UNUSED",
+    ]  # fmt: skip
     assert (tmp_path / "data" / "ca").is_dir(), "as the environment said"
     reached = [line for line in proxy.said if "server connect " in line]
     assert reached

@@ -193,7 +193,7 @@ def test_a_reply_is_read_without_its_request_as_it_is_with_it(
     if response is None:
         assert reply is None
     else:
-        assert reply == (full.response, full.view) or reply is None
+        assert reply is None or reply == (full.response, full.view, full.at, full.auth)
 
 
 def test_a_reply_that_looks_like_a_record_is_not_taken_for_one() -> None:
@@ -202,7 +202,7 @@ def test_a_reply_that_looks_like_a_record_is_not_taken_for_one() -> None:
     response = RecordedResponse(201, (), body, (len(body),), (5,))
     request = RecordedRequest("POST", "/", (), body)
     line = encode(Interaction("0" * 16, 0.0, "", request, response, b"", b""))
-    assert decode_reply(line) == (response, {})
+    assert decode_reply(line) == (response, {}, 0.0, {})
     edited = line.replace(
         b'"cuts":[%d]' % len(body), b'"cuts":[%d]' % len(b'{"response":{"status":200,')
     )

@@ -34,7 +34,7 @@ MESSAGES = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(MESSAGES, st.lists(st.integers(0, 60), max_size=3)), max_size=5), st.data()
 )
@@ -77,6 +77,7 @@ def test_what_is_no_frame_is_refused(wire: bytes) -> None:
         Reader().feed(wire)
 
 
+@settings(deadline=None)
 @given(MESSAGES)
 def test_a_message_comes_back_from_its_fields(message: Message) -> None:
     assert from_fields(to_fields(message)) == message
@@ -113,7 +114,7 @@ def test_a_record_keeps_every_message_and_shows_json_as_json(tmp_path: Path) -> 
     assert list(record.response.messages) == said
     line = encode(record)
     assert decode(line) == record
-    assert decode_reply(line) == (record.response, record.view)
+    assert decode_reply(line) == (record.response, record.view, record.at, record.auth)
     assert b'"data":{"json":{"type":"session.created"' in line
     assert b'"op":"close","dt_us":5000,"code":1000,"reason":"bye"' in line
     assert record.view["usage"] == {"prompt_tokens": 7, "completion_tokens": 4}

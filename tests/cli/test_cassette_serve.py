@@ -29,7 +29,6 @@ def test_several_are_served_and_options_are_the_servers(program: Start, tmp_path
     (tmp_path / "empty.jsonl").touch()
     started = program(
         "cassette", "serve", str(tmp_path / "empty.jsonl"), SHIPPED, "--mode", "hybrid",
-        "--workers", "2",
     )  # fmt: skip
     assert started.ready["mode"] == "hybrid"
     assert [text.partition(": ")[2].split(" ")[0] for text in started.ready["holds"]] == ["0", "6"]

@@ -162,6 +162,28 @@ def _on_miss(program: Program, start: Start) -> None:
     assert program.ask("/v1/models")[1]["object"] == "list"
 
 
+def _max_age(program: Program, start: Start) -> None:
+    status, said = program.ask("/v1/chat/completions", _asked("call_000000a1", "first"))
+    assert status == 404
+    assert "old, more than --max-age allows" in said["error"]["message"]
+
+
+def _rerecord(program: Program, start: Start) -> None:
+    POSTED.queue.clear()
+    body = json.dumps(_asked("call_000000a1", "first"))
+    host = program.url.rpartition("//")[2]
+    statuses = []
+    for _ in range(3):
+        connection = http.client.HTTPConnection(host, timeout=30)
+        connection.request(
+            "POST", "/v1/chat/completions", body, {"content-type": "application/json"}
+        )
+        statuses.append(connection.getresponse().status)
+        connection.close()
+    # What is asked again has the answer of now.
+    assert (statuses, POSTED.qsize()) == ([204, 204, 204], 1)
+
+
 def _verdict(program: Program, start: Start) -> None:
     program.ask("/v1/chat/completions", _asked("call_000000a1", "first"))
     assert program.stop() == 0
@@ -266,6 +288,18 @@ def _store(program: Program, start: Start) -> None:
 def _listen(program: Program, start: Start) -> None:
     assert program.url.startswith("http://[::1]:")
     assert program.ask("/v1/models")[0] == 200
+
+
+def _clock(program: Program, start: Start) -> None:
+    told = program.ask("/_fakeai/v1/clock/advance", {"seconds": 86_400})[1]
+    assert (told["clock"], told["now_s"]) == ("virtual", 86_400.0)
+
+
+def _keep_calls(program: Program, start: Start) -> None:
+    for _ in range(2):
+        assert program.ask("/v1/chat/completions", CHAT)[0] == 200
+    told = program.ask("/_fakeai/v1/verify", {"contains": "lighthouses"})[1]
+    assert (told["ok"], told["count"]) == (True, 1)
 
 
 def _drain_timeout(program: Program, start: Start) -> None:
@@ -627,6 +661,10 @@ EFFECTS: dict[str, Effect] = {
         _replay_interrupted,
         {"mode": "auto", "upstream": "UPSTREAM", "cassette": "TMP/cut.fcz"},
     ),
+    "max_age": Effect("7d", _max_age, {"mode": "replay", "cassette": "TMP/old.jsonl"}),
+    "rerecord": Effect(
+        "1", _rerecord, {"mode": "auto", "upstream": "UPSTREAM", "cassette": "TMP/theirs.jsonl"}
+    ),
     "verdict": Effect("json", _verdict, _LENIENT),
     "strict": Effect("miss,live", _strict, _LENIENT),
     "durability": Effect(
@@ -650,6 +688,8 @@ EFFECTS: dict[str, Effect] = {
     "dcgm_hostname_label": Effect("hostname", _dcgm_says('hostname="gpu-node-0"'), _FLEET),
     "dcgm_driver_version": Effect("1.2.3", _dcgm_says('VERSION="1.2.3"'), _FLEET),
     "dcgm_interval_s": Effect("3600", _dcgm_interval_s, {**_FLEET, "speed": "100"}),
+    "clock": Effect("virtual", _clock, {"profile": "none"}),
+    "keep_calls": Effect("1", _keep_calls, {"profile": "none"}, "chat"),
     "drain_timeout": Effect("0", _drain_timeout),
     "listen": Effect("[::1]:0", _listen),
     "max_connections": Effect("1", _max_connections),
@@ -715,7 +755,11 @@ def fill_in(folder: Path) -> Iterator[Callable[[str], str]]:
 
         def replace(value: str) -> str:
             if value == "UPSTREAM":
-                return stack.enter_context(counting())
+                url = stack.enter_context(counting())
+                # What was recorded of it, long ago.
+                old = {**json.loads(LENIENT), "at": 1.0, "upstream": url}
+                (folder / "theirs.jsonl").write_text(json.dumps(old) + "\n")
+                return url
             if value == "TLS":
                 authority = Authority(folder)
                 return stack.enter_context(counting(authority.server("127.0.0.1")))
@@ -739,6 +783,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "site" / "sitecustomize.py").write_text(SITE.format(log=str(tmp_path / "fsyncs")))
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "lenient.jsonl").write_text(LENIENT)
+    (tmp_path / "old.jsonl").write_text(json.dumps({**json.loads(LENIENT), "at": 1.0}) + "\n")
     (tmp_path / "faults.toml").write_text('[[fault]]\nfault = 418\npath = "/v1/models"\n')
     (tmp_path / "outage.toml").write_text(
         'description = "x"\nsource = "made up for a test"\nillustrative = true\n'
@@ -861,10 +906,9 @@ def test_help_shows_every_flag_with_its_environment_name(run: Run) -> None:
 
 
 def test_help_begins_with_what_a_beginner_needs(run: Run) -> None:
-    options = run("--help").stdout.partition("Options:\n")[2]
-    flags = re.findall(r"^  (--[a-z-]+)", options, re.M)
-    assert flags[:2] == ["--config", "--mode"]
-    assert flags[2:-2] == ["--" + name.replace("_", "-") for name in Config.model_fields][1:]
+    settings = run("--help").stdout.partition("What answers:\n")[2]
+    flags = re.findall(r"^  (--[a-z-]+)", settings, re.M)
+    assert flags[:4] == ["--config", "--mode", "--on-miss", "--profile"]
 
 
 def test_recordings_go_into_the_same_folder_of_the_home_as_the_rest() -> None:

@@ -87,11 +87,14 @@ class Mitmdump:
 
 
 @contextmanager
-def mitmdump(folder: Path, *arguments: str, **settings: object) -> Iterator[Mitmdump]:
+def mitmdump(
+    folder: Path, *arguments: str, status: int = 0, **settings: object
+) -> Iterator[Mitmdump]:
+    """`status` is what it has to end with."""
     started = Mitmdump(folder, *arguments, **settings)
     try:
         yield started
     finally:
-        status = started.stop()
-    assert status == 0, started.said
+        ended = started.stop()
+    assert ended == status, started.said
     assert not [line for line in started.said if "Traceback" in line], started.said

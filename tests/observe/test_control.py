@@ -124,7 +124,7 @@ async def test_reset_clears_what_was_counted_and_noted(serve: Serve) -> None:
     await chat(app)
     assert (await ask(app, "/_fakeai/v1/journal")).body["finished_total"] == 1
     assert (await ask(app, "/_fakeai/v1/reset", "POST")).body == {
-        "reset": ["status", "journal", "limits", "metrics"]
+        "reset": ["status", "journal", "limits", "metrics", "live", "marks"]
     }
     assert (await ask(app, STATUS)).body["exchanges"] == {}
     page = (await ask(app, "/_fakeai/v1/journal")).body

@@ -270,7 +270,7 @@ async def test_the_token_is_asked_for_once(browser: Browser) -> None:
     async with serving(profile="quick", admin_token="let me in") as app:
         page = await browser.page()
         await page.goto(f"{app.url}/_fakeai/")
-        await page.until("document.querySelector('#token')", SOON_S)
+        await page.until("document.activeElement.id === 'token'", SOON_S)
         await page.write("let me in")
         await page.press("Enter")
         await page.until(

@@ -165,7 +165,7 @@ async def test_the_feed_begins_with_what_was_before_anybody_looked(serve: Serve)
     await chat(app, stream=True)
     told = await events(app, "sample")
     assert [name for name, _ in told[:3]] == ["history", "fleet", "marks"]
-    asked = told[0][1]["samples"] + [told[-1][1]]
+    asked = [*told[0][1]["samples"], told[-1][1]]
     assert sum(sample.get("requests", 0) for sample in asked) == 1
     assert set(told[-1][1]["fleet"]["gpus"]) == {"quick-0", "quick-1"}
     assert told[1][1]["workers"][0]["kv_blocks"] > 0

@@ -62,6 +62,7 @@ async def test_calls_are_refused_once_the_limit_is_spent(
     guarded = budget(live, "0.3")
     for number in (1, 2):
         assert b"".join(await drained(await guarded.reply(asking()))) == b"".join(pieces)
+        await guarded.counted()
         assert guarded.spent_usd == CALL_USD * number
     with pytest.raises(ApiError) as caught:
         await guarded.reply(asking())
@@ -80,6 +81,7 @@ async def test_a_limit_of_nothing_lets_nothing_through() -> None:
 async def test_errors_cost_nothing_and_a_client_that_leaves_pays_for_what_was_told() -> None:
     failing = budget(Live([b"{" + USAGE + b"}"], status=500), "1")
     await drained(await failing.reply(asking()))
+    await failing.counted()
     assert failing.spent_usd == 0
     left = budget(Live(STREAM), "1")
     chunks = (await left.reply(asking())).chunks
@@ -87,6 +89,7 @@ async def test_errors_cost_nothing_and_a_client_that_leaves_pays_for_what_was_to
     await anext(chunks)
     await anext(chunks)
     await chunks.aclose()
+    await left.counted()
     assert left.spent_usd == CALL_USD
 
 

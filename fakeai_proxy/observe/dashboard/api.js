@@ -8,6 +8,8 @@ function remembered() {
   try { return sessionStorage.getItem(TOKEN) || ""; } catch { return ""; }
 }
 
+export const currentToken = () => token;
+
 export function setToken(value) {
   token = value;
   try { sessionStorage.setItem(TOKEN, value); } catch { /* lasts as long as this page, then */ }
@@ -40,14 +42,15 @@ export const post = async (path, body = {}) => (await ask(path, { method: "POST"
 export const put = async (path, body) => (await ask(path, { method: "PUT", body })).json();
 export const remove = async (path) => (await ask(path, { method: "DELETE" })).json();
 
-/** The events of a stream as [name, data]; ends with the connection. EventSource could send no token. */
+/** The events of a stream as [name, data], "open" before them all; ends with the connection. EventSource could send no token. */
 export async function* events(path, signal) {
   const reply = await ask(path, { signal });
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  for (;;) {
+  for (let first = true; ; first = false) {
     const { done, value } = await reader.read();
     if (done) return;
+    if (first) yield ["open", null];
     rest += value;
     const frames = rest.split("\n\n");
     rest = frames.pop();

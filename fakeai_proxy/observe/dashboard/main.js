@@ -116,7 +116,7 @@ function TokenDialog() {
   useTopics("link");
   const [token, set] = useState("");
   if (state.link !== "denied") return null;
-  return html`<${Drawer} kind="dialog" title="This server asks for a token" close=${() => {}}>
+  return html`<${Drawer} kind="dialog" title="This server asks for a token">
     <form onSubmit=${(event) => { event.preventDefault(); setToken(token.trim()); retry(); }}>
       <p class="hint">${state.denied}</p>
       <input id="token" type="password" autofocus autocomplete="off" aria-label="Admin token" placeholder="What --admin-token was given" value=${token} onInput=${(event) => set(event.target.value)} />

@@ -1,7 +1,7 @@
 // Small pieces that several parts of the page are made of.
 
 import { tell } from "./store.js";
-import { html, useEffect, useRef, useState } from "./vendor/preact.js";
+import { html, useLayoutEffect, useRef, useState } from "./vendor/preact.js";
 
 export const toasts = [];
 let serial = 0;
@@ -50,19 +50,20 @@ export function Copy({ text, label = "Copy" }) {
   return html`<button class="copy" onClick=${copy}>${done ? "Copied" : label}</button>`;
 }
 
-/** What lies over the page: Escape and a click beside it close it, and the focus goes back. */
+/** What lies over the page: Escape and a click beside it close it, and the focus goes back. What has no
+ *  `close` stays. */
 export function Drawer({ title, close, children, kind = "drawer" }) {
   const box = useRef();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     box.current.showModal();
     return () => before?.focus?.();
   }, []);
   return html`<dialog class=${kind} ref=${box} aria-label=${title}
-      onCancel=${(event) => { event.preventDefault(); close(); }}
-      onClick=${(event) => { if (event.target === box.current) close(); }}>
+      onClose=${() => (close ? close() : box.current?.showModal())}
+      onClick=${(event) => { if (event.target === box.current) close?.(); }}>
     <div class="sheet" tabindex="-1" autofocus=${kind === "drawer"}>
-      <header><h2>${title}</h2><button class="quiet" aria-label="Close" onClick=${close}>✕</button></header>
+      <header><h2>${title}</h2>${close && html`<button class="quiet" aria-label="Close" onClick=${close}>✕</button>`}</header>
       ${children}
     </div>
   </dialog>`;

@@ -1,7 +1,7 @@
 // What the page knows: samples of the last minutes, the fleet, exchanges, marks. Whoever draws something
 // subscribes to a topic; telling is done once per frame, however much comes in.
 
-import { ApiError, events, get } from "./api.js";
+import { ApiError, currentToken, events, get } from "./api.js";
 import { useEffect, useState } from "./vendor/preact.js";
 
 export const HISTORY_S = 900;
@@ -70,26 +70,30 @@ export function has(path) {
 
 /** Keeps the streams open for ever; a lost one is opened again. */
 export async function run() {
-  follow("live", onLive, () => link("live"));
+  follow("live", onLive);
   try { state.paths = new Set(Object.keys((await get("openapi.json")).paths)); } catch { /* told by the stream */ }
   await refreshStatus();
-  if (has("journal/stream")) follow("journal/stream", onExchange);
-  else pollJournal();
-  loadRecent();
+  follow("journal/stream", onExchange);
   setInterval(refreshStatus, 5000);
 }
 
-async function follow(path, take, opened = () => {}) {
+const open = new Set();
+
+async function follow(path, take) {
   for (let wait = 500; ; wait = Math.min(wait * 2, 8000)) {
+    const asked = currentToken();
     try {
       for await (const [name, data] of events(path)) {
-        opened();
         take(name, data);
         wait = 500;
+        if (name === "open" && open.add(path).size === 2) link("live");
       }
+      open.delete(path);
       link("lost");
     } catch (error) {
+      open.delete(path);
       if (error instanceof ApiError && (error.status === 401 || error.status === 403)) {
+        if (asked !== currentToken()) continue; // another one was given meanwhile
         state.denied = error.message;
         link("denied");
         await allowed();
@@ -114,7 +118,7 @@ export function retry() {
 
 function link(value) {
   if (state.link === value) return;
-  if (value === "live") { refreshStatus(); loadRecent(); }
+  if (value === "live") { refreshStatus(); loadRecent(); } // what came before the streams
   state.link = value;
   tell("link");
 }
@@ -196,7 +200,7 @@ function onExchange(name, data) {
 
 async function loadRecent() {
   try {
-    const page = await get("journal?limit=200");
+    const page = await get("journal?limit=500");
     const before = state.exchanges.length;
     for (const entry of page.data.reverse()) take(entry);
     if (state.exchanges.length !== before) {
@@ -209,13 +213,6 @@ async function loadRecent() {
 
 export const arrivedAt = (entry) => Date.parse(entry.arrived.slice(0, 23) + "Z") / 1000;
 const finishedAt = (entry) => arrivedAt(entry) + entry.total_ms / 1000;
-
-async function pollJournal() {
-  for (;;) {
-    await real(1000);
-    if (state.link === "live" && !document.hidden) await loadRecent();
-  }
-}
 
 /** The samples of the last so many seconds, one for each, {} where nothing was. */
 export function lastSeconds(seconds, end = state.now) {
