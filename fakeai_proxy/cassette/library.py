@@ -270,6 +270,18 @@ class Library:
             segment.release()
         self.index.close()
 
+    def renew(self, fresh: Library) -> None:
+        """What another has read takes the place of what there was; both for reading only. Where each
+        session is stays, and whoever has just found a recording can still read it."""
+        before = self.segments
+        self.index, self.segments, self.torn = fresh.index, fresh.segments, fresh.torn
+        self._sealed_index = fresh._sealed_index
+        self._scripts.clear()
+        self._scripts_bytes = 0
+        for segment in self._replaced:
+            segment.release()
+        self._replaced = before
+
     # --- opening ---------------------------------------------------------------------------------
 
     def _read(self, path: Path, repair: bool) -> None:

@@ -18,13 +18,15 @@ Resettable = Mapping[str, Callable[[], None]]
 def control_routes(
     status: Status, settings: Mapping[str, object], resettable: Resettable
 ) -> tuple[Route, ...]:
-    """`settings` are those that a client of the control API wants to know of; no secrets."""
+    """`settings` are those that a client of the control API wants to know of; no secrets. What changes
+    is a function."""
 
     async def health(call: Call) -> Answer:
         return Answer(await status.page())
 
     async def overview(call: Call) -> Answer:
-        return Answer({**await status.page(), "version": __version__, **settings})
+        shown = {name: value() if callable(value) else value for name, value in settings.items()}
+        return Answer({**await status.page(), "version": __version__, **shown})
 
     def reset(call: Call) -> Answer:
         for forget in resettable.values():
