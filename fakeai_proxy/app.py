@@ -158,9 +158,7 @@ class App:
         self.traffic = Traffic()
         self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
         self.marks = Marks(self.clock)
-        self.live = Live(
-            self.clock, self.commons, self.marks, self.aggregates.used, self.prices.bill
-        )
+        self.live = Live(self.clock, self.commons, self.marks, self.prices.bill)
 
     def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
         """Who asks and what it costs matters to what we answer ourselves."""

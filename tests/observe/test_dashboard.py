@@ -322,7 +322,7 @@ async def test_a_miss_explains_itself(browser: Browser) -> None:
         told = await page.until("document.querySelector('.misses-list p')?.textContent")
         assert "There is no recording of GET /v1/models/gpt-9" in told
         assert await page.until(
-            "document.querySelector('#cassettes .sub').textContent === '1 hits, 1 misses: 50 % found'"
+            "document.querySelector('#cassettes .sub').textContent === '1 hit, 1 miss: 50 % found'"
         )
         assert await page.run("document.querySelector('#fleet')") is None
 
