@@ -15,7 +15,7 @@ from fakeai_proxy.clock import Clock, SystemClock, clock_of
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.embedded.verifying import witness_of
+from fakeai_proxy.embedded.verifying import seen_by, witness_of
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
@@ -126,7 +126,7 @@ class App:
         self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
-        self._source = self._seen(around(self.telling.around(self._answering())))
+        self._source = seen_by(self.witness, around(self.telling.around(self._answering())))
         pacer = self.pacer = self._pacer()
         usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
@@ -149,9 +149,6 @@ class App:
     def _answering(self) -> Source:
         on_miss: OnMiss = self.config.miss or "error"
         return MODES[self.config.mode](self._parts(), on_miss)
-
-    def _seen(self, source: Source) -> Source:
-        return source if self.witness is None else self.witness.around(source)
 
     def _own_observers(self) -> tuple[Observer, ...]:
         usual = (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
