@@ -165,6 +165,7 @@ class Index:
             row = sealed.with_id(label.id)
             if row is not None:
                 sealed.instead[row] = entry
+                self._looked_up.clear()
                 self.again += 1
                 found = True
                 if sealed.label(row).key != label.key:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fakeai_proxy.profiles.spans import Span
 
@@ -56,6 +56,11 @@ class CassetteSettings(BaseModel):
         (),
         description="Regular expressions: in a request's texts, whatever one of them matches is as good "
         "as whatever else it matches.",
+    )
+    match_credential: bool = Field(
+        False,
+        description="A recording answers only who has the credential that it was made with (compared by "
+        "salted hashes), so that a wrong key is not answered as the right one was. With one cassette.",
     )
     repeat: Repeat = Field(
         "last",
@@ -131,6 +136,12 @@ class CassetteSettings(BaseModel):
         description="End with status 1 when there was one of these: miss, live, stale, new, unused, "
         "drift; all are all of them.",
     )
+
+    @model_validator(mode="after")
+    def _salts_are_of_one_cassette(self) -> Self:
+        if self.match_credential and len(self.cassette) > 1:
+            raise ValueError("match_credential: hashes of several cassettes cannot be compared.")
+        return self
 
     @field_validator("verdict")
     @classmethod

@@ -162,6 +162,20 @@ def _on_miss(program: Program, start: Start) -> None:
     assert program.ask("/v1/models")[1]["object"] == "list"
 
 
+def _match_credential(program: Program, start: Start) -> None:
+    recorded = program.ask("/any", key="first-key-of-two")[1]["count"]
+    assert program.ask("/any", key="second-key-of-two")[1]["count"] == recorded + 1
+    for name, count in (("first", recorded), ("second", recorded + 1)):
+        assert program.ask("/any", key=f"{name}-key-of-two")[1]["count"] == count
+    replay = ("--mode", "replay", "--cassette", program.ready["cassette"][0])
+    program.stop()
+    strict, lax = start(*replay, "--match-credential"), start(*replay)
+    status, said = strict.ask("/any", key="third-key-of-two")
+    assert (status, lax.ask("/any", key="third-key-of-two")[0]) == (404, 200)
+    assert "recorded with another credential" in said["error"]["message"]
+    assert strict.ask("/any", key="second-key-of-two")[1]["count"] == recorded + 1
+
+
 def _max_age(program: Program, start: Start) -> None:
     status, said = program.ask("/v1/chat/completions", _asked("call_000000a1", "first"))
     assert status == 404
@@ -680,6 +694,11 @@ EFFECTS: dict[str, Effect] = {
         "true",
         _replay_interrupted,
         {"mode": "auto", "upstream": "UPSTREAM", "cassette": "TMP/cut.fcz"},
+    ),
+    "match_credential": Effect(
+        "true",
+        _match_credential,
+        {"mode": "auto", "upstream": "UPSTREAM", "cassette": "TMP/keys.jsonl"},
     ),
     "max_age": Effect("7d", _max_age, {"mode": "replay", "cassette": "TMP/old.jsonl"}),
     "rerecord": Effect(
