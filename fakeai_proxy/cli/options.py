@@ -30,7 +30,7 @@ _VALUES = {
     "model": "NAME", "models": "FILE.toml", "fault": "NAME:K=V", "faults": "FILE.toml",
     "limits": "NAME[:TIER]|FILE|none", "journal_file": "FILE.jsonl", "scenario": "NAME|FILE.toml",
     "verdict": "FORM|FILE.json", "strict": "all|miss|...",
-    "max_age": "SPAN", "rerecord": "ID",
+    "max_age": "SPAN", "rerecord": "ID", "otel": "URL|env",
 }  # fmt: skip
 
 
