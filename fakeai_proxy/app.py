@@ -15,7 +15,7 @@ from fakeai_proxy.clock import Clock, SystemClock, clock_of
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.embedded.verifying import witness_of
+from fakeai_proxy.embedded.verifying import seen_by, witness_of
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
@@ -115,15 +115,15 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
-        self._run = self._open_run()
-        self.outcomes = None if self._run is None else self._run.outcomes
+        self.run = self._open_run()
+        self.outcomes = None if self.run is None else self.run.outcomes
         self._vocabulary, self._records = "", Records()
         self.responder: Responder | None = None
         self._catalogue: Catalogue | None = None
         self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
-        self._source = self._seen(around(self.telling.around(self._answering())))
+        self._source = seen_by(self.witness, around(self.telling.around(self._answering())))
         pacer = self.pacer = self._pacer()
         usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
@@ -147,9 +147,6 @@ class App:
     def _answering(self) -> Source:
         on_miss: OnMiss = self.config.miss or "error"
         return MODES[self.config.mode](self._parts(), on_miss)
-
-    def _seen(self, source: Source) -> Source:
-        return source if self.witness is None else self.witness.around(source)
 
     def _own_observers(self) -> tuple[Observer, ...]:
         usual = (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
@@ -305,16 +302,14 @@ class App:
         # The order of recordings is begun anew with each start: no matter of other machines.
         counting = self.company.member
         return assembled(
-            self.library,
-            self.config.upstream,
-            self.clock,
-            self._synth,
-            lambda: self._run.live if self._run else self.upstream,
+            self.library, self.config.upstream, self.clock, self._synth,
+            lambda: self.run.live if self.run else self.upstream,
             self.config,
             counting.next if counting else None,
             self._pace,
             self.config.timing == "profile",
-        )
+            notices=self.run.drift if self.run else None,
+        )  # fmt: skip
 
     def _open_run(self) -> RecordedRun | None:
         if self.library is None and self.config.max_live_usd is None:

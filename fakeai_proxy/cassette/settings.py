@@ -3,6 +3,7 @@ what reads and writes them."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +76,33 @@ class CassetteSettings(BaseModel):
         description="When a directory of recordings is made several times smaller: while it is recorded, "
         "64 MB at a time, and the rest at the end; or only by `cassette seal`.",
     )
+    scrub_pattern: tuple[str, ...] = Field(
+        (),
+        description="Regular expressions of what is secret besides credentials; with a group, the group "
+        "is. Recordings have placeholders of the same length in its place.",
+    )
+    scrub_header: tuple[str, ...] = Field(
+        (),
+        description="Headers of requests and replies of which recordings have placeholders only.",
+    )
+    scrub_pii: bool = Field(
+        False,
+        description="Keep e-mail addresses, phone, card, account (IBAN), US social security numbers and "
+        "IP addresses out of recordings too. What was asked is still found by the same question.",
+    )
+
+    @field_validator("scrub_pattern")
+    @classmethod
+    def _are_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                matches_nothing = re.compile(pattern.encode()).match(b"") is not None
+            except re.error as error:
+                raise ValueError(f"{pattern} is no regular expression: {error}") from None
+            if matches_nothing:
+                raise ValueError(f"{pattern} matches the empty text, so it tells nothing apart.")
+        return patterns
+
     durability: Durability = Field(
         "group",
         description="When recordings are forced to the disk: with each one, in groups of 32 or 50 "

@@ -243,6 +243,25 @@ def _seal(program: Program, start: Start) -> None:
     assert [file.name[:4] for file in folder.glob("*.zst")] == ["seg-"]
 
 
+def _scrubbed(path: str, text: str) -> Callable[[Program, Start], None]:
+    """That nothing of it is kept of an exchange that has it."""
+
+    def check(program: Program, start: Start) -> None:
+        file = Path(program.ready["cassette"][0])
+        program.ask(path)
+        program.stop()
+        assert "/any" in file.read_text()
+        assert text not in file.read_text()
+        upstream = program.ready["upstream"]
+        plain = start(
+            "--mode", "record", "--upstream", upstream, "--cassette", str(file) + "l.jsonl"
+        )
+        plain.ask(path)
+        assert text in Path(plain.ready["cassette"][0]).read_text()
+
+    return check
+
+
 def _profile(program: Program, start: Start) -> None:
     program.ask("/v1/chat/completions", CHAT)
     assert program.event("exchange")["ttft_ms"] >= 300
@@ -625,6 +644,7 @@ class Effect:
 
 
 _FLEET = {"profile": "1xh100-8b"}
+_TO_A_FILE = {"mode": "record", "upstream": "UPSTREAM", "cassette": "TMP/scrubbed.jsonl"}
 _LENIENT = {"mode": "replay", "cassette": "TMP/lenient.jsonl"}
 #: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever,
 #: and limits;
@@ -679,6 +699,9 @@ EFFECTS: dict[str, Effect] = {
     "seal": Effect(
         "never", _seal, {"mode": "record", "upstream": "UPSTREAM", "cassette": "TMP/a.fcz"}
     ),
+    "scrub_pattern": Effect("zebra-[0-9]+", _scrubbed("/any/zebra-77", "zebra-77"), _TO_A_FILE),
+    "scrub_header": Effect("date,server", _scrubbed("/any", "BaseHTTP"), _TO_A_FILE),
+    "scrub_pii": Effect("true", _scrubbed("/any?who=jane@example.com", "jane@"), _TO_A_FILE),
     "profile": Effect("TMP/slow.toml", _profile, needs_room="chat"),
     "seed": Effect("7", _seed, {"profile": "none"}, needs_room="chat"),
     "fault": Effect("418:key=unlucky,503:first=1,per=key", _fault),
