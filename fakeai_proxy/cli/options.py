@@ -31,7 +31,7 @@ _VALUES = {
     "scrub_header": "NAME", "scrub_pattern": "REGEX", "match_pattern": "REGEX",
     "limits": "NAME[:TIER]|FILE|none", "journal_file": "FILE.jsonl", "scenario": "NAME|FILE.toml",
     "verdict": "FORM|FILE.json", "strict": "all|miss|...",
-    "max_age": "SPAN", "rerecord": "ID",
+    "max_age": "SPAN", "rerecord": "ID", "otel": "URL|env",
 }  # fmt: skip
 
 

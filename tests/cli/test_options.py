@@ -518,6 +518,12 @@ def _journal_file(program: Program, start: Start) -> None:
     assert json.loads(line)["path"] == "/v1/models"
 
 
+def _otel(program: Program, start: Start) -> None:
+    program.ask("/v1/chat/completions", CHAT)
+    program.stop()
+    program.said("OpenTelemetry: ")  # nobody listens at that port, which is told once
+
+
 def _journal_bodies(program: Program, start: Start) -> None:
     program.ask("/v1/models")
     entry = program.ask("/_fakeai/v1/journal")[1]["data"][0]
@@ -760,6 +766,7 @@ EFFECTS: dict[str, Effect] = {
     "journal_size": Effect("2", _journal_size),
     "journal_file": Effect("TMP/kept/journal.jsonl", _journal_file, {"data": "TMP/kept"}),
     "journal_bodies": Effect("20", _journal_bodies),
+    "otel": Effect("http://127.0.0.1:9", _otel, needs_room="chat"),
     "scenario": Effect("TMP/outage.toml", _scenario),
     "limits": Effect("TMP/tokens.toml", _limits, {"profile": "none"}, "chat"),
     "limit_charge": Effect(
