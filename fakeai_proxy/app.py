@@ -117,8 +117,8 @@ class App:
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
         self.exporters = self._exporters()
         self.library = self._open_library()
-        self._run = self._open_run()
-        self.outcomes = None if self._run is None else self._run.outcomes
+        self.run = self._open_run()
+        self.outcomes = None if self.run is None else self.run.outcomes
         self._vocabulary = ""
         self._records = Records()
         self._responder: Responder | None = None
@@ -321,11 +321,12 @@ class App:
             self.config.upstream,
             self.clock,
             self._synth,
-            lambda: self._run.live if self._run else self.upstream,
+            lambda: self.run.live if self.run else self.upstream,
             self.config,
             counting.next if counting else None,
             self._pace,
             self.config.timing == "profile",
+            notices=self.run.drift if self.run else None,
         )
 
     def _open_run(self) -> RecordedRun | None:

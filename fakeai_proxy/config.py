@@ -52,7 +52,7 @@ class ServerSettings(BaseModel):
         "synth",
         description="synth: answer everything ourselves; record: forward and record; replay: answer "
         "from the cassette; auto: replay, record what is missing; hybrid: replay, synthesize what "
-        "is missing; pass: forward only.",
+        "is missing; diff: replay, ask live as well and report what differs; pass: forward only.",
     )
     on_miss: OnMiss | None = Field(
         None,

@@ -58,7 +58,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         **({} if app.witness is None else {"calls": app.witness.reset}),
         "live": app.live.reset,
         "marks": app.marks.clear,
-        **({} if app.outcomes is None else {"verdict": app.outcomes.reset}),
+        **({} if app.run is None else app.run.resettable),
         **({} if app.library is None else {"cassettes": app.library.reset}),
     }
     shown = {
@@ -83,6 +83,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         *limits_routes(app.limiter),
         *fault_routes(app.faults, app.commons),
         *scenario_routes(app.scenario, app.clock),
+        *(() if app.run is None else app.run.routes()),
         *clock_routes(app.clock),
         *profile_routes(
             app.pacer,
@@ -92,7 +93,6 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
             app.clock,
         ),
         *verify_routes(lambda: app.witness, app.commons, app.clock),
-        *(() if app.outcomes is None else app.outcomes.routes()),
         *cassette_routes(app.library, config.miss, app.commons, app.clock),
     )
 

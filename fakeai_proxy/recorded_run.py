@@ -4,19 +4,23 @@ told at the end. Apart from the App, so that a server without either does not lo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.config import Config
+from fakeai_proxy.observe.drift import DriftNotes
 from fakeai_proxy.observe.outcomes import Outcomes
+from fakeai_proxy.observe.pages import Route
 from fakeai_proxy.roles import Source
 from fakeai_proxy.shared.commons import Commons
 from fakeai_proxy.sources.budget import Budget, cost_usd, price_list
 
 
 class RecordedRun:
-    """`live` is the upstream, counted; `outcomes` is None without a cassette."""
+    """`live` is the upstream, counted; `outcomes` is None without a cassette, `drift` unless recordings
+    are held against live answers."""
 
     def __init__(
         self,
@@ -31,6 +35,7 @@ class RecordedRun:
         usd = None if limit is None else Decimal(str(limit))
         self.live = budget = Budget(upstream, usd, price_of)
         self.outcomes: Outcomes | None = None
+        self.drift: DriftNotes | None = None
         if library is not None:
             self.outcomes = Outcomes(
                 config.mode,
@@ -43,3 +48,18 @@ class RecordedRun:
                 clock=clock,
                 commons=commons,
             )
+            if config.mode == "diff":
+                self.drift = DriftNotes(clock, commons, self.outcomes.add)
+
+    def routes(self) -> tuple[Route, ...]:
+        return (
+            *(() if self.outcomes is None else self.outcomes.routes()),
+            *(() if self.drift is None else self.drift.routes()),
+        )
+
+    @property
+    def resettable(self) -> dict[str, Callable[[], None]]:
+        parts: dict[str, Outcomes | DriftNotes | None] = {
+            "verdict": self.outcomes, "drift": self.drift,
+        }  # fmt: skip
+        return {name: part.reset for name, part in parts.items() if part is not None}

@@ -31,6 +31,7 @@ EXPRESSIONS = {
     "replay": "Player(on_miss=Miss())",
     "auto": "Player(on_miss=Recorder(Upstream()))",
     "hybrid": "Player(on_miss=Synth())",
+    "diff": "Differ(Player(on_miss=Miss()), Upstream())",
     "pass": "Upstream()",
 }
 

@@ -106,7 +106,7 @@ class Root(click.Group):
 
 
 def _meant(name: str) -> str:
-    if name in ("synth", "record", "replay", "auto", "hybrid", "pass"):
+    if name in ("synth", "record", "replay", "auto", "hybrid", "diff", "pass"):
         return f"The mode is an option: --mode {name}."
     near = difflib.get_close_matches(name, COMMANDS, 1)
     return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(COMMANDS)}."

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from json import loads
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 from fakeai_proxy.client.asking import CONTROL, Asked, Row, do, get, part
 from fakeai_proxy.observe import shapes
+
+ExportFormat = Literal["jsonl", "csv", "parquet"]
+
+
+class Filters(TypedDict, total=False):
+    """Which exchanges; `status` is 429, or 4xx."""
+
+    status: str
+    route: str
+    key: str
+    project: str
+    model: str
+    source: str
+    worker: str
+    end: str
+    fault: str
+    phase: str
 
 
 class Steering:
@@ -34,24 +51,18 @@ class Steering:
 
     @Row
     def journal(
-        self,
-        limit: int = 100,
-        *,
-        after: str | None = None,
-        status: str | None = None,
-        model: str | None = None,
-        source: str | None = None,
-        worker: str | None = None,
-        end: str | None = None,
-        fault: str | None = None,
-        phase: str | None = None,
+        self, limit: int = 100, *, after: str | None = None, **filters: Unpack[Filters]
     ) -> Asked[shapes.Journal]:
-        """Newest first; `after` is the last id of the page before, `status` 429 or 4xx."""
-        return get(
-            f"{CONTROL}/journal", shapes.Journal.model_validate_json, limit=limit, after=after,
-            status=status, model=model, source=source, worker=worker, end=end, fault=fault,
-            phase=phase,
-        )  # fmt: skip
+        """Newest first; `after` is the last id of the page before."""
+        read = shapes.Journal.model_validate_json
+        return get(f"{CONTROL}/journal", read, limit=limit, after=after, **filters)
+
+    @Row
+    def export_journal(
+        self, format: ExportFormat = "jsonl", **filters: Unpack[Filters]  # noqa: A002 - the parameter
+    ) -> Asked[bytes]:  # fmt: skip
+        """The file, oldest first."""
+        return get(f"{CONTROL}/journal/export", bytes, format=format, **filters)
 
     @Row
     def journal_entry(self, exchange_id: str) -> Asked[shapes.Entry]:

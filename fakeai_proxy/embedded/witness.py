@@ -154,6 +154,8 @@ class Witness:
         for near in nearest if isinstance(nearest, list) else []:
             lines.append(f"  nearest: {near['id']} {near['request']}")
             lines += [f"    differs in {difference}" for difference in near["differences"]]
+            if near["option"]:
+                lines.append(f"    is found with {near['option']}")
         self.misses.append("\n".join(lines))
 
 

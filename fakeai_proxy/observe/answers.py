@@ -95,6 +95,7 @@ _ANSWERS: dict[tuple[str, str], type[BaseModel] | str] = {
     ("DELETE", f"{CONTROL}marks/{{id}}"): Deleted,
     ("GET", f"{CONTROL}live"): _EVENTS,
     ("GET", f"{CONTROL}journal/stream"): _EVENTS,
+    ("GET", f"{CONTROL}journal/export"): _ANY,
     ("GET", OWN): _HTML,
     ("GET", "/dashboard"): _HTML,
     ("GET", "/dashboard/dynamo"): _HTML,

@@ -89,7 +89,7 @@ class Live:
         #: What the fleet did, of the seconds in which somebody looked.
         self._gauges: deque[tuple[int, dict[str, Any]]] = deque(maxlen=HISTORY_S)
         self._fleet: dict[str, Any] | None = None
-        self._read_at = -2  # a server of this second is asked for the one before its first
+        self._read_at = -2
         self._reading = asyncio.Lock()
         commons.offer("live", self._after)
         commons.offer("live.used", used)
@@ -183,7 +183,8 @@ class Live:
             if views:
                 self._fleet = joined(views)
                 gauges["fleet"] = _gauges(self._fleet)
-            self._gauges.append((number, gauges))
+            if number >= 0:  # not the second before our first
+                self._gauges.append((number, gauges))
 
     async def _cost_usd(self) -> float:
         """Of all answers since the start."""

@@ -60,6 +60,9 @@ class Entry(Shape):
     method: str
     host: str | None
     path: str
+    route: str | None
+    project: str | None
+    key_id: str | None
     model: str | None
     status: int | None
     source: str | None
@@ -67,13 +70,17 @@ class Entry(Shape):
     cached_tokens: int
     queue_ms: float
     ttft_ms: float | None
+    itl_ms: dict[str, float] | None
     total_ms: float
     prompt_tokens: int | None
     output_tokens: int | None
+    cost_usd: float | None
     bytes: int
     faults: list[str]
     phase: str | None
     end: str
+    finish: str | None
+    timeline: dict[str, Any] | None = Field(None, description="Of one entry by its id.")
 
 
 class Journal(Listed[Entry]):

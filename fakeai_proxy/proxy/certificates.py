@@ -69,6 +69,12 @@ class Certificates:
                     context = self._keep(host, await asyncio.to_thread(self._issue, host))
         return context
 
+    async def http2_context(self, host: str) -> ssl.SSLContext:
+        """For whoever speaks nothing but HTTP/2: it is told so in HTTP/2."""
+        context = (await asyncio.to_thread(self._issue, host)).context
+        context.set_alpn_protocols(["h2"])
+        return context
+
     async def own_context(self, address: str) -> ssl.SSLContext:
         """For clients that speak TLS to this proxy itself at `address`, named by SNI or not."""
         bare = canonical_host(address.partition("%")[0])

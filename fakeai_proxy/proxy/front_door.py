@@ -25,7 +25,7 @@ from fakeai_proxy.errors import (
     upstream_unreachable,
 )
 from fakeai_proxy.exchange import Origin, header
-from fakeai_proxy.proxy import connect
+from fakeai_proxy.proxy import connect, http2
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.connect import Connect
 from fakeai_proxy.proxy.handed import Handed
@@ -38,9 +38,25 @@ from fakeai_proxy.proxy.listening import (
     parse_listen,
 )
 from fakeai_proxy.proxy.policy import Policy, Verdict
-from fakeai_proxy.proxy.refusing import CONNECTING, HANDSHAKE, hang, refuse, spoiled_handshake
+from fakeai_proxy.proxy.refusing import (
+    CONNECTING,
+    HANDSHAKE,
+    hang,
+    refuse,
+    refuse_http2,
+    spoiled_handshake,
+)
 from fakeai_proxy.proxy.sessions import user_of
-from fakeai_proxy.proxy.sniffing import linger, peek, peek_method, read_head, waiting_s
+from fakeai_proxy.proxy.sniffing import (
+    TLS_HANDSHAKE,
+    begins_plain,
+    insists_on_http2,
+    linger,
+    peek,
+    peek_method,
+    read_head,
+    waiting_s,
+)
 from fakeai_proxy.proxy.tunnel import End, Tunnel, UpstreamProxy, dial
 from fakeai_proxy.shaping.faults.faults import Faults
 
@@ -64,7 +80,6 @@ WARN_EVERY_REAL_S = 60.0
 Listener = socket.socket | Handed
 
 _OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_TLS_HANDSHAKE = b"\x16"
 
 
 class FrontDoorSettings(BaseModel):
@@ -199,7 +214,7 @@ class FrontDoor:
                 refuse(sock)
                 continue
             # What has come with the connection and can only be plain HTTP needs no welcome.
-            is_plain = spoiled is None and _begins_plain(sock)
+            is_plain = spoiled is None and begins_plain(sock)
             plain = self._connection(None, waiting_s(sock), "") if is_plain else None
             task = asyncio.get_running_loop().create_task(
                 self._serve(_Visit(sock, peer[0]), plain)
@@ -284,9 +299,11 @@ class FrontDoor:
                 continue
             await self._connect(visit, request)
             return
-        if first[:1] == _TLS_HANDSHAKE:
+        if first[:1] == TLS_HANDSHAKE:
             address = visit.sock.getsockname()[0]
             await self._handshake(visit, None, address)
+        elif first == http2.PREFACE_BEGINS:
+            await linger(visit.sock, http2.refusal(http2.UNSPOKEN))
         elif first:
             await self._hand_over(visit, None, None)
 
@@ -313,10 +330,26 @@ class FrontDoor:
         async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
             await asyncio.get_running_loop().sock_sendall(visit.sock, connect.ESTABLISHED)
             first = await peek(visit.sock, 1)
-        if first == _TLS_HANDSHAKE:
+            insists = await insists_on_http2(visit.sock, first)
+        if insists:
+            await self._http2(visit, request, first == TLS_HANDSHAKE)
+        elif first == TLS_HANDSHAKE:
             await self._handshake(visit, Origin("https", request.host, request.port), request.host)
         elif first:
             await self._hand_over(visit, Origin("http", request.host, request.port), None)
+
+    async def _http2(self, visit: _Visit, request: Connect, secure: bool) -> None:
+        """A client that speaks nothing but HTTP/2 with a host that is intercepted: tunnelled where
+        that is allowed, or told in HTTP/2."""
+        if self._policy.allows(request.host, request.port):
+            log.warning("HTTP/2 (gRPC?) with %s is tunnelled, not recorded", request.authority)
+            try:
+                await self._tunnel(visit, request, is_established=True)
+            except ApiError as error:  # too late to be told to a client that waits for TLS
+                log.warning("%s", error.message)
+            return
+        visit.handed_over = True
+        await refuse_http2(visit.sock, request, self._certificates if secure else None)
 
     async def _handshake(self, visit: _Visit, origin: Origin | None, host: str) -> None:
         """TLS as the host, or with us at an address of ours where there is no origin."""
@@ -331,7 +364,9 @@ class FrontDoor:
             context = await self._certificates.context(host)
         await self._hand_over(visit, origin, context)
 
-    async def _tunnel(self, visit: _Visit, request: Connect) -> None:
+    async def _tunnel(
+        self, visit: _Visit, request: Connect, *, is_established: bool = False
+    ) -> None:
         loop = asyncio.get_running_loop()
         server = await dial(
             request.host,
@@ -346,7 +381,8 @@ class FrontDoor:
         self._tunnels.add(tunnel)
         try:
             async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
-                await loop.sock_sendall(visit.sock, connect.ESTABLISHED)
+                if not is_established:
+                    await loop.sock_sendall(visit.sock, connect.ESTABLISHED)
             visit.handed_over = True
             await loop.connect_accepted_socket(lambda: client, visit.sock)
         finally:
@@ -370,15 +406,6 @@ class FrontDoor:
             ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT_REAL_S if context else None,
             ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT_REAL_S if context else None,
         )
-
-
-def _begins_plain(sock: socket.socket) -> bool:
-    """Whether the first byte is here, and begins neither CONNECT nor TLS."""
-    try:
-        first = sock.recv(1, socket.MSG_PEEK)
-    except OSError:  # nothing there yet, or nobody any more
-        return False
-    return first not in (b"", _TLS_HANDSHAKE, b"C")
 
 
 class _Visit:

@@ -86,9 +86,11 @@ class Policy:
     def verdict(self, host: str, port: int) -> Verdict:
         if self.intercepts(host):
             return Verdict.INTERCEPT
-        if any(entry.covers(host, port) for entry in self._allowed):
-            return Verdict.TUNNEL
-        return Verdict.REFUSE
+        return Verdict.TUNNEL if self.allows(host, port) else Verdict.REFUSE
+
+    def allows(self, host: str, port: int) -> bool:
+        """Whether this may be tunnelled."""
+        return any(entry.covers(host, port) for entry in self._allowed)
 
     def names(self, host: str, port: int) -> bool:
         """Whether an entry allows this very host: then it may have an internal address."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import struct
@@ -11,11 +12,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.clock import Clock
+from fakeai_proxy.proxy import http2
 from fakeai_proxy.proxy.certificates import Certificates
-from fakeai_proxy.proxy.sniffing import linger
+from fakeai_proxy.proxy.connect import Connect
+from fakeai_proxy.proxy.sniffing import LINGER_REAL_S, linger
 
 if TYPE_CHECKING:
     from fakeai_proxy.shaping.faults.rule import Rule
+
+log = logging.getLogger("fakeai_proxy")
 
 #: Faults when a connection is made, and when its TLS begins.
 CONNECTING = ("connect_refused", "connect_hang")
@@ -24,6 +29,33 @@ HANDSHAKE = ("tls_failure",)
 #: A record of TLS 1.2 with one alert: fatal, handshake_failure (RFC 8446, 6.2).
 _ALERT = bytes((21, 3, 3, 0, 2, 2, 40))
 _PIECE_BYTES = 16 * 1024
+
+
+class Farewell(asyncio.Protocol):
+    """Says this much, and closes the connection when the client does or has had the time to read."""
+
+    def __init__(self, words: bytes) -> None:
+        self._words = words
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self._words)
+        self._closing = asyncio.get_running_loop().call_later(LINGER_REAL_S, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing.cancel()
+
+
+async def refuse_http2(
+    sock: socket.socket, request: Connect, certificates: Certificates | None
+) -> None:
+    """Tell a client that speaks nothing but HTTP/2 so, in HTTP/2 and, with `certificates`, in TLS."""
+    told = f"{http2.UNSPOKEN} Or start with --allow-host {request.authority} to tunnel it."
+    log.warning("HTTP/2 (gRPC?) with %s is refused. %s", request.authority, told)
+    context = await certificates.http2_context(request.host) if certificates else None
+    await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: Farewell(http2.refusal(told)), sock, ssl=context
+    )
 
 
 def refuse(sock: socket.socket) -> None:

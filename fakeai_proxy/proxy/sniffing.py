@@ -10,8 +10,11 @@ from contextlib import suppress
 
 from fakeai_proxy.clock import age_s
 from fakeai_proxy.errors import bad_request
+from fakeai_proxy.proxy import http2
 from fakeai_proxy.proxy.connect import head_length
 
+#: The first byte of a TLS hello.
+TLS_HANDSHAKE = b"\x16"
 #: What a client that was refused may still send, and for how long, before we hang up on it: closing
 #: over unread bytes resets the connection, and the client would never see the refusal.
 LINGER_BYTES = 256 * 1024
@@ -96,6 +99,24 @@ async def linger(sock: socket.socket, last_words: bytes) -> None:
             left = LINGER_BYTES
             while left > 0 and (piece := await loop.sock_recv(sock, _PIECE_BYTES)):
                 left -= len(piece)
+
+
+def begins_plain(sock: socket.socket) -> bool:
+    """Whether the first bytes are here, and begin neither CONNECT nor TLS nor HTTP/2."""
+    try:
+        first = sock.recv(3, socket.MSG_PEEK)
+    except OSError:  # nothing there yet, or nobody any more
+        return False
+    return first[:1] not in (b"", TLS_HANDSHAKE, b"C") and first != b"PRI"
+
+
+async def insists_on_http2(sock: socket.socket, first: bytes) -> bool:
+    """`first` is the first byte, which is still there, as all is that is looked at here."""
+    if first == TLS_HANDSHAKE:
+        head = await peek(sock, http2.RECORD_HEAD_BYTES)
+        return http2.insists(await peek(sock, http2.hello_bytes(head)))
+    begins = await peek_method(sock, http2.PREFACE_BEGINS) if first == b"P" else first
+    return begins == http2.PREFACE_BEGINS
 
 
 async def _readable(sock: socket.socket, bytes_wanted: int) -> None:

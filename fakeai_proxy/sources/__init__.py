@@ -8,7 +8,7 @@ from typing import Literal
 
 from fakeai_proxy.roles import Source
 
-Mode = Literal["synth", "record", "replay", "auto", "hybrid", "pass"]
+Mode = Literal["synth", "record", "replay", "auto", "hybrid", "diff", "pass"]
 OnMiss = Literal["error", "synth", "record", "record-synth", "pass"]
 
 
@@ -21,6 +21,7 @@ class Parts:
     miss: Callable[[], Source]
     recorder: Callable[[Source], Source]
     player: Callable[[Source], Source]
+    differ: Callable[[Source, Source], Source]
 
 
 #: What answers a request that the cassette does not hold.
@@ -33,10 +34,12 @@ ON_MISS: dict[OnMiss, Callable[[Parts], Source]] = {
 }
 
 #: Modes that play, with what they do on a miss unless told otherwise.
-PLAYING: dict[Mode, OnMiss] = {"replay": "error", "auto": "record", "hybrid": "synth"}
+PLAYING: dict[Mode, OnMiss] = {
+    "replay": "error", "auto": "record", "hybrid": "synth", "diff": "error",
+}  # fmt: skip
 
 #: Modes (or choices on a miss) that ask a live back end.
-LIVE_ON: frozenset[str] = frozenset(("record", "pass"))
+LIVE_ON: frozenset[str] = frozenset(("record", "pass", "diff"))
 #: Those that answer by themselves, and those that record.
 MADE_UP_ON: frozenset[str] = frozenset(("synth", "record-synth"))
 RECORDED_ON: frozenset[str] = frozenset(("record", "record-synth"))
@@ -47,5 +50,8 @@ MODES: dict[Mode, Callable[[Parts, OnMiss], Source]] = {
     "replay": lambda parts, on_miss: parts.player(ON_MISS[on_miss](parts)),
     "auto": lambda parts, on_miss: parts.player(ON_MISS[on_miss](parts)),
     "hybrid": lambda parts, on_miss: parts.player(ON_MISS[on_miss](parts)),
+    "diff": lambda parts, on_miss: parts.differ(
+        parts.player(ON_MISS[on_miss](parts)), parts.upstream()
+    ),
     "pass": lambda parts, _: parts.upstream(),
 }

@@ -12,6 +12,7 @@ from fakeai_proxy.sources import Parts
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
     from fakeai_proxy.cassette.settings import CassetteSettings
+    from fakeai_proxy.sources.differ import Notices
 
 
 def assembled(
@@ -24,6 +25,7 @@ def assembled(
     counting: Callable[[bytes], Awaitable[int]] | None = None,
     pace: float = 1.0,
     reframes: bool = False,
+    notices: Notices | None = None,
 ) -> Parts:
     """`base` is the upstream that requests without a host are for; `counting`, `pace` and `reframes` as
     the Player has them."""
@@ -33,9 +35,10 @@ def assembled(
         return library
 
     def miss() -> Source:
+        from fakeai_proxy.cassette.leniency import Leniency
         from fakeai_proxy.sources.miss import Miss
 
-        return Miss(opened(), base, clock.wall)
+        return Miss(opened(), base, clock.wall, Leniency.of(settings))
 
     def recorder(source: Source) -> Source:
         from fakeai_proxy.sources.recorder import Recorder
@@ -60,4 +63,12 @@ def assembled(
             Gate(settings.max_age, again, clock.wall),
         )
 
-    return Parts(synth, upstream, miss, recorder, player)
+    def differ(source: Source, live: Source) -> Source:
+        from fakeai_proxy.sources.differ import Differ
+
+        assert notices is not None, "a mode that compares has somebody who is told"
+        made = Differ(source, live, opened(), clock, base, notices)
+        notices.settled = made.settled
+        return made
+
+    return Parts(synth, upstream, miss, recorder, player, differ)

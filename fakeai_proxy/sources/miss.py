@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from fakeai_proxy.cassette.advice import Asked, advice
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.differences import Side, explain, likeness, shingles
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.index import Entry
+from fakeai_proxy.cassette.leniency import Leniency
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import (
     Destination,
@@ -42,9 +44,11 @@ class Miss:
         library: Library,
         upstream: str | None = None,
         wall: Callable[[], float] = lambda: 0.0,
+        leniency: Leniency | None = None,
     ) -> None:
-        """`wall` is the time now, for telling ages."""
+        """`wall` is the time now, for telling ages; `leniency` is in force."""
         self._wall = wall
+        self._leniency = leniency or Leniency()
         self._library = library
         self._upstream = upstream
 
@@ -85,7 +89,10 @@ class Miss:
     ) -> tuple[str, list[dict[str, object]]]:
         library = self._library
         asked = self._asked(request, where)
-        near = [_told(asked, recorded) for recorded in self._nearest(request, where, asked)]
+        near = [
+            {**_told(asked, recorded), "option": self._option(request, where, recorded)}
+            for recorded in self._nearest(request, where, asked)
+        ]
         sentences = [f"There is no recording of {asked.method} {_short(asked.target)}."]
         times, there = library.told(key, authority_hash(where.authority), request.session)
         if there:
@@ -105,6 +112,9 @@ class Miss:
             named = f"Nearest: {best['id']} ({best['request']})"
             said = "; ".join(differences[:_SAID])
             sentences.append(f"{named}, which differs in {said}." if said else f"{named}.")
+            found = next((one for one in near if one["option"]), None)
+            if found is not None:
+                sentences.append(f"{found['id']} is found with {found['option']}.")
             if len(near) > 1:
                 others = ", ".join(f"{other['id']} ({other['request']})" for other in near[1:])
                 sentences.append(f"Then: {others}.")
@@ -140,6 +150,22 @@ class Miss:
         words = shingles(asked.body)
         near.sort(key=lambda recorded: -likeness(words, shingles(recorded.request.body)))
         return near[:NEAREST]
+
+    def _option(self, request: Request, where: Destination, recorded: Interaction) -> str:
+        """What would have made this one the answer, "" where nothing would."""
+        body, before = request.body.in_memory, recorded.request
+        host = recorded.upstream.partition("://")[2].lower()
+        if where.authority and where.authority != host:
+            return ""
+        if body is None or len(body) > _COMPARED_BYTES or not isinstance(before.body, bytes):
+            return ""
+        option = advice(
+            self._leniency,
+            Asked(request.recorded_method, where.target, request.headers, body),
+            Asked(before.method, before.target, before.headers, before.body),
+        )
+        echoes = echoes_of(credentials(where.target, request.headers))
+        return self._library.redactor.scrub(option.encode("utf-8", "replace"), echoes).decode()
 
     def _candidates(self, request: Request, where: Destination) -> list[Entry]:
         library = self._library

@@ -23,7 +23,18 @@ from fakeai_proxy.cassette.matching import destination
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, CassetteError, StreamCut
-from fakeai_proxy.exchange import LIVE, MISS, NEW, STALE, Chunk, Exchange, Reply, end_to_end, header
+from fakeai_proxy.exchange import (
+    LIVE,
+    MISS,
+    NEW,
+    STALE,
+    SYNTH,
+    Chunk,
+    Exchange,
+    Reply,
+    end_to_end,
+    header,
+)
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.roles import Source
 from fakeai_proxy.sources.overheard import Overheard
@@ -58,6 +69,9 @@ class Recorder:
         except (asyncio.CancelledError, ConnectionError):
             recording.finish("client_gone")
             raise
+        if reply.dialogue is not None:
+            recording.forget("a conversation that is made up as it goes")
+            return reply
         recording.hear(reply)
         if reply.passage is not None:
             reply.passage.onlookers.append(recording.overhear(exchange.request.path))
@@ -73,7 +87,7 @@ class Recorder:
                 recording.finish("eof")
                 return reply
             chunks = _each(chunks)
-        reply.chunks = _Recorded(chunks, recording)
+        reply.chunks = _Recorded(chunks, recording, reply.provenance == SYNTH)
         return reply
 
     async def close(self) -> None:
@@ -82,14 +96,20 @@ class Recorder:
 
 class _Recorded(AsyncGenerator[Chunk, None]):
     """A live reply's chunks. A class, because closing one that was never started must close the
-    source's too."""
+    source's too. What is `made_up` is there before its time: it came when the next one is asked for,
+    because it has been sent by then."""
 
-    def __init__(self, chunks: AsyncGenerator[Chunk], recording: _Recording) -> None:
+    def __init__(
+        self, chunks: AsyncGenerator[Chunk], recording: _Recording, made_up: bool = False
+    ) -> None:
         self._chunks = chunks
         self._recording = recording
+        self._made_up = made_up
 
     async def asend(self, value: None) -> Chunk:
         recording = self._recording
+        if self._made_up:
+            recording.delay()
         try:
             chunk = await anext(self._chunks)
         except StopAsyncIteration:
@@ -186,6 +206,14 @@ class _Recording:
             ahead = replace(heard, body=heard.body.snapshot(), cuts=[], gaps_us=[])
             self._library.advance(replace(self._draft, body=Tape(), heard=ahead))
         return chunk
+
+    def delay(self) -> None:
+        """The last chunk came only now."""
+        heard = self._heard
+        if heard is not None and heard.gaps_us:
+            at_us = max(self._age_us(None), self._last_us)
+            heard.gaps_us[-1] += at_us - self._last_us
+            self._last_us = at_us
 
     def overhear(self, name: str) -> Overheard:
         """Hear what is said on the WebSocket that this becomes."""

@@ -24,7 +24,9 @@ from fakeai_proxy.client import (
     UnreachableError,
 )
 from fakeai_proxy.client.asking import Asked, Row
+from fakeai_proxy.client.steering import Filters
 from fakeai_proxy.observe.answers import answer_of, status_of
+from fakeai_proxy.observe.journal_routes import FILTERS
 from fakeai_proxy.observe.pages import Route
 from tests.conftest import Serve
 from tests.observe.asking import ask, chat
@@ -93,7 +95,7 @@ ASKED: dict[str, tuple[object, ...]] = {
 #: They refuse here, or answer with bytes.
 ELSEWHERE = {"miss", "advance", "change_profile", "media", "verdict"}
 #: Shapes that have more fields than are told of.
-OPEN = ("journal_entry", "model")
+OPEN = ("model",)
 #: What changes the fleet for good comes last.
 LAST = ("drain", "kill", "restart", "resume")
 
@@ -149,6 +151,10 @@ def fits(document: dict[str, Any], route: Route, answer: bytes, name: str) -> No
     # Nothing is said that the shape does not know; of other rows' own shapes a part is enough.
     if isinstance(value, dict) and "root" not in shape.model_fields:
         assert name in OPEN or set(value) <= set(shape.model_fields), name
+
+
+def test_the_filters_of_the_journal_are_those_there_are() -> None:
+    assert set(Filters.__annotations__) == {parameter.name for parameter in FILTERS}
 
 
 async def test_the_document_is_whole(serve: Serve) -> None:

@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from openai import AsyncOpenAI
 
 from fakeai_proxy.app import App
+from fakeai_proxy.clock import VirtualClock
 from tests.cassette.made import held
 from tests.cli.test_cassette_packing import run, said
 from tests.conftest import Ended, Serve, serving
@@ -121,6 +123,50 @@ async def test_a_branch_is_the_recording_up_to_its_turn_and_goes_on_by_synth(
     assert await agent(app, streams=streams) == went
     await app.close()
     assert outcomes(again) == ["HIT"] * TURNS
+
+
+async def test_what_is_made_up_is_replayed_at_the_pace_at_which_it_was(
+    serve: Serve, tmp_path: Path
+) -> None:
+    branch, clock = tmp_path / "branch.fcz", VirtualClock()
+    app = await serve(
+        clock=clock,
+        mode="hybrid",
+        on_miss="record-synth",
+        profile="anthropic",
+        cassette=(str(branch),),
+    )
+    made_up = await instants(app, clock)
+    await app.close()
+    assert made_up[0] > 0.1
+    assert made_up[-1] > made_up[0] + 0.1
+    app = await serve(clock=(clock := VirtualClock()), mode="replay", cassette=(str(branch),))
+    assert await instants(app, clock) == pytest.approx(made_up, abs=0.002)
+
+
+async def test_a_conversation_that_is_made_up_is_not_recorded(serve: Serve, tmp_path: Path) -> None:
+    branch = tmp_path / "branch.fcz"
+    app = await serve(mode="hybrid", on_miss="record-synth", cassette=(str(branch),))
+    headers = {"authorization": "Bearer any-key"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as client,
+        client.ws_connect(f"{app.url}/v1/realtime?model=gpt-realtime") as socket,
+    ):
+        assert (await socket.receive_json())["type"] == "session.created"
+    await app.close()
+    assert held(branch) == []
+
+
+async def instants(app: App, clock: VirtualClock) -> list[float]:
+    """Of a stream's first and last words, in seconds."""
+    async with AsyncOpenAI(api_key="any-key", base_url=f"{app.url}/v1", max_retries=0) as client:
+        started_at, found = clock.now(), []
+        async for chunk in await client.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "Why?"}], stream=True, max_tokens=30
+        ):
+            if chunk.choices and chunk.choices[0].delta.content:
+                found.append(clock.now() - started_at)
+    return [found[0], found[-1]]
 
 
 async def test_an_edited_answer_sends_the_program_another_way(

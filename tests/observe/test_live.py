@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -61,7 +61,7 @@ async def following(app: App) -> AsyncIterator[AsyncIterator[tuple[str, dict[str
         assert reply.status == 200
         assert reply.content_type == "text/event-stream"
 
-        async def feed() -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        async def feed() -> AsyncGenerator[tuple[str, dict[str, Any]]]:
             name = ""
             async for line in reply.content:
                 if line.startswith(b"event: "):
@@ -69,7 +69,8 @@ async def following(app: App) -> AsyncIterator[AsyncIterator[tuple[str, dict[str
                 elif line.startswith(b"data: "):
                     yield name, json.loads(line[6:])
 
-        yield feed()
+        async with aclosing(feed()) as told:
+            yield told
 
 
 def live(clock: VirtualClock | None = None) -> Live:
@@ -163,12 +164,17 @@ def test_adding_seconds_loses_nothing(parts: list[tuple[int, str]]) -> None:
 async def test_the_feed_begins_with_what_was_before_anybody_looked(serve: Serve) -> None:
     app = await serve(profile="quick")
     await chat(app, stream=True)
-    told = await events(app, "sample")
-    assert [name for name, _ in told[:3]] == ["history", "fleet", "marks"]
-    asked = [*told[0][1]["samples"], told[-1][1]]
-    assert sum(sample.get("requests", 0) for sample in asked) == 1
-    assert set(told[-1][1]["fleet"]["gpus"]) == {"quick-0", "quick-1"}
-    assert told[1][1]["workers"][0]["kv_blocks"] > 0
+    samples: list[dict[str, Any]] = []
+    async with following(app) as feed:
+        begin = [await anext(feed) for _ in range(3)]
+        assert [name for name, _ in begin] == ["history", "fleet", "marks"]
+        assert begin[1][1]["workers"][0]["kv_blocks"] > 0
+        samples += begin[0][1]["samples"]
+        while not any("requests" in sample for sample in samples) or "fleet" not in samples[-1]:
+            name, data = await anext(feed)
+            samples += [data] if name == "sample" else []
+    assert sum(sample.get("requests", 0) for sample in samples) == 1
+    assert set(samples[-1]["fleet"]["gpus"]) == {"quick-0", "quick-1"}
 
 
 async def test_what_answers_cost_is_told_as_the_bills_tell_it(serve: Serve) -> None:
@@ -201,7 +207,7 @@ async def test_two_who_look_read_the_fleet_once_a_second(
 
     monkeypatch.setattr(app.commons, "gather", counted)
     await asyncio.gather(events(app, "marks"), events(app, "marks"))
-    seconds = {second for second, _ in app.live._gauges}
+    seconds = {second for second, _ in app.live._gauges} | {app.live._read_at}
     assert asked.count("fleet") == asked.count("live.used") == len(seconds)
 
 

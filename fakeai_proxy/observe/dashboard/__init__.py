@@ -62,7 +62,7 @@ def dashboard_routes(elsewhere: bool) -> tuple[Route, ...]:
         return _answer(call, found)
 
     summary = "The dashboard."
-    paths = (OWN, *(("/dashboard", "/dashboard/dynamo") if elsewhere else ()))
+    paths = (f"{OWN}/", *(("/dashboard", "/dashboard/dynamo") if elsewhere else ()))
     return (
         *(Route("GET", path, page, summary, threaded=True) for path in paths),
         Route("GET", f"{ASSETS}{{name:path}}", file, "A file of the dashboard.", threaded=True),
