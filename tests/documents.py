@@ -1,4 +1,4 @@
-"""The README's tables, made from the program. `python -m tests.documents` writes them."""
+"""The tables of the README and of docs/, made from the program. `python -m tests.documents` writes them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ from fakeai_proxy.resilience.trial import load_course
 from fakeai_proxy.services import ROOMS
 from fakeai_proxy.shaping.faults.rule import Conditions
 from fakeai_proxy.shaping.faults.table import FAULTS
+from tests import compatibility
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+#: Where a table may be, between marks with its name.
+PAGES = (README, *sorted((README.parent / "docs").glob("*.md")))
 #: A mode is an expression over the sources; `sources/__init__.py` builds exactly these.
 EXPRESSIONS = {
     "synth": "Synth()",
@@ -197,17 +200,27 @@ TABLES: dict[str, Callable[[], str]] = {
     "pages": pages,
     "trials": trials,
     "formats": formats,
+    "operations": lambda: compatibility.operations(_table),
+    "beyond": lambda: compatibility.beyond(_table),
+    "clients": lambda: compatibility.clients(_table),
 }
+
+
+def tables_of(text: str) -> list[str]:
+    """Their names."""
+    return [name for name in TABLES if f"<!-- {name} -->" in text]
 
 
 def rewritten(text: str) -> str:
     """`text` with every table between its marks made anew."""
-    for name, make in TABLES.items():
+    for name in tables_of(text):
+        made = TABLES[name]()
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
-        assert marked.search(text), f"the README has no place for {name}"
-        text = marked.sub(lambda match, make=make: match[1] + make() + "\n" + match[2], text)  # type: ignore[misc]
+        text, count = marked.subn(lambda match, made=made: match[1] + made + "\n" + match[2], text)  # type: ignore[misc]
+        assert count == 1, f"the table {name} does not end, or is there twice"
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text("utf-8")), "utf-8")
+    for page in PAGES:
+        page.write_text(rewritten(page.read_text("utf-8")), "utf-8")
