@@ -15,7 +15,7 @@ from fakeai_proxy.clock import Clock, SystemClock, clock_of
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
-from fakeai_proxy.embedded.verifying import witness_of
+from fakeai_proxy.embedded.verifying import seen_by, witness_of
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
@@ -44,6 +44,7 @@ from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.wire import Connection, connected
+from fakeai_proxy.reloading import Reloading
 from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
 from fakeai_proxy.services.catalogue import Catalogue
@@ -55,12 +56,7 @@ from fakeai_proxy.services.webhooks import Webhooks
 from fakeai_proxy.shaping.faults.faults import Faults
 from fakeai_proxy.shaping.limits import Limiter
 from fakeai_proxy.shaping.pacing import Pacer
-from fakeai_proxy.shaping.scenario.fleet import FleetLever
-from fakeai_proxy.shaping.scenario.levers import FaultLever, Lever, LimitLever, PaceLever
-from fakeai_proxy.shaping.scenario.missing import Present
 from fakeai_proxy.shaping.scenario.plan import Plan
-from fakeai_proxy.shaping.scenario.runner import Runner
-from fakeai_proxy.shaping.scenario.site import SiteFleet
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources import MODES, OnMiss, Parts
 from fakeai_proxy.sources.assembly import assembled
@@ -68,8 +64,10 @@ from fakeai_proxy.sources.holdings import Holdings
 from fakeai_proxy.sources.price_list import PriceList
 from fakeai_proxy.sources.synth import Synth
 from fakeai_proxy.sources.upstream import Upstream, tls_context
+from fakeai_proxy.stage import stage_of
 from fakeai_proxy.store import Row, Store
 from fakeai_proxy.telling import Telling
+from fakeai_proxy.watched import watched_by
 
 if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
@@ -119,14 +117,13 @@ class App:
         self.library = self._open_library()
         self.run = self._open_run()
         self.outcomes = None if self.run is None else self.run.outcomes
-        self._vocabulary = ""
-        self._records = Records()
-        self._responder: Responder | None = None
+        self._vocabulary, self._records = "", Records()
+        self.responder: Responder | None = None
         self._catalogue: Catalogue | None = None
         self.limiter = Limiter(config, self.clock, self.company.tables)
         self.holdings = self._open_holdings()
         self._webhooks = Webhooks(config)
-        self._source = self._seen(around(self.telling.around(self._answering())))
+        self._source = seen_by(self.witness, around(self.telling.around(self._answering())))
         pacer = self.pacer = self._pacer()
         usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
@@ -134,10 +131,11 @@ class App:
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
-        self.scenario = self._stage(pacer)
+        self.scenario = stage_of(self, self._open_more_exporters)
         self.scenario.began.append(self.marks.note_phase)
-        self._plan = Plan.load(config.scenario) if config.scenario else None
-        self.pages = own_pages(self, self._grown, self._media)
+        self.plan = Plan.load(config.scenario) if config.scenario else None
+        self.reloading = Reloading(self.clock, tuple(watched_by(self)))
+        self.pages = own_pages(self, self.grown, self._media)
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
@@ -150,9 +148,6 @@ class App:
         on_miss: OnMiss = self.config.miss or "error"
         return MODES[self.config.mode](self._parts(), on_miss)
 
-    def _seen(self, source: Source) -> Source:
-        return source if self.witness is None else self.witness.around(source)
-
     def _own_observers(self) -> tuple[Observer, ...]:
         usual = (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
         return usual if self.witness is None else (*usual, self.witness)
@@ -163,9 +158,7 @@ class App:
         self.traffic = Traffic()
         self.aggregates = Aggregates(self.clock, self.commons, lambda: self.traffic.streams)
         self.marks = Marks(self.clock)
-        self.live = Live(
-            self.clock, self.commons, self.marks, self.aggregates.used, self.prices.bill
-        )
+        self.live = Live(self.clock, self.commons, self.marks, self.prices.bill)
 
     def _pipeline(self, pacer: Pacer, observers: tuple[Observer, ...]) -> Pipeline:
         """Who asks and what it costs matters to what we answer ourselves."""
@@ -207,19 +200,21 @@ class App:
             tls_context(self.config.upstream_ca) if proxy else None,
             self.faults,
         )
-        if self._plan is not None:
+        if self.plan is not None:
             among_others = self.company.member is not None
-            self.scenario.start(self._plan, *((0.0, "start") if among_others else ()))
+            self.scenario.start(self.plan, *((0.0, "start") if among_others else ()))
         await self.company.begin(self.pages.perform)
         await self._door.open(handed)
         self.url = self._door.addresses[0].url
         await self._open_exporters()
+        await self.reloading.start()
 
     async def close(
         self, drain_s: float = 0.0, ended: Callable[[Outcomes], Awaitable[None]] | None = None
     ) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut. After a
         `start` that failed, too. `ended` is given what came of all, if there is a cassette."""
+        await self.reloading.close()
         self.scenario.stop()
         if self.url:
             await self._door.close()
@@ -278,7 +273,7 @@ class App:
         if self.exporters is not None:
             await self.exporters.open()
 
-    async def _grown(self) -> None:
+    async def grown(self) -> None:
         """The fleet may have more nodes than before; one whose port is taken shows nothing."""
         try:
             await self._open_exporters()
@@ -289,20 +284,8 @@ class App:
         hosted = None if isinstance(self.back_end, FleetProfile) else self.back_end
         return Pacer(self.config, hosted, self.scheduler, self.clock, self.dice, self.fleet)
 
-    def _stage(self, pacer: Pacer) -> Runner:
-        """What scenarios have to play with."""
-        fleet = None if self.site is None else SiteFleet(self.site, self._open_more_exporters)
-        levers: list[Lever] = [
-            FaultLever(self.faults),
-            LimitLever(self.limiter),
-            PaceLever(pacer),
-            *([] if fleet is None else [FleetLever(fleet)]),
-        ]
-        present = Present(self.limiter, fleet, self.config.is_timed)
-        return Runner(self.clock, levers, present.check)
-
     def _open_more_exporters(self) -> None:
-        opening = asyncio.ensure_future(self._grown())
+        opening = asyncio.ensure_future(self.grown())
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
 
@@ -317,17 +300,14 @@ class App:
         # The order of recordings is begun anew with each start: no matter of other machines.
         counting = self.company.member
         return assembled(
-            self.library,
-            self.config.upstream,
-            self.clock,
-            self._synth,
+            self.library, self.config.upstream, self.clock, self._synth,
             lambda: self.run.live if self.run else self.upstream,
             self.config,
             counting.next if counting else None,
             self._pace,
             self.config.timing == "profile",
             notices=self.run.drift if self.run else None,
-        )
+        )  # fmt: skip
 
     def _open_run(self) -> RecordedRun | None:
         if self.library is None and self.config.max_live_usd is None:
@@ -358,7 +338,7 @@ class App:
                 queue_limit=self.limiter.queue_limit,
                 post=self.poster.post,
                 runs_python=self.config.python_graders,
-                responder=self._responder,
+                responder=self.responder,
             )
 
         jobs = {kind: partial(job_of, kind) for kind in JOBS}
@@ -392,7 +372,7 @@ class App:
             self.holdings.doorkeeper,
             self.holdings.ledger.settle,
         )
-        self._responder = synth.responder
+        self.responder = synth.responder
         return synth
 
     def _open_holdings(self) -> Holdings:

@@ -276,7 +276,7 @@ def _from_environment(cls: type[BaseModel], environ: Mapping[str, str]) -> dict[
         key = name.removeprefix(ENVIRONMENT_PREFIX)
         if key == name or key in _NOT_SETTINGS:
             continue
-        layer[key.lower()] = split_list(value) if is_list(key.lower(), cls) else value
+        layer[key.lower()] = pieces_of(key.lower(), value) if is_list(key.lower(), cls) else value
     return layer
 
 
@@ -292,6 +292,11 @@ def is_list(name: str, cls: type[BaseModel] = Config) -> bool:
     """Whether the setting takes several values."""
     field = cls.model_fields.get(name)
     return field is not None and get_origin(field.annotation) is tuple
+
+
+def pieces_of(name: str, value: str) -> tuple[str, ...]:
+    """What was written of a list; commas are part of a pattern."""
+    return (value,) if name.endswith("_pattern") and value else split_list(value)
 
 
 def split_list(value: str) -> tuple[str, ...]:

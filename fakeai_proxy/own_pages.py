@@ -22,6 +22,7 @@ from fakeai_proxy.observe.marks import mark_routes
 from fakeai_proxy.observe.media import media_routes
 from fakeai_proxy.observe.pages import Pages, Route
 from fakeai_proxy.observe.profile_routes import profile_routes
+from fakeai_proxy.observe.reload_routes import reload_routes
 from fakeai_proxy.observe.scenario_routes import scenario_routes
 from fakeai_proxy.observe.usage_pages import UsagePages
 from fakeai_proxy.proxy.admin import Admin
@@ -66,12 +67,14 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         "profile": config.profile,
         "seed": config.seed,
         "store": config.store_place,
+        "files": app.reloading.told,
     }
     return (
         *control_routes(app.status, shown, resettable),
         feed_route(app.journal, app.commons),
         export_route(app.journal, app.commons),
         *journal_routes(app.journal, app.commons),
+        *reload_routes(app.reloading),
         *dashboard_routes(elsewhere=config.has_back_end),
         *app.live.routes(),
         *mark_routes(app.marks),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.config import Config
+from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.sources.listening import Listening
 from fakeai_proxy.sources.price_list import PriceList
+
+if TYPE_CHECKING:
+    from fakeai_proxy.observe.otel import Otel
 
 
 class Telling:
@@ -21,7 +26,9 @@ class Telling:
             from fakeai_proxy.observe.journal_file import JournalFile
 
             self._file = JournalFile(self.journal, config.journal_file)
-        self.observers: tuple[Observer, ...] = (self.journal,)
+        self._otel = None if config.otel is None else _otel(self.journal, config.otel)
+        first = () if self._otel is None else (self._otel,)
+        self.observers: tuple[Observer, ...] = (*first, self.journal)
 
     def around(self, source: Source) -> Source:
         """With what has to listen to it."""
@@ -30,3 +37,18 @@ class Telling:
     async def close(self) -> None:
         if self._file is not None:
             await self._file.close()
+        if self._otel is not None:
+            await self._otel.close()
+
+
+def _otel(journal: Journal, collector: str) -> Otel:
+    """Raises ConfigError."""
+    if not journal.size:
+        raise ConfigError("otel: there is nothing to tell with --journal-size 0.")
+    try:
+        from fakeai_proxy.observe.otel import Otel
+    except ImportError:
+        raise ConfigError(
+            "otel: spans are sent by the extra `otel`: pip install 'fakeai-proxy[otel]'"
+        ) from None
+    return Otel(journal, None if collector == "env" else collector)

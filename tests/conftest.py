@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from fakeai_proxy.app import App
 from fakeai_proxy.clock import Clock
@@ -15,6 +16,9 @@ from fakeai_proxy.exchange import Exchange
 
 #: Runs pytest within a test, for our own plugin.
 pytest_plugins = ("pytester",)
+#: How long an example takes says how busy the machine is.
+hypothesis_settings.register_profile("unhurried", deadline=None)
+hypothesis_settings.load_profile("unhurried")
 #: One authority for all apps of the run; a test that intercepts more hosts brings its own `data`.
 DATA = TemporaryDirectory(prefix="fakeai-proxy-tests-")
 

@@ -32,7 +32,7 @@ from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cassette.redaction import (
     Redactor,
     Scrubber,
-    credentials,
+    carried,
     echoes_of,
     is_lines,
     is_media,
@@ -135,7 +135,7 @@ class Sealer:
         self._growing: dict[str, _Growing] = {}
 
     def opening(self, draft: Draft) -> Open:
-        echoes = echoes_of(credentials(draft.target, draft.headers))
+        echoes = echoes_of(carried(draft.target, draft.headers))
         return Open(draft.id, draft.at, draft.upstream, self._request(draft, b"", echoes),
                     self._text(draft.session, echoes))  # fmt: skip
 
@@ -147,14 +147,14 @@ class Sealer:
             heard is None
             or not heard.body.spooled
             or codings(heard.headers)
-            or is_lines(heard.headers)
+            or self._redactor.must_see_whole(heard.headers)
         ):
             return
         growing = self._growing.get(draft.id)
         if growing is None:
             if len(self._growing) >= GROWING_MAX:
                 return
-            echoes = echoes_of(credentials(draft.target, draft.headers))
+            echoes = echoes_of(carried(draft.target, draft.headers))
             growing = _Growing(self._blobs.begin(), self._redactor.scrubber(echoes))
             self._growing[draft.id] = growing
         taken = False
@@ -175,7 +175,7 @@ class Sealer:
             self.forget(draft_id)
 
     def sealed(self, draft: Draft, seq: int) -> Interaction:
-        echoes = echoes_of(credentials(draft.target, draft.headers))
+        echoes = echoes_of(carried(draft.target, draft.headers))
         raw_key, key, likeness = self._keys(draft)
         stored = self._store(draft.body, draft.headers, echoes)
         request = self._request(draft, stored.content, echoes, stored)
@@ -271,7 +271,8 @@ class Sealer:
         )
 
     def _store(self, body: Tape, headers: Headers, echoes: tuple[bytes, ...]) -> _Stored:
-        if not body.spooled or (is_lines(headers) and body.size <= LINES_BYTES_MAX):
+        whole = self._redactor.must_see_whole(headers) and body.size <= LINES_BYTES_MAX
+        if whole or not body.spooled:
             clean = self._redactor.body(body.whole(), headers, echoes)
             if body.spooled or self._is_blob(clean.data):
                 blob = self._blobs.write((clean.data,), self._durable)

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 COMPARED_MAX = 50_000
 #: Requests whose bytes differ from those recorded, and are known to mean the same.
 REMEMBERED_MAX = 65_536
+#: Keys whose entries are kept, some 600 bytes each, and how many entries of a key may be.
+LOOKED_UP_MAX = 16_384
+_KEPT_ROWS_MAX = 4
 _NO_KEY = bytes(16)
 
 
@@ -63,6 +66,8 @@ class Index:
     _canonical: dict[bytes, bytes] = field(default_factory=dict)
     _by_key: dict[bytes, list[Entry]] = field(default_factory=dict)
     _by_route: dict[int, list[Entry]] = field(default_factory=dict)
+    #: Of sealed ones, what was asked for before.
+    _looked_up: dict[bytes, list[Entry]] = field(default_factory=dict)
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -160,6 +165,7 @@ class Index:
             row = sealed.with_id(label.id)
             if row is not None:
                 sealed.instead[row] = entry
+                self._looked_up.clear()
                 self.again += 1
                 found = True
                 if sealed.label(row).key != label.key:
@@ -203,6 +209,8 @@ class Index:
             for sealed in self._sealed:
                 found = sealed.key_of(raw)
                 if found is not None:
+                    if len(self._canonical) < 4 * len(self._live) + REMEMBERED_MAX:
+                        self._canonical[raw] = found
                     break
         return found
 
@@ -215,9 +223,12 @@ class Index:
 
     def matching(self, key: bytes, authority: int) -> Sequence[Entry]:
         """In recorded order; of every authority when `authority` is 0."""
-        live = self._by_key.get(key + authority.to_bytes(8, "big") if authority else key, [])
+        where = key + authority.to_bytes(8, "big") if authority else key
+        live = self._by_key.get(where, [])
         if not self._sealed:
             return live
+        if not live and (known := self._looked_up.get(where)) is not None:
+            return known
         parts: list[Sequence[Entry]] = []
         for sealed in self._sealed:
             rows = sealed.with_key(key, authority)
@@ -227,7 +238,13 @@ class Index:
                 parts.append(Rows(sealed, rows))
         if live:
             parts.append(live)
-        return parts[0] if len(parts) == 1 else Chain(parts)
+        found = parts[0] if len(parts) == 1 else Chain(parts)
+        if not live and 0 < len(found) <= _KEPT_ROWS_MAX:
+            found = list(found)
+            if len(self._looked_up) >= LOOKED_UP_MAX:
+                self._looked_up.clear()
+            self._looked_up[where] = found
+        return found
 
     def of_route(self, route: int) -> Sequence[Entry]:
         """All that may be matched, in recorded order."""

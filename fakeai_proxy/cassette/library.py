@@ -11,28 +11,37 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from fakeai_proxy.cassette import manifest
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Sealer
-from fakeai_proxy.cassette.format import Head, Interaction, Open, Replied, decode, decode_reply
+from fakeai_proxy.cassette.format import (
+    Extra,
+    Head,
+    Interaction,
+    Open,
+    Replied,
+    decode,
+    decode_reply,
+)
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import Entry, Index
 from fakeai_proxy.cassette.manifest import TOOL, Manifest
 from fakeai_proxy.cassette.redaction import Redactor
+from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.script import Script, script_of
 from fakeai_proxy.cassette.sealed import SealedIndex, open_index
-from fakeai_proxy.cassette.sealing import Part
+from fakeai_proxy.cassette.sealing import Part, alone
 from fakeai_proxy.cassette.segments import (
     Segment,
     existing_salt,
+    files_of,
     is_single,
+    policy_of,
     salt_of,
     sealed_of,
-    segments_of,
     torn_files,
 )
 from fakeai_proxy.cassette.settings import CassetteSettings, Repeat
@@ -109,7 +118,9 @@ class Library:
                     f"--cassette {path}"
                 )
         salt = salt_of(first, clock.wall()) if record else existing_salt(first)
-        library = cls(Redactor(salt), Index(settings.replay_interrupted), [], settings.repeat)
+        rules = Rules.of(settings).with_policy(policy_of(first))
+        redactor = Redactor(salt, rules)
+        library = cls(redactor, Index(settings.replay_interrupted), [], settings.repeat)
         library.paths = settings.cassette
         for path in dict.fromkeys(settings.cassette):
             library._read(path, repair)
@@ -259,13 +270,25 @@ class Library:
             segment.release()
         self.index.close()
 
+    def renew(self, fresh: Library) -> None:
+        """What another has read takes the place of what there was; both for reading only. Where each
+        session is stays, and whoever has just found a recording can still read it."""
+        before = self.segments
+        self.index, self.segments, self.torn = fresh.index, fresh.segments, fresh.torn
+        self._sealed_index = fresh._sealed_index
+        self._scripts.clear()
+        self._scripts_bytes = 0
+        for segment in self._replaced:
+            segment.release()
+        self._replaced = before
+
     # --- opening ---------------------------------------------------------------------------------
 
     def _read(self, path: Path, repair: bool) -> None:
         if not path.exists():
             return
         self.torn += [Torn(file, file.stat().st_size, True) for file in torn_files(path)]
-        listed, sealed, live = _files_of(path)
+        listed, sealed, live = files_of(path)
         if listed is not None and sealed:
             self._sealed_index = self._read_sealed(path, listed, sealed)
         for segment in live:
@@ -288,12 +311,13 @@ class Library:
         return made
 
     def _add(self, segment: Segment) -> None:
-        segment.hold()
         self.segments.append(segment)
 
     def _let_go(self, segment: Segment) -> None:
         """There are only so many files that a process may have open."""
-        if len(self.segments) > HELD_FILES_MAX:
+        if len(self.segments) <= HELD_FILES_MAX:
+            segment.hold()
+        else:
             segment.release()
 
     def _set_aside(self, segment: Segment) -> bool:
@@ -313,13 +337,17 @@ class Library:
         live_bytes_max: int,
     ) -> None:
         durability = settings.durability
-        head = Head(TOOL, clock.wall(), salt)
+        policy = self.redactor.policy
+        head = Head(TOOL, clock.wall(), salt, extra={"scrub": policy} if policy else {})
+        if policy and not is_single(path):
+            _note(path, policy)
         output = Output(path, head)
         if is_single(path):
             output.prepare()
         if is_single(path) and self.segments and self.segments[0].path == path:
             output.segment = self.segments[0]
         else:
+            output.segment.hold()
             self._add(output.segment)
         sealer = Sealer(self.redactor, output.segment.blobs, durability != "none", is_single(path))
         turned = None
@@ -343,6 +371,7 @@ class Library:
     def _turned(self, turned: Turned) -> None:
         assert self._upkeep is not None
         turned.before.hold()  # it is read until its sealed form is found
+        turned.after.hold()
         self._add(turned.after)
         self._upkeep.full(Part((turned.before.path.name,), turned.unended))
 
@@ -366,26 +395,12 @@ class Library:
         self._replaced = gone
 
 
-def _files_of(path: Path) -> tuple[Manifest | None, list[Segment], list[Segment]]:
-    """The manifest, the sealed and the live files, all open: whoever seals them meanwhile changes
-    nothing. Raises CassetteError."""
-    if not path.is_dir() or not (path / manifest.NAME).exists():
-        return None, [], segments_of(path)
-    while True:
+def _note(path: Path, policy: Extra) -> None:
+    """Have the manifest say what is scrubbed."""
+    with alone(path, wait=True):
         listed = Manifest.read(path)
-        found: list[Segment] = []
-        try:
-            sealed, live = sealed_of(path, listed), segments_of(path, listed)
-            found += (*sealed, *live)
-            for segment in found:
-                segment.hold()
-        except (CassetteError, FileNotFoundError):
-            if Manifest.read(path).segments == listed.segments:
-                raise
-        if Manifest.read(path).segments == listed.segments:
-            return listed, sealed, live
-        for segment in found:
-            segment.release()
+        if listed.extra.get("scrub") != policy:
+            replace(listed, extra={**listed.extra, "scrub": policy}).write(path)
 
 
 def settings_for(paths: Sequence[Path]) -> CassetteSettings:

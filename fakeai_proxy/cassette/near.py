@@ -15,6 +15,7 @@ from fakeai_proxy.cassette.index import Entry, Index
 from fakeai_proxy.cassette.leniency import Leniency
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import CANONICAL_BYTES_MAX, route_hash
+from fakeai_proxy.cassette.redaction import carried, echoes_of
 from fakeai_proxy.errors import CassetteError
 from fakeai_proxy.exchange import Headers
 
@@ -44,7 +45,10 @@ class Near:
     ) -> tuple[bytes, list[Entry]]:
         """The lenient key, and what answers it in recorded order; `authority` 0 matches any. Reads
         the route's recordings: for a thread."""
-        key = self._leniency.key(method, target, headers, body)
+        # Recordings are scrubbed, so what is looked for among them is too.
+        redactor = self._library.redactor
+        clean = redactor.body(body, headers, echoes_of(carried(target, headers)))
+        key = self._leniency.key(method, target, headers, body if clean.withheld else clean.data)
         with self._lock:
             table = self._table(route_hash(method, target))
             found = table.by_key.get(key, [])

@@ -7,24 +7,29 @@ not stored. Knows the bytes of one message; nothing of files or of matching.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
-from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.messages import SIDES, Message, joined, parted
+from fakeai_proxy.cassette.rules import CUSTOM, PERSONAL, Rules
 from fakeai_proxy.cassette.shapes import (
     CREDENTIAL_HEADERS,
     CREDENTIAL_PARAMETERS,
     PLACEHOLDER,
     SECRET_BYTES_MAX,
     SUBPROTOCOL_CREDENTIAL,
+    Form,
     echoes_of,
     matches,
+    runs,
 )
 from fakeai_proxy.exchange import Headers, header
 
@@ -37,16 +42,24 @@ REQUEST_HEADERS = frozenset(
     )
 )  # fmt: skip
 _REQUEST_PREFIXES = (b"x-stainless-",)
-_DROPPED = frozenset((b"set-cookie", b"set-cookie2", b"authorization", b"proxy-authenticate"))
+DROPPED = frozenset((b"set-cookie", b"set-cookie2", b"authorization", b"proxy-authenticate"))
 _MASKED = frozenset((b"openai-organization", b"openai-project", b"anthropic-organization-id"))
 #: Bodies that may be stored although their coding cannot be undone.
 _MEDIA = re.compile(rb"(?i)(image|audio|video|font)/")
 _LINES = re.compile(rb"(?i)text/event-stream|application/(x-)?(ndjson|jsonl|json-seq)")
 _PARAMETER = re.compile(rb"([?&;])([^=&;?#]{1,64})=([^&;#]*)")
+#: Shorter cookies are words: a language, a theme.
+_COOKIE_BYTES_MIN = 16
+#: So much base64 may hide a key.
+_ENCODED_BYTES_MIN = 32
+#: Kinds that the user chose to hide; a digit in their placeholders might match a pattern again.
+_OWN_KINDS = frozenset((CUSTOM, *(shape.kind for shape in PERSONAL)))
+_TO_LETTERS = str.maketrans("0123456789", "ghijklmnop")
+_STANDARD, _URL_SAFE = bytes.maketrans(b"-_", b"+/"), bytes.maketrans(b"+/", b"-_")
 #: What an encoded body may decode to; above it, it is not stored.
 DECODED_BYTES_MAX = 64 << 20
 #: Messages of a WebSocket are looked at as such a stream.
-_LINE_HEADERS: Headers = ((b"content-type", b"text/event-stream"),)
+LINE_HEADERS: Headers = ((b"content-type", b"text/event-stream"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +70,6 @@ class Cleaned:
     data: bytes
     recoded: bool = False
     withheld: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A secret that is in a record. `shown` is its beginning and length."""
-
-    where: str
-    kind: str
-    shown: str
 
 
 def credentials(target: str, headers: Headers) -> list[bytes]:
@@ -84,6 +88,24 @@ def credentials(target: str, headers: Headers) -> list[bytes]:
     return [secret for secret in found if secret]
 
 
+def carried(target: str, headers: Headers) -> list[bytes]:
+    """Those, the password within one, and cookies: whatever a reply must not be kept with."""
+    found = credentials(target, headers)
+    for name, value in headers:
+        lower = name.lower()
+        if lower == b"cookie":
+            pairs = [pair.partition(b"=") for pair in value.split(b";")]
+            found += [
+                cookie.strip(b' "') for _, _, cookie in pairs if len(cookie) >= _COOKIE_BYTES_MIN
+            ]
+        elif lower == b"authorization" and value[:6].lower() == b"basic ":
+            try:
+                found.append(base64.b64decode(value[6:]).partition(b":")[2])
+            except binascii.Error:
+                continue
+    return found
+
+
 def is_lines(headers: Headers) -> bool:
     """Whether a body is a stream of lines over which one text may be scattered."""
     return _LINES.match(header(headers, b"content-type") or b"") is not None
@@ -96,8 +118,14 @@ def is_media(headers: Headers) -> bool:
 class Redactor:
     """`salt` is the cassette's own: tags of two cassettes cannot be compared."""
 
-    def __init__(self, salt: bytes) -> None:
+    def __init__(self, salt: bytes, rules: Rules | None = None) -> None:
         self._salt = salt
+        self.rules = rules or Rules()
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What is scrubbed besides credentials, as the cassette says it."""
+        return self.rules.policy(self.tag)
 
     def tag(self, secret: bytes) -> str:
         return blake2b(secret, digest_size=16, key=self._salt).hexdigest()
@@ -106,16 +134,59 @@ class Redactor:
         """`size` bytes long; without it as long as it reads best."""
         tag = self.tag(secret)
         full = f"REDACTED.{kind}.{tag[:12]}".encode()
+        own = kind in _OWN_KINDS
+        if own and size is not None and secret.isdigit():
+            return b"1".ljust(size, b"0")  # it may stand where JSON wants a number
         if size is None or size >= len(full):
             return full.ljust(size or 0, b"x")
-        return (b"R-" + tag.encode())[:size]
+        return (b"R-" + (tag.translate(_TO_LETTERS) if own else tag).encode())[:size]
+
+    def matches(
+        self, data: bytes, echoes: tuple[bytes, ...] = (), form: Form | None = None
+    ) -> list[tuple[int, int, str]]:
+        """Start, end and kind of every secret; without a form, it is told by the beginning."""
+        own = self.rules.shapes
+        if own and form is None:
+            form = "json" if is_json(data) else "plain"
+        return matches(data, echoes, own, form or "plain")
+
+    def must_see_whole(self, headers: Headers) -> bool:
+        """Whether what a user's rules match can only be replaced in a body that is whole."""
+        kind = header(headers, b"content-type") or b""
+        return is_lines(headers) or bool(self.rules.shapes and b"json" in kind)
 
     def scrub(self, data: bytes, echoes: tuple[bytes, ...], lines: bool = False) -> bytes:
         """`data` with every secret replaced, length unchanged; the same object when clean."""
-        clean = self.replaced(data, matches(data, echoes))
-        if lines:
-            clean = self._unscattered(clean, echoes)
-        return clean
+        # First over frames: what one of them hides would be missed in the next.
+        whole = self._unscattered(data, echoes) if lines else data
+        clean = self.replaced(whole, self.matches(whole, echoes, "lines" if lines else None))
+        return self.replaced_texts(clean, echoes)
+
+    def replaced_texts(self, data: bytes, echoes: tuple[bytes, ...]) -> bytes:
+        """With every secret replaced that base64 hides; the same object when there is none."""
+        looked_at: dict[bytes, bytes] = {}
+        changed: bytearray | None = None
+        for start, end in runs(data, _ENCODED_BYTES_MIN):
+            text = data[start:end]
+            if text not in looked_at:
+                looked_at[text] = self._decoded_clean(text, echoes)
+            if (clean := looked_at[text]) != text:
+                changed = changed or bytearray(data)
+                changed[start:end] = clean
+        return data if changed is None else bytes(changed)
+
+    def _decoded_clean(self, text: bytes, echoes: tuple[bytes, ...]) -> bytes:
+        whole = len(text) & ~3
+        plain = binascii.a2b_base64(text[:whole].translate(_STANDARD))
+        found = matches(plain, echoes)
+        if not found:
+            return text
+        encoded = binascii.b2a_base64(self.replaced(plain, found), newline=False)
+        if b"-" in text or b"_" in text:
+            encoded = encoded.translate(_URL_SAFE)
+        # The last characters are a byte or two of what is gone.
+        rest = b"A" * (len(text) - whole) if found[-1][1] == len(plain) else text[whole:]
+        return encoded + rest
 
     def scrub_pieces(self, pieces: Iterable[bytes], echoes: tuple[bytes, ...]) -> Iterator[bytes]:
         """The same over a body too large to hold."""
@@ -167,21 +238,24 @@ class Redactor:
                 match = CREDENTIAL_HEADERS[lower].match(value)
                 scheme, secret = (match[0], value[match.end() :]) if match else (b"", value)
                 kept.append((name, scheme + self._typed(secret.strip())))
+            elif lower in self.rules.headers:
+                kept.append((name, self._masked("header", value)))
             elif lower in REQUEST_HEADERS or lower.startswith(_REQUEST_PREFIXES):
                 kept.append((name, self.scrub(value, echoes)))
         return tuple(kept)
 
     def response_headers(self, headers: Headers, echoes: tuple[bytes, ...]) -> Headers:
-        return tuple(
-            (
-                self.scrub(name, echoes),
-                self.placeholder("organization", value)
-                if name.lower() in _MASKED and not PLACEHOLDER.fullmatch(value)
-                else self.scrub(value, echoes),
-            )
-            for name, value in headers
-            if name.lower() not in _DROPPED
-        )
+        kept = []
+        for name, value in headers:
+            lower = name.lower()
+            if lower in DROPPED:
+                continue
+            if lower in _MASKED or lower in self.rules.headers:
+                kind = "organization" if lower in _MASKED else "header"
+                kept.append((name, self._masked(kind, value)))
+            else:
+                kept.append((self.scrub(name, echoes), self.scrub(value, echoes)))
+        return tuple(kept)
 
     def target(self, target: str, echoes: tuple[bytes, ...]) -> str:
         def hide(match: re.Match[bytes]) -> bytes:
@@ -190,17 +264,17 @@ class Redactor:
             return match[0]
 
         raw = self.scrub(_PARAMETER.sub(hide, _bytes(target)), echoes)
-        if matches(unquote_to_bytes(raw), echoes):  # hidden behind percent signs
+        if self.matches(unquote_to_bytes(raw), echoes):  # hidden behind percent signs
             path, mark, query = raw.partition(b"?")
             pieces = re.split(rb"([/&=;])", query if mark else path)
             cleaned = b"".join(
                 self.placeholder("url", piece)
-                if matches(unquote_to_bytes(piece), echoes)
+                if self.matches(unquote_to_bytes(piece), echoes)
                 else piece
                 for piece in pieces
             )
             raw = path + mark + cleaned if mark else cleaned
-            if matches(unquote_to_bytes(raw), echoes):
+            if self.matches(unquote_to_bytes(raw), echoes):
                 raw = self.placeholder("url", raw)
         return raw.decode("utf-8", "surrogateescape")
 
@@ -220,6 +294,9 @@ class Redactor:
         known = matches(secret)
         return self.placeholder(known[0][2] if known else "credential", secret)
 
+    def _masked(self, kind: str, value: bytes) -> bytes:
+        return value if PLACEHOLDER.fullmatch(value) else self.placeholder(kind, value)
+
     def replaced(self, data: bytes, found: list[tuple[int, int, str]]) -> bytes:
         if not found:
             return data
@@ -234,7 +311,7 @@ class Redactor:
         changed: bytearray | None = None
         for places in sse.scattered(data):
             text = b"".join([data[start:end] for start, end in places])
-            found = matches(text, echoes)
+            found = self.matches(text, echoes, "string")
             if found:
                 clean = self.replaced(text, found)
                 changed = changed or bytearray(data)
@@ -262,7 +339,7 @@ class Scrubber:
         if len(held) <= 4 * SECRET_BYTES_MAX:
             return b""
         safe = len(held) - SECRET_BYTES_MAX
-        found = matches(held, self._echoes)
+        found = self._matches()
         for start, end, _ in found:
             if start < safe < end:
                 safe = start
@@ -270,60 +347,16 @@ class Scrubber:
         return self._clean(held[:safe], [match for match in found if match[1] <= safe])
 
     def rest(self) -> bytes:
+        found = self._matches()
         held, self._held = self._held, b""
-        return self._clean(held, matches(held, self._echoes))
+        return self._clean(held, found)
+
+    def _matches(self) -> list[tuple[int, int, str]]:
+        return self._redactor.matches(self._held, self._echoes, "plain")
 
     def _clean(self, data: bytes, found: list[tuple[int, int, str]]) -> bytes:
         self.found += len(found)
         return self._redactor.replaced(data, found)
-
-
-def verify_secrets(record: Interaction) -> list[Finding]:
-    """What looks like a secret in a record that is on disk; bodies in files of their own aside."""
-    findings = _in_bytes("request target", unquote_to_bytes(_bytes(record.request.target)))
-    for name, value in record.request.headers:
-        findings += _in_bytes(f"request header {name.decode('latin-1')}", value)
-        if name.lower() in CREDENTIAL_HEADERS:
-            secret = credentials("", ((name, value),))
-            if secret and not PLACEHOLDER.fullmatch(secret[0]):
-                findings.append(_finding("request header", "credential", secret[0]))
-    findings += _in_body("request body", record.request.body, record.request.headers)
-    if record.response is not None:
-        for name, value in record.response.headers:
-            findings += _in_bytes(f"response header {name.decode('latin-1')}", value)
-            if name.lower() in _DROPPED:
-                findings.append(_finding("response header", name.decode("latin-1"), value))
-        findings += _in_body("response body", record.response.body, record.response.headers)
-        for sender in SIDES:
-            said = joined(record.response.messages, sender)
-            findings += _in_body(f"{sender} messages", said, _LINE_HEADERS)
-    return findings
-
-
-def _in_body(where: str, body: object, headers: Headers) -> list[Finding]:
-    if not isinstance(body, bytes):
-        return []
-    applied = codings(headers)
-    findings = _in_bytes(where, body)
-    if applied:
-        try:
-            body = decoded_whole(body, applied, DECODED_BYTES_MAX)
-        except Undecodable as error:
-            return [] if is_media(headers) else [Finding(where, "undecodable", str(error))]
-        findings += _in_bytes(where, body)
-    if is_lines(headers):
-        for places in sse.scattered(body):
-            text = b"".join([body[start:end] for start, end in places])
-            findings += _in_bytes(f"{where}, over several frames", text)
-    return findings
-
-
-def _in_bytes(where: str, data: bytes) -> list[Finding]:
-    return [_finding(where, kind, data[start:end]) for start, end, kind in matches(data)]
-
-
-def _finding(where: str, kind: str, secret: bytes) -> Finding:
-    return Finding(where, kind, f"{secret[:6].decode('latin-1')}... ({len(secret)} bytes)")
 
 
 def _bytes(target: str) -> bytes:
@@ -334,4 +367,8 @@ def _name(parameter: bytes) -> str:
     return unquote_to_bytes(parameter).decode("latin-1").lower()
 
 
-__all__ = ["Cleaned", "Finding", "Redactor", "credentials", "echoes_of", "verify_secrets"]
+def is_json(data: bytes) -> bool:
+    return data[:64].lstrip()[:1] in (b"{", b"[", b'"')
+
+
+__all__ = ["Cleaned", "Redactor", "carried", "credentials", "echoes_of"]

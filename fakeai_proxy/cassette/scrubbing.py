@@ -11,7 +11,7 @@ from fakeai_proxy.cassette.blobs import BlobStore
 from fakeai_proxy.cassette.bodies import Blob, Content, size_of
 from fakeai_proxy.cassette.draft import recoded, recut
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.redaction import Redactor, credentials, echoes_of
+from fakeai_proxy.cassette.redaction import Redactor, carried, echoes_of
 from fakeai_proxy.exchange import Headers
 
 
@@ -24,7 +24,7 @@ class Scrub:
 
     def __call__(self, record: Interaction) -> Interaction:
         redactor, request, response = self._redactor, record.request, record.response
-        echoes = echoes_of(credentials(request.target, request.headers))
+        echoes = echoes_of(carried(request.target, request.headers))
         body, headers, withheld = self._clean(request.body, request.headers, echoes)
         request = replace(
             request,

@@ -210,7 +210,9 @@ def write_sealed(
         sync_folder(folder)
     finally:
         temporary.unlink(missing_ok=True)
-    return SealedFile(name, size, count - 1, hashed.hexdigest(), tuple(of))
+    # Files that a killed process had no time to delete are still in nobody's stead but this one's.
+    gone = {*of, *(old for old in manifest.superseded if (folder / old).exists())}
+    return SealedFile(name, size, count - 1, hashed.hexdigest(), tuple(sorted(gone)))
 
 
 def _groups(
@@ -240,8 +242,11 @@ def _alike(one: Found) -> tuple[int, int, int]:
 
 
 def _forget_leftovers(folder: Path, listed: Sequence[SealedFile]) -> None:
-    """Sealed files that no manifest lists, and half-written ones."""
+    """Sealed files that no manifest lists, half-written ones, and what has been sealed."""
     names = {one.name for one in listed}
+    for one in listed:
+        for name in one.of:
+            (folder / name).unlink(missing_ok=True)
     for path in (*folder.glob("seg-*.jsonl.zst"), *folder.glob(_TEMPORARY + "*")):
         if path.name not in names:
             path.unlink(missing_ok=True)

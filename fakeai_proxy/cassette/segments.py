@@ -12,9 +12,10 @@ import os
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
@@ -35,6 +36,9 @@ except ImportError:  # Windows: one process a cassette, by agreement
 log = logging.getLogger("fakeai_proxy")
 
 SUFFIX = ".fcz"
+#: So many files may be open while a cassette is being opened, so that who seals it meanwhile takes
+#: nothing away.
+OPENED_FILES_MAX = 256
 #: Groups whose lines are kept, of all segments together: neighbours are often asked for in turn.
 _GROUPS_KEPT = 4
 
@@ -253,6 +257,28 @@ def sealed_of(path: Path, manifest: Manifest) -> list[Segment]:
     return found
 
 
+def files_of(path: Path) -> tuple[Manifest | None, list[Segment], list[Segment]]:
+    """The manifest, the sealed and the live files, all open: whoever seals them meanwhile changes
+    nothing. Raises CassetteError."""
+    if not path.is_dir() or not (path / manifest_file.NAME).exists():
+        return None, [], segments_of(path)
+    while True:
+        listed = Manifest.read(path)
+        found: list[Segment] = []
+        try:
+            sealed, live = sealed_of(path, listed), segments_of(path, listed)
+            found += (*sealed, *live)
+            for segment in found[-OPENED_FILES_MAX:]:
+                segment.hold()
+        except (CassetteError, FileNotFoundError):
+            if Manifest.read(path).segments == listed.segments:
+                raise
+        if Manifest.read(path).segments == listed.segments:
+            return listed, sealed, live
+        for segment in found:
+            segment.release()
+
+
 def _check_folder(path: Path) -> None:
     """Raises CassetteError for a directory that holds something else."""
     if not (path / manifest_file.NAME).exists() and any(
@@ -330,13 +356,25 @@ def existing_salt(path: Path) -> bytes:
     return Manifest.read(path).salt if manifest.exists() else secrets.token_bytes(SALT_BYTES)
 
 
+def policy_of(path: Path) -> Mapping[str, Any]:
+    """What was scrubbed besides credentials when it was recorded, as it says itself."""
+    if path.is_dir() and (path / manifest_file.NAME).exists():
+        said = Manifest.read(path).extra.get("scrub")
+    else:
+        head = _head_of(path) if is_single(path) else None
+        said = head.extra.get("scrub") if head else None
+    return said if isinstance(said, dict) else {}
+
+
 def _salt_of_file(path: Path) -> bytes:
+    head = _head_of(path)
+    return secrets.token_bytes(SALT_BYTES) if head is None else head.salt
+
+
+def _head_of(path: Path) -> Head | None:
     if path.exists():
         segment = Segment(path, BlobStore(single_blobs(path)))
         for label, place in segment.scan():
-            if label.kind == frames.HEAD:
-                record = decode(segment.line(place))
-                if isinstance(record, Head):
-                    return record.salt
-            break
-    return secrets.token_bytes(SALT_BYTES)
+            record = decode(segment.line(place)) if label.kind == frames.HEAD else None
+            return record if isinstance(record, Head) else None
+    return None

@@ -3,10 +3,11 @@ what reads and writes them."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fakeai_proxy.profiles.spans import Span
 
@@ -56,6 +57,11 @@ class CassetteSettings(BaseModel):
         description="Regular expressions: in a request's texts, whatever one of them matches is as good "
         "as whatever else it matches.",
     )
+    match_credential: bool = Field(
+        False,
+        description="A recording answers only who has the credential that it was made with (compared by "
+        "salted hashes), so that a wrong key is not answered as the right one was. With one cassette.",
+    )
     repeat: Repeat = Field(
         "last",
         description="What answers a request that was asked more often than it was recorded: the last "
@@ -75,6 +81,33 @@ class CassetteSettings(BaseModel):
         description="When a directory of recordings is made several times smaller: while it is recorded, "
         "64 MB at a time, and the rest at the end; or only by `cassette seal`.",
     )
+    scrub_pattern: tuple[str, ...] = Field(
+        (),
+        description="Regular expressions of what is secret besides credentials; with a group, the group "
+        "is. Recordings have placeholders of the same length in its place.",
+    )
+    scrub_header: tuple[str, ...] = Field(
+        (),
+        description="Headers of requests and replies of which recordings have placeholders only.",
+    )
+    scrub_pii: bool = Field(
+        False,
+        description="Keep e-mail addresses, phone, card, account (IBAN), US social security numbers and "
+        "IP addresses out of recordings too. What was asked is still found by the same question.",
+    )
+
+    @field_validator("scrub_pattern")
+    @classmethod
+    def _are_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                matches_nothing = re.compile(pattern.encode()).match(b"") is not None
+            except re.error as error:
+                raise ValueError(f"{pattern} is no regular expression: {error}") from None
+            if matches_nothing:
+                raise ValueError(f"{pattern} matches the empty text, so it tells nothing apart.")
+        return patterns
+
     durability: Durability = Field(
         "group",
         description="When recordings are forced to the disk: with each one, in groups of 32 or 50 "
@@ -103,6 +136,12 @@ class CassetteSettings(BaseModel):
         description="End with status 1 when there was one of these: miss, live, stale, new, unused, "
         "drift; all are all of them.",
     )
+
+    @model_validator(mode="after")
+    def _salts_are_of_one_cassette(self) -> Self:
+        if self.match_credential and len(self.cassette) > 1:
+            raise ValueError("match_credential: hashes of several cassettes cannot be compared.")
+        return self
 
     @field_validator("verdict")
     @classmethod

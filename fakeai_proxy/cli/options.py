@@ -28,9 +28,10 @@ _VALUES = {
     "listen": "HOST:PORT", "profile": "NAME|FILE|none", "upstream": "URL", "upstream_proxy": "URL",
     "proxy_auth": "USER:PASSWORD", "cassette": "PATH", "intercept": "HOST", "allow_host": "HOST",
     "model": "NAME", "models": "FILE.toml", "fault": "NAME:K=V", "faults": "FILE.toml",
+    "scrub_header": "NAME", "scrub_pattern": "REGEX", "match_pattern": "REGEX",
     "limits": "NAME[:TIER]|FILE|none", "journal_file": "FILE.jsonl", "scenario": "NAME|FILE.toml",
     "verdict": "FORM|FILE.json", "strict": "all|miss|...",
-    "max_age": "SPAN", "rerecord": "ID",
+    "max_age": "SPAN", "rerecord": "ID", "otel": "URL|env",
 }  # fmt: skip
 
 
@@ -98,7 +99,8 @@ def _option(name: str, field: FieldInfo) -> Setting:
         arguments["type"] = click.Choice([str(choice) for choice in get_args(kind)])
     elif get_origin(kind) is tuple:
         value = _VALUES.get(name, "TEXT")
-        arguments |= {"multiple": True, "metavar": f"{value}[,{value}...]"}
+        several = "" if name.endswith("_pattern") else f"[,{value}...]"
+        arguments |= {"multiple": True, "metavar": f"{value}{several}"}
     else:
         arguments["metavar"] = _VALUES.get(name) or _METAVARS.get(kind, "TEXT")
     return Setting([flag, name], **arguments)
@@ -137,14 +139,16 @@ def with_settings(command: Decorated) -> Decorated:
 
 def given(ctx: click.Context) -> dict[str, object]:
     """The settings that were typed, on this command or on those around it; the inner one wins."""
-    from fakeai_proxy.config import Config, split_list
+    from fakeai_proxy.config import Config, pieces_of
 
     flags = given(ctx.parent) if ctx.parent else {}
     for name, value in ctx.params.items():
         if value is None or value == () or name not in (*Config.model_fields, "config_file"):
             continue
         several = isinstance(value, tuple)
-        flags[name] = tuple(p for part in value for p in split_list(part)) if several else value
+        flags[name] = (
+            tuple(p for part in value for p in pieces_of(name, part)) if several else value
+        )
     return flags
 
 

@@ -47,6 +47,7 @@ async def _serve(config: Config, told: Callable[[Banner], Banner]) -> int:
     log_format = chosen(config.log_format, sys.stdout)
     interrupts = Interrupts((signal.SIGINT, signal.SIGTERM))
     app, close_log = await start(config, sys.stdout)
+    on_hangup(lambda: asyncio.ensure_future(app.reloading.reload()))
     announce(told(Banner.of(app)), log_format, sys.stdout)
     await interrupts.wait()
     telling = telling_of(config)
@@ -123,6 +124,19 @@ class Interrupts:
 
     async def wait(self) -> signal.Signals:
         return await self._seen.get()
+
+
+def on_hangup(reload: Callable[[], object]) -> None:
+    """SIGHUP asks a service to read its files again. Where a person watches, it says that the terminal was
+    closed, and that ends us."""
+    if not hasattr(signal, "SIGHUP") or sys.stderr.isatty():
+        return
+    kept: list[object] = []  # a task that nobody holds may be gone before it is done
+
+    def told() -> None:
+        kept[:] = [reload()]
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told)
 
 
 async def _first(work: asyncio.Future[None], other: asyncio.Future[Any]) -> bool:

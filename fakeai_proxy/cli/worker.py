@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from fakeai_proxy.app import App
 from fakeai_proxy.cli.banner import Banner
-from fakeai_proxy.cli.serve import leave, run_loop, set_up_diagnostics, settle_memory, watch
+from fakeai_proxy.cli.serve import (
+    leave,
+    on_hangup,
+    run_loop,
+    set_up_diagnostics,
+    settle_memory,
+    watch,
+)
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.errors import ConfigError, FakeAIError
 from fakeai_proxy.observe.log import AccessLog, chosen
@@ -86,6 +93,7 @@ async def _work(line: socket.socket, door: socket.socket) -> int:
         if welcome.number == 0:
             watch(app)
         await app.start(Handed(door, welcome.addresses))
+        on_hangup(lambda: asyncio.ensure_future(app.reloading.reload()))
     except (ConfigError, FakeAIError, OSError) as error:
         await member.peer.ask("failed", str(error), isinstance(error, ConfigError))
         return MISCONFIGURED

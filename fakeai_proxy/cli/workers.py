@@ -21,6 +21,7 @@ from fakeai_proxy.cli.scratch import Scratch
 from fakeai_proxy.cli.serve import (
     CUT_SHORT,
     Interrupts,
+    on_hangup,
     raise_open_file_limit,
     say,
     set_up_diagnostics,
@@ -78,6 +79,7 @@ async def _serve(config: Config, told: Callable[[Banner], Banner]) -> int:
     interrupts = Interrupts((signal.SIGINT, signal.SIGTERM))
     with closing(Scratch()) as scratch:
         workers = Workers(config, scratch, SystemClock())
+        on_hangup(workers.reload)
         opening = asyncio.ensure_future(workers.open())
         signalled = asyncio.ensure_future(interrupts.wait())
         await asyncio.wait((opening, signalled), return_when=asyncio.FIRST_COMPLETED)
@@ -187,6 +189,14 @@ class Workers:
         if running:
             await asyncio.wait(running, timeout=self._config.drain_timeout + GRACE_REAL_S)
         self.kill()
+
+    def reload(self) -> None:
+        """Those that serve read their files again."""
+        serving = self._hub.members
+        for worker in self._workers.values():
+            if worker.peer in serving:
+                with suppress(ProcessLookupError):
+                    worker.process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         self._closing = True

@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from fakeai_proxy.app import App
-from fakeai_proxy.client import AsyncControl, Control
 from fakeai_proxy.clock import turn
 from fakeai_proxy.config import Config
 from fakeai_proxy.embedded import places
@@ -21,6 +20,9 @@ from fakeai_proxy.embedded.calls import Calls
 from fakeai_proxy.embedded.witness import Witness
 from fakeai_proxy.errors import CassetteError, ConfigError
 from fakeai_proxy.roles import Observer, Source
+
+if TYPE_CHECKING:
+    from fakeai_proxy.client import AsyncControl, Control
 
 
 class _Part(Protocol):
@@ -74,10 +76,14 @@ class Server:
     @property
     def control(self) -> Control:
         """What steers it; within `async with`, use `async_control`, as this one blocks."""
+        from fakeai_proxy.client import Control
+
         return Control(self.url, self._token)
 
     @property
     def async_control(self) -> AsyncControl:
+        from fakeai_proxy.client import AsyncControl
+
         return AsyncControl(self.url, self._token)
 
     @property

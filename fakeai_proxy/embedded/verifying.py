@@ -13,6 +13,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.observe.pages import CONTROL, Answer, Route
 from fakeai_proxy.observe.pages import Call as Asked
+from fakeai_proxy.roles import Source
 from fakeai_proxy.shared.commons import Commons
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ def witness_of(calls_max: int) -> Witness | None:
     from fakeai_proxy.embedded.witness import Witness
 
     return Witness(calls_max=calls_max)
+
+
+def seen_by(witness: Witness | None, source: Source) -> Source:
+    return source if witness is None else witness.around(source)
 
 
 def verify_routes(

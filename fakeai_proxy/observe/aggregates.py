@@ -57,6 +57,7 @@ class Aggregates:
         self._commons = commons
         self._streams = streams
         commons.offer("aggregates", self.sums)
+        commons.offer("used", self.used)
         self.reset()
 
     def reset(self) -> None:

@@ -96,7 +96,7 @@ _ANSWERS: dict[tuple[str, str], type[BaseModel] | str] = {
     ("GET", f"{CONTROL}live"): _EVENTS,
     ("GET", f"{CONTROL}journal/stream"): _EVENTS,
     ("GET", f"{CONTROL}journal/export"): _ANY,
-    ("GET", OWN): _HTML,
+    ("GET", f"{OWN}/"): _HTML,
     ("GET", "/dashboard"): _HTML,
     ("GET", "/dashboard/dynamo"): _HTML,
     ("GET", f"{OWN}/assets/{{name:path}}"): _ANY,

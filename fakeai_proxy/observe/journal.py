@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage, Workload
@@ -63,6 +63,18 @@ class JournalSettings(BaseModel):
         "secrets taken out as from recordings; shown with the single entry and in --journal-file. 0 "
         "keeps none.",
     )
+    otel: str | None = Field(
+        None,
+        description="Send OpenTelemetry spans and metrics of what models were asked to this collector "
+        "(http://HOST:4318), or where the variables OTEL_* say (env). Needs the extra `otel`.",
+    )
+
+    @field_validator("otel")
+    @classmethod
+    def _collector(cls, value: str | None) -> str | None:
+        if value is not None and value != "env" and not value.startswith(("http://", "https://")):
+            raise ValueError("must be http://HOST:PORT of a collector, or env")
+        return value
 
 
 class Entry(NamedTuple):
@@ -124,7 +136,7 @@ class Journal:
         #: How often it began anew.
         self._life = 0
         #: Called whenever there is one more.
-        self.noticed: Callable[[], None] | None = None
+        self.noticed: list[Callable[[], None]] = []
         #: All there were since the start or the last reset.
         self.finished_total = 0
 
@@ -186,8 +198,8 @@ class Journal:
                 self.finished_total,
             )
         )
-        if self.noticed is not None:
-            self.noticed()
+        for notice in self.noticed:
+            notice()
 
     async def settle(self) -> None:
         """What bodies say is in their entries."""

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -77,10 +77,9 @@ class Live:
         clock: Clock,
         commons: Commons,
         marks: Marks,
-        used: Callable[[], Mapping[Place, Counter[str]]] = dict,
         bill: Bill = lambda place, amounts: Decimal(0),
     ) -> None:
-        """`used` is what was used of this process since the start, `bill` its price, for any thread."""
+        """`bill` is the price of what was used, for any thread."""
         self._clock = clock
         self._bill = bill
         self._commons = commons
@@ -92,7 +91,6 @@ class Live:
         self._read_at = -2
         self._reading = asyncio.Lock()
         commons.offer("live", self._after)
-        commons.offer("live.used", used)
 
     # --- counting
 
@@ -188,7 +186,7 @@ class Live:
 
     async def _cost_usd(self) -> float:
         """Of all answers since the start."""
-        parts: list[Mapping[Place, Counter[str]]] = await self._commons.gather("live.used")
+        parts: list[Mapping[Place, Counter[str]]] = await self._commons.gather("used")
         used = [(place, amounts) for part in parts for place, amounts in part.items()]
         with self._clock.hold():
             return float(await asyncio.to_thread(self._total, used))

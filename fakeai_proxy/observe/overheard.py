@@ -11,18 +11,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fakeai_proxy.body import HEARD_BYTES_MAX
-from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
-from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
-from fakeai_proxy.cassette.redaction import Redactor, credentials, echoes_of, is_lines
-from fakeai_proxy.cassette.view import told_by, view_of
 from fakeai_proxy.exchange import LIVE, Exchange, Headers
 
 #: Answers that wait to be looked at, and their bytes.
 WAITING_MAX, WAITING_BYTES_MAX = 64, 4 << 20
 #: Of a body that is cut off: a secret that is cut in two would not be known for one.
 _MARGIN_BYTES = 8 << 10
-#: Nothing has to be compared: what is hidden is only hidden.
-_REDACTOR = Redactor(b"")
 #: Where vendors tell which part of a prompt was cached: outer and inner name.
 _CACHED = (
     ("prompt_tokens_details", "cached_tokens"),
@@ -105,6 +99,8 @@ class Overheard:
     def _bodies(self, asked: Asked) -> Bodies:
         if not self._most:
             return Bodies()
+        from fakeai_proxy.cassette.redaction import credentials, echoes_of
+
         echoes = tuple(echoes_of(credentials(asked.target, asked.request_headers)))
         answer = b"".join(asked.pieces)
         return Bodies(
@@ -113,12 +109,16 @@ class Overheard:
         )
 
     def _shown(self, body: bytes, headers: Headers, echoes: tuple[bytes, ...]) -> str:
+        from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
+        from fakeai_proxy.cassette.redaction import Redactor, is_lines
+
         try:
             plain = decoded_whole(body, codings(headers), HEARD_BYTES_MAX)
         except Undecodable as error:
             return f"({len(body)} bytes that cannot be decoded: {error})" if body else ""
         plain = plain[: self._most + _MARGIN_BYTES]
-        clean = _REDACTOR.scrub(plain, echoes, is_lines(headers))
+        # Nothing has to be compared: what is hidden is only hidden.
+        clean = Redactor(b"").scrub(plain, echoes, is_lines(headers))
         return clean[: self._most].decode("utf-8", "replace")
 
 
@@ -136,6 +136,9 @@ def _played(exchange: Exchange, most: int) -> list[bytes]:
 
 
 def _facts(asked: Asked) -> Facts:
+    from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
+    from fakeai_proxy.cassette.view import told_by, view_of
+
     response = RecordedResponse(asked.status, asked.headers, b"".join(asked.pieces))
     request = RecordedRequest(asked.method, asked.target, (), asked.body)
     view = view_of(request, response, "")

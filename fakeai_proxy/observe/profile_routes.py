@@ -12,6 +12,7 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
 from fakeai_proxy.profiles import FleetProfile, HostedProfile, back_end_names, load_back_end
+from fakeai_proxy.profiles.hosted import hosted_names
 from fakeai_proxy.shaping.pacing import Pacer
 
 _NONE = "none"
@@ -89,4 +90,5 @@ def _told(
         "models": sorted({pool.model for pool in fleet.pool}) if fleet is not None else [],
         "timing": pacer.settings.timing,
         "speed": pacer.speed,
+        "choices": [*hosted_names(), _NONE] if fleet is None and has_back_end else [],
     }

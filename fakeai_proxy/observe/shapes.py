@@ -249,6 +249,7 @@ class ProfileState(Shape):
     models: list[str]
     timing: str
     speed: float
+    choices: list[str] = Field(description="What it may be changed to while it runs.")
 
 
 class CallTold(Shape):

@@ -92,6 +92,15 @@ class Responder:
                 self.target, f"{type(error).__name__}: {error}"
             ) from error
 
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def renew(self) -> None:
+        """Read it again. Raises ConfigError, and then the last good one stays in force."""
+        with self._lock:
+            self._respond = self._load()
+
     def _renew(self) -> None:
         try:
             changed_at = self._path.stat().st_mtime_ns

@@ -38,7 +38,8 @@ def assembled(
         from fakeai_proxy.cassette.leniency import Leniency
         from fakeai_proxy.sources.miss import Miss
 
-        return Miss(opened(), base, clock.wall, Leniency.of(settings))
+        leniency, theirs = Leniency.of(settings), settings.match_credential
+        return Miss(opened(), base, clock.wall, leniency, theirs)
 
     def recorder(source: Source) -> Source:
         from fakeai_proxy.sources.recorder import Recorder
@@ -61,6 +62,7 @@ def assembled(
             pace,
             reframes,
             Gate(settings.max_age, again, clock.wall),
+            settings.match_credential,
         )
 
     def differ(source: Source, live: Source) -> Source:

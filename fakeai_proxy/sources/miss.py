@@ -45,9 +45,11 @@ class Miss:
         upstream: str | None = None,
         wall: Callable[[], float] = lambda: 0.0,
         leniency: Leniency | None = None,
+        by_credential: bool = False,
     ) -> None:
         """`wall` is the time now, for telling ages; `leniency` is in force."""
         self._wall = wall
+        self._by_credential = by_credential
         self._leniency = leniency or Leniency()
         self._library = library
         self._upstream = upstream
@@ -101,6 +103,11 @@ class Miss:
                 f"{times}th time that it is asked in this session. --repeat last or --repeat loop "
                 "answers it again."
             ]
+            if self._by_credential:
+                sentences = [
+                    f"{asked.method} {_short(asked.target)} was recorded with another credential, and "
+                    "--match-credential is on."
+                ]
         if library.index.was_interrupted(key):
             sentences.append(
                 "It was recorded, but interrupted: --replay-interrupted serves it as it is."

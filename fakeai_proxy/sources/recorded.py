@@ -87,6 +87,7 @@ class Player:
         pace: float = 1.0,
         reframes: bool = False,
         gate: Gate | None = None,
+        by_credential: bool = False,
     ) -> None:
         """`counting` tells how often a key was asked for before, where several processes answer;
         `pace` is how many times faster than recorded a WebSocket is played, inf for at once.
@@ -96,6 +97,7 @@ class Player:
         self._reframes = reframes
         self._counting = counting
         self._explains = explains
+        self._by_credential = by_credential
         self._gate = None if gate is None or gate.is_open else gate
         self._library = library
         self._on_miss = on_miss
@@ -120,10 +122,10 @@ class Player:
             library.index.remember(raw, key)
         exchange.dice_key = key
         matched = "exact"
-        if self._counting is None:
+        if self._counting is None and not self._by_credential:
             entry = library.find_canonical(key, authority, request.session)
         else:
-            entry = await self._found(key, authority, request.session)
+            entry = await self._found(request, where.target, key, authority)
         if entry is None and self._near is not None:
             matched = self._match
             entry = await self._lenient(self._near, request, where.target, authority)
@@ -165,7 +167,10 @@ class Player:
         key, entries = await asyncio.to_thread(near.find, *asked)
         if not entries:
             return None
-        found = await self._next_of(entries, (request.session, key, authority))
+        if self._by_credential:
+            found = await self._of_theirs(entries, request, target, key, authority)
+        else:
+            found = await self._next_of(entries, (request.session, key, authority))
         if found is not None and self._match == "loose":
             log.warning(
                 "%s %s is answered by recording %016x, which was asked something else (--match loose)",
@@ -176,12 +181,34 @@ class Player:
     async def close(self) -> None:
         await self._on_miss.close()
 
-    async def _found(self, key: bytes, authority: int, session: str) -> Entry | None:
-        """As the library finds it, in the order that all processes keep together."""
+    async def _of_theirs(
+        self, entries: Sequence[Entry], request: Request, target: str, key: bytes, authority: int
+    ) -> Entry | None:
+        """The next of those that were asked with this request's credential."""
+        library = self._library
+        tag = library.redactor.auth(target, request.headers).get("tag", "")
+        try:
+            theirs = [
+                entry
+                for entry in entries
+                if (library.at_hand(entry) or await self._script(entry)).tag == tag
+            ]
+        except CassetteError as error:
+            raise errors.cassette_unreadable(f"A recording of this request: {error}") from None
+        if not theirs:
+            return None
+        return await self._next_of(theirs, (request.session, key + tag.encode(), authority))
+
+    async def _found(
+        self, request: Request, target: str, key: bytes, authority: int
+    ) -> Entry | None:
+        """As the library finds it, of what is theirs, in the order that all processes keep together."""
         entries = self._library.index.matching(key, authority)
+        if self._by_credential:
+            return await self._of_theirs(entries, request, target, key, authority)
         if not entries or not self._library.has_order(entries):
             return entries[0] if entries else None
-        return await self._next_of(entries, (session, key, authority))
+        return await self._next_of(entries, (request.session, key, authority))
 
     async def _next_of(
         self, entries: Sequence[Entry], cursor: tuple[str, bytes, int]

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from fakeai_proxy.cassette import sealing
 from fakeai_proxy.cassette.blobs import BlobStore
+from fakeai_proxy.cassette.findings import verify_secrets
 from fakeai_proxy.cassette.format import Interaction, decode, decode_reply, encode
 from fakeai_proxy.cassette.messages import Message, from_fields, to_fields
-from fakeai_proxy.cassette.redaction import Redactor, verify_secrets
+from fakeai_proxy.cassette.redaction import Redactor
 from fakeai_proxy.cassette.rfc6455 import FramingError, Reader, framed, unmasked
 from fakeai_proxy.cassette.scrubbing import Scrub
 from fakeai_proxy.errors import CassetteError

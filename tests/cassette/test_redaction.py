@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from fakeai_proxy.cassette.blobs import BlobStore
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Heard, Sealer
+from fakeai_proxy.cassette.findings import verify_secrets
 from fakeai_proxy.cassette.format import Interaction, RecordedRequest
 from fakeai_proxy.cassette.library import Library
-from fakeai_proxy.cassette.redaction import Redactor, credentials, echoes_of, verify_secrets
+from fakeai_proxy.cassette.redaction import Redactor, credentials, echoes_of
 from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.clock import SystemClock

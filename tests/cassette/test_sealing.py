@@ -257,7 +257,7 @@ _labels = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)  # the first one loads numpy
 @given(st.lists(st.lists(_labels, max_size=12), min_size=1, max_size=3), st.sampled_from((0, 5, 7)))
 def test_the_index_on_disk_answers_as_the_one_in_memory(
     tmp_path_factory: pytest.TempPathFactory, files: list[list[Label]], authority: int

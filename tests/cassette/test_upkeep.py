@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fakeai_proxy.cassette import library as library_file
 from fakeai_proxy.cassette import sealing
+from fakeai_proxy.cassette import segments as segments_file
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.manifest import Manifest
@@ -194,7 +194,7 @@ def test_a_cassette_that_is_sealed_while_it_is_opened_is_opened_whole(
             sealing.seal(folder)
         return found
 
-    monkeypatch.setattr(library_file, "segments_of", sealed_in_between)
+    monkeypatch.setattr(segments_file, "segments_of", sealed_in_between)
     again = opened(path)
     assert len(told(again)) == 20
     assert {entry.segment.path.name[:4] for entry in again.index.entries} == {"seg-"}
@@ -224,3 +224,19 @@ def test_a_file_in_use_is_locked_until_the_recorder_has_gone_on(path: Path) -> N
     assert not lock(descriptor)
     os.close(descriptor)
     library.close()
+
+
+def test_what_a_killed_sealer_had_no_time_to_delete_does_not_come_back(path: Path) -> None:
+    library = opened(path, record=True, seal="never")
+    fill(library, 20)
+    library.close()
+    [live] = path.glob("live-*")
+    data = live.read_bytes()
+    sealing.seal(path)
+    for again in (False, True, True):
+        live.write_bytes(data)  # as if it had been killed before
+        sealing.seal(path, again=again)
+        assert not live.exists()
+        assert len(told(opened(path))) == 20
+    live.write_bytes(data)
+    assert len(told(opened(path))) == 20

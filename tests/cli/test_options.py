@@ -162,6 +162,20 @@ def _on_miss(program: Program, start: Start) -> None:
     assert program.ask("/v1/models")[1]["object"] == "list"
 
 
+def _match_credential(program: Program, start: Start) -> None:
+    recorded = program.ask("/any", key="first-key-of-two")[1]["count"]
+    assert program.ask("/any", key="second-key-of-two")[1]["count"] == recorded + 1
+    for name, count in (("first", recorded), ("second", recorded + 1)):
+        assert program.ask("/any", key=f"{name}-key-of-two")[1]["count"] == count
+    replay = ("--mode", "replay", "--cassette", program.ready["cassette"][0])
+    program.stop()
+    strict, lax = start(*replay, "--match-credential"), start(*replay)
+    status, said = strict.ask("/any", key="third-key-of-two")
+    assert (status, lax.ask("/any", key="third-key-of-two")[0]) == (404, 200)
+    assert "recorded with another credential" in said["error"]["message"]
+    assert strict.ask("/any", key="second-key-of-two")[1]["count"] == recorded + 1
+
+
 def _max_age(program: Program, start: Start) -> None:
     status, said = program.ask("/v1/chat/completions", _asked("call_000000a1", "first"))
     assert status == 404
@@ -241,6 +255,25 @@ def _seal(program: Program, start: Start) -> None:
     other.ask("/any")
     other.stop()
     assert [file.name[:4] for file in folder.glob("*.zst")] == ["seg-"]
+
+
+def _scrubbed(path: str, text: str) -> Callable[[Program, Start], None]:
+    """That nothing of it is kept of an exchange that has it."""
+
+    def check(program: Program, start: Start) -> None:
+        file = Path(program.ready["cassette"][0])
+        program.ask(path)
+        program.stop()
+        assert "/any" in file.read_text()
+        assert text not in file.read_text()
+        upstream = program.ready["upstream"]
+        plain = start(
+            "--mode", "record", "--upstream", upstream, "--cassette", str(file) + "l.jsonl"
+        )
+        plain.ask(path)
+        assert text in Path(plain.ready["cassette"][0]).read_text()
+
+    return check
 
 
 def _profile(program: Program, start: Start) -> None:
@@ -485,6 +518,12 @@ def _journal_file(program: Program, start: Start) -> None:
     assert json.loads(line)["path"] == "/v1/models"
 
 
+def _otel(program: Program, start: Start) -> None:
+    program.ask("/v1/chat/completions", CHAT)
+    program.stop()
+    program.said("OpenTelemetry: ")  # nobody listens at that port, which is told once
+
+
 def _journal_bodies(program: Program, start: Start) -> None:
     program.ask("/v1/models")
     entry = program.ask("/_fakeai/v1/journal")[1]["data"][0]
@@ -619,6 +658,7 @@ class Effect:
 
 
 _FLEET = {"profile": "1xh100-8b"}
+_TO_A_FILE = {"mode": "record", "upstream": "UPSTREAM", "cassette": "TMP/scrubbed.jsonl"}
 _LENIENT = {"mode": "replay", "cassette": "TMP/lenient.jsonl"}
 #: TMP stands for a folder of the test's own, which holds profiles of 300 ms and of forever,
 #: and limits;
@@ -661,6 +701,11 @@ EFFECTS: dict[str, Effect] = {
         _replay_interrupted,
         {"mode": "auto", "upstream": "UPSTREAM", "cassette": "TMP/cut.fcz"},
     ),
+    "match_credential": Effect(
+        "true",
+        _match_credential,
+        {"mode": "auto", "upstream": "UPSTREAM", "cassette": "TMP/keys.jsonl"},
+    ),
     "max_age": Effect("7d", _max_age, {"mode": "replay", "cassette": "TMP/old.jsonl"}),
     "rerecord": Effect(
         "1", _rerecord, {"mode": "auto", "upstream": "UPSTREAM", "cassette": "TMP/theirs.jsonl"}
@@ -673,6 +718,9 @@ EFFECTS: dict[str, Effect] = {
     "seal": Effect(
         "never", _seal, {"mode": "record", "upstream": "UPSTREAM", "cassette": "TMP/a.fcz"}
     ),
+    "scrub_pattern": Effect("zebra-[0-9]+", _scrubbed("/any/zebra-77", "zebra-77"), _TO_A_FILE),
+    "scrub_header": Effect("date,server", _scrubbed("/any", "BaseHTTP"), _TO_A_FILE),
+    "scrub_pii": Effect("true", _scrubbed("/any?who=jane@example.com", "jane@"), _TO_A_FILE),
     "profile": Effect("TMP/slow.toml", _profile, needs_room="chat"),
     "seed": Effect("7", _seed, {"profile": "none"}, needs_room="chat"),
     "fault": Effect("418:key=unlucky,503:first=1,per=key", _fault),
@@ -718,6 +766,7 @@ EFFECTS: dict[str, Effect] = {
     "journal_size": Effect("2", _journal_size),
     "journal_file": Effect("TMP/kept/journal.jsonl", _journal_file, {"data": "TMP/kept"}),
     "journal_bodies": Effect("20", _journal_bodies),
+    "otel": Effect("http://127.0.0.1:9", _otel, needs_room="chat"),
     "scenario": Effect("TMP/outage.toml", _scenario),
     "limits": Effect("TMP/tokens.toml", _limits, {"profile": "none"}, "chat"),
     "limit_charge": Effect(

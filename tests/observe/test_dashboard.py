@@ -24,7 +24,6 @@ pytestmark = [
         chromium.FOUND is None,
         reason="NOT TESTED: the dashboard. There is no Chromium; tests/servers/install.sh installs it.",
     ),
-    pytest.mark.xdist_group("dashboard"),
 ]
 FAULTS = "/_fakeai/v1/faults"
 ROWS = "document.querySelectorAll('.rows .row').length"
@@ -68,6 +67,14 @@ def opened(browser: Browser, app: App, **look: Any) -> Any:
 
 async def answered(app: App, times: int = 1) -> list[int]:
     return [(await chat(app, stream=True, max_tokens=4)).status for _ in range(times)]
+
+
+def chosen(selector: str, value: str) -> str:
+    """What a person does who chooses from a list."""
+    return (
+        f"(() => {{ const one = document.querySelector('{selector}'); one.value = '{value}';"
+        " one.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
 
 
 async def test_an_empty_page_teaches_and_fills_within_two_seconds_of_a_request(
@@ -126,8 +133,7 @@ async def test_every_preset_is_a_fault_that_there_is(page: Page, app: App) -> No
 
 async def test_a_scenario_is_started_marked_and_stopped(page: Page, app: App) -> None:
     await page.until("document.querySelectorAll('#scenario option').length > 5")
-    await page.run("(() => { const one = document.querySelector('#scenario select'); one.value = 'brown-out';"
-                   " one.dispatchEvent(new Event('change', {bubbles: true})); })()")  # fmt: skip
+    await page.run(chosen("#scenario select", "brown-out"))
     await page.click("#scenario button.strong")
     await page.until("document.querySelectorAll('.phases li').length === 5")
     assert (await ask(app, "/_fakeai/v1/scenario")).body["scenario"] == "brown-out"
@@ -141,8 +147,7 @@ async def test_a_scenario_is_started_marked_and_stopped(page: Page, app: App) ->
 
 async def test_limits_are_put_in_force(page: Page, app: App) -> None:
     await page.until("document.querySelector('#limits select')")
-    await page.run("(() => { const one = document.querySelector('#limits select'); one.value = 'openai:1';"
-                   " one.dispatchEvent(new Event('change', {bubbles: true})); })()")  # fmt: skip
+    await page.run(chosen("#limits select", "openai:1"))
     await page.until("document.querySelector('#limits .sub').textContent === 'openai:1'")
     await page.click("#limits .line button:last-of-type")
     await page.until("/Restore quota/.test(document.querySelector('#limits').textContent)")
@@ -266,6 +271,29 @@ async def test_it_is_dark_and_still_for_whoever_wants_that(browser: Browser, app
         assert min(await page.run(brightness)) > 200  # it was remembered
 
 
+async def test_profile_and_speed_are_changed_where_they_may_be(
+    browser: Browser, page: Page
+) -> None:
+    assert "at the start" in await page.until(
+        "document.querySelector('#settings > .hint')?.textContent"
+    )
+    assert await page.run("document.querySelector('#settings select')") is None  # a fleet's
+    async with serving(profile="openai") as app, opened(browser, app) as hosted:
+        await hosted.until("document.querySelector('#settings select')?.value === 'openai'")
+        await hosted.click("#settings .choices button:last-child")
+        await hosted.until(
+            "document.querySelector('#settings [aria-pressed=true]')?.textContent === '× 20'"
+        )
+        await hosted.run(chosen("#settings select", "none"))
+        await hosted.until("document.querySelector('#settings select')?.value === 'none'")
+        told = (await ask(app, "/_fakeai/v1/profile")).body
+        while told["profile"] != "none":
+            await hosted.until("new Promise((done) => setTimeout(() => done(true), 50))")
+            told = (await ask(app, "/_fakeai/v1/profile")).body
+        assert told["speed"] == 20
+        assert hosted.errors == []
+
+
 async def test_the_token_is_asked_for_once(browser: Browser) -> None:
     async with serving(profile="quick", admin_token="let me in") as app:
         page = await browser.page()
@@ -294,7 +322,7 @@ async def test_a_miss_explains_itself(browser: Browser) -> None:
         told = await page.until("document.querySelector('.misses-list p')?.textContent")
         assert "There is no recording of GET /v1/models/gpt-9" in told
         assert await page.until(
-            "document.querySelector('#cassettes .sub').textContent === '1 hits, 1 misses: 50 % found'"
+            "document.querySelector('#cassettes .sub').textContent === '1 hit, 1 miss: 50 % found'"
         )
         assert await page.run("document.querySelector('#fleet')") is None
 

@@ -208,7 +208,7 @@ async def test_two_who_look_read_the_fleet_once_a_second(
     monkeypatch.setattr(app.commons, "gather", counted)
     await asyncio.gather(events(app, "marks"), events(app, "marks"))
     seconds = {second for second, _ in app.live._gauges} | {app.live._read_at}
-    assert asked.count("fleet") == asked.count("live.used") == len(seconds)
+    assert asked.count("fleet") == asked.count("used") == len(seconds)
 
 
 async def test_nothing_runs_while_nobody_looks(serve: Serve) -> None:

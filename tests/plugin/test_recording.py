@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from fakeai_proxy.cassette.findings import verify_secrets
 from fakeai_proxy.cassette.format import Interaction, decode
-from fakeai_proxy.cassette.redaction import verify_secrets
 from tests.doubles.program import ROOT
 from tests.doubles.upstream import Answer
 from tests.plugin.conftest import KEY, Project, Upstream, chat, stream

@@ -54,7 +54,6 @@ async def test_a_malformed_chunk_ends_a_body_at_once(
         (b"nonsense\r\n\r\n", "it does not begin with an HTTP method"),
         (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", "its first line is not METHOD TARGET HTTP/1.1"),
         (b"GET http:/// HTTP/1.1\r\nHost: x\r\n\r\n", "its target is neither a path nor a URL"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "this is HTTP/2; speak HTTP/1.1 here"),
         (
             b"GET / HTTP/1.1\r\nHost: x\r\nX-Secret: " + b"s" * 100_000 + b"\r\n\r\n",
             "its target or one of its headers is too long",

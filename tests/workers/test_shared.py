@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -252,3 +254,20 @@ def test_access_lines_are_whole_and_of_all(tmp_path: Path) -> None:
             service.chat(client)
     lines = [json.loads(line) for line in service.program.said if line.startswith("{")]
     assert Counter(line["event"] for line in lines) == {"ready": 1, "exchange": 20}
+
+
+def test_every_process_reads_its_files_again(tmp_path: Path) -> None:
+    file = tmp_path / "faults.toml"
+    file.write_text('[[fault]]\nfault = "429"\n')
+    with serving(tmp_path, "--profile", "none", "--faults", str(file)) as service:
+        assert {service.chat(client).status_code for client in service.clients} == {429}
+        file.write_text('[[fault]]\nfault = "503"\n')
+        while {service.chat(client).status_code for client in service.clients} != {503}:
+            pass  # twice a second it is looked at
+        file.write_text('[[fault]]\nfault = "no-such"\n')
+        told = service.control("POST", "reload")["data"]
+        assert "no-such" in told[0]["error"]
+        file.write_text("")
+        os.kill(service.program.pid, signal.SIGHUP)
+        while {service.chat(client).status_code for client in service.clients} != {200}:
+            pass

@@ -11,6 +11,7 @@ from fakeai_proxy.cli.cassette.forking import fork
 from fakeai_proxy.cli.cassette.listing import grep, ls, stats
 from fakeai_proxy.cli.cassette.packing import gc, merge, pack, rekey, seal, split, unpack
 from fakeai_proxy.cli.cassette.playing import play
+from fakeai_proxy.cli.cassette.rechecking import recheck
 from fakeai_proxy.cli.cassette.serving import serve
 from fakeai_proxy.cli.cassette.showing import show
 from fakeai_proxy.cli.cassette.verifying import anonymize, scrub, verify
@@ -22,8 +23,8 @@ def cassette() -> None:
 
 
 _COMMANDS = (
-    ls, show, play, serve, grep, stats, diff, verify, scrub, anonymize, edit, fork, cat, seal, pack, unpack,
-    merge, split, rekey, gc, bring, put, init_git,
+    ls, show, play, serve, grep, stats, diff, recheck, verify, scrub, anonymize, edit, fork, cat, seal,
+    pack, unpack, merge, split, rekey, gc, bring, put, init_git,
 )  # fmt: skip
 for _command in _COMMANDS:
     cassette.add_command(_command)

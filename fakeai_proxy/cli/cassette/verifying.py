@@ -3,32 +3,72 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from fakeai_proxy.cassette import rewriting
 from fakeai_proxy.cassette.anonymizing import Anonymize
 from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.findings import verify_secrets
 from fakeai_proxy.cassette.frames import INTERRUPTED
 from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.manifest import SALT_BYTES
-from fakeai_proxy.cassette.redaction import Redactor, verify_secrets
+from fakeai_proxy.cassette.redaction import Redactor
+from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.scrubbing import Scrub
-from fakeai_proxy.cassette.segments import existing_salt
+from fakeai_proxy.cassette.segments import existing_salt, policy_of
+from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.cli.cassette.reading import opened, path_argument, rewritten
 from fakeai_proxy.errors import CassetteError
+
+
+def _rules(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what else is secret, as they are when it is recorded."""
+    for name, words, kind in (
+        ("scrub_pii", "Personal data: e-mail, phone, card, IBAN, SSN, IP addresses.", "flag"),
+        ("scrub_header", "What this header says. Repeatable.", "NAME"),
+        ("scrub_pattern", "What this regular expression matches. Repeatable.", "REGEX"),
+    ):
+        flag = kind == "flag"
+        option = click.option(
+            f"--{name.replace('_', '-')}", name, is_flag=flag, multiple=not flag, help=words,
+            metavar=None if flag else kind,
+        )  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _redactor(path: Path, asked: dict[str, Any]) -> Redactor:
+    try:
+        chosen = Rules.of(CassetteSettings(**asked))
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise click.ClickException(f"--scrub-pattern: {message}") from None
+    redactor = Redactor(existing_salt(path), chosen.with_policy(policy_of(path)))
+    missing = redactor.rules.tags - {redactor.tag(one.encode())[:12] for one in chosen.patterns}
+    if missing:
+        click.echo(
+            f"{path}: recorded with {len(missing)} patterns that were not given now (--scrub-pattern)",
+            err=True,
+        )
+    return redactor
 
 
 @click.command()
 @path_argument
 @click.option("--secrets", is_flag=True, help="Look for credentials too.")
-def verify(path: Path, secrets: bool) -> None:
-    """Read every byte of PATH; exit status 1 when something is wrong with it."""
+@_rules
+def verify(path: Path, secrets: bool, **rules: Any) -> None:
+    """Read every byte of PATH; exit status 1 when something is wrong with it. What was scrubbed besides
+    credentials when it was recorded is looked for as well; patterns are not in it, so give them again."""
     library = opened(path)
+    library.redactor = _redactor(path, rules)
     findings = [
         f"{torn.file}: {torn.size_bytes} bytes of an interrupted write"
         for torn in library.torn
@@ -56,9 +96,11 @@ def verify(path: Path, secrets: bool) -> None:
 
 @click.command()
 @path_argument
-def scrub(path: Path) -> None:
-    """Remove from PATH every secret that this version knows; keys and tags stay as they are."""
-    redactor = Redactor(existing_salt(path))
+@_rules
+def scrub(path: Path, **rules: Any) -> None:
+    """Remove from PATH every secret that this version knows, what was scrubbed when it was recorded, and
+    what you name; keys and tags stay as they are."""
+    redactor = _redactor(path, rules)
     change = Scrub(redactor, rewriting.blobs_at(path))
     done = rewritten((path,), path, change, "scrubbing")
     rewriting.forget_blobs(path)
@@ -100,6 +142,6 @@ def _wrong(library: Library, entry: Entry, secrets: bool) -> Iterator[str]:
     if entry.label.flags & INTERRUPTED and record.whole:
         yield f"{record.id}: its label says interrupted, the record does not"
     if secrets:
-        for finding in verify_secrets(record):
+        for finding in verify_secrets(record, library.redactor):
             told = asdict(finding)
             yield f"{record.id}: {told['kind']} in {told['where']}: {told['shown']}"

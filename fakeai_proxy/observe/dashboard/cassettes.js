@@ -1,7 +1,7 @@
 // Cassettes: what was found on them, what was not, and why not.
 
 import { get } from "./api.js";
-import { bytes, clock, count, percent } from "./format.js";
+import { bytes, clock, count, percent, plural } from "./format.js";
 import { has, state, useTopics } from "./store.js";
 import { html, useEffect, useState } from "./vendor/preact.js";
 
@@ -27,14 +27,14 @@ export function Cassettes() {
   const asked = held.hits + held.misses;
   return html`<section class="panel" id="cassettes" aria-labelledby="cassettes-title">
     <header><h2 id="cassettes-title">Cassettes</h2>
-      <p class="sub">${count(held.hits)} hits, ${count(held.misses)} misses${asked ? `: ${percent(held.hits / asked)} % found` : ""}</p></header>
+      <p class="sub">${plural(held.hits, "hit")}, ${held.misses === 1 ? "1 miss" : `${count(held.misses)} misses`}${asked ? `: ${percent(held.hits / asked)} % found` : ""}</p></header>
     <div class="ratio" role="img" aria-label=${`${held.hits} hits and ${held.misses} misses`}>
       <i class="hits" ref=${(bar) => bar && (bar.style.flexGrow = asked ? held.hits : 0)}></i>
       <i class="misses" ref=${(bar) => bar && (bar.style.flexGrow = asked ? held.misses : 0)}></i></div>
     <ul class="rules">${held.data.map((one) => html`<li><code>${one.path}</code>
       <span class="times">${count(one.interactions)} recorded, ${count(one.hits)} hits, ${bytes(one.bytes)}</span></li>`)}</ul>
     ${misses.length > 0 && html`<h3>Misses</h3><ul class="misses-list">${misses.map((one) => html`<li key=${one.id}>
-      <details><summary><span class="at">${clock(Date.parse(one.asked.slice(0, 23) + "Z") / 1000)}</span>
+      <details><summary><span class="at">${clock(Date.parse(one.asked.slice(0, 23) + "Z") / 1000)}</span>${" "}
         <code>${one.method} ${one.path}</code></summary>
         <p>${one.explanation ?? `Answered by ${one.answered_by ?? "something else"}.`}</p></details></li>`)}</ul>`}
   </section>`;

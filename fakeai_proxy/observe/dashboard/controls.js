@@ -141,23 +141,33 @@ function Standing({ rows }) {
   })}</ul>`;
 }
 
-/** What only a start settles: it is said how. */
+const SPEEDS = [0.5, 1, 4, 20];
+
+/** Profile and speed, where they may be changed; where only a start settles them, it is said how. */
 export function Settings() {
-  useTopics("status");
+  useTopics("status", "link");
+  const [profile, load] = usePoll("profile", 5);
   const { status } = state;
   if (!status) return null;
-  const line = ["fakeai-proxy", `--mode ${status.mode}`, `--profile ${status.profile}`, "--speed 1"].join(" ");
+  const change = async (body, done) => { await report(put("profile", body), done); load(); };
+  const line = `fakeai-proxy --mode ${status.mode} --profile ${status.profile} --speed ${profile?.speed ?? 1}`;
+  const free = profile?.choices.length > 0;
   return html`<section class="panel" id="settings" aria-labelledby="settings-title">
     <header><h2 id="settings-title">Running as</h2><p class="sub">${status.version}, up ${span(status.uptime_s)}</p></header>
+    ${free && html`<div class="line">
+      <select aria-label="Profile" value=${profile.profile} onChange=${(event) => change({ profile: event.target.value }, `Profile ${event.target.value}`)}>
+        ${[...new Set([...profile.choices, profile.profile])].map((name) => html`<option value=${name}>${name}</option>`)}</select>
+      <div class="choices" role="group" aria-label="Speed">${SPEEDS.map((speed) => html`<button aria-pressed=${profile.speed === speed}
+        onClick=${() => change({ speed }, `Speed × ${speed}`)}>× ${speed}</button>`)}</div></div>`}
     <dl class="facts">
       <div><dt>Mode</dt><dd>${status.mode}</dd></div>
-      <div><dt>Profile</dt><dd>${status.profile}</dd></div>
-      <div><dt>Speed</dt><dd>${status.speed ?? "as started"}</dd></div>
+      <div><dt>Profile</dt><dd>${profile?.profile ?? status.profile}${profile?.description ? html`<br /><span class="hint">${profile.description}</span>` : ""}</dd></div>
+      <div><dt>Speed</dt><dd>${profile ? `× ${profile.speed}` : "–"}</dd></div>
       <div><dt>Seed</dt><dd>${status.seed}</dd></div>
       <div><dt>Store</dt><dd>${status.store}</dd></div>
       <div><dt>Processes</dt><dd>${status.workers}</dd></div>
     </dl>
-    <p class="hint">Mode, profile and speed are settled at the start. To change one, stop it and run:</p>
+    <p class="hint">${free ? "The mode is" : "Mode, profile and speed are"} settled at the start. To change ${free ? "it" : "one"}, stop the server and run:</p>
     <div class="command"><code>${line}</code><${Copy} text=${line} /></div>
   </section>`;
 }

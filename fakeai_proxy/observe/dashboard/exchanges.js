@@ -36,9 +36,9 @@ export const isStream = (entry) => entry.itl_ms != null;
 /** Where the time went, as parts of one bar. */
 export function Spent({ entry, whole = entry.total_ms }) {
   const queue = Math.min(entry.queue_ms || 0, entry.total_ms);
-  const first = Math.min(Math.max(entry.ttft_ms ?? entry.total_ms, queue), entry.total_ms);
-  const x = (ms) => (100 * ms) / (whole || 1);
   const streams = isStream(entry);
+  const first = streams ? Math.min(Math.max(entry.ttft_ms, queue), entry.total_ms) : entry.total_ms;
+  const x = (ms) => (100 * ms) / (whole || 1);
   return html`<svg class="spent" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
     <rect class="part-queue" x="0" y="0" width=${x(queue)} height="8" />
     <rect class=${streams ? "part-prefill" : "part-whole"} x=${x(queue)} y="0" width=${x(first - queue)} height="8" />

@@ -45,8 +45,8 @@ export function Tiles() {
   const total = Object.values(state.status?.exchanges ?? {}).reduce((all, n) => all + n, 0);
   return html`<dl class="tiles panel" aria-label="Now">
     <${Tile} name="Requests" value=${compact(rate)} unit="/s" below=${`${count(total)} so far`} />
-    ${timeTile("First token, p50", lastOf(recent, "ttft_ms"))}
-    ${timeTile("Between tokens, p50", lastOf(recent, "itl_ms"))}
+    ${timeTile("First token p50", lastOf(recent, "ttft_ms"))}
+    ${timeTile("Next tokens p50", lastOf(recent, "itl_ms"))}
     <${Tile} name="Output" value=${compact(output)} unit="tok/s" below=${`prompt ${compact(fleet ? fleet.prompt_tokens_s : sum(few, (s) => s.prompt_tokens) / RATE_S)} tok/s`} />
     ${fleet && html`<${Tile} name="Running" value=${count(fleet.running)} below=${`${count(fleet.waiting)} waiting`} kind=${fleet.waiting ? "warn" : ""} />
     <${Tile} name="KV in use" value=${percent(fleet.kv_usage)} unit="%" below=${prompt ? `${percent(cached / prompt)} % hit rate` : "no prompts yet"} />

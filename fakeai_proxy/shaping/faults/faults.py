@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fakeai_proxy.body import Body
@@ -58,13 +59,12 @@ class Faults:
         self._glance: Callable[[Request, float, str], Look] | None = None
         self._began_at = 0.0
         self._phase = ""
-        given = settings.fault
+        #: Those that a file has.
+        self._of_file: tuple[Rule, ...] = ()
+        if settings.fault:
+            self.replace(settings.fault)
         if settings.faults is not None:
-            from fakeai_proxy.shaping.faults.parsing import read_file
-
-            given += read_file(settings.faults)
-        if given:
-            self.replace(given)
+            self.renew(settings.faults)
 
     # --- rules
 
@@ -89,6 +89,21 @@ class Faults:
         rule.id = rule_id or rule.id
         self._settle((*self.rules, rule))
         return rule
+
+    def renew(self, file: Path) -> None:
+        """The file's rules instead of those that it had before; rules that it still has go on as they
+        are, and so do all others. Raises ConfigError."""
+        from fakeai_proxy.shaping.faults.parsing import read_file
+
+        before = [rule for rule in self._of_file if rule in self.rules]
+        left = {rule.text: rule for rule in before}
+        found = tuple([left.pop(rule.text, rule) for rule in read_file(file)])
+        rules = list(self.rules)
+        place = rules.index(before[0]) if before else len(rules)
+        ahead = [rule for rule in rules[:place] if rule not in before]
+        behind = [rule for rule in rules[place:] if rule not in before]
+        self._settle((*ahead, *found, *behind))
+        self._of_file = found
 
     def remove(self, rule_id: str) -> bool:
         """Whether there was such a rule."""

@@ -28,6 +28,8 @@ class Runner:
         #: When something changes next, in seconds since the scenario's zero.
         self._next_s = math.inf
         self.plan: Plan | None = None
+        #: As if from when on it has been on.
+        self.begun_at = 0.0
         self.wanted = Wanted()
         self.place: Place | None = None
         self.began: list[Callable[[Plan, Place], None]] = []
@@ -42,6 +44,7 @@ class Runner:
         timeline = plan.timeline(self._clock.wall() - (now - at))
         self.stop()
         plan.mark = mark
+        self.begun_at = at
         self.plan, self._timeline = plan, timeline
         self._zero_at = at - timeline.skipped_s
         self._timer = self._clock.timer(self._fire)
