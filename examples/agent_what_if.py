@@ -5,10 +5,11 @@ its prompts other times in each run; and see what it would have done, had a tool
 import subprocess
 import sys
 from tempfile import TemporaryDirectory
-from uuid import uuid4
+from uuid import uuid4  # noqa: TID251 - a program of a user
+
+from openai import OpenAI
 
 import fakeai_proxy
-from openai import OpenAI
 
 FORK = [sys.executable, "-m", "fakeai_proxy", "cassette", "fork"]
 WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {}}}

@@ -30,4 +30,6 @@ for trial in (trials := json.loads(done.stdout)["trials"]):
         "enough" if trial["slo_met"] else "too few",
     )
 enough = [trial["gpus"] for trial in trials if trial["slo_met"]]
-print(f"take {min(enough)} GPUs" if enough else "no number of workers is enough: see the TTFT alone")
+print(
+    f"take {min(enough)} GPUs" if enough else "no number of workers is enough: see the TTFT alone"
+)

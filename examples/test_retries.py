@@ -5,9 +5,10 @@ pytest examples/test_retries.py: faults come by count, `first=2` fails a request
 
 from datetime import datetime
 
-import fakeai_proxy
 import pytest
 from openai import OpenAI, RateLimitError
+
+import fakeai_proxy
 
 
 def ask(server, **options):  # the program under test

@@ -6,8 +6,9 @@ asked: a load test's harness, a notebook, an acceptance test in staging.
 `Control("http://host:8000", token="...")` speaks to a server anywhere; here it starts one of its own.
 """
 
-import fakeai_proxy
 from openai import InternalServerError, OpenAI
+
+import fakeai_proxy
 
 
 def ask(server, prompt):

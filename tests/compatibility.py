@@ -125,7 +125,9 @@ def clients(table: Table) -> str:
 def _suite() -> dict[str, str]:
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]
     lines = "\n".join(project["dependencies"] + project["optional-dependencies"]["test"])
-    return {name: f"from {least}" for name, least in re.findall(r"^([\w-]+)>=([\d.]+)", lines, re.M)}
+    return {
+        name: f"from {least}" for name, least in re.findall(r"^([\w-]+)>=([\d.]+)", lines, re.M)
+    }
 
 
 def _pinned() -> dict[str, str]:

@@ -65,7 +65,9 @@ def _method(call: ast.Call) -> str:
     if verb != "_get_api_list":
         return verb.removeprefix("_").upper()
     said = (key.value for key in call.keywords if key.arg == "method")
-    return next((str(value.value).upper() for value in said if isinstance(value, ast.Constant)), "GET")
+    return next(
+        (str(value.value).upper() for value in said if isinstance(value, ast.Constant)), "GET"
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,11 @@ EXAMPLES = [path for path in sorted(FOLDER.glob("*.py")) if path not in (LOAD_TE
 LINES_MAX = 40
 #: Name -> what its output must contain.
 PROMISES = {
-    "agent_what_if": ("recorded: LIVE LIVE LIVE ", "replayed: HIT HIT HIT ", "what if:  HIT LIVE LIVE "),
+    "agent_what_if": (
+        "recorded: LIVE LIVE LIVE ",
+        "replayed: HIT HIT HIT ",
+        "what if:  HIT LIVE LIVE ",
+    ),
     "https_proxy": ("asked:    https://api.openai.com/v1/", "answered: "),
     "in_your_tests": (
         "0 HIT, 1 NEW, 0 STALE, 0 MISS, 0 UNUSED",
@@ -98,7 +102,9 @@ def test_the_project_for_ci_passes_as_its_workflow_runs_it(tmp_path: Path) -> No
     assert "pip install" in install
     assert len(commands) == 2
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    plugin = "-p fakeai_proxy.pytest_plugin -p no:cacheprovider"  # as its installation would load it
+    plugin = (
+        "-p fakeai_proxy.pytest_plugin -p no:cacheprovider"  # as its installation would load it
+    )
     tested, looked = (
         ran("bash", "-e", "-c", command, folder=copy, PATH=path, PYTEST_ADDOPTS=plugin)
         for command in commands
@@ -118,7 +124,9 @@ def test_what_kubernetes_is_told_is_there() -> None:
     """Files, names of objects, settings and their values, as in `deploy/`."""
     text = (KUBERNETES / "README.md").read_text("utf-8")
     applied = re.findall(r"-f (\S+\.yaml)", text)
-    kept = {f"deploy/kubernetes/{path.name}" for path in (ROOT / "deploy/kubernetes").glob("*.yaml")}
+    kept = {
+        f"deploy/kubernetes/{path.name}" for path in (ROOT / "deploy/kubernetes").glob("*.yaml")
+    }
     assert kept - {"deploy/kubernetes/secret.example.yaml"} <= set(applied)
     assert all((ROOT / path).exists() for path in applied if path != "secret.yaml")
     patch = re.search(r"--patch '(.*)'", text)
