@@ -35,8 +35,8 @@ class LogSettings(BaseModel):
 
     log_format: LogFormat = Field(
         "auto",
-        description="Access lines: human, json (one object a line) or none; auto is human on a "
-        "terminal and json elsewhere.",
+        description="Access lines, and what goes wrong inside (on stderr): human, json (one object a "
+        "line) or none, which leaves the latter for people; auto is human on a terminal and json elsewhere.",
     )
 
 

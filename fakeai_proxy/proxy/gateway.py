@@ -16,7 +16,7 @@ from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply, Request
+from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply, Request, current_id
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
 from fakeai_proxy.proxy import sessions
@@ -83,6 +83,7 @@ class Gateway:
             request=Request(raw.method, raw.raw_path, raw.raw_headers, _body(raw)),
             arrived_at=getattr(raw.protocol, "arrived_at", 0.0),
         )
+        current_id.set(exchange.id)
         connection = raw.protocol
         if isinstance(connection, Connection) and raw.version >= HttpVersion11:
             connection.exchange = exchange
@@ -93,7 +94,7 @@ class Gateway:
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
-            log.exception("%s %s %s failed", exchange.id, raw.method, raw.raw_path)
+            log.exception("%s %s failed", raw.method, raw.raw_path)
             self._end(exchange, client, errors.server_error())
         finally:
             if isinstance(connection, Connection):
