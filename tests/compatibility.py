@@ -26,6 +26,12 @@ def _ours(sdk: str) -> list[Operation]:
     return [one for name in rooms for one in ROOMS[name].operations]
 
 
+def answered(sdk: str) -> set[Known]:
+    """What it can ask and we answer in its shapes."""
+    ours = _ours(sdk)
+    return {known for known in listed(sdk)[1] if _answers(ours, known)}
+
+
 def _answers(ours: Sequence[Operation], known: Known) -> bool:
     """A parameter of ours takes any segment."""
     return any(
@@ -40,15 +46,14 @@ def operations(table: Table) -> str:
     parts = []
     for sdk in SDKS:
         version, every = listed(sdk)
-        ours = _ours(sdk)
-        answered = [known for known in every if _answers(ours, known)]
-        there, here = (Counter(one.group for one in some) for some in (every, answered))
+        mine = answered(sdk)
+        there, here = (Counter(one.group for one in some) for some in (every, mine))
         rows = [
             (f"`/{group}`", str(count), str(here[group]), _state(here[group], count))
             for group, count in sorted(there.items(), key=lambda row: (-here[row[0]], row[0]))
         ]
-        total = f"**{sdk} {version}**: {len(answered)} of the {len(every)} operations it can ask"
-        missing = [f"`{one.method} {one.path}`" for one in every if one not in set(answered)]
+        total = f"**{sdk} {version}**: {len(mine)} of the {len(every)} operations it can ask"
+        missing = [f"`{one.method} {one.path}`" for one in every if one not in mine]
         parts += [
             f"{total}.", "", table(("below", "it asks", "we answer", ""), *rows), "",
             "<details><summary>Not answered</summary>", "", ", ".join(missing), "",
@@ -57,8 +62,8 @@ def operations(table: Table) -> str:
     return "\n".join(parts).rstrip()
 
 
-def _state(answered: int, known: int) -> str:
-    return "whole" if answered == known else "in part" if answered else "no"
+def _state(ours: int, all_of_it: int) -> str:
+    return "whole" if ours == all_of_it else "in part" if ours else "no"
 
 
 def beyond(table: Table) -> str:
