@@ -80,6 +80,7 @@ class Entry(Shape):
     phase: str | None
     end: str
     finish: str | None
+    error: str | None
     timeline: dict[str, Any] | None = Field(None, description="Of one entry by its id.")
 
 
