@@ -25,6 +25,7 @@ from fakeai_proxy.shaping.faults.table import FAULTS
 from tests import compatibility
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+CASSETTE = README.parent / "cassettes" / "quickstart.jsonl"
 #: Where a table may be, between marks with its name.
 PAGES = (README, *sorted((README.parent / "docs").glob("*.md")))
 #: A mode is an expression over the sources; `sources/__init__.py` builds exactly these.
@@ -181,7 +182,11 @@ def trials() -> str:
 
 
 def pages() -> str:
-    routes = App(Config()).pages.routes
+    """Of all modes."""
+    synth, played = Config(), Config(mode="hybrid", cassette=(CASSETTE,))
+    found = {(route.method, route.path): route
+             for config in (synth, played) for route in App(config).pages.routes}  # fmt: skip
+    routes = found.values()
     return _table(
         ("method", "path", "what it is"),
         *((route.method, f"`{route.path}`", route.summary.rstrip(".")) for route in routes),
