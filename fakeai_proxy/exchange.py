@@ -308,6 +308,8 @@ class Exchange:
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
+    #: Why it was refused: a code, and the parameter that it is about.
+    error: str = ""
     meter: Callable[[Exchange], None] | None = None
     #: What came of it where there is a cassette, and the id of the recording that it has to do with.
     verdict: str = ""

@@ -124,7 +124,7 @@ def _row(entry: dict[str, Any]) -> Row:
         str(entry["prompt_tokens"] or "-"),
         str(entry["output_tokens"] or "-"),
         "-" if cost_usd is None else f"{cost_usd:.6f}",
-        " ".join([*end, *entry["faults"]]) or entry["finish"] or "-",
+        " ".join([*end, *entry["faults"]]) or entry["error"] or entry["finish"] or "-",
     )
 
 
