@@ -22,6 +22,7 @@ from fakeai_proxy.resilience.trial import load_course
 from fakeai_proxy.services import ROOMS
 from fakeai_proxy.shaping.faults.rule import Conditions
 from fakeai_proxy.shaping.faults.table import FAULTS
+from tests import compatibility
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 CASSETTE = README.parent / "cassettes" / "quickstart.jsonl"
@@ -204,6 +205,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "pages": pages,
     "trials": trials,
     "formats": formats,
+    "operations": lambda: compatibility.operations(_table),
+    "beyond": lambda: compatibility.beyond(_table),
+    "clients": lambda: compatibility.clients(_table),
 }
 
 
