@@ -265,6 +265,7 @@ class ProfileState(Shape):
     timing: str
     speed: float
     choices: list[str] = Field(description="What it may be changed to while it runs.")
+    speed_changes: bool = Field(description="Whether another speed may be set while it runs.")
 
 
 class CallTold(Shape):
