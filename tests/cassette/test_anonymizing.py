@@ -135,8 +135,16 @@ def test_placeholders_stay_such_and_tell_no_longer_whose_they_were(tmp_path: Pat
     asked = Tape(b'{"note": "ask sk-ant-api03-%b, she knows"}' % (b"Zz9Yy8" * 15))
     with closing(opened(path, record=True)) as library:
         assert library.append(
-            Draft("0" * 16, 1.0, "https://api.openai.com", "POST", TARGET, JSON + secrets, body=asked,
-                  heard=Heard(200, JSON))  # fmt: skip
+            Draft(
+                "0" * 16,
+                1.0,
+                "https://api.openai.com",
+                "POST",
+                TARGET,
+                JSON + secrets,
+                body=asked,
+                heard=Heard(200, JSON),
+            )
         ).result(timeout=30)
     said("anonymize", path, copy)
     assert "no secrets" in said("verify", "--secrets", copy)
