@@ -304,6 +304,29 @@ class Verdict(Shape):
     failures: list[str]
 
 
+class DriftRow(Shape):
+    """`recording` is an id, `difference` where and how live answers differ."""
+
+    kind: str
+    request: str
+    difference: str
+    example: str | None
+    count: int
+    recording: str
+    first_seen: str
+    last_seen: str
+
+
+class Drift(Listed[DriftRow]):
+    """`not_compared` counts by why."""
+
+    compared: int
+    same: int
+    drifting: int
+    not_compared: dict[str, int]
+    ttft_ms: dict[str, dict[str, float]]
+
+
 class Mark(Shape):
     """`at` is the clock's, `wall` seconds since the epoch."""
 
