@@ -182,7 +182,7 @@ class Journal:
                 exchange.key_id,
                 model_of(exchange)[:MODEL_CHARS_MAX],
                 exchange.status,
-                reply.provenance if reply else "",
+                exchange.source,
                 admission.worker,
                 admission.cached_tokens,
                 admission.queue_s,
