@@ -15,6 +15,7 @@ from typing import NamedTuple
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import HIT, LIVE, Exchange, Reply, Usage, Workload
 from fakeai_proxy.observe.cell import Cell, Key, Place, Running, Sum
+from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.names import Names, asked_model, asker, endpoint_name
 from fakeai_proxy.observe.window import MINUTE_S, Second, Window
 from fakeai_proxy.shared.commons import Commons
@@ -50,7 +51,7 @@ class Sums(NamedTuple):
     active_streams: int
 
 
-class Aggregates:
+class Aggregates(Gathered):
     def __init__(self, clock: Clock, commons: Commons, streams: Callable[[], int]) -> None:
         """`streams` tells how many are under way."""
         self._clock = clock
@@ -61,6 +62,7 @@ class Aggregates:
         self.reset()
 
     def reset(self) -> None:
+        self.catch_up()
         self._began_at = self._clock.now()
         self._cells: dict[Key, Cell] = {}
         #: By the names that clients gave.
@@ -152,6 +154,7 @@ class Aggregates:
 
     def sums(self) -> Sums:
         """Of this process."""
+        self.catch_up()
         now = self._clock.now()
         for cell in self._cells.values():
             self._turn(cell, int(now))
@@ -169,6 +172,7 @@ class Aggregates:
 
     def used(self) -> dict[Place, Counter[str]]:
         """What was used since the start, of this process."""
+        self.catch_up()
         now, found = int(self._clock.now()), dict[Place, Counter[str]]()
         for cell in self._cells.values():
             self._turn(cell, now)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from fakeai_proxy.exchange import Exchange, header
+from fakeai_proxy.observe.gathering import Gathered
 
 #: Model names and paths are the clients' choice: further ones are counted together.
 _NAMES_MAX = 256
@@ -41,7 +42,7 @@ class Hits(NamedTuple):
     misses: int
 
 
-class ExchangeCounts:
+class ExchangeCounts(Gathered):
     def __init__(self) -> None:
         self.by_kind: Counter[Kind] = Counter()
         self.hits: Counter[str] = Counter()
@@ -62,6 +63,7 @@ class ExchangeCounts:
 
     def copy(self) -> ExchangeCounts:
         """As it is now."""
+        self.catch_up()
         return self.sum((self,))
 
     @property

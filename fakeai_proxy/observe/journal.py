@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage, Workload
+from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.overheard import Facts, Overheard
 from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
 
@@ -113,7 +114,7 @@ class Entry(NamedTuple):
     number: int = 0
 
 
-class Journal:
+class Journal(Gathered):
     """An observer."""
 
     def __init__(
@@ -138,7 +139,12 @@ class Journal:
         #: Called whenever there is one more.
         self.noticed: list[Callable[[], None]] = []
         #: All there were since the start or the last reset.
-        self.finished_total = 0
+        self._finished_total = 0
+
+    @property
+    def finished_total(self) -> int:
+        self.catch_up()
+        return self._finished_total
 
     @property
     def keeps_bodies(self) -> bool:
@@ -149,14 +155,15 @@ class Journal:
         return self._rows.maxlen or 0
 
     def __len__(self) -> int:
+        self.catch_up()
         return len(self._rows)
 
     def finished(self, exchange: Exchange) -> None:
-        self.finished_total += 1
+        self._finished_total += 1
         if not self._rows.maxlen:
             return
         if exchange.heard is not None or self.keeps_bodies:
-            self._overheard.add(self.finished_total, exchange)
+            self._overheard.add(self._finished_total, exchange)
             if self._overheard.are_many and (self._looking is None or self._looking.done()):
                 self._looking = asyncio.ensure_future(self.settle())
         request, reply, admission = exchange.request, exchange.reply, exchange.admission
@@ -195,7 +202,7 @@ class Journal:
                 "" if reply is None else _bill(exchange, reply),
                 "",
                 "",
-                self.finished_total,
+                self._finished_total,
             )
         )
         for notice in self.noticed:
@@ -203,6 +210,7 @@ class Journal:
 
     async def settle(self) -> None:
         """What bodies say is in their entries."""
+        self.catch_up()
         life, waiting = self._life, self._overheard.take()
         if not waiting:
             return
@@ -211,7 +219,7 @@ class Journal:
         if life != self._life:
             return
         for number, facts, bodies in found:
-            place = number - self.finished_total - 1 + len(self._rows)
+            place = number - self._finished_total - 1 + len(self._rows)
             if place >= 0:
                 row = self._rows[place] if facts is None else _told(self._rows[place], facts)
                 self._rows[place] = tuple(Entry._make(row)._replace(**bodies._asdict()))
@@ -223,17 +231,20 @@ class Journal:
 
     def newest_to_oldest(self) -> Iterator[tuple[object, ...]]:
         """To be read at once, before anything is added."""
+        self.catch_up()
         return reversed(self._rows)
 
     def newest_first(self) -> list[tuple[object, ...]]:
         """A snapshot: what each `Entry` is made of."""
+        self.catch_up()
         return list(reversed(self._rows))
 
     def reset(self) -> None:
+        self.catch_up()
         self._rows.clear()
         self._overheard.take()
         self._life += 1
-        self.finished_total = 0
+        self._finished_total = 0
 
     def as_json(self, entry: Entry) -> dict[str, object]:
         """As it is told; for any thread."""

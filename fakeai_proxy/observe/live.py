@@ -22,6 +22,7 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import FAULT, Exchange, header
 from fakeai_proxy.observe.cell import Place
 from fakeai_proxy.observe.fleet_view import joined
+from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.model_view import Bill
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
@@ -69,7 +70,7 @@ class Second:
         self.faulty += other.faulty
 
 
-class Live:
+class Live(Gathered):
     """An observer, and the feed of what it counts."""
 
     def __init__(
@@ -124,9 +125,11 @@ class Live:
 
     def _after(self, number: int) -> list[Second]:
         """The seconds of this process since then, the one that is not over included."""
+        self.catch_up()
         return [second for second in self._seconds if second.number > number]
 
     def reset(self) -> None:
+        self.catch_up()
         self._seconds.clear()
         self._gauges.clear()
 
