@@ -19,7 +19,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage, Workload
+from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage
+from fakeai_proxy.observe.cell import COMPLETIONS, read_and_written
 from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.overheard import Facts, Overheard
 from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
@@ -32,8 +33,6 @@ MODEL_CHARS_MAX = 128
 #: Faults told of one exchange.
 FAULTS_MAX = 8
 
-#: What an answer of a model is billed as.
-_COMPLETIONS = "completions"
 _VERSION = re.compile(r"v\d+\w*")
 #: A name with a prefix, or anything with a number of some length in it.
 _ID = re.compile(r"[a-z]+(?:_[a-z]+)*[_-](?=\w*\d)[\w-]{8,}|[\w-]*\d{6}[\w-]*|[0-9a-f-]{16,}")
@@ -189,7 +188,7 @@ class Journal(Gathered):
                 admission.worker,
                 admission.cached_tokens,
                 admission.queue_s,
-                workload.prompt_tokens if workload else None,
+                len(workload.prompt) if workload else None,
                 # Of an answer that broke off, only a part went out.
                 workload.output_tokens if workload and end == "ok" else None,
                 exchange.sent_bytes,
@@ -325,10 +324,23 @@ def _bill(exchange: Exchange, reply: Reply) -> str:
     if not exchange.is_settled or reply.status >= 400 or reply.cut:
         return ""
     usages: Sequence[Usage] = reply.usage
-    if not usages and reply.workload is not None:
-        usages = (_read_and_written(reply.workload),)
-    charged = [_charged(usage, exchange) for usage in usages]
-    return orjson.dumps(charged).decode() if charged else ""
+    if not usages:
+        if reply.workload is None:
+            return ""
+        usages = (read_and_written(reply.workload),)
+    if len(usages) == 1 and not exchange.tier and usages[0].late is None:
+        return _bill_of(usages[0])
+    return _text([_charged(usage, exchange) for usage in usages])
+
+
+@lru_cache(maxsize=8)
+def _bill_of(usage: Usage) -> str:
+    """Of one that comes again and again, and depends on nothing else."""
+    return _text([(usage.kind, usage.model[:MODEL_CHARS_MAX], usage.labels, usage.amounts)])
+
+
+def _text(charged: Sequence[tuple[object, ...]]) -> str:
+    return orjson.dumps(charged).decode()
 
 
 def _charged(usage: Usage, exchange: Exchange) -> tuple[object, ...]:
@@ -338,12 +350,6 @@ def _charged(usage: Usage, exchange: Exchange) -> tuple[object, ...]:
     if exchange.tier == BATCH or (exchange.tier and "service_tier" not in labels):
         labels = {**labels, "service_tier": exchange.tier}
     return usage.kind, usage.model[:MODEL_CHARS_MAX], labels, amounts
-
-
-def _read_and_written(workload: Workload) -> Usage:
-    """Of an answer that was not made here."""
-    amounts = {"input_tokens": workload.prompt_tokens, "output_tokens": workload.output_tokens}
-    return Usage(_COMPLETIONS, workload.model, amounts)
 
 
 def _told(row: tuple[object, ...], facts: Facts) -> tuple[object, ...]:
@@ -363,7 +369,7 @@ def _told(row: tuple[object, ...], facts: Facts) -> tuple[object, ...]:
         "output_tokens": facts.output_tokens or 0,
         "input_cached_tokens": facts.cached_tokens,
     }
-    bill = orjson.dumps([(_COMPLETIONS, model, {}, amounts)]).decode()
+    bill = orjson.dumps([(COMPLETIONS, model, {}, amounts)]).decode()
     return tuple(
         told._replace(
             prompt_tokens=facts.prompt_tokens, output_tokens=facts.output_tokens, bill=bill
