@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -19,6 +20,8 @@ from fakeai_proxy.body import Body, Heard
 if TYPE_CHECKING:
     from fakeai_proxy.dialogue import Dialogue, Passage
 
+#: The id of the exchange that the running code works for, in threads, too.
+current_id: ContextVar[str] = ContextVar("current_id", default="")
 #: The project of whoever has none of their own.
 PROJECT = "proj_default"
 
@@ -305,6 +308,8 @@ class Exchange:
     #: How it ended: "" while it runs, then "ok", "error", "cut" or "client_gone".
     end: str = ""
     status: int = 0
+    #: Why it was refused: a code, and the parameter that it is about.
+    error: str = ""
     meter: Callable[[Exchange], None] | None = None
     #: What came of it where there is a cassette, and the id of the recording that it has to do with.
     verdict: str = ""

@@ -110,6 +110,7 @@ class Pipeline:
             raise
         except ApiError as error:
             exchange.end, exchange.status = "error", status_of(exchange.request, error)
+            exchange.error = error.name
             raise
         finally:
             exchange.finished_at = self.clock.now()

@@ -33,7 +33,8 @@ _Signature = tuple[tuple[str, int, int], ...]
 
 class Watched:
     """`take` makes what the files say so; it raises FakeAIError or OSError where that cannot be, and then
-    has changed nothing. `why_not` says why they are not taken up at all."""
+    has changed nothing. `why_not` says why they are not taken up at all: to who asks for it, not at each
+    change, for we make most of them ourselves."""
 
     def __init__(
         self,
@@ -106,7 +107,7 @@ class Reloading:
             async with self._turn:
                 for one, found in zip(self._watched, await self._signatures(), strict=True):
                     before, one.seen = one.seen, found
-                    if found == before and found != one.tried:
+                    if found == before and found != one.tried and not one.why_not:
                         await self._take(one, found)
 
     async def _signatures(self) -> list[_Signature]:

@@ -22,8 +22,10 @@ from fakeai_proxy.resilience.trial import load_course
 from fakeai_proxy.services import ROOMS
 from fakeai_proxy.shaping.faults.rule import Conditions
 from fakeai_proxy.shaping.faults.table import FAULTS
+from tests import compatibility
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+CASSETTE = README.parent / "cassettes" / "quickstart.jsonl"
 #: Where a table may be, between marks with its name.
 PAGES = (README, *sorted((README.parent / "docs").glob("*.md")))
 #: A mode is an expression over the sources; `sources/__init__.py` builds exactly these.
@@ -180,7 +182,11 @@ def trials() -> str:
 
 
 def pages() -> str:
-    routes = App(Config()).pages.routes
+    """Of all modes."""
+    synth, played = Config(), Config(mode="hybrid", cassette=(CASSETTE,))
+    found = {(route.method, route.path): route
+             for config in (synth, played) for route in App(config).pages.routes}  # fmt: skip
+    routes = found.values()
     return _table(
         ("method", "path", "what it is"),
         *((route.method, f"`{route.path}`", route.summary.rstrip(".")) for route in routes),
@@ -199,6 +205,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "pages": pages,
     "trials": trials,
     "formats": formats,
+    "operations": lambda: compatibility.operations(_table),
+    "beyond": lambda: compatibility.beyond(_table),
+    "clients": lambda: compatibility.clients(_table),
 }
 
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from measured.loops import predicted_s
 
 from fakeai_proxy.fleet.calibration import ClosedLoop, Profiles
-from fakeai_proxy.fleet.closed_loop import Answered, Demand, open_loop
 from fakeai_proxy.fleet.engine import Engine
 from fakeai_proxy.fleet.measurements import Request, read_observations, read_requests
 from fakeai_proxy.fleet.roofline import Layout, Memory, Roofline
@@ -20,6 +19,7 @@ from fakeai_proxy.profiles.architecture import load_model
 from fakeai_proxy.profiles.engine import EngineLimits
 from fakeai_proxy.profiles.gpu import Gpu
 from fakeai_proxy.profiles.serving import ServingEngine
+from tests.fleet.driving import Answered, Demand, open_loop
 
 #: As the log's vLLM was started; its requests were put in without a server before it.
 LOG_LIMITS = EngineLimits(

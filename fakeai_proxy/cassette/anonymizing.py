@@ -33,10 +33,13 @@ PROTOCOL = frozenset(
         b"finishReason", b"mimeType", b"response_format", b"voice", b"language", b"purpose",
     )
 )  # fmt: skip
-#: Words of JSON within a text, and of addresses.
+#: Words of JSON within a text, of addresses, and of how somebody says who they are.
 _KEPT_WORDS = frozenset(
-    (b"true", b"false", b"null", b"http", b"https", b"data", b"image", b"base64")
-)
+    (
+        b"true", b"false", b"null", b"http", b"https", b"data", b"image", b"base64",
+        b"Bearer", b"Basic",
+    )
+)  # fmt: skip
 #: Hosts, or ends of hosts, that are everybody's.
 _PUBLIC = re.compile(
     r"(?:api|generativelanguage|integrate|ai)?\.?(?:openai\.com|anthropic\.com|googleapis\.com|"
@@ -49,8 +52,9 @@ _HEADERS = re.compile(
 )
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"|[{}\[\],:]', re.S)
 #: Escapes and names of fields in JSON within a text are passed over; words, digits and letters beyond
-#: ASCII are changed.
+#: ASCII are changed. Where a secret was, one still was: only whose it was is not told.
 _WORD = re.compile(
+    rb"(?P<mark>REDACTED\.[a-z-]+\.|\bR-)(?P<tag>[0-9a-p]{6,})(?P<fill>x*)|"
     rb'\\"\w+\\"(?=\s*:)|\\u[0-9a-fA-F]{4}|\\.|(?P<word>[A-Za-z]+)|(?P<digits>[0-9]+)|'
     rb"(?P<other>[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2})"
 )
@@ -231,6 +235,10 @@ class Words:
 
     def _changed(self, match: re.Match[bytes]) -> bytes:
         whole = match[0]
+        if match["mark"]:
+            drawn = self._drawn(match["tag"], len(match["tag"]))
+            tag = bytes([b"0123456789abcdef"[draw % 16] for draw in drawn])
+            return match["mark"] + tag + match["fill"]
         if match["word"]:
             return whole if whole in _KEPT_WORDS else self._word(whole)
         if match["digits"]:

@@ -88,7 +88,7 @@ def resilience(ctx: click.Context, /, command: tuple[str, ...], **options: Any) 
     if program is None:
         return _cannot_run(command[0], "there is no such command", NOT_FOUND)
     config = _config(ctx)
-    set_up_diagnostics()
+    set_up_diagnostics("human")
     run = _Run(config, (program, *command[1:]), options["budget"], options["verbose"])
     try:
         verdicts = run_loop(_interruptible(run, trials))

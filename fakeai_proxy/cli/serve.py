@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
-import logging
 import os
 import signal
 import sys
@@ -17,7 +16,8 @@ from fakeai_proxy.app import App
 from fakeai_proxy.cli.banner import Banner, announce
 from fakeai_proxy.clock import clock_of, turn
 from fakeai_proxy.config import Config
-from fakeai_proxy.observe.log import AccessLog, chosen
+from fakeai_proxy.observe import diagnostics
+from fakeai_proxy.observe.log import AccessLog, LogFormat, chosen
 from fakeai_proxy.shaping.scenario.telling import phase_line
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def telling_of(config: Config) -> Telling | None:
 
 async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], None]]:
     """A started app, and what closes its log."""
-    set_up_diagnostics()
+    set_up_diagnostics(config.log_format)
     clock = clock_of(config.clock)
     log_format = chosen(config.log_format, log_stream)
     log = None if log_format == "none" else AccessLog(log_stream, log_format, clock)
@@ -174,11 +174,10 @@ def raise_open_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def set_up_diagnostics() -> None:
-    """What goes wrong inside goes to stderr, whatever the access log does."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
-    )
+def set_up_diagnostics(log_format: LogFormat) -> None:
+    """What goes wrong inside goes to stderr, in the format of the access log; without one, for people."""
+    is_json = chosen(log_format, sys.stderr) == "json"
+    diagnostics.set_up(sys.stderr, "json" if is_json else "human")
 
 
 def say(message: str) -> None:

@@ -76,7 +76,6 @@ class Ends:
 
 
 async def _work(line: socket.socket, door: socket.socket) -> int:
-    set_up_diagnostics()
     ends = Ends()
     loop = asyncio.get_running_loop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent hears it, too
@@ -84,6 +83,7 @@ async def _work(line: socket.socket, door: socket.socket) -> int:
     member = await Member.join(line, ends.told, ends.orphaned)
     welcome = member.welcome
     config = welcome.config
+    set_up_diagnostics(config.log_format)
     clock = SystemClock(origin=welcome.origin)
     stream = cast("TextIO", Lines())
     log_format = chosen(config.log_format, stream)

@@ -74,7 +74,7 @@ def _check(config: Config) -> None:
 
 async def _serve(config: Config, told: Callable[[Banner], Banner]) -> int:
     raise_open_file_limit()
-    set_up_diagnostics()
+    set_up_diagnostics(config.log_format)
     log_format = chosen(config.log_format, sys.stdout)
     interrupts = Interrupts((signal.SIGINT, signal.SIGTERM))
     with closing(Scratch()) as scratch:

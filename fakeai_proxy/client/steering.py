@@ -103,6 +103,16 @@ class Steering:
         return get(f"{CONTROL}/verdict", shapes.Verdict.model_validate_json)
 
     @Row
+    def watched(self) -> Asked[shapes.Watching]:
+        """Files that are read again when they change."""
+        return get(f"{CONTROL}/reload", shapes.Watching.model_validate_json)
+
+    @Row
+    def reload(self) -> Asked[shapes.Watching]:
+        """Reads them all again, now."""
+        return do("POST", "reload", shapes.Watching.model_validate_json)
+
+    @Row
     def marks(self) -> Asked[shapes.Marks]:
         return get(f"{CONTROL}/marks", shapes.Marks.model_validate_json)
 

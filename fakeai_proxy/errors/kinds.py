@@ -55,6 +55,12 @@ class ApiError(FakeAIError):
         self.hint = hint
         self.fixed = fixed
 
+    @property
+    def name(self) -> str:
+        """What programs call it, and the parameter that it is about."""
+        name = str(self.code or self.type or self.kind)
+        return f"{name} {self.param}" if self.param else name
+
 
 def hinted(message: str, hint: str) -> str:
     """The hint as the sentence after the message, which may lack its full stop."""

@@ -16,7 +16,7 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import HIT, LIVE, Exchange, Reply
 from fakeai_proxy.observe.cell import Cell, Key, Place, Running, Sum, read_and_written
 from fakeai_proxy.observe.gathering import Gathered
-from fakeai_proxy.observe.names import Names, asked_model, asker, endpoint_name, is_event_stream
+from fakeai_proxy.observe.names import Names, asker, endpoint_name, is_event_stream, model_of
 from fakeai_proxy.observe.window import MINUTE_S, Second, Window
 from fakeai_proxy.shared.commons import Commons
 
@@ -74,11 +74,7 @@ class Aggregates(Gathered):
     def finished(self, exchange: Exchange) -> None:
         request, reply = exchange.request, exchange.reply
         workload = None if reply is None else reply.workload
-        if workload is not None:
-            model = workload.model
-        else:
-            model = reply.usage[0].model if reply and reply.usage else asked_model(request)
-        called = model, request.path, exchange.key_id or asker(request)
+        called = model_of(exchange), request.path, exchange.key_id or asker(request)
         cell = self._called.get(called) or self._cell(called, exchange)
         at = exchange.finished_at or self._clock.now()
         running = cell.running

@@ -41,6 +41,7 @@ from fakeai_proxy.observe.shapes import (
     Status,
     Verdict,
     Verified,
+    Watching,
 )
 
 _TEXT, _HTML, _EVENTS = "text/plain", "text/html", "text/event-stream"
@@ -66,6 +67,8 @@ _ANSWERS: dict[tuple[str, str], type[BaseModel] | str] = {
     ("GET", f"{CONTROL}status"): Status,
     ("POST", f"{CONTROL}reset"): Reset,
     ("GET", f"{CONTROL}openapi.json"): Figures,
+    ("GET", f"{CONTROL}reload"): Watching,
+    ("POST", f"{CONTROL}reload"): Watching,
     ("GET", f"{CONTROL}journal"): Journal,
     ("DELETE", f"{CONTROL}journal"): Cleared,
     ("GET", f"{CONTROL}journal/{{id}}"): Entry,

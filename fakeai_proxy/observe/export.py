@@ -45,7 +45,7 @@ COLUMNS: tuple[tuple[str, Kind], ...] = (
     ("cost_usd", "number"), ("queue_ms", "number"), ("ttft_ms", "number"),
     ("itl_p50_ms", "number"), ("itl_p90_ms", "number"), ("itl_p99_ms", "number"),
     ("itl_max_ms", "number"), ("total_ms", "number"), ("bytes", "count"), ("finish", "text"),
-    ("end", "text"), ("faults", "text"), ("phase", "text"),
+    ("end", "text"), ("error", "text"), ("faults", "text"), ("phase", "text"),
 )  # fmt: skip
 
 Entries = list[dict[str, Any]]

@@ -18,10 +18,12 @@ from typing import NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from fakeai_proxy.cassette.shapes import blotted
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage
 from fakeai_proxy.observe.cell import COMPLETIONS, read_and_written
 from fakeai_proxy.observe.gathering import Gathered
+from fakeai_proxy.observe.names import model_of
 from fakeai_proxy.observe.overheard import Facts, Overheard
 from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
 
@@ -30,6 +32,7 @@ METHOD_CHARS_MAX = 16
 HOST_CHARS_MAX = 255
 PATH_CHARS_MAX = 256
 MODEL_CHARS_MAX = 128
+ERROR_CHARS_MAX = 128
 #: Faults told of one exchange.
 FAULTS_MAX = 8
 
@@ -104,6 +107,7 @@ class Entry(NamedTuple):
     phase: str
     end: str
     finish: str
+    error: str
     offsets: bytes
     gaps: tuple[float, ...]
     bill: str
@@ -182,7 +186,7 @@ class Journal(Gathered):
                 exchange.route,
                 exchange.project,
                 exchange.key_id,
-                workload.model[:MODEL_CHARS_MAX] if workload else "",
+                model_of(exchange)[:MODEL_CHARS_MAX],
                 exchange.status,
                 reply.provenance if reply else "",
                 admission.worker,
@@ -196,6 +200,7 @@ class Journal(Gathered):
                 exchange.phase,
                 end,
                 "" if reply is None else _finish(reply),
+                exchange.error[:ERROR_CHARS_MAX],
                 offsets,
                 gaps,
                 "" if reply is None else _bill(exchange, reply),
@@ -277,6 +282,7 @@ class Journal(Gathered):
             "phase": entry.phase or None,
             "end": entry.end,
             "finish": entry.finish or None,
+            "error": _shown(entry.error) or None,
         }
 
     def bodies(self, entry: Entry) -> dict[str, object]:
@@ -393,9 +399,4 @@ def _ms(seconds: float) -> float:
 def _shown(text: str) -> str:
     """Without surrogates (bytes of a target that are no UTF-8), and without what looks like a key:
     some put theirs into the path."""
-    from fakeai_proxy.cassette.shapes import matches
-
-    data = text.encode("utf-8", "backslashreplace")
-    for start, end, kind in reversed(matches(data)):
-        data = b"%b[%b]%b" % (data[:start], kind.encode(), data[end:])
-    return data.decode("utf-8", "replace")
+    return blotted(text)

@@ -12,11 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, NamedTuple, TextIO
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from fakeai_proxy.cassette.shapes import blotted
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Exchange
 
@@ -35,8 +37,8 @@ class LogSettings(BaseModel):
 
     log_format: LogFormat = Field(
         "auto",
-        description="Access lines: human, json (one object a line) or none; auto is human on a "
-        "terminal and json elsewhere.",
+        description="Access lines, and what goes wrong inside (on stderr): human, json (one object a "
+        "line) or none, which leaves the latter for people; auto is human on a terminal and json elsewhere.",
     )
 
 
@@ -57,6 +59,7 @@ class Line(NamedTuple):
     end: str
     faults: tuple[str, ...] = ()
     phase: str = ""
+    error: str = ""
 
 
 def human(line: Line, colour: bool) -> str:
@@ -65,6 +68,8 @@ def human(line: Line, colour: bool) -> str:
         status = f"\x1b[{_STATUS_COLOURS.get(status[0], '0')}m{status}\x1b[0m"
     first = "-" if line.ttft_ms is None else f"{line.ttft_ms:.1f}"
     end = "" if line.end in ("ok", "error") else f"  {line.end}"
+    if line.error:
+        end += f"  {_shown(line.error)}"
     if line.faults:
         end += f"  fault {_printable(' '.join(line.faults))}"
     if line.phase:
@@ -72,7 +77,7 @@ def human(line: Line, colour: bool) -> str:
     moment = datetime.fromtimestamp(line.at).astimezone()
     return (
         f"{moment:%H:%M:%S} {status} {line.source or '-':<5} {line.method} "
-        f"{_printable(line.host + line.path)}  ttft {first} ms  total {line.total_ms:.1f} ms  "
+        f"{_shown(line.host + line.path)}  ttft {first} ms  total {line.total_ms:.1f} ms  "
         f"{line.bytes} B  {line.id}{end}\n"
     )
 
@@ -84,7 +89,7 @@ def as_json(line: Line, colour: bool = False) -> str:
         "id": line.id,
         "method": line.method,
         "host": line.host or None,
-        "path": _printable(line.path),
+        "path": _shown(line.path),
         "status": line.status or None,
         "source": line.source or None,
         "ttft_ms": None if line.ttft_ms is None else round(line.ttft_ms, 3),
@@ -92,6 +97,8 @@ def as_json(line: Line, colour: bool = False) -> str:
         "bytes": line.bytes,
         "end": line.end,
     }
+    if line.error:
+        record["error"] = _shown(line.error)
     if line.faults:
         record["faults"] = line.faults
     if line.phase:
@@ -157,6 +164,7 @@ class AccessLog:
             end=exchange.end,
             faults=exchange.faults,
             phase=exchange.phase,
+            error=exchange.error,
         )
 
     def _write_all(self) -> None:
@@ -183,6 +191,12 @@ class AccessLog:
         if self._json:
             return orjson.dumps({"event": "lines_dropped", "lines": dropped}).decode() + "\n"
         return f"{dropped} access lines were dropped: the log's reader is too slow\n"
+
+
+@lru_cache(maxsize=1024)
+def _shown(text: str) -> str:
+    """Without what looks like a key, too: some put theirs into the path."""
+    return _printable(blotted(text))
 
 
 def _printable(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from fakeai_proxy.cassette.shapes import blotted
-from fakeai_proxy.exchange import Headers, Request
+from fakeai_proxy.exchange import Exchange, Headers, Request
 from fakeai_proxy.providers import credential
 from fakeai_proxy.shaping.limits.owner import key_name
 
@@ -62,6 +62,17 @@ def endpoint_name(path: str) -> str:
         )
         or "/"
     )
+
+
+def model_of(exchange: Exchange) -> str:
+    """The model that answered, or else the one that was asked for; "" where nobody names any."""
+    reply = exchange.reply
+    if reply is not None:
+        if reply.workload is not None:
+            return reply.workload.model
+        if reply.usage:
+            return reply.usage[0].model
+    return asked_model(exchange.request)
 
 
 def asked_model(request: Request) -> str:

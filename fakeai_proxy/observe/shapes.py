@@ -40,12 +40,26 @@ class Health(Shape):
     provenance: dict[str, int] = Field(description="By where their answers came from.")
 
 
+class Watched(Shape):
+    """Files that are read again when they change. `at` is when they last were, `error` why not."""
+
+    what: str
+    files: list[str]
+    times: int
+    at: str | None
+    error: str | None
+
+
+class Watching(Listed[Watched]): ...
+
+
 class Status(Health):
     version: str
     mode: str
     profile: str
     seed: int
     store: str
+    files: list[Watched]
 
 
 class Reset(Shape):
@@ -80,6 +94,7 @@ class Entry(Shape):
     phase: str | None
     end: str
     finish: str | None
+    error: str | None
     timeline: dict[str, Any] | None = Field(None, description="Of one entry by its id.")
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Protocol
 
 from aiohttp import HttpVersion11, web
@@ -16,7 +16,7 @@ from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
-from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply, Request
+from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply, Request, current_id
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
 from fakeai_proxy.proxy import sessions
@@ -83,6 +83,7 @@ class Gateway:
             request=Request(raw.method, raw.raw_path, raw.raw_headers, _body(raw)),
             arrived_at=getattr(raw.protocol, "arrived_at", 0.0),
         )
+        current_id.set(exchange.id)
         connection = raw.protocol
         if isinstance(connection, Connection) and raw.version >= HttpVersion11:
             connection.exchange = exchange
@@ -93,7 +94,7 @@ class Gateway:
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
-            log.exception("%s %s %s failed", exchange.id, raw.method, raw.raw_path)
+            log.exception("%s %s failed", raw.method, raw.raw_path)
             self._end(exchange, client, errors.server_error())
         finally:
             if isinstance(connection, Connection):
@@ -119,7 +120,7 @@ class Gateway:
             local = self._local.socket(request)
             if local is not None:
                 client.keep_alive = False
-                return await feed(raw, local, self._clock)
+                return await feed(raw, local, self._clock, self._while_serving)
             status, headers, body = await self._local.answer(request)
             if isinstance(body, bytes):
                 client.send_whole(status, body, headers)
@@ -139,10 +140,8 @@ class Gateway:
         sink = client.sink
         sink.write(client.head(reply))
         exchange.first_byte_at = self._clock.now()
-        life = asyncio.timeout(None)
-        self._streams.add(life)
-        try:
-            async with life, aclosing(pieces):
+        with suppress(TimeoutError):  # ended by us
+            async with self._while_serving(), aclosing(pieces):
                 if exchange.request.method == "HEAD":
                     return
                 async for piece in pieces:
@@ -150,11 +149,17 @@ class Gateway:
                         raise ConnectionResetError("the reader has gone")
                     sink.write(client.frame(piece))
                     await client.drain()
-        except TimeoutError:
-            pass  # ended by us
-        finally:
-            self._streams.discard(life)
         sink.write(client.tail())
+
+    @asynccontextmanager
+    async def _while_serving(self) -> AsyncGenerator[None]:
+        """Raises TimeoutError when `end_streams` is called."""
+        async with asyncio.timeout(None) as life:
+            self._streams.add(life)
+            try:
+                yield
+            finally:
+                self._streams.discard(life)
 
     def end_streams(self) -> None:
         """Whoever reads one of our pages for as long as it goes on does not keep us from stopping."""

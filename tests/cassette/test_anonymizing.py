@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,31 @@ def test_what_referred_to_each_other_still_does(tmp_path: Path) -> None:
     pieces = re.findall(rb'"content": ?"([^"]*)"', stream)
     answer = json.loads(whole)["choices"][0]["message"]["content"]
     assert b"".join(pieces).decode() == answer
+
+
+def test_placeholders_stay_such_and_tell_no_longer_whose_they_were(tmp_path: Path) -> None:
+    path, copy = tmp_path / "c.fcz", tmp_path / "copy.jsonl"
+    secrets = ((b"Authorization", b"Bearer sk-proj-" + b"A1b2C3d4" * 9), (b"Cookie", b"s=fj39dk20"))
+    asked = Tape(b'{"note": "ask sk-ant-api03-%b, she knows"}' % (b"Zz9Yy8" * 15))
+    with closing(opened(path, record=True)) as library:
+        assert library.append(
+            Draft(
+                "0" * 16,
+                1.0,
+                "https://api.openai.com",
+                "POST",
+                TARGET,
+                JSON + secrets,
+                body=asked,
+                heard=Heard(200, JSON),
+            )  # fmt: skip
+        ).result(timeout=30)
+    said("anonymize", path, copy)
+    assert "no secrets" in said("verify", "--secrets", copy)
+    [(before, _)], [(after, _)] = held(path), held(copy)
+    tags = [re.findall(r"\.([0-9a-f]{12})", repr(one.request)) for one in (before, after)]
+    assert len(tags[0]) == len(tags[1]) >= 2
+    assert not set(tags[0]) & set(tags[1])
 
 
 def test_two_copies_have_different_words_and_the_original_stays(tmp_path: Path) -> None:

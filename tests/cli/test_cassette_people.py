@@ -210,3 +210,14 @@ def test_a_difference_is_told_in_recorded_order_of_sealed_recordings_too(
     assert [change["before"] for change in json.loads(told)["changes"]] == [
         f"{number:016x}" for number in range(6)
     ]
+
+
+def test_what_is_found_is_json_for_programs(path: Path) -> None:
+    checked = json.loads(said("verify", "--secrets", "--json", path))
+    assert checked == {"interactions": 7, "findings": []}
+    found = [json.loads(line) for line in said("grep", "--json", "lighthouse", path).splitlines()]
+    assert {*found[0]} == {"id", "where", "line"}
+    assert all("lighthouse" in one["line"] for one in found)
+    record = json.loads(said("show", "--json", path, found[0]["id"]))
+    assert record["id"] == found[0]["id"]
+    assert record["response"]["status"] == 200

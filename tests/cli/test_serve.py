@@ -200,3 +200,23 @@ def test_the_version_is_the_packages(run: Run) -> None:
 def _dial(program: Program) -> None:
     host, _, port = program.url.rpartition("//")[2].rpartition(":")
     socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def test_a_warning_says_whose_request_it_is_about(program: Start, tmp_path: Path) -> None:
+    """The id is the one that the client was given."""
+    tape = tmp_path / "loose.jsonl"
+    first = program("--mode", "hybrid", "--on-miss", "record-synth", "--cassette", str(tape))
+    chat = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 3}
+    assert first.ask("/v1/chat/completions", chat)[0] == 200
+    assert first.stop() == 0
+    server = program(
+        "--mode", "replay", "--match", "loose", "--cassette", str(tape), "--log-format", "json"
+    )
+    server.ask("/v1/chat/completions", {**chat, "max_tokens": 4})
+    exchange = server.event("exchange")
+    server.said('"event":"log"')
+    assert server.stop() == 0
+    (line,) = [line for line in server.errors if '"event":"log"' in line]
+    told = json.loads(line)
+    assert (told["level"], told["id"]) == ("warning", exchange["id"])
+    assert "is answered by recording" in told["message"]

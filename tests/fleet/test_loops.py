@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-from fakeai_proxy.fleet.closed_loop import Answered, Demand, closed_loop, open_loop
 from fakeai_proxy.fleet.engine import Engine
 from fakeai_proxy.fleet.measurements import read_requests
 from fakeai_proxy.fleet.roofline import Layout, Memory, Roofline
@@ -13,6 +12,7 @@ from fakeai_proxy.profiles.architecture import load_model
 from fakeai_proxy.profiles.engine import EngineLimits
 from fakeai_proxy.profiles.gpu import load_gpu
 from fakeai_proxy.profiles.serving import load_serving
+from tests.fleet.driving import Answered, Demand, closed_loop, open_loop
 
 MEASURED = Path(__file__).parent / "measured"
 

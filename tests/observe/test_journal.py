@@ -100,6 +100,7 @@ async def test_a_chat_stream_is_told_whole(serve: Serve) -> None:
         "phase": None,
         "end": "ok",
         "finish": "stop",
+        "error": None,
     }
     assert entry["bytes"] >= len(reply.data)
 
@@ -125,13 +126,26 @@ async def test_a_stream_that_its_reader_leaves_is_told_as_such(
     assert 0 < entry["ttft_ms"] <= entry["total_ms"]
 
 
-async def test_a_refusal_is_told_with_its_status(serve: Serve) -> None:
+async def test_a_refusal_is_told_with_its_status_its_reason_and_what_was_asked_for(
+    serve: Serve,
+) -> None:
     app = await serve()
     await chat(app, model="of-nobody")
-    [entry] = await entries(app)
-    assert (entry["status"], entry["end"], entry["source"], entry["model"]) == (
-        404, "error", None, None
-    )  # fmt: skip
+    await chat(app, messages=[])
+    bad, unknown = await entries(app)
+    facts = ("status", "end", "source", "model", "error")
+    assert [unknown[name] for name in facts] == [
+        404, "error", None, "of-nobody", "model_not_found"
+    ]  # fmt: skip
+    assert [bad[name] for name in facts] == [
+        400, "error", None, "gpt-4o-mini", "empty_array messages"
+    ]  # fmt: skip
+    counted = (await ask(app, "/metrics/by-model")).body
+    assert {model: found["request_count"] for model, found in counted.items()} == {
+        "of-nobody": 1,
+        "gpt-4o-mini": 1,
+    }
+    assert [each["model"] for each in await entries(app, "?model=of-nobody")] == ["of-nobody"]
 
 
 async def test_neither_keys_nor_bodies_nor_queries_are_told(serve: Serve) -> None:

@@ -52,6 +52,16 @@ def test_json_lines_say_who_what_when_and_how_long() -> None:
     }
 
 
+def test_a_refusal_says_why_and_a_key_in_a_path_is_blotted_out() -> None:
+    target = "/v1/sk-proj-PlantedPlantedPlanted1234/models"
+    refused = exchange(target, reply=None, status=400, end="error", error="empty_array messages")
+    for log_format in ("json", "human"):
+        line = written(refused, log_format=log_format)
+        assert "empty_array messages" in line
+        assert "/v1/[openai]/models" in line
+        assert "Planted" not in line
+
+
 def test_human_lines_hold_the_same_in_one_line() -> None:
     line = written(exchange(end="client_gone"), log_format="human")
     assert re.fullmatch(

@@ -273,3 +273,17 @@ async def test_the_stream_tells_what_was_subscribed_to(serve: Serve) -> None:
         assert told["data"]["throughput"]["total_requests_per_sec"] == pytest.approx(2 / 5)
         await socket.send_json({"type": "unsubscribe"})
         assert json.loads((await socket.receive()).data)["filters"]["metric_types"] == []
+
+
+async def test_who_listens_keeps_nobody_from_stopping(serve: Serve) -> None:
+    app = await serve(mode="synth")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(app.url.replace("http", "ws") + "/metrics/stream") as socket,
+    ):
+        assert (await socket.receive_json())["type"] == "historical_data"
+        async with asyncio.timeout(20):
+            closing = asyncio.ensure_future(app.close(drain_s=60))
+            assert (await socket.receive()).type == aiohttp.WSMsgType.CLOSE
+            assert socket.close_code == aiohttp.WSCloseCode.GOING_AWAY
+            await closing

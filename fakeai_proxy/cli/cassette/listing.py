@@ -54,7 +54,8 @@ def ls(path: Path, as_json: bool) -> None:
 @path_argument
 @click.option("-i", "ignore_case", is_flag=True, help="Capitals or not.")
 @click.option("-F", "fixed", is_flag=True, help="PATTERN is a text, not a regular expression.")
-def grep(pattern: str, path: Path, ignore_case: bool, fixed: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def grep(pattern: str, path: Path, ignore_case: bool, fixed: bool, as_json: bool) -> None:
     """Find PATTERN in the requests and replies of PATH: id, where, and the line around it. What a
     stream says in many frames is looked at as one text. Exit status 1 when there is none."""
     try:
@@ -68,7 +69,10 @@ def grep(pattern: str, path: Path, ignore_case: bool, fixed: bool) -> None:
         for where, text in texts_of(record):
             for match in wanted.finditer(text):
                 found += 1
-                click.echo(f"{record.id}\t{where}\t{_around(text, match)}")
+                told = {"id": record.id, "where": where, "line": _around(text, match)}
+                click.echo(
+                    json.dumps(told, ensure_ascii=False) if as_json else "\t".join(told.values())
+                )
     if not found:
         raise SystemExit(1)
 

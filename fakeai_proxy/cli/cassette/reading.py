@@ -18,7 +18,7 @@ from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.index import Entry, number_of
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.rewriting import Change, Rewritten
-from fakeai_proxy.cassette.settings import CassetteSettings
+from fakeai_proxy.cassette.settings import FORMS, CassetteSettings
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.errors import CassetteError
 
@@ -26,8 +26,10 @@ path_argument = click.argument("path", type=click.Path(path_type=Path, exists=Tr
 
 
 def opened(path: Path) -> Library:
-    chosen = CassetteSettings(cassette=(path,), replay_interrupted=True)
     try:
+        if not path.name.endswith(FORMS):
+            raise CassetteError(f"{path}: a cassette is NAME.fcz/, NAME.jsonl or NAME.jsonl.zst")
+        chosen = CassetteSettings(cassette=(path,), replay_interrupted=True)
         return Library.open(chosen, SystemClock(), repair=False)
     except CassetteError as error:
         raise click.ClickException(str(error)) from None

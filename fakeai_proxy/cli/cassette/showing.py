@@ -14,7 +14,7 @@ import click
 
 from fakeai_proxy.cassette import frames
 from fakeai_proxy.cassette.bodies import Blob
-from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
+from fakeai_proxy.cassette.format import Interaction, RecordedResponse, encode, is_sse
 from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.messages import Message, instants_s
@@ -39,10 +39,16 @@ _CURLS_OWN = frozenset((b"host", b"content-length", b"accept-encoding"))
 @click.command()
 @path_argument
 @click.argument("record_id", metavar="ID")
-def show(path: Path, record_id: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="The record as it is in the file.")
+def show(path: Path, record_id: str, as_json: bool) -> None:
     """Show interaction ID of PATH: a curl line, then the reply with its times."""
     library = opened(path)
     entry = named(library, path, record_id)
+    if as_json:
+        is_open = entry.label.kind == frames.OPEN
+        record = library.read_open(entry) if is_open else loaded(library, entry)
+        click.echo(encode(record), nl=False)
+        return
     if entry.label.kind == frames.OPEN:
         begun = library.read_open(entry)
         click.echo(f"# {begun.id}: {begun.request.method} {begun.request.target}")

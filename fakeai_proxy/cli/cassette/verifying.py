@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -24,7 +25,7 @@ from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.scrubbing import Scrub
 from fakeai_proxy.cassette.segments import existing_salt, policy_of
 from fakeai_proxy.cassette.settings import CassetteSettings
-from fakeai_proxy.cli.cassette.reading import opened, path_argument, rewritten
+from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress, rewritten
 from fakeai_proxy.errors import CassetteError
 
 
@@ -63,8 +64,9 @@ def _redactor(path: Path, asked: dict[str, Any]) -> Redactor:
 @click.command()
 @path_argument
 @click.option("--secrets", is_flag=True, help="Look for credentials too.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @_rules
-def verify(path: Path, secrets: bool, **rules: Any) -> None:
+def verify(path: Path, secrets: bool, as_json: bool, **rules: Any) -> None:
     """Read every byte of PATH; exit status 1 when something is wrong with it. What was scrubbed besides
     credentials when it was recorded is looked for as well; patterns are not in it, so give them again."""
     library = opened(path)
@@ -79,19 +81,27 @@ def verify(path: Path, secrets: bool, **rules: Any) -> None:
             pass
         if segment.torn_bytes and not any(str(segment.path) in finding for finding in findings):
             findings.append(f"{segment.path}: damaged {segment.torn_bytes} bytes before its end")
-    checked = 0
-    for entry in library.index.entries:
-        checked += 1
-        findings += _wrong(library, entry, secrets)
-    for finding in findings:
-        click.echo(finding)
-    looked_for = " and no secrets" if secrets else ""
+    checked, count = 0, len(library.index.entries)
+    with progress("reading") as tell:
+        for entry in library.index.entries:
+            checked += 1
+            if not checked % 256:
+                tell(checked, count)
+            findings += _wrong(library, entry, secrets)
+    if as_json:
+        click.echo(json.dumps({"interactions": checked, "findings": findings}, indent=2))
+    else:
+        for finding in findings:
+            click.echo(finding)
+        click.echo(f"{checked} interactions, {_summed_up(len(findings), secrets)}")
     if findings:
-        click.echo(
-            f"{checked} interactions, {len(findings)} {'finding' if len(findings) == 1 else 'findings'}"
-        )
         raise SystemExit(1)
-    click.echo(f"{checked} interactions, no damage{looked_for}")
+
+
+def _summed_up(findings: int, secrets: bool) -> str:
+    if not findings:
+        return "no damage and no secrets" if secrets else "no damage"
+    return f"{findings} finding{'' if findings == 1 else 's'}"
 
 
 @click.command()

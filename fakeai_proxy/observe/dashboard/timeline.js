@@ -89,6 +89,7 @@ export function Timeline({ entry, close }) {
       ${told.output_tokens != null && html`<${Fact} name="Output">${count(told.output_tokens)} tokens<//>`}
       <${Fact} name="Sent">${bytes(told.bytes)}<//>
       ${told.cost_usd != null && html`<${Fact} name="Cost">$${usd(told.cost_usd)}<//>`}
+      ${told.error && html`<${Fact} name="Refused as"><code>${told.error}</code><//>`}
       ${told.finish && html`<${Fact} name="Finish reason">${told.finish}<//>`}
       ${told.route && html`<${Fact} name="Route">${told.route}<//>`}
       ${told.host && html`<${Fact} name="Host">${told.host}<//>`}
