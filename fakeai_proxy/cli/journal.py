@@ -77,9 +77,13 @@ def _export(file: Path, url: str, token: str | None, filters: dict[str, str | No
     if form not in _FORMATS:
         raise ConfigError(f"journal --export {file}: a name that ends in .csv, .jsonl or .parquet.")
     query = {**filters, "format": form}
-    with asked(url, token, "journal/export", query) as answer, file.open("wb") as out:
-        while piece := answer.read(_COPIED_BYTES):
-            out.write(piece)
+    with asked(url, token, "journal/export", query) as answer:
+        try:
+            with file.open("wb") as out:
+                while piece := answer.read(_COPIED_BYTES):
+                    out.write(piece)
+        except OSError as error:
+            raise FakeAIError(f"journal --export {file}: {error.strerror or error}") from None
     click.echo(f"Wrote {file} ({file.stat().st_size} bytes).", err=True)
 
 

@@ -148,8 +148,8 @@ def main() -> None:
     except click.Abort:
         status = 130
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx is not None else "fakeai-proxy"
-        status = _fail(f"{error.format_message()} ({command} --help lists what there is)", 2)
+        of = "fakeai-proxy" if error.ctx is None else error.ctx.command_path
+        status = _fail(f"{error.format_message()} ({of} --help lists what there is)", 2)
     except click.ClickException as error:
         status = _fail(error.format_message(), error.exit_code)
     except ConfigError as error:

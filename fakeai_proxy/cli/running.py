@@ -51,6 +51,8 @@ def asked(
             yield answer
     except urllib.error.HTTPError as error:
         raise FakeAIError(f"{url} says {error.code}: {_said(error)}") from None
+    except BrokenPipeError:
+        raise  # whoever reads us has gone, as `head` does
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise FakeAIError(

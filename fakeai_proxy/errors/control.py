@@ -25,6 +25,13 @@ def unknown_query(name: str, known: Sequence[str]) -> ApiError:
     )
 
 
+def unknown_field(path: str, known: Sequence[str] | None) -> ApiError:
+    """`known` are those beside it, None where nobody says."""
+    hint = "" if known is None else f"There are {', '.join(known)}." if known else "There are none."
+    message = f"Unknown parameter: '{path}'. {hint}".rstrip()
+    return own_error(400, message, param=path, code="unknown_parameter")
+
+
 def not_json(reason: str) -> ApiError:
     return own_error(400, f"The request body is not JSON: {reason}.", code="invalid_json")
 
@@ -107,8 +114,8 @@ def profile_fixed(reason: str) -> ApiError:
     """`reason` is a sentence of its own."""
     return own_error(
         409,
-        f"The profile cannot be changed while this server runs. {reason} Start it with --profile and "
-        "the name of the other one.",
+        f"Profile and speed stay as they are while this server runs. {reason} Start it with another "
+        "--profile or --speed.",
         code="profile_fixed",
     )
 

@@ -308,7 +308,9 @@ async def _body(request: Request, route: Route) -> BaseModel | None:
     except orjson.JSONDecodeError as error:
         raise errors.not_json(str(error)) from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        found = error.errors(include_url=False, include_input=False)
+        # A name that nobody knows is why another one is missing.
+        first = min(found, key=lambda one: one["type"] != "extra_forbidden")
         where = "".join(
             f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]
         )
@@ -316,7 +318,8 @@ async def _body(request: Request, route: Route) -> BaseModel | None:
         if first["type"] == "missing":
             raise errors.missing_parameter(path) from None
         if first["type"] == "extra_forbidden":
-            raise errors.unknown_parameter(path) from None
+            known = tuple(route.body.model_fields) if len(first["loc"]) == 1 else None
+            raise errors.unknown_field(path, known) from None
         said = f"Invalid '{path}': {first['msg']}." if path else f"Invalid body: {first['msg']}."
         raise errors.bad_parameter(path, first["type"], said) from None
 

@@ -147,4 +147,4 @@ def load_limits(spec: str) -> tuple[LimitsProfile, str]:
     before, colon, after = spec.rpartition(":")
     if colon and (before in limits_names() or before.endswith(".toml")):
         name, tier = before, after
-    return reading.load(LimitsProfile, "limits", name), tier
+    return reading.load(LimitsProfile, "limits", name, "limits"), tier

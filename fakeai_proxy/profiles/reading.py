@@ -68,7 +68,7 @@ def text(kind: str, name: str, noun: str = "profile") -> str:
     if name in known:
         return (shipped("profiles") / kind / f"{name}.toml").read_text("utf-8")
     if not Path(name).is_file():
-        none = ", none" if noun == "profile" else ""
+        none = ", none" if noun in ("profile", "limits") else ""
         raise ConfigError(
             f"{noun}: there is no '{name}'. Known: {', '.join(known)}{none}, or a TOML file."
         )

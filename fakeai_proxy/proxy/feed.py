@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import bad_request
@@ -31,8 +31,14 @@ class Feed(Protocol):
     async def update(self, now: float) -> Sequence[bytes]: ...
 
 
-async def feed(raw: web.BaseRequest, what: Feed, clock: Clock) -> web.StreamResponse:
-    """Until a side leaves. Raises ApiError where the handshake is none."""
+async def feed(
+    raw: web.BaseRequest,
+    what: Feed,
+    clock: Clock,
+    serving: Callable[[], AbstractAsyncContextManager[None]],
+) -> web.StreamResponse:
+    """Until a side leaves, or `serving` raises TimeoutError. Raises ApiError where the handshake is
+    none."""
     socket = web.WebSocketResponse(
         max_msg_size=what.message_bytes_max,
         heartbeat=HEARTBEAT_REAL_S,
@@ -43,8 +49,12 @@ async def feed(raw: web.BaseRequest, what: Feed, clock: Clock) -> web.StreamResp
         await socket.prepare(raw)
     except web.HTTPException as refused:
         raise bad_request(f"Bad request: {refused.text}.") from None
-    with suppress(ConnectionError):
-        await _carry(socket, what, clock)
+    try:
+        with suppress(ConnectionError):
+            async with serving():
+                await _carry(socket, what, clock)
+    except TimeoutError:
+        await socket.close(code=WSCloseCode.GOING_AWAY)
     return socket
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Protocol
 
 from aiohttp import HttpVersion11, web
@@ -120,7 +120,7 @@ class Gateway:
             local = self._local.socket(request)
             if local is not None:
                 client.keep_alive = False
-                return await feed(raw, local, self._clock)
+                return await feed(raw, local, self._clock, self._while_serving)
             status, headers, body = await self._local.answer(request)
             if isinstance(body, bytes):
                 client.send_whole(status, body, headers)
@@ -140,10 +140,8 @@ class Gateway:
         sink = client.sink
         sink.write(client.head(reply))
         exchange.first_byte_at = self._clock.now()
-        life = asyncio.timeout(None)
-        self._streams.add(life)
-        try:
-            async with life, aclosing(pieces):
+        with suppress(TimeoutError):  # ended by us
+            async with self._while_serving(), aclosing(pieces):
                 if exchange.request.method == "HEAD":
                     return
                 async for piece in pieces:
@@ -151,11 +149,17 @@ class Gateway:
                         raise ConnectionResetError("the reader has gone")
                     sink.write(client.frame(piece))
                     await client.drain()
-        except TimeoutError:
-            pass  # ended by us
-        finally:
-            self._streams.discard(life)
         sink.write(client.tail())
+
+    @asynccontextmanager
+    async def _while_serving(self) -> AsyncGenerator[None]:
+        """Raises TimeoutError when `end_streams` is called."""
+        async with asyncio.timeout(None) as life:
+            self._streams.add(life)
+            try:
+                yield
+            finally:
+                self._streams.discard(life)
 
     def end_streams(self) -> None:
         """Whoever reads one of our pages for as long as it goes on does not keep us from stopping."""
@@ -199,7 +203,7 @@ def locate(request: Request, tunnel: Origin | None) -> None:
     400 and 421."""
     if request.method == "CONNECT":
         raise errors.method_not_allowed("CONNECT", request.target, "CONNECT on a fresh connection")
-    absolute = _ABSOLUTE.fullmatch(request.target)
+    absolute = None if request.target.startswith("/") else _ABSOLUTE.fullmatch(request.target)
     if absolute is not None:
         request.origin = parse_authority(absolute["authority"], absolute["scheme"].lower())
         target = absolute["target"] or "/"

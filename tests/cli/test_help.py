@@ -37,6 +37,12 @@ def test_a_command_shows_its_own_options_and_where_the_others_are(run: Run) -> N
     assert "fakeai-proxy --help" in said
 
 
+def test_a_mistake_in_a_command_leads_to_its_own_help(run: Run) -> None:
+    assert "(fakeai-proxy scenarios check --help lists" in run("scenarios", "check").stderr
+    assert "(fakeai-proxy --help lists" in run("--bogus").stderr
+    assert "limits: there is no 'bad'. Known: anthropic, " in run("--limits", "bad").stderr
+
+
 @pytest.mark.parametrize(
     ("command", "key"),
     [

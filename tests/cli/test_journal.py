@@ -114,3 +114,18 @@ async def test_what_cannot_be_is_said(serve: Serve, tmp_path: Path) -> None:
     odd = await said(app.url, "--export", str(tmp_path / "all.xls"))
     assert isinstance(odd.exception, ConfigError)
     assert ".parquet" in str(odd.exception)
+    placed = await said(
+        app.url, "--token", "open-sesame", "--export", str(tmp_path / "nowhere" / "all.csv")
+    )
+    assert "nowhere/all.csv: No such file" in str(placed.exception)
+
+
+async def test_a_reader_that_leaves_is_no_server_that_does_not_answer(serve: Serve) -> None:
+    app = await serve()
+
+    def leaves() -> None:
+        with asked(app.url, None, "status", {}):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        await asyncio.to_thread(leaves)

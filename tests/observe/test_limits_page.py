@@ -69,7 +69,7 @@ async def test_a_quota_is_exhausted_and_restored(serve: Serve) -> None:
         ({"limits": ["profiles/limits/openai.toml"]}, "Invalid value"),
         ({"scale": 0}, "greater than 0"),
         ({"own": {"name": "x", "description": "d", "limit": [{"rpm": 1}]}}, "'own.source'"),
-        ({"scales": 1}, "Unknown parameter"),
+        ({"scales": 1}, "Unknown parameter: 'scales'. There are limits, own, scale, "),
     ],
 )
 async def test_a_mistake_is_named_and_changes_nothing(

@@ -207,6 +207,7 @@ async def test_kv_events_tell_what_was_stored_and_go_on_where_one_stopped(
         ("workers/pool-0/slow", {"factor": 0}, 400, "greater_than_equal"),
         ("workers/pool-0/kill", {"why": "?"}, 400, "unknown_parameter"),
         ("pools/pool/scale", {}, 400, "missing_required_parameter"),
+        ("pools/pool/scale", {"workers": 2}, 400, "unknown_parameter"),
     ],
 )
 async def test_what_cannot_be_done_is_told(

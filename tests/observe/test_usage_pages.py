@@ -130,6 +130,12 @@ async def test_two_models_are_compared_and_all_are_ranked(serve: Serve) -> None:
     latency = told["comparison"]["avg_latency_ms"]
     faster = "gpt-4o" if latency["model1"] < latency["model2"] else "gpt-4o-mini"
     assert told["winner"]["latency"] == faster
+    await asked(app, "never-answers")  # takes no time, and costs nothing
+    for first, second in (("never-answers", "gpt-4o"), ("gpt-4o", "never-answers")):
+        told = await get(app, f"/metrics/compare?model1={first}&model2={second}")
+        assert told["winner"] == dict.fromkeys(
+            ("latency", "error_rate", "cost_efficiency"), "gpt-4o"
+        )
     missing = await get(app, "/metrics/compare?model1=gpt-4o&model2=nobody")
     assert missing == {
         "error": "One or both models not found", "model1": "gpt-4o", "model2": "nobody"
@@ -273,3 +279,17 @@ async def test_the_stream_tells_what_was_subscribed_to(serve: Serve) -> None:
         assert told["data"]["throughput"]["total_requests_per_sec"] == pytest.approx(2 / 5)
         await socket.send_json({"type": "unsubscribe"})
         assert json.loads((await socket.receive()).data)["filters"]["metric_types"] == []
+
+
+async def test_who_listens_keeps_nobody_from_stopping(serve: Serve) -> None:
+    app = await serve(mode="synth")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(app.url.replace("http", "ws") + "/metrics/stream") as socket,
+    ):
+        assert (await socket.receive_json())["type"] == "historical_data"
+        async with asyncio.timeout(20):
+            closing = asyncio.ensure_future(app.close(drain_s=60))
+            assert (await socket.receive()).type == aiohttp.WSMsgType.CLOSE
+            assert socket.close_code == aiohttp.WSCloseCode.GOING_AWAY
+            await closing
