@@ -272,6 +272,59 @@ def recording(bench: Bench) -> list[Measure]:
     return [added_p50, added_p95, p50, p95]
 
 
+#: 200 streams at this pace keep a core that passes them on a third busy.
+PASSED_ITL_MS = 50
+
+
+def recording_streams(bench: Bench) -> list[Measure]:
+    """200 at once, each token by itself; the yardstick is the product passing them on."""
+    first = Measure("recording 200 streams", "added to TTFT p50, ms", at_most(1, " ms"))
+    gap = Measure("recording 200 streams", "added to the p99 of gaps, ms", at_most(2, " ms"))
+    usual = Measure("recording 200 streams", "p99 of gaps, ms")
+    cpu = Measure("recording 200 streams", "CPU us/token")
+    run = ("--streams", 200, "--tokens", bench.take(100, 40), "--ramp", 2)
+    metronome = ("--ttft-ms", TTFT_MS, "--itl-ms", PASSED_ITL_MS)
+    with ExitStack() as stack:
+        upstream = stack.enter_context(yardstick("paced", *metronome, cpu=CLIENT_CPU))
+        to = ("--upstream", upstream.url, "--log-format", "none")
+        passing = stack.enter_context(product("--mode", "pass", *to))
+        cassette = bench.path("streams.fcz")
+        recorder = stack.enter_context(product("--mode", "record", *to, "--cassette", cassette))
+        for _ in bench.rounds:
+            plain, ours = (_streams(each, *run, *metronome) for each in (passing, recorder))
+            first.add(ours["ttft_p50_ms"] - plain["ttft_p50_ms"])
+            gap.add(ours["gap_p99_ms"] - plain["gap_p99_ms"])
+            usual.add(ours["gap_p99_ms"], plain["gap_p99_ms"])
+            cpu.add(ours["server_us"], plain["server_us"])
+    return [first, gap, usual, cpu]
+
+
+#: How long a cassette of a million may take to be made.
+_MAKING_S_MAX = 1800
+
+
+def million(bench: Bench) -> list[Measure]:
+    """The yardstick is the product without a cassette; what is made of it once takes minutes."""
+    count = int(bench.take(1_000_000, 50_000))
+    cassette = bench.path("million.fcz")
+    made = ("--cassette", cassette, "--recordings", count)
+    client("million.py", *made, timeout_s=_MAKING_S_MAX)
+    case = f"replay of {count:,}"
+    opened = Measure(case, "the cassette opened, ms", at_most(100, " ms"))
+    found = Measure(case, "by its bytes, mean us", at_most(50, " us"))
+    memory = Measure(case, "resident above a server without, MiB", at_most(100, " MiB"))
+    plain = ("--timing", "none", "--log-format", "none")
+    took = client("lookup.py", "--cassette", cassette, "--requests", CASSETTE_INTERACTIONS)
+    opened.add(took["open_ms"])
+    found.add(took["raw_mean_us"])
+    with product("--mode", "replay", "--cassette", bench.path("none.fcz"), *plain) as bare:
+        without = resident_mb(bare.pid)
+    with product("--mode", "replay", "--cassette", cassette, *plain) as server:
+        measures = _compare_json(bench, case, server, CASSETTE_INTERACTIONS)
+        memory.add(resident_mb(server.pid) - without)
+    return [opened, found, memory, *measures]
+
+
 def lookup(bench: Bench) -> list[Measure]:
     cassette = _recordings(bench)
     found = Measure("lookup", "by its bytes, mean us", at_most(50, " us"))
@@ -445,7 +498,9 @@ CASES: dict[str, Callable[[Bench], list[Measure]]] = {
     "engine": engine,
     "unshaped": unshaped,
     "recording": recording,
+    "recording 200 streams": recording_streams,
     "lookup": lookup,
+    "million": million,
     "limits": limits,
     "usage": usage,
     "faults": faults,

@@ -53,7 +53,9 @@ def main() -> None:
     parser.add_argument("--cassette", type=Path, required=True)
     parser.add_argument("--requests", type=int, default=10_000)
     options = parser.parse_args()
+    started_ns = time.perf_counter_ns()
     library = Library.open(CassetteSettings(cassette=(options.cassette,)), SystemClock())
+    open_ms = (time.perf_counter_ns() - started_ns) / 1e6
 
     def by_bytes(body: bytes) -> Entry | None:
         return library.find(raw_key("POST", _TARGET, _HEADERS, body), _ANY_AUTHORITY)
@@ -69,7 +71,7 @@ def main() -> None:
     bodies = [chat_body(number) for number in range(options.requests)]
     gc.freeze()
     gc.disable()
-    result: dict[str, float] = {"recordings": len(library.index.entries)}
+    result: dict[str, float] = {"recordings": len(library.index.entries), "open_ms": open_ms}
     for name, find in (("raw", by_bytes), ("canonical", by_meaning), ("read", and_read)):
         took_us = _timed(find, bodies)
         result[f"{name}_mean_us"] = sum(took_us) / len(took_us)

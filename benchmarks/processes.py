@@ -122,13 +122,13 @@ def yardstick(design: str, *options: object, cpu: int = SERVER_CPU) -> Server:
     return Server(script, "--design", design, "--port", port, *options, port=port, cpu=cpu)
 
 
-def client(script: str, *options: object) -> dict[str, Any]:
+def client(script: str, *options: object, timeout_s: float = 120) -> dict[str, Any]:
     """What a program of this folder prints."""
     done = subprocess.run(
         pinned(CLIENT_CPU, sys.executable, HERE / script, *options),
         env=_environment(),
         capture_output=True,
-        timeout=120,
+        timeout=timeout_s,
         check=False,
     )
     if done.returncode:

@@ -23,6 +23,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -196,7 +197,7 @@ def noted_steps(file: Path, server_pid: int) -> Callable[[Reply], list[float]]:
 
 
 def measure(replies: list[Reply], ideal_ms: Callable[[Reply], list[float]]) -> dict[str, float]:
-    error_ms, drift_ms, lag_ms, first_ms = [], [], [], []
+    error_ms, drift_ms, lag_ms, first_ms, gap_ms = [], [], [], [], []
     tokens = merged = 0
     for reply in replies:
         sent_ns, segments = reply
@@ -208,6 +209,7 @@ def measure(replies: list[Reply], ideal_ms: Callable[[Reply], list[float]]) -> d
         if not arrived_ms:
             continue
         first_ms.append(arrived_ms[0])
+        gap_ms += [after - before for before, after in pairwise(arrived_ms)]
         ideal = ideal_ms(reply)[: len(arrived_ms)]
         late_ms = [at_ms - due_ms for at_ms, due_ms in zip(arrived_ms, ideal, strict=True)]
         error_ms += map(abs, late_ms)
@@ -217,6 +219,7 @@ def measure(replies: list[Reply], ideal_ms: Callable[[Reply], list[float]]) -> d
         ("error", error_ms),
         ("drift", drift_ms),
         ("ttft", first_ms),
+        ("gap", gap_ms),
         ("client_lag", lag_ms),
     ):
         values.sort()

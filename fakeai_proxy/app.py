@@ -29,6 +29,7 @@ from fakeai_proxy.jobs.queue import share
 from fakeai_proxy.jobs.runner import JobRunner
 from fakeai_proxy.observe.aggregates import Aggregates
 from fakeai_proxy.observe.exchanges import ExchangeCounts
+from fakeai_proxy.observe.gathering import Gathering
 from fakeai_proxy.observe.live import Live
 from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.metric_pages import MetricPages
@@ -127,7 +128,7 @@ class App:
         pacer = self.pacer = self._pacer()
         usual = observers = (*self._own_observers(), *observers)
         if self.outcomes is not None:
-            observers += (self.outcomes,)
+            observers += (Gathering((self.outcomes,)),)
         self.faults = self._open_faults(observers)
         #: Tasks that nobody waits for.
         self._opening: set[asyncio.Future[None]] = set()
@@ -149,7 +150,9 @@ class App:
         return MODES[self.config.mode](self._parts(), on_miss)
 
     def _own_observers(self) -> tuple[Observer, ...]:
-        usual = (self.status, *self.telling.observers, self.exchanges, self.aggregates, self.live)
+        counting = (self.status, self.journal, self.exchanges, self.aggregates, self.live)
+        at_once = (1,) if self.telling.is_followed else ()
+        usual = (*self.telling.observers, Gathering(counting, *at_once))
         return usual if self.witness is None else (*usual, self.witness)
 
     def _open_counts(self) -> None:

@@ -21,6 +21,9 @@ log = logging.getLogger("fakeai_proxy")
 
 #: Between two looks. A file has to be the same in two of them: whoever writes it may not be done.
 LOOK_REAL_S = 0.5
+#: Files that are looked at without a thread: it would take the interpreter from the event loop for
+#: milliseconds, where the looks themselves take microseconds.
+_INLINE_MAX = 32
 #: Derived of what lies beside it, by ourselves.
 _DERIVED = ("index.bin",)
 
@@ -51,7 +54,7 @@ class Watched:
         self.seen: _Signature = ()
 
     def signature(self) -> _Signature:
-        """Of what there is: for a thread."""
+        """Of what there is: for a thread, where that is much."""
         return tuple(_signed(self.paths))
 
     def told(self) -> dict[str, object]:
@@ -108,6 +111,8 @@ class Reloading:
                         await self._take(one, found)
 
     async def _signatures(self) -> list[_Signature]:
+        if 0 < sum([len(one.seen) for one in self._watched]) <= _INLINE_MAX:
+            return [one.signature() for one in self._watched]
         with self._clock.hold():
             return await asyncio.to_thread(lambda: [one.signature() for one in self._watched])
 

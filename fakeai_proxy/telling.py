@@ -28,7 +28,9 @@ class Telling:
             self._file = JournalFile(self.journal, config.journal_file)
         self._otel = None if config.otel is None else _otel(self.journal, config.otel)
         first = () if self._otel is None else (self._otel,)
-        self.observers: tuple[Observer, ...] = (*first, self.journal)
+        self.observers: tuple[Observer, ...] = first
+        #: Whether somebody waits for the journal to grow.
+        self.is_followed = self._file is not None or self._otel is not None
 
     def around(self, source: Source) -> Source:
         """With what has to listen to it."""

@@ -66,6 +66,7 @@ def destination(origin: Origin | None, target: str, upstream: str | None) -> Des
     return Destination(base.url, base.authority.lower(), target)
 
 
+@lru_cache(maxsize=1024)
 def authority_hash(authority: str) -> int:
     """64 bits; 0 for no authority."""
     return hash64(authority.lower().encode("utf-8", "surrogateescape")) if authority else 0

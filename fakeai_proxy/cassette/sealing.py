@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 
 from fakeai_proxy.cassette import frames, groups
@@ -194,7 +195,7 @@ def write_sealed(
     head = Head(TOOL, manifest.created_at, manifest.salt)
     try:
         with temporary.open("wb") as file:
-            for group in ([(Label(frames.HEAD, 0), 0, encode(head))], *_groups(records)):
+            for group in chain([[(Label(frames.HEAD, 0), 0, encode(head))]], _groups(records)):
                 data = groups.pack(group)
                 hashed.update(data)
                 size += len(data)

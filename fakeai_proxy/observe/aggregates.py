@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import HIT, LIVE, Exchange, Reply, Usage, Workload
-from fakeai_proxy.observe.cell import Cell, Key, Place, Running, Sum
-from fakeai_proxy.observe.names import Names, asker, endpoint_name, model_of
+from fakeai_proxy.exchange import HIT, LIVE, Exchange, Reply
+from fakeai_proxy.observe.cell import Cell, Key, Place, Running, Sum, read_and_written
+from fakeai_proxy.observe.gathering import Gathered
+from fakeai_proxy.observe.names import Names, asker, endpoint_name, is_event_stream, model_of
 from fakeai_proxy.observe.window import MINUTE_S, Second, Window
 from fakeai_proxy.shared.commons import Commons
 
@@ -30,11 +31,9 @@ DAY_MINUTES = 1440
 NOBODY = "anonymous"
 #: What the limits say to wait for is no more than this.
 _WAIT_MAX_S = 86_400.0
-_STREAM = b"text/event-stream"
-_CONTENT_TYPE = b"content-type"
 _TOO_MANY = 429
-#: Where an answer comes from that says nothing of its usage, and what it counts as.
-_OTHERS, _COMPLETIONS = (HIT, LIVE), "completions"
+#: Where an answer comes from that says nothing of its usage.
+_OTHERS = (HIT, LIVE)
 
 
 class Sums(NamedTuple):
@@ -50,7 +49,7 @@ class Sums(NamedTuple):
     active_streams: int
 
 
-class Aggregates:
+class Aggregates(Gathered):
     def __init__(self, clock: Clock, commons: Commons, streams: Callable[[], int]) -> None:
         """`streams` tells how many are under way."""
         self._clock = clock
@@ -61,6 +60,7 @@ class Aggregates:
         self.reset()
 
     def reset(self) -> None:
+        self.catch_up()
         self._began_at = self._clock.now()
         self._cells: dict[Key, Cell] = {}
         #: By the names that clients gave.
@@ -83,7 +83,7 @@ class Aggregates:
         ok = exchange.end == "ok" and exchange.status < 400
         read = written = 0
         if workload is not None:
-            read = workload.prompt_tokens
+            read = len(workload.prompt)
             cell.prompt_tokens += read
             cell.cached_tokens += exchange.admission.cached_tokens
             if ok:  # of one that broke off, nobody knows how much was written
@@ -148,6 +148,7 @@ class Aggregates:
 
     def sums(self) -> Sums:
         """Of this process."""
+        self.catch_up()
         now = self._clock.now()
         for cell in self._cells.values():
             self._turn(cell, int(now))
@@ -165,6 +166,7 @@ class Aggregates:
 
     def used(self) -> dict[Place, Counter[str]]:
         """What was used since the start, of this process."""
+        self.catch_up()
         now, found = int(self._clock.now()), dict[Place, Counter[str]]()
         for cell in self._cells.values():
             self._turn(cell, now)
@@ -214,7 +216,7 @@ def _failed(cell: Cell, exchange: Exchange) -> None:
 def _heard(running: Running, exchange: Exchange, reply: Reply, at: float, written: int) -> None:
     """`written` tokens; -1 where it failed."""
     first = exchange.first_byte_at
-    if first is not None and _streams(reply):
+    if first is not None and is_event_stream(reply.headers):
         if written < 0:
             running.streams_failed += 1
         else:
@@ -225,19 +227,6 @@ def _heard(running: Running, exchange: Exchange, reply: Reply, at: float, writte
     if reply.status < 400 and not reply.cut and exchange.meter is None:
         usage = reply.usage
         if not usage and written >= 0 and reply.workload and reply.provenance in _OTHERS:
-            usage = (_read_and_written(reply.workload),)
+            usage = (read_and_written(reply.workload),)
         if usage:
             running.used.append((usage, exchange.admission.cached_tokens, exchange.tier))
-
-
-def _read_and_written(workload: Workload) -> Usage:
-    """Of an answer whose usage only its own vendor knows."""
-    amounts = {"input_tokens": workload.prompt_tokens, "output_tokens": workload.output_tokens}
-    return Usage(_COMPLETIONS, workload.model, amounts)
-
-
-def _streams(reply: Reply) -> bool:
-    for name, value in reply.headers:
-        if len(name) == 12 and name.lower() == _CONTENT_TYPE:
-            return value.startswith(_STREAM)
-    return False

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from fakeai_proxy.exchange import BATCH, Admission, Usage
+from fakeai_proxy.exchange import BATCH, Admission, Usage, Workload
 from fakeai_proxy.observe.digest import Digest
 from fakeai_proxy.observe.window import MINUTE_S, Second
 
+#: What an answer of a model is billed as.
+COMPLETIONS = "completions"
 #: What was used: its kind, its model and all other labels that a price depends on.
 Place = tuple[str, str, tuple[tuple[str, str], ...]]
 #: The usage of an exchange, how many of its tokens were cached, and its class of service.
@@ -24,6 +27,16 @@ _COUNTS = (
 )  # fmt: skip
 _COUNTERS = ("statuses", "refusals")
 _DIGESTS = ("latency", "ttft", "wait_s")
+
+
+def read_and_written(workload: Workload) -> Usage:
+    """Of an answer whose usage only its own vendor knows."""
+    return _usage(workload.model, len(workload.prompt), workload.output_tokens)
+
+
+@lru_cache(maxsize=4096)
+def _usage(model: str, read: int, written: int) -> Usage:
+    return Usage(COMPLETIONS, model, {"input_tokens": read, "output_tokens": written})
 
 
 class Key(NamedTuple):

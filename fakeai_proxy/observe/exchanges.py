@@ -7,9 +7,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fakeai_proxy.exchange import Exchange, header
+from fakeai_proxy.exchange import Exchange
+from fakeai_proxy.observe.gathering import Gathered
+from fakeai_proxy.observe.names import is_event_stream
 
 #: Model names and paths are the clients' choice: further ones are counted together.
 _NAMES_MAX = 256
@@ -41,7 +44,7 @@ class Hits(NamedTuple):
     misses: int
 
 
-class ExchangeCounts:
+class ExchangeCounts(Gathered):
     def __init__(self) -> None:
         self.by_kind: Counter[Kind] = Counter()
         self.hits: Counter[str] = Counter()
@@ -62,6 +65,7 @@ class ExchangeCounts:
 
     def copy(self) -> ExchangeCounts:
         """As it is now."""
+        self.catch_up()
         return self.sum((self,))
 
     @property
@@ -71,16 +75,15 @@ class ExchangeCounts:
     def finished(self, exchange: Exchange) -> None:
         reply, path = exchange.reply, exchange.request.path.rstrip("/")
         workload = None if reply is None else reply.workload
-        endpoint = next((name for pattern, name in _ENDPOINTS if pattern.search(path)), "")
+        endpoint = _endpoint(path)
         if not endpoint or (workload is None and not self._is_refused(exchange)):
             return
         model = self._bounded(workload.model if workload else _UNKNOWN)
-        headers = () if reply is None else reply.headers
-        streams = (header(headers, b"content-type") or b"").startswith(b"text/event-stream")
+        streams = reply is not None and is_event_stream(reply.headers)
         error = _error(exchange)
         self.by_kind[
-            Kind(model, endpoint, "stream" if streams else "unary",
-                 "error" if error else "success", error)
+            _kind(model, endpoint, "stream" if streams else "unary",
+                  "error" if error else "success", error)
         ] += 1  # fmt: skip
         if exchange.end == "client_gone":
             self.disconnected += 1
@@ -108,6 +111,15 @@ class ExchangeCounts:
                 return _OTHER
             self._names.add(name)
         return name
+
+
+@lru_cache(maxsize=1024)
+def _endpoint(path: str) -> str:
+    return next((name for pattern, name in _ENDPOINTS if pattern.search(path)), "")
+
+
+#: Few of them come again and again.
+_kind = lru_cache(maxsize=1024)(Kind)
 
 
 def _error(exchange: Exchange) -> str:

@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fakeai_proxy.cassette.shapes import blotted
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage, Workload
+from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage
+from fakeai_proxy.observe.cell import COMPLETIONS, read_and_written
+from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.names import model_of
 from fakeai_proxy.observe.overheard import Facts, Overheard
 from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
@@ -34,8 +36,6 @@ ERROR_CHARS_MAX = 128
 #: Faults told of one exchange.
 FAULTS_MAX = 8
 
-#: What an answer of a model is billed as.
-_COMPLETIONS = "completions"
 _VERSION = re.compile(r"v\d+\w*")
 #: A name with a prefix, or anything with a number of some length in it.
 _ID = re.compile(r"[a-z]+(?:_[a-z]+)*[_-](?=\w*\d)[\w-]{8,}|[\w-]*\d{6}[\w-]*|[0-9a-f-]{16,}")
@@ -117,7 +117,7 @@ class Entry(NamedTuple):
     number: int = 0
 
 
-class Journal:
+class Journal(Gathered):
     """An observer."""
 
     def __init__(
@@ -142,7 +142,12 @@ class Journal:
         #: Called whenever there is one more.
         self.noticed: list[Callable[[], None]] = []
         #: All there were since the start or the last reset.
-        self.finished_total = 0
+        self._finished_total = 0
+
+    @property
+    def finished_total(self) -> int:
+        self.catch_up()
+        return self._finished_total
 
     @property
     def keeps_bodies(self) -> bool:
@@ -153,14 +158,15 @@ class Journal:
         return self._rows.maxlen or 0
 
     def __len__(self) -> int:
+        self.catch_up()
         return len(self._rows)
 
     def finished(self, exchange: Exchange) -> None:
-        self.finished_total += 1
+        self._finished_total += 1
         if not self._rows.maxlen:
             return
         if exchange.heard is not None or self.keeps_bodies:
-            self._overheard.add(self.finished_total, exchange)
+            self._overheard.add(self._finished_total, exchange)
             if self._overheard.are_many and (self._looking is None or self._looking.done()):
                 self._looking = asyncio.ensure_future(self.settle())
         request, reply, admission = exchange.request, exchange.reply, exchange.admission
@@ -186,7 +192,7 @@ class Journal:
                 admission.worker,
                 admission.cached_tokens,
                 admission.queue_s,
-                workload.prompt_tokens if workload else None,
+                len(workload.prompt) if workload else None,
                 # Of an answer that broke off, only a part went out.
                 workload.output_tokens if workload and end == "ok" else None,
                 exchange.sent_bytes,
@@ -200,7 +206,7 @@ class Journal:
                 "" if reply is None else _bill(exchange, reply),
                 "",
                 "",
-                self.finished_total,
+                self._finished_total,
             )
         )
         for notice in self.noticed:
@@ -208,6 +214,7 @@ class Journal:
 
     async def settle(self) -> None:
         """What bodies say is in their entries."""
+        self.catch_up()
         life, waiting = self._life, self._overheard.take()
         if not waiting:
             return
@@ -216,7 +223,7 @@ class Journal:
         if life != self._life:
             return
         for number, facts, bodies in found:
-            place = number - self.finished_total - 1 + len(self._rows)
+            place = number - self._finished_total - 1 + len(self._rows)
             if place >= 0:
                 row = self._rows[place] if facts is None else _told(self._rows[place], facts)
                 self._rows[place] = tuple(Entry._make(row)._replace(**bodies._asdict()))
@@ -228,17 +235,20 @@ class Journal:
 
     def newest_to_oldest(self) -> Iterator[tuple[object, ...]]:
         """To be read at once, before anything is added."""
+        self.catch_up()
         return reversed(self._rows)
 
     def newest_first(self) -> list[tuple[object, ...]]:
         """A snapshot: what each `Entry` is made of."""
+        self.catch_up()
         return list(reversed(self._rows))
 
     def reset(self) -> None:
+        self.catch_up()
         self._rows.clear()
         self._overheard.take()
         self._life += 1
-        self.finished_total = 0
+        self._finished_total = 0
 
     def as_json(self, entry: Entry) -> dict[str, object]:
         """As it is told; for any thread."""
@@ -320,10 +330,23 @@ def _bill(exchange: Exchange, reply: Reply) -> str:
     if not exchange.is_settled or reply.status >= 400 or reply.cut:
         return ""
     usages: Sequence[Usage] = reply.usage
-    if not usages and reply.workload is not None:
-        usages = (_read_and_written(reply.workload),)
-    charged = [_charged(usage, exchange) for usage in usages]
-    return orjson.dumps(charged).decode() if charged else ""
+    if not usages:
+        if reply.workload is None:
+            return ""
+        usages = (read_and_written(reply.workload),)
+    if len(usages) == 1 and not exchange.tier and usages[0].late is None:
+        return _bill_of(usages[0])
+    return _text([_charged(usage, exchange) for usage in usages])
+
+
+@lru_cache(maxsize=8)
+def _bill_of(usage: Usage) -> str:
+    """Of one that comes again and again, and depends on nothing else."""
+    return _text([(usage.kind, usage.model[:MODEL_CHARS_MAX], usage.labels, usage.amounts)])
+
+
+def _text(charged: Sequence[tuple[object, ...]]) -> str:
+    return orjson.dumps(charged).decode()
 
 
 def _charged(usage: Usage, exchange: Exchange) -> tuple[object, ...]:
@@ -333,12 +356,6 @@ def _charged(usage: Usage, exchange: Exchange) -> tuple[object, ...]:
     if exchange.tier == BATCH or (exchange.tier and "service_tier" not in labels):
         labels = {**labels, "service_tier": exchange.tier}
     return usage.kind, usage.model[:MODEL_CHARS_MAX], labels, amounts
-
-
-def _read_and_written(workload: Workload) -> Usage:
-    """Of an answer that was not made here."""
-    amounts = {"input_tokens": workload.prompt_tokens, "output_tokens": workload.output_tokens}
-    return Usage(_COMPLETIONS, workload.model, amounts)
 
 
 def _told(row: tuple[object, ...], facts: Facts) -> tuple[object, ...]:
@@ -358,7 +375,7 @@ def _told(row: tuple[object, ...], facts: Facts) -> tuple[object, ...]:
         "output_tokens": facts.output_tokens or 0,
         "input_cached_tokens": facts.cached_tokens,
     }
-    bill = orjson.dumps([(_COMPLETIONS, model, {}, amounts)]).decode()
+    bill = orjson.dumps([(COMPLETIONS, model, {}, amounts)]).decode()
     return tuple(
         told._replace(
             prompt_tokens=facts.prompt_tokens, output_tokens=facts.output_tokens, bill=bill

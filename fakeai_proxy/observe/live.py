@@ -19,11 +19,13 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import Exchange, header
+from fakeai_proxy.exchange import Exchange
 from fakeai_proxy.observe.cell import Place
 from fakeai_proxy.observe.fleet_view import joined
+from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.model_view import Bill
+from fakeai_proxy.observe.names import is_event_stream
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
 from fakeai_proxy.shared.commons import Commons
 
@@ -69,7 +71,7 @@ class Second:
         self.faulty += other.faulty
 
 
-class Live:
+class Live(Gathered):
     """An observer, and the feed of what it counts."""
 
     def __init__(
@@ -106,14 +108,14 @@ class Live:
         if reply is None or exchange.status >= 400 or exchange.first_byte_at is None:
             return
         now.total[bucket(at - exchange.arrived_at)] += 1
-        streams = (header(reply.headers, b"content-type") or b"").startswith(EVENTS.encode())
+        streams = is_event_stream(reply.headers)
         if streams:
             now.ttft[bucket(exchange.first_byte_at - exchange.arrived_at)] += 1
         workload = reply.workload
         if workload is None:
             return
         now.queue[bucket(admission.queue_s)] += 1
-        now.prompt_tokens += workload.prompt_tokens
+        now.prompt_tokens += len(workload.prompt)
         now.cached_tokens += admission.cached_tokens
         if exchange.end == "ok":
             tokens = workload.output_tokens
@@ -123,9 +125,11 @@ class Live:
 
     def _after(self, number: int) -> list[Second]:
         """The seconds of this process since then, the one that is not over included."""
+        self.catch_up()
         return [second for second in self._seconds if second.number > number]
 
     def reset(self) -> None:
+        self.catch_up()
         self._seconds.clear()
         self._gauges.clear()
 
@@ -215,7 +219,7 @@ def _outcome(exchange: Exchange) -> str:
 
 
 def bucket(seconds: float) -> int:
-    return round(math.log2(max(seconds, _SMALLEST_S) / _SMALLEST_S) * _PER_OCTAVE)
+    return round(math.log2(seconds / _SMALLEST_S) * _PER_OCTAVE) if seconds > _SMALLEST_S else 0
 
 
 def quantiles(counted: Counter[int]) -> dict[str, float]:

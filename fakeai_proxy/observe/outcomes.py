@@ -14,12 +14,13 @@ from fakeai_proxy.cassette.unasked import unused
 from fakeai_proxy.cassette.verdict import UNUSED, Tally, Verdict
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import HIT, LIVE, MISS, Exchange
+from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.journal import METHOD_CHARS_MAX, PATH_CHARS_MAX
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
 from fakeai_proxy.shared.commons import Commons
 
 
-class Outcomes:
+class Outcomes(Gathered):
     """`plays`: what nobody asks for is unused. `cost_of` says what the replayed answers of a tally would
     have cost, and may take its time; `spent_usd` what live calls have, once `counted` has been awaited."""
 
@@ -70,6 +71,7 @@ class Outcomes:
 
     def tally(self) -> Tally:
         """What this process has to say."""
+        self.catch_up()
         return replace(self._tally, spent_usd=self._spent_usd() - self._spent_before)
 
     async def settled(self) -> Tally:
@@ -78,6 +80,7 @@ class Outcomes:
         return self.tally()
 
     def reset(self) -> None:
+        self.catch_up()
         self._tally = Tally()
         self._spent_before = self._spent_usd()
 

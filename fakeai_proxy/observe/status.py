@@ -7,10 +7,11 @@ from collections import Counter
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Exchange
+from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.shared.commons import Commons
 
 
-class Status:
+class Status(Gathered):
     """An observer that counts."""
 
     def __init__(self, clock: Clock, commons: Commons | None = None) -> None:
@@ -28,6 +29,7 @@ class Status:
             self.by_provenance[exchange.source] += 1
 
     def reset(self) -> None:
+        self.catch_up()
         self.by_end.clear()
         self.by_provenance.clear()
 
@@ -51,4 +53,5 @@ class Status:
         }
 
     def _counted(self) -> tuple[Counter[str], Counter[str]]:
+        self.catch_up()
         return Counter(self.by_end), Counter(self.by_provenance)

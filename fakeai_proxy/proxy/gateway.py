@@ -203,7 +203,7 @@ def locate(request: Request, tunnel: Origin | None) -> None:
     400 and 421."""
     if request.method == "CONNECT":
         raise errors.method_not_allowed("CONNECT", request.target, "CONNECT on a fresh connection")
-    absolute = _ABSOLUTE.fullmatch(request.target)
+    absolute = None if request.target.startswith("/") else _ABSOLUTE.fullmatch(request.target)
     if absolute is not None:
         request.origin = parse_authority(absolute["authority"], absolute["scheme"].lower())
         target = absolute["target"] or "/"

@@ -19,13 +19,16 @@ _COOKIE = re.compile(r"(?:^|;)\s*fakeai_session=([^;\s]{1,128})")
 
 def settle(request: Request, user: str) -> None:
     """Sets `request.session`, and takes the prefix off its target. `user` is the proxy's."""
-    prefixed = _PREFIX.fullmatch(request.target) if request.origin is None else None
+    prefixed = None
+    if request.origin is None and request.target.startswith("/s/"):
+        prefixed = _PREFIX.fullmatch(request.target)
     if prefixed is not None:
         request.target = prefixed["target"]
     named = request.text_header(HEADER) or (prefixed["session"] if prefixed else "")
     if not named:
-        found = _COOKIE.search(request.text_header(b"cookie"))
-        named = found[1] if found else user or user_of(request.header(b"proxy-authorization"))
+        cookie, login = request.header(b"cookie"), request.header(b"proxy-authorization")
+        found = None if cookie is None else _COOKIE.search(cookie.decode("latin-1"))
+        named = found[1] if found else user or ("" if login is None else user_of(login))
     request.session = named
 
 

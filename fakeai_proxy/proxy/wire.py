@@ -20,7 +20,7 @@ from aiohttp.web_protocol import _ErrInfo
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import bad_request
-from fakeai_proxy.exchange import HOP_BY_HOP, Exchange, Headers, Origin, Reply, header
+from fakeai_proxy.exchange import HOP_BY_HOP, Exchange, Headers, Origin, Reply
 from fakeai_proxy.providers import OPENAI, error_body
 
 #: Linux only.
@@ -244,12 +244,14 @@ class HttpClient:
                 reply.reason.encode("latin-1") or _REASONS.get(reply.status, b""),
             )
         ]
-        lines += [
-            b"%b: %b\r\n" % (name, value)
-            for name, value in reply.headers
-            if name.lower() not in HOP_BY_HOP
-        ]
-        if not self._bodiless and header(reply.headers, b"content-length") is None:
+        names = [name.lower() for name, _ in reply.headers]
+        if HOP_BY_HOP.isdisjoint(names):
+            lines += [b"%b: %b\r\n" % pair for pair in reply.headers]
+        else:
+            lines += [
+                b"%b: %b\r\n" % pair for pair in reply.headers if pair[0].lower() not in HOP_BY_HOP
+            ]
+        if not self._bodiless and b"content-length" not in names:
             if self._modern:
                 self._chunked = True
                 lines.append(b"Transfer-Encoding: chunked\r\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from fakeai_proxy.clock import Clock, turn
@@ -127,8 +127,15 @@ class TimedPacing:
             self._exchange.instants.append(now)
 
 
-def _bursts(frames: Sequence[bytes]) -> Iterator[bytes]:
+def _bursts(frames: Sequence[bytes]) -> Iterable[bytes]:
     """What is written in one turn of the event loop: frames together, or a piece of a long one."""
+    if len(frames) < BURST_FRAMES and sum(map(len, frames)) <= PIECE_BYTES:
+        whole = b"".join(frames)
+        return (whole,) if whole else ()
+    return _pieces(frames)
+
+
+def _pieces(frames: Sequence[bytes]) -> Iterator[bytes]:
     start = 0
     for place, frame in enumerate(frames):
         if len(frame) > PIECE_BYTES:

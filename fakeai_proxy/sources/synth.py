@@ -170,9 +170,12 @@ class Synth:
             if operation.plan is not None:
                 call.plan = self._plans.find(call.dice_key)
             kept = call.plan
-            if not operation.is_heavy(body) and self._at_hand(call, request, body):
+            # What has a plan was light when it was made.
+            light = kept is not None or not operation.is_heavy(body)
+            if light and self._at_hand(call, request, body):
                 with contextlib.suppress(Unhurried):
-                    reply = await _whole(_answer(call, request, body))
+                    answer = _answer(call, request, body)
+                    reply = answer if isinstance(answer, Reply) else await answer
                     # A user's own model may be gone tomorrow, and is nobody else's.
                     if call.plan is not kept and call.tuned is None:
                         self._plans.keep(call.dice_key, call.plan)

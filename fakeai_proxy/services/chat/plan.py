@@ -50,6 +50,7 @@ class Plan:
     workload: Workload | None = None
     usage: Sequence[Usage] = ()
     rendered: bytes | None = None
+    counted: bytes | None = None
 
     @property
     def model(self) -> str:

@@ -11,12 +11,17 @@ from fakeai_proxy.services.wire import Late
 
 
 def usage_of(plan: Plan) -> Late:
+    if plan.counted is not None:
+        return plan.counted
     prompt = len(plan.prompt.ids)
 
     def usage(admission: Admission) -> bytes:
         return usage_with(plan, cached_tokens(plan.card, admission, prompt))
 
-    return usage if may_be_cached(plan.card, prompt) else usage(Admission())
+    if may_be_cached(plan.card, prompt):
+        return usage
+    plan.counted = usage(Admission())
+    return plan.counted
 
 
 def usage_with(plan: Plan, cached: int) -> bytes:
