@@ -316,6 +316,13 @@ class Exchange:
     recording: int = 0
     is_settled: bool = False
 
+    @property
+    def source(self) -> str:
+        """Where its answer came from; "" where it was refused or left before there was one."""
+        if self.reply is not None:
+            return self.reply.provenance
+        return FAULT if self.faults and self.end in ("error", "cut") else ""
+
     def settle(self) -> None:
         """The last bytes are about to leave: whoever has an answer finds it counted."""
         self.is_settled = True

@@ -64,7 +64,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
     }
     shown = {
         "mode": config.mode,
-        "profile": config.profile,
+        "profile": config.profile if config.has_back_end else "",
         "seed": config.seed,
         "store": config.store_place,
         "files": app.reloading.told,
@@ -91,7 +91,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         *profile_routes(
             app.pacer,
             None if app.site is None else app.site.profile,
-            config.profile,
+            config.profile if config.has_back_end else "",
             config.has_back_end,
             app.clock,
         ),

@@ -183,9 +183,9 @@ def trials() -> str:
 
 def pages() -> str:
     """Of all modes."""
-    synth, played = Config(), Config(mode="hybrid", cassette=(CASSETTE,))
+    modes = Config(), Config(mode="diff", cassette=(CASSETTE,), upstream="https://api.openai.com")
     found = {(route.method, route.path): route
-             for config in (synth, played) for route in App(config).pages.routes}  # fmt: skip
+             for config in modes for route in App(config).pages.routes}  # fmt: skip
     routes = found.values()
     return _table(
         ("method", "path", "what it is"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -49,13 +49,27 @@ def begin(fresh: Path, target: Path, name: str) -> None:
     fresh.write_bytes(encode(Head(TOOL, 0.0, salt)))
 
 
-def settle(target: Path, fresh: Path, own: str, *, anew: bool) -> int:
+def ids_of(path: Path) -> frozenset[str]:
+    """Of the recordings in it, none where there is no such file. Raises CassetteError."""
+    return frozenset(line.record.id for line in _lines(path)) if path.exists() else frozenset()
+
+
+def settle(
+    target: Path, fresh: Path, own: str, *, anew: bool, known: Collection[str] = ()
+) -> tuple[int, list[str]]:
     """Put what `fresh` holds into `target`: behind what is there, or `anew` in its place. `own` is the
-    HOST:PORT at which it was recorded. How many lines are not as before. Raises CassetteError."""
+    HOST:PORT at which it was recorded. `known` are the ids that were there when recording began: what
+    somebody else has recorded since is not added once more. How many lines are not as before, and the
+    ids of what was recorded. Raises CassetteError."""
     before = _lines(target) if target.exists() else []
-    came = [line for line in _lines(fresh) if line.record.response is not None]
+    theirs = set() if anew else {one.question for one in before if one.record.id not in known}
+    came = [
+        line
+        for line in _lines(fresh)
+        if line.record.response is not None and line.question not in theirs
+    ]
     if not came:
-        return 0
+        return 0, []
     if anew:
         after = _in_place(before, came, own)
         text = b"".join([encode(Head(TOOL, 0.0, existing_salt(fresh))), *_texts(after)])
@@ -69,7 +83,7 @@ def settle(target: Path, fresh: Path, own: str, *, anew: bool) -> int:
                 carry(blobs_at(fresh).path(blob), blobs_at(target).path(blob))
         _replace(target, text)
         forget_blobs(target)
-    return len(set(_texts(after)) - set(_texts(before)))
+    return len(set(_texts(after)) - set(_texts(before))), [line.record.id for line in after]
 
 
 def _texts(lines: Iterable[_Line]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ import fakeai_proxy
 from fakeai_proxy.app import App
 from fakeai_proxy.cli.environment import ca_dir
 from fakeai_proxy.config import Config
+from fakeai_proxy.observe.pages import OWN
 from fakeai_proxy.proxy.policy import Policy
 
 _DEFAULT_PORT = 8000
@@ -80,6 +81,7 @@ def _rows(banner: Banner) -> list[tuple[str, str]]:
         ("store", "" if banner.store == "memory" else banner.store),
         ("CA", f"{banner.ca} (HTTPS of {banner.intercepted} host patterns is intercepted)"),
         ("GPUs", ", ".join(f"{node} {url}/metrics" for node, url in banner.dcgm.items())),
+        ("watch", f"{banner.url}{OWN}/"),
         ("try", banner.first),
     )
     return [(name, value) for name, value in rows if value]

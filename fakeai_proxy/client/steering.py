@@ -103,6 +103,11 @@ class Steering:
         return get(f"{CONTROL}/verdict", shapes.Verdict.model_validate_json)
 
     @Row
+    def drift(self) -> Asked[shapes.Drift]:
+        """What live answers differ in from their recordings, with --mode diff."""
+        return get(f"{CONTROL}/drift", shapes.Drift.model_validate_json)
+
+    @Row
     def watched(self) -> Asked[shapes.Watching]:
         """Files that are read again when they change."""
         return get(f"{CONTROL}/reload", shapes.Watching.model_validate_json)

@@ -117,8 +117,8 @@ class Witness:
             call, heard = self._open.pop(exchange.id)
         else:  # refused before it reached a source, or carried past it
             call, heard = self._begin(exchange.request), _Heard()
+        call.source = exchange.source or call.source
         if exchange.reply is not None:
-            call.source = exchange.reply.provenance
             call.answered(exchange.reply.headers, heard.body(exchange))
         call.status = exchange.status
         if exchange.finished_at is not None:

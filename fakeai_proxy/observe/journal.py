@@ -188,7 +188,7 @@ class Journal(Gathered):
                 exchange.key_id,
                 model_of(exchange)[:MODEL_CHARS_MAX],
                 exchange.status,
-                reply.provenance if reply else "",
+                exchange.source,
                 admission.worker,
                 admission.cached_tokens,
                 admission.queue_s,

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import FAULT, Exchange
+from fakeai_proxy.exchange import Exchange
 from fakeai_proxy.observe.cell import Place
 from fakeai_proxy.observe.fleet_view import joined
 from fakeai_proxy.observe.gathering import Gathered
@@ -103,8 +103,7 @@ class Live(Gathered):
             seconds.append(Second(number))
         now = seconds[-1]
         reply, admission = exchange.reply, exchange.admission
-        source = FAULT if reply is None and exchange.faults else ""
-        now.requests[reply.provenance if reply else source, _outcome(exchange)] += 1
+        now.requests[exchange.source, _outcome(exchange)] += 1
         now.faulty += bool(exchange.faults)
         if reply is None or exchange.status >= 400 or exchange.first_byte_at is None:
             return

@@ -157,7 +157,7 @@ class AccessLog:
             host=request.origin.authority if request.origin else "",
             path=request.path,
             status=exchange.status,
-            source=exchange.reply.provenance if exchange.reply else "",
+            source=exchange.source,
             ttft_ms=None if first is None else (first - arrived) * 1000,
             total_ms=(finished - arrived) * 1000,
             bytes=exchange.sent_bytes,

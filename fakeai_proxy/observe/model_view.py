@@ -125,10 +125,18 @@ def compared(sums: Sums, bill: Bill, first: str, second: str) -> dict[str, Any]:
         "model2": second,
         "comparison": comparison,
         "winner": {
-            name: first if comparison[by]["model1"] < comparison[by]["model2"] else second
+            name: first
+            if (_is_unknown(one, name), comparison[by]["model1"])
+            < (_is_unknown(other, name), comparison[by]["model2"])
+            else second
             for name, by in winners.items()
         },
     }
+
+
+def _is_unknown(model: Mapping[str, Any], winner: str) -> bool:
+    """Nobody knows how fast or dear a model is that has answered nothing."""
+    return winner != "error_rate" and bool(model["request_count"] <= model["errors"]["count"])
 
 
 def _at(told: Mapping[str, Any], path: tuple[str, ...]) -> float:

@@ -18,6 +18,8 @@ from fakeai_proxy.shaping.pacing import Pacer
 _NONE = "none"
 _OF_A_FLEET = "Workers, KV caches and their metrics are made when it starts."
 
+_AT_ONCE = "With --timing none everything is answered at once."
+
 
 class ProfileChange(BaseModel):
     """What is not named stays as it is."""
@@ -49,6 +51,8 @@ def profile_routes(
                 hosted = await asyncio.to_thread(_hosted, wanted.profile, has_back_end)
             pacer.profile, shown["name"] = hosted, wanted.profile
         if wanted.speed is not None:
+            if not _speed_changes(pacer, fleet):
+                raise errors.profile_fixed(_AT_ONCE)
             pacer.speed = wanted.speed
         return overview(call)
 
@@ -76,6 +80,11 @@ def _hosted(name: str, has_back_end: bool) -> HostedProfile | None:
     return found
 
 
+def _speed_changes(pacer: Pacer, fleet: FleetProfile | None) -> bool:
+    """Whether another speed can be set, and means anything."""
+    return fleet is None and pacer.settings.timing != "none"
+
+
 def _told(
     pacer: Pacer, fleet: FleetProfile | None, name: str, has_back_end: bool
 ) -> dict[str, Any]:
@@ -91,4 +100,5 @@ def _told(
         "timing": pacer.settings.timing,
         "speed": pacer.speed,
         "choices": [*hosted_names(), _NONE] if fleet is None and has_back_end else [],
+        "speed_changes": _speed_changes(pacer, fleet),
     }

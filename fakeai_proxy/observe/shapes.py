@@ -265,6 +265,7 @@ class ProfileState(Shape):
     timing: str
     speed: float
     choices: list[str] = Field(description="What it may be changed to while it runs.")
+    speed_changes: bool = Field(description="Whether another speed may be set while it runs.")
 
 
 class CallTold(Shape):
@@ -301,6 +302,29 @@ class Verdict(Shape):
     told: list[dict[str, Any]]
     unused: list[dict[str, Any]]
     failures: list[str]
+
+
+class DriftRow(Shape):
+    """`recording` is an id, `difference` where and how live answers differ."""
+
+    kind: str
+    request: str
+    difference: str
+    example: str | None
+    count: int
+    recording: str
+    first_seen: str
+    last_seen: str
+
+
+class Drift(Listed[DriftRow]):
+    """`not_compared` counts by why."""
+
+    compared: int
+    same: int
+    drifting: int
+    not_compared: dict[str, int]
+    ttft_ms: dict[str, dict[str, float]]
 
 
 class Mark(Shape):

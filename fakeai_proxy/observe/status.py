@@ -25,8 +25,8 @@ class Status(Gathered):
 
     def finished(self, exchange: Exchange) -> None:
         self.by_end[exchange.end] += 1
-        if exchange.reply is not None:
-            self.by_provenance[exchange.reply.provenance] += 1
+        if exchange.source:
+            self.by_provenance[exchange.source] += 1
 
     def reset(self) -> None:
         self.catch_up()

@@ -10,6 +10,7 @@ import json
 from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -27,6 +28,9 @@ Around = Generator[None, Result, Result]
 
 _RUN = pytest.StashKey["Run"]()
 _STAGE = pytest.StashKey["Stage"]()
+#: What the processes of pytest-xdist have together, and how they are told of it.
+_FOLDER = pytest.StashKey["TemporaryDirectory[str]"]()
+_FOLDER_INPUT = "fakeai_folder"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -168,12 +172,26 @@ def _run(config: pytest.Config) -> Run:
         from fakeai_proxy.pytest_plugin.stage import Run
 
         config.stash[_RUN] = Run(
-            config.getoption("--fakeai-record"), config.getoption("--fakeai-strict")
+            config.getoption("--fakeai-record"),
+            config.getoption("--fakeai-strict"),
+            getattr(config, "workerinput", {}).get(_FOLDER_INPUT),
         )
     return config.stash[_RUN]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Of pytest-xdist, in the process that starts the others."""
+    stash = node.config.stash
+    if _FOLDER not in stash:
+        stash[_FOLDER] = TemporaryDirectory(prefix="fakeai-proxy-")
+    node.workerinput[_FOLDER_INPUT] = stash[_FOLDER].name
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if _FOLDER in config.stash:
+        config.stash[_FOLDER].cleanup()
+        del config.stash[_FOLDER]
     if _RUN in config.stash:
         config.stash[_RUN].close()
         del config.stash[_RUN]

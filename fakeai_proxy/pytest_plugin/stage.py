@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fakeai_proxy.cassette.library import Library
-from fakeai_proxy.cassette.settling import begin, settle
+from fakeai_proxy.cassette.settling import begin, ids_of, settle
 from fakeai_proxy.cassette.unasked import playable, said
 from fakeai_proxy.config import Config
 from fakeai_proxy.embedded import places
@@ -22,6 +22,7 @@ from fakeai_proxy.embedded.server import Server
 from fakeai_proxy.embedded.witness import MISS, Witness
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.exchange import HIT, STALE
+from fakeai_proxy.pytest_plugin.made import Made
 from fakeai_proxy.pytest_plugin.marks import Asked
 from fakeai_proxy.pytest_plugin.network import Guard
 from fakeai_proxy.sources.budget import cost_usd, price_list
@@ -33,17 +34,18 @@ _AT_ONCE = {"timing": "none", "profile": "none"}
 class Run:
     """What the tests of one process share: the thread of their servers, its port, temporary files."""
 
-    def __init__(self, record: str, strict: bool) -> None:
+    def __init__(self, record: str, strict: bool, folder: str | None = None) -> None:
+        """`folder` is what several processes of one run have together."""
         self.record = record
         self.strict = strict
-        #: Cassettes that this run has made: whoever else uses one adds to it.
-        self.made: set[Path] = set()
         #: Clients made in one test still find the server of the next.
         self.port = 0
         self.background = Background()
         #: The registry is read once, if anything costs anything.
         self.price_of = price_list(Config())
         self._files = TemporaryDirectory(prefix="fakeai-proxy-")
+        #: Whoever else uses one of these adds to it.
+        self.made = Made(Path(folder or self._files.name))
         self._count = 0
 
     def file(self) -> Path:
@@ -91,6 +93,7 @@ class Stage:
             record == "all" or not self._exists
         )  # fmt: skip
         self._fresh = run.file() if self._adds or self._records else None
+        self._known: frozenset[str] = frozenset()
         self._missed_before = 0
         self._patch = pytest.MonkeyPatch()
         self._guard: Guard | None = None
@@ -110,7 +113,9 @@ class Stage:
     def open(self) -> None:
         """Raises ConfigError, CassetteError."""
         if self._fresh is not None:
-            begin(self._fresh, self.asked.path, self.asked.nodeid)
+            name = self.asked.path.name if self.asked.shared else self.asked.nodeid
+            begin(self._fresh, self.asked.path, name)
+            self._known = ids_of(self.asked.path) if self._adds else frozenset()
         self._start()
         for name, value in self.server.environment(self.asked.proxy).items():
             self._patch.setenv(name, value)
@@ -175,10 +180,14 @@ class Stage:
         if not self.passed:
             self.told.dropped = fresh.read_bytes().count(b'\n{"kind":"close"') > 0
             return
-        path = self.asked.path
-        self.told.recorded = settle(path, fresh, own, anew=self._records)
-        if path.exists():
-            self._run.made.add(path)
+        path, made = self.asked.path, self._run.made
+        with made.writing(path):
+            anew = self._records and path not in made  # by another process, since we began
+            count, ids = settle(path, fresh, own, anew=anew, known=self._known)
+            if path.exists():
+                made.add(path)
+        self.told.recorded = count
+        self.told.used += ids
 
     # --- what came of it
 

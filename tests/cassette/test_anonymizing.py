@@ -144,7 +144,7 @@ def test_placeholders_stay_such_and_tell_no_longer_whose_they_were(tmp_path: Pat
                 JSON + secrets,
                 body=asked,
                 heard=Heard(200, JSON),
-            )  # fmt: skip
+            )
         ).result(timeout=30)
     said("anonymize", path, copy)
     assert "no secrets" in said("verify", "--secrets", copy)

@@ -85,8 +85,10 @@ def test_a_refused_request_is_logged_with_its_status(program: Start) -> None:
 def test_without_a_log_nothing_follows_the_start(program: Start) -> None:
     started = program("--log-format", "none", wait_ready=False)
     started.ready = {"url": (started.line() or "").split()[-1]}
-    while not (started.line() or "  try").startswith("  try"):
-        pass
+    rows = []
+    while not rows or rows[-1][0] != "try":
+        rows.append((started.line() or "try").split())
+    assert ["watch", f"{started.ready['url']}/_fakeai/"] in rows
     assert started.ask("/v1/models")[0] == 200
     assert started.stop() == 0
     assert started.line() is None

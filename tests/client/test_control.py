@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -49,7 +50,7 @@ def rows() -> Iterator[tuple[str, Row[..., Any]]]:
 
 
 #: Rows that other modes have.
-OTHER_MODES = {"verdict"}
+OTHER_MODES = {"verdict", "drift"}
 
 
 def described(row: Row[..., Any]) -> Asked[Any]:
@@ -93,7 +94,7 @@ ASKED: dict[str, tuple[object, ...]] = {
     "compare": ("llama-3.1-8b", "llama-3.1-8b"), "rate_limits_of": ("USER",),
 }  # fmt: skip
 #: They refuse here, or answer with bytes.
-ELSEWHERE = {"miss", "advance", "change_profile", "media", "verdict"}
+ELSEWHERE = {"miss", "advance", "change_profile", "media", "verdict", "drift"}
 #: Shapes that have more fields than are told of.
 OPEN = ("model",)
 #: What changes the fleet for good comes last.
@@ -126,6 +127,23 @@ async def test_every_row_answers_in_its_documented_shape(serve: Serve) -> None:
         elif name in ("clear_journal", "reset"):
             await chat(app, model="llama-3.1-8b", max_tokens=20)
             known["ENTRY"] = (await control.journal()).data[0].id
+
+
+async def test_what_only_cassettes_have_is_in_the_document_and_has_its_shape(
+    serve: Serve, tmp_path: Path
+) -> None:
+    cassette = tmp_path / "a.jsonl"
+    cassette.touch()
+    app = await serve(mode="diff", cassette=(cassette,), upstream="http://127.0.0.1:9")
+    assert (await chat(app)).status == 404
+    control = AsyncControl(app.url)
+    document = await control.openapi()
+    for asked in (Control.drift.asked(), Control.verdict.asked()):
+        answer = (await ask(app, asked.path)).data
+        fits(document, route_of(app, asked), answer, asked.path)
+        asked.read(answer)
+    assert (await control.drift()).compared == 0
+    assert (await control.verdict()).counts["MISS"] == 1
 
 
 def as_it_is(asked: Asked[Any]) -> Asked[bytes]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import http.client
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +148,17 @@ async def test_a_refusal_is_told_with_its_status_its_reason_and_what_was_asked_f
         "gpt-4o-mini": 1,
     }
     assert [each["model"] for each in await entries(app, "?model=of-nobody")] == ["of-nobody"]
+
+
+@pytest.mark.parametrize("fault", ["status:code=503", "html", "hang_up"])
+async def test_what_a_fault_says_comes_from_it(serve: Serve, fault: str) -> None:
+    app = await serve()
+    headers = {"authorization": "Bearer any", "x-fakeai-fault": fault}
+    with suppress(http.client.RemoteDisconnected):
+        await ask(app, "/v1/chat/completions", "POST", CHAT, headers)
+    [entry] = await entries(app, "?source=FAULT")
+    assert entry["faults"] == [fault]
+    assert (await ask(app, "/_fakeai/v1/status")).body["provenance"] == {"FAULT": 1}
 
 
 async def test_neither_keys_nor_bodies_nor_queries_are_told(serve: Serve) -> None:

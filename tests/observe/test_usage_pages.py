@@ -130,6 +130,12 @@ async def test_two_models_are_compared_and_all_are_ranked(serve: Serve) -> None:
     latency = told["comparison"]["avg_latency_ms"]
     faster = "gpt-4o" if latency["model1"] < latency["model2"] else "gpt-4o-mini"
     assert told["winner"]["latency"] == faster
+    await asked(app, "never-answers")  # takes no time, and costs nothing
+    for first, second in (("never-answers", "gpt-4o"), ("gpt-4o", "never-answers")):
+        told = await get(app, f"/metrics/compare?model1={first}&model2={second}")
+        assert told["winner"] == dict.fromkeys(
+            ("latency", "error_rate", "cost_efficiency"), "gpt-4o"
+        )
     missing = await get(app, "/metrics/compare?model1=gpt-4o&model2=nobody")
     assert missing == {
         "error": "One or both models not found", "model1": "gpt-4o", "model2": "nobody"

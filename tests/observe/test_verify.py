@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import fakeai_proxy
@@ -91,6 +92,22 @@ async def test_a_hosted_profile_is_exchanged_and_its_speed_too(serve: Serve) -> 
     assert await spent() == 0
     assert (await ask(app, PROFILE, "PUT", {"profile": "nobodys"})).status == 400
     refused = await ask(app, PROFILE, "PUT", {"profile": "1xh100-8b"})
+    assert (refused.status, refused.code) == (409, "profile_fixed")
+
+
+async def test_where_nothing_follows_a_profile_none_is_named_and_recordings_still_have_a_speed(
+    serve: Serve, tmp_path: Path
+) -> None:
+    cassette = tmp_path / "a.jsonl"
+    cassette.touch()
+    app = await serve(mode="replay", cassette=(cassette,))
+    assert (await ask(app, "/_fakeai/v1/status")).body["profile"] == ""
+    told = (await ask(app, PROFILE)).body
+    assert (told["profile"], told["choices"], told["speed_changes"]) == ("", [], True)
+    assert (await ask(app, PROFILE, "PUT", {"speed": 4})).body["speed"] == 4
+    at_once = await serve(mode="synth", profile="none", timing="none")
+    assert not (await ask(at_once, PROFILE)).body["speed_changes"]
+    refused = await ask(at_once, PROFILE, "PUT", {"speed": 4})
     assert (refused.status, refused.code) == (409, "profile_fixed")
 
 

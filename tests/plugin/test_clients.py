@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,44 @@ def test_processes_of_xdist_have_servers_of_their_own(project: Project, upstream
     said = project.passes("-n2", "--fakeai-strict", apart=True)
     assert "7 HIT, 0 NEW, 0 STALE, 0 MISS, 0 UNUSED (7 cassettes)" in said
     assert upstream.asked == 7
+
+
+def test_processes_of_xdist_record_into_one_cassette_together(
+    project: Project, upstream: Upstream
+) -> None:
+    upstream.answers("one")
+    project.live(upstream)
+    os.mkfifo(project.path / "meet")
+    project.tests(
+        "import os",
+        "@pytest.mark.cassette('shared')",
+        "def test_it():",
+        "    me = os.environ['PYTEST_XDIST_WORKER']",
+        # Opening a pipe waits for its other end: both are recording by then.
+        "    os.close(os.open('meet', os.O_WRONLY if me == 'gw0' else os.O_RDONLY))",
+        "    assert ask('what both ask') == ask(me) == 'one'",
+    )
+    for record in ("once", "all"):
+        said = project.passes("-n2", "--dist=each", f"--fakeai-record={record}", apart=True)
+        assert "0 MISS, 0 UNUSED (1 cassette)" in said
+        assert len(project.records("cassettes/test_it/shared.jsonl")) == 3
+    project.offline()
+    said = project.passes("-n2", "--dist=each", "--fakeai-strict", apart=True)
+    assert "4 HIT, 0 NEW, 0 STALE, 0 MISS, 0 UNUSED (1 cassette)" in said
+
+
+def test_what_tests_record_together_is_not_told_to_be_unused(
+    project: Project, upstream: Upstream
+) -> None:
+    upstream.answers("one")
+    project.live(upstream)
+    project.tests(
+        "@pytest.mark.cassette('shared')",
+        "@pytest.mark.parametrize('n', range(3))",
+        "def test_it(n): assert ask(str(n)) == 'one'",
+    )
+    said = project.passes("--fakeai-record=once")
+    assert "0 HIT, 3 NEW, 0 STALE, 0 MISS, 0 UNUSED (1 cassette)" in said
 
 
 def test_a_client_of_the_module_outlives_its_test(project: Project, upstream: Upstream) -> None:

@@ -150,24 +150,25 @@ export function Settings() {
   const { status } = state;
   if (!status) return null;
   const change = async (body, done) => { await report(put("profile", body), done); load(); };
-  const line = `fakeai-proxy --mode ${status.mode} --profile ${status.profile} --speed ${profile?.speed ?? 1}`;
+  const line = `fakeai-proxy --mode ${status.mode}${status.profile && ` --profile ${status.profile}`} --speed ${profile?.speed ?? 1}`;
   const free = profile?.choices.length > 0;
+  const fixed = profile?.speed_changes ? "The mode is" : status.profile ? "Mode, profile and speed are" : "Mode and speed are";
   return html`<section class="panel" id="settings" aria-labelledby="settings-title">
     <header><h2 id="settings-title">Running as</h2><p class="sub">${status.version}, up ${span(status.uptime_s)}</p></header>
-    ${free && html`<div class="line">
-      <select aria-label="Profile" value=${profile.profile} onChange=${(event) => change({ profile: event.target.value }, `Profile ${event.target.value}`)}>
-        ${[...new Set([...profile.choices, profile.profile])].map((name) => html`<option value=${name}>${name}</option>`)}</select>
+    ${profile?.speed_changes && html`<div class="line">
+      ${free && html`<select aria-label="Profile" value=${profile.profile} onChange=${(event) => change({ profile: event.target.value }, `Profile ${event.target.value}`)}>
+        ${[...new Set([...profile.choices, profile.profile])].map((name) => html`<option value=${name}>${name}</option>`)}</select>`}
       <div class="choices" role="group" aria-label="Speed">${SPEEDS.map((speed) => html`<button aria-pressed=${profile.speed === speed}
         onClick=${() => change({ speed }, `Speed × ${speed}`)}>× ${speed}</button>`)}</div></div>`}
     <dl class="facts">
       <div><dt>Mode</dt><dd>${status.mode}</dd></div>
-      <div><dt>Profile</dt><dd>${profile?.profile ?? status.profile}${profile?.description ? html`<br /><span class="hint">${profile.description}</span>` : ""}</dd></div>
+      ${status.profile && html`<div><dt>Profile</dt><dd>${profile?.profile ?? status.profile}${profile?.description ? html`<br /><span class="hint">${profile.description}</span>` : ""}</dd></div>`}
       <div><dt>Speed</dt><dd>${profile ? `× ${profile.speed}` : "–"}</dd></div>
       <div><dt>Seed</dt><dd>${status.seed}</dd></div>
       <div><dt>Store</dt><dd>${status.store}</dd></div>
       <div><dt>Processes</dt><dd>${status.workers}</dd></div>
     </dl>
-    <p class="hint">${free ? "The mode is" : "Mode, profile and speed are"} settled at the start. To change ${free ? "it" : "one"}, stop the server and run:</p>
+    <p class="hint">${fixed} settled at the start. To change ${fixed === "The mode is" ? "it" : "one"}, stop the server and run:</p>
     <div class="command"><code>${line}</code><${Copy} text=${line} /></div>
   </section>`;
 }

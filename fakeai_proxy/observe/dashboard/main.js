@@ -53,7 +53,7 @@ function Head({ pause, toggle, theme: now, mark, help, range, setRange }) {
   return html`<header class="top">
     <a class="brand" href="#app" aria-label="To the top"><svg viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="8" />
       <path d="M7 20h4l3-10 4 14 3-9 1.500 5H25" /></svg><span>fakeai-proxy</span></a>
-    ${status && html`<span class="chip" title="Mode">${status.mode}</span><span class="chip profile" title="Profile">${status.profile}</span>`}
+    ${status && html`<span class="chip" title="Mode">${status.mode}</span>${status.profile && html`<span class="chip profile" title="Profile">${status.profile}</span>`}`}
     <span class=${`link ${link}`} role="status"><i></i>${state.paused ? "stopped" : LINKS[state.link]}</span>
     <span class="gap"></span>
     <div class="choices" role="group" aria-label="How far back the charts go">
