@@ -113,9 +113,13 @@ def commands() -> str:
                 assert below is not None
                 yield from walk(below, f"{path} {name}")
         else:
-            yield f"`{path}`", (command.get_short_help_str(120) or "").rstrip(".")
+            yield f"`{path}`", _first_sentence(command.help or "")
 
     return _table(("command", "what it does"), *walk(root, "fakeai-proxy"))
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(re.split(r"(?<=\w|\))\. |\.?\n\n", text, maxsplit=1)[0].split()).rstrip(".")
 
 
 def profiles() -> str:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import turn
 from fakeai_proxy.embedded.call import Call, shown_headers, shown_target
+from fakeai_proxy.embedded.words import keywords
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Chunk, Exchange, Origin, Reply, Request, header
 from fakeai_proxy.providers import provider_of
@@ -149,13 +150,17 @@ class Witness:
     def _missed(self, error: ApiError) -> None:
         if self._hint:
             error.message = f"{error.message.partition(' To record it: ')[0]} {self._hint}"
+        found = error.detail.get("nearest")
+        nearest = found if isinstance(found, list) else []
+        options = {near["option"]: keywords(near["option"]) for near in nearest if near["option"]}
+        for option, spelled in options.items():
+            error.message = error.message.replace(option, spelled)
         lines = [error.message]
-        nearest = error.detail.get("nearest")
-        for near in nearest if isinstance(nearest, list) else []:
+        for near in nearest:
             lines.append(f"  nearest: {near['id']} {near['request']}")
             lines += [f"    differs in {difference}" for difference in near["differences"]]
             if near["option"]:
-                lines.append(f"    is found with {near['option']}")
+                lines.append(f"    is found with {options[near['option']]}")
         self.misses.append("\n".join(lines))
 
 

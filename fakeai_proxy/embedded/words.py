@@ -6,6 +6,7 @@ A body is walked by the names that all of them share, so that nothing has to be 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -117,3 +118,16 @@ def _walk(value: Any, leading: Sequence[str], depth: int = 0) -> Iterator[str]:
         elif isinstance(value, list):
             for item in value:
                 yield from _walk(item, leading, depth + 1)
+
+
+def keywords(options: str) -> str:
+    """Settings of a command line as a mark and `serve` take them: `--match agent` is `match="agent"`."""
+    settings: dict[str, list[str]] = {}
+    words = iter(shlex.split(options))
+    for flag, value in zip(words, words, strict=True):
+        settings.setdefault(flag.removeprefix("--").replace("-", "_"), []).append(value)
+    lists = ("match_ignore", "match_pattern")
+    return ", ".join(
+        f"{name}={values!r}" if name in lists else f"{name}={values[-1]!r}"
+        for name, values in settings.items()
+    )

@@ -43,8 +43,9 @@ log = logging.getLogger("fakeai_proxy")
 
 #: A large reply is stored in steps of this size while it comes.
 _ADVANCE_BYTES = 4 << 20
-#: What a back end answers when it is not itself: no reason to give up what it has answered before.
-_PASSING = frozenset((408, 425, 429, 500, 502, 503, 504, 529))
+#: What a back end answers when it is not itself, or does not know us: no reason to give up what it has
+#: answered before.
+_PASSING = frozenset((401, 402, 403, 407, 408, 425, 429, 500, 502, 503, 504, 529))
 
 
 class Recorder:

@@ -31,6 +31,14 @@ def test_a_miss_explains_itself_in_the_report(project: Project, upstream: Upstre
     assert f"{IT}: 1 MISS" in said
 
 
+def test_a_miss_says_what_the_mark_would_have_to_say(project: Project, upstream: Upstream) -> None:
+    recorded(project, upstream, *(line.replace("whales", "run 17") for line in ONE))
+    project.tests(*(line.replace("whales", "run 18") for line in ONE))
+    said = project.fails()
+    assert "is found with match_pattern=[" in said
+    assert "--match-pattern" not in said
+
+
 def test_a_miss_fails_a_test_that_would_have_swallowed_it(
     project: Project, upstream: Upstream
 ) -> None:

@@ -163,7 +163,7 @@ async def test_one_of_another_cassette_is_replaced_in_the_one_that_is_recorded_i
     assert both.live.asked == 0
 
 
-@pytest.mark.parametrize("status", [500, 429])
+@pytest.mark.parametrize("status", [500, 429, 401])
 async def test_a_back_end_that_fails_takes_nothing_away(tmp_path: Path, status: int) -> None:
     path = tmp_path / "c.fcz"
     await Place(path, 0).record(b"old")
