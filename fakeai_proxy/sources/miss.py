@@ -118,7 +118,7 @@ class Miss:
             assert isinstance(differences, list)
             named = f"Nearest: {best['id']} ({best['request']})"
             said = "; ".join(differences[:_SAID])
-            sentences.append(f"{named}, which differs in {said}." if said else f"{named}.")
+            sentences.append(f"{named}: {said}." if said else f"{named}.")
             found = next((one for one in near if one["option"]), None)
             if found is not None:
                 sentences.append(f"{found['id']} is found with {found['option']}.")
