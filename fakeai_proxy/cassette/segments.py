@@ -120,6 +120,11 @@ class Segment:
         with self.path.open("rb") as file:
             return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
 
+    def has_unpacked(self, place: Place) -> bool:
+        """Whether the group that it is in was read a moment ago."""
+        with _KEPT.lock:
+            return place.is_grouped and (self.path, place.offset) in _KEPT.groups
+
     def _lines_of(self, place: Place) -> bytes:
         """The lines of a whole group."""
         with _KEPT.lock:

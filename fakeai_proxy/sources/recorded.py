@@ -241,8 +241,11 @@ class Player:
         )
 
     async def _script(self, entry: Entry) -> Script:
-        library = self._library
-        if entry.place.length > (_INLINE_GROUP_BYTES if entry.place.is_grouped else _INLINE_BYTES):
+        library, place = self._library, entry.place
+        size, most = place.length, _INLINE_GROUP_BYTES if place.is_grouped else _INLINE_BYTES
+        if place.size <= _INLINE_BYTES and entry.segment.has_unpacked(place):
+            size = 0
+        if size > most:
             script = await asyncio.to_thread(library.script, entry)
         else:
             script = library.script(entry)
