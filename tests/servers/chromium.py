@@ -26,8 +26,11 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-extensions", "--disable-dev-shm-usage", "--no-default-browser-check", "--mute-audio",
     "--hide-scrollbars", "--force-color-profile=srgb", "--remote-debugging-port=0",
+    # It would give way to whatever else runs, the other tests for one.
+    "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
+    "--disable-background-timer-throttling",
 )  # fmt: skip
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 40.0
 #: What a key is called, beside what it writes.
 _CODES = {"Enter": "\r", " ": " ", "Escape": "", "Tab": "", "ArrowDown": "", "ArrowUp": ""}
 
@@ -74,7 +77,7 @@ class Page:
             raise PageError(details.get("exception", {}).get("description", details["text"]))
         return told["result"].get("value")
 
-    async def until(self, script: str, within_s: float = 10.0) -> Any:
+    async def until(self, script: str, within_s: float = 30.0) -> Any:
         """Waits in the page until an expression is true, and gives its value."""
         ms = int(within_s * 1000)
         return await self.run(_UNTIL % (ms, script, ms, json.dumps(script)))
