@@ -34,7 +34,7 @@ async def main() -> None:
         asked_at = app.clock.now()
         for observer in (app.status, app.journal, app.live):
             observer.finished(exchange(asked_at, id="req_first"))
-        await page.until("document.querySelector('.tile small').textContent === '1 so far'")
+        await page.until(f"({SEEN}).startsWith('1 ')")
         print(f"an exchange is shown after {(app.clock.now() - asked_at) * 1000:.0f} ms")
         await page.run(WATCH)
         began, number = app.clock.now(), 0
