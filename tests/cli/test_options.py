@@ -428,6 +428,7 @@ def _strict_parameters(program: Program, start: Start) -> None:
 
 def _told_of_failure(program: Program) -> tuple[dict[str, str], bytes]:
     """What a webhook says of a job whose file has one line too few."""
+    POSTED.queue.clear()  # what others were told
     boundary = "b0undary"
     example = json.dumps({"messages": [{"role": "assistant", "content": "a"}]})
     form = (
@@ -846,8 +847,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("way", ["flag", "environment", "file"])
-@pytest.mark.parametrize("name", EFFECTS)
+#: Settings whose key in the file is tried in the started program, too; of all it is what the variable is.
+IN_THE_FILE = ("mode", "listen", "model", "speed", "explain_hits", "workers", "upstream", "verdict")
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        (name, way)
+        for name in EFFECTS
+        for way in ("flag", "environment", *(("file",) if name in IN_THE_FILE else ()))
+    ],
+)
 def test_a_setting_does_what_it_says(
     name: str,
     way: str,
@@ -875,6 +886,21 @@ def test_a_setting_does_what_it_says(
             del environ["FAKEAI_PROXY_LISTEN"]
     started = program(*flags, env=env, wait_ready=name != "log_format")
     effect.check(started, program)
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_a_key_of_the_file_is_what_the_variable_is(
+    name: str, folder: Path, fill_in: Callable[[str], str]
+) -> None:
+    effect = EFFECTS[name]
+    value = fill_in(effect.value)
+    around = {f"FAKEAI_PROXY_{key.upper()}": fill_in(other) for key, other in effect.around.items()}
+    file = folder / "settings.toml"
+    file.write_text(_toml(name, value))
+    variable = Config.load(None, {**around, f"FAKEAI_PROXY_{name.upper()}": value})
+    meant = getattr(variable, name)
+    assert repr(getattr(Config.load(file, around), name)) == repr(meant)
+    assert meant != Config.model_fields[name].get_default()
 
 
 def test_the_environment_names_the_file(program: Start, folder: Path) -> None:

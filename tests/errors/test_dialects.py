@@ -230,12 +230,12 @@ async def test_an_unknown_model_is_told_how_to_serve_it(serve: Serve, dialect: s
     assert "--model gpt-4x or --any-model" in answer.text
 
 
-async def test_the_example_of_the_readme_is_what_is_answered(serve: Serve) -> None:
+async def test_the_example_of_the_documentation_is_what_is_answered(serve: Serve) -> None:
     app = await serve(dialect="vllm")
     async with httpx.AsyncClient(base_url=app.url, headers=KEY) as client:
         answer = await client.post("/v1/chat/completions", json={**CHAT, "model": "x"})
-    readme = Path(__file__).parents[2] / "README.md"
-    assert f"    {answer.text}\n" in readme.read_text("utf-8")
+    page = Path(__file__).parents[2] / "docs" / "api.md"
+    assert f"    {answer.text}\n" in page.read_text("utf-8")
 
 
 async def test_an_unknown_deployment_is_azures_error(serve: Serve) -> None:
