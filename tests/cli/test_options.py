@@ -22,6 +22,8 @@ from typing import get_origin
 
 import pytest
 
+from fakeai_proxy.cli.main import root
+from fakeai_proxy.cli.options import given
 from fakeai_proxy.config import Config
 from fakeai_proxy.services import ROOMS
 from tests.cli.conftest import ROOT, Program, Run, Start
@@ -787,6 +789,12 @@ def _flags(name: str, value: str) -> list[str]:
     return [flag, value]
 
 
+def _typed(name: str, value: str) -> dict[str, object]:
+    """What the command line's parser makes of the flag."""
+    context = root.make_context("fakeai-proxy", _flags(name, value), resilient_parsing=True)
+    return given(context)
+
+
 def _toml(name: str, value: str) -> str:
     kind = Config.model_fields[name].annotation
     if get_origin(kind) is tuple:
@@ -847,8 +855,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-#: Settings whose key in the file is tried in the started program, too; of all it is what the variable is.
-IN_THE_FILE = ("mode", "listen", "model", "speed", "explain_hits", "workers", "upstream", "verdict")
+#: Settings that are tried in the started program in all three ways; of all others the flag is, and variable
+#: and key are held against it.
+IN_ALL_WAYS = ("mode", "listen", "model", "speed", "explain_hits", "workers", "upstream", "verdict")
 
 
 @pytest.mark.parametrize(
@@ -856,7 +865,7 @@ IN_THE_FILE = ("mode", "listen", "model", "speed", "explain_hits", "workers", "u
     [
         (name, way)
         for name in EFFECTS
-        for way in ("flag", "environment", *(("file",) if name in IN_THE_FILE else ()))
+        for way in ("flag", *(("environment", "file") if name in IN_ALL_WAYS else ()))
     ],
 )
 def test_a_setting_does_what_it_says(
@@ -889,7 +898,7 @@ def test_a_setting_does_what_it_says(
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_a_key_of_the_file_is_what_the_variable_is(
+def test_variable_and_key_mean_what_the_flag_means(
     name: str, folder: Path, fill_in: Callable[[str], str]
 ) -> None:
     effect = EFFECTS[name]
@@ -900,6 +909,7 @@ def test_a_key_of_the_file_is_what_the_variable_is(
     variable = Config.load(None, {**around, f"FAKEAI_PROXY_{name.upper()}": value})
     meant = getattr(variable, name)
     assert repr(getattr(Config.load(file, around), name)) == repr(meant)
+    assert repr(getattr(Config.load(None, around, _typed(name, value)), name)) == repr(meant)
     assert meant != Config.model_fields[name].get_default()
 
 
