@@ -16,7 +16,7 @@ from contextlib import aclosing
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ApiError, StreamCut
-from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply
+from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply, header
 from fakeai_proxy.providers import status_of
 from fakeai_proxy.roles import Client, Observer, Source
 from fakeai_proxy.shaping.faults.faults import Faults
@@ -159,8 +159,10 @@ class Pipeline:
                 await reply.keep(exchange.admission)
             if reply.provenance == HIT and self.pacer.settings.timing == "recorded":
                 await pacing.due(Chunk(b"", age_s=reply.head_age_s))
-            sink.write(client.head(reply))
-            exchange.first_byte_at = self.clock.now()
+            ends_with_head = _has_no_body(exchange, reply)
+            if not ends_with_head:
+                sink.write(client.head(reply))
+                exchange.first_byte_at = self.clock.now()
             async for chunk in chunks:
                 await pacing.due(chunk)
                 data = (
@@ -173,4 +175,16 @@ class Pipeline:
                 exchange.sent_bytes += len(data)
                 await client.drain()
             exchange.settle()
+            if ends_with_head:
+                # Whoever has it has all of it, so it waits for whatever the end of a body waits for.
+                sink.write(client.head(reply))
+                exchange.first_byte_at = self.clock.now()
             sink.write(client.tail())
+
+
+def _has_no_body(exchange: Exchange, reply: Reply) -> bool:
+    return (
+        reply.status in (204, 304)
+        or exchange.request.method == "HEAD"
+        or header(reply.headers, b"content-length") == b"0"
+    )
