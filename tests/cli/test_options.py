@@ -855,9 +855,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-#: Settings that are tried in the started program in all three ways; of all others the flag is, and variable
-#: and key are held against it.
-IN_ALL_WAYS = ("mode", "listen", "model", "speed", "explain_hits", "workers", "upstream", "verdict")
+#: Settings whose key in the file is tried in the started program, too; of all others it is held against
+#: the variable.
+IN_THE_FILE = ("mode", "listen", "model", "speed", "explain_hits", "workers", "upstream", "verdict")
 
 
 @pytest.mark.parametrize(
@@ -865,7 +865,7 @@ IN_ALL_WAYS = ("mode", "listen", "model", "speed", "explain_hits", "workers", "u
     [
         (name, way)
         for name in EFFECTS
-        for way in ("flag", *(("environment", "file") if name in IN_ALL_WAYS else ()))
+        for way in ("flag", "environment", *(("file",) if name in IN_THE_FILE else ()))
     ],
 )
 def test_a_setting_does_what_it_says(
