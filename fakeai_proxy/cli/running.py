@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import click
 
-from fakeai_proxy.errors import FakeAIError
+from fakeai_proxy.errors import ConfigError, FakeAIError
 
 URL = "http://127.0.0.1:8000"
 #: An open feed says something within this.
@@ -39,7 +39,7 @@ def asked(
     given = {name: value for name, value in query.items() if value is not None}
     target = f"{url.rstrip('/')}/_fakeai/v1/{path}?{urlencode(given)}"
     if not target.startswith(("http://", "https://")):
-        raise FakeAIError(f"{url}: a server's URL begins with http:// or https://")
+        raise ConfigError(f"{url}: a server's URL begins with http:// or https://")
     request = urllib.request.Request(target)  # noqa: S310 - looked at above
     for name, value in (("x-fakeai-token", token), ("last-event-id", last_id)):
         if value:
