@@ -216,7 +216,7 @@ class App:
         self, drain_s: float = 0.0, ended: Callable[[Outcomes], Awaitable[None]] | None = None
     ) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut. After a
-        `start` that failed, too. `ended` is given what came of all, if there is a cassette."""
+        `start` that failed, too. `ended` is given what came of all, where that is told."""
         await self.reloading.close()
         self.scenario.stop()
         if self.url:
@@ -230,9 +230,9 @@ class App:
         await self._source.close()
         await self.upstream.close()
         await self.holdings.close()
+        if ended is not None and self.outcomes is not None:
+            await ended(self.outcomes)
         if self.library is not None:
-            if ended is not None and self.outcomes is not None:
-                await ended(self.outcomes)
             await asyncio.to_thread(self.library.close)
         await self.telling.close()
         await self.company.close()
@@ -313,7 +313,7 @@ class App:
         )  # fmt: skip
 
     def _open_run(self) -> RecordedRun | None:
-        if self.library is None and self.config.max_live_usd is None:
+        if not self.config.tells_verdict and self.config.max_live_usd is None:
             return None
         from fakeai_proxy.recorded_run import RecordedRun
 

@@ -129,7 +129,8 @@ class CassetteSettings(BaseModel):
         ("auto",),
         description="How the end of a run says what came of every request, on stderr: table, json (one "
         "line), github (annotations of a workflow), none, or auto, which is github where "
-        "GITHUB_ACTIONS is set and table elsewhere. NAME.json writes the JSON into that file, too.",
+        "GITHUB_ACTIONS is set and table elsewhere (of --mode pass, nothing). NAME.json writes the JSON "
+        "into that file, too.",
     )
     strict: tuple[Strict, ...] = Field(
         (),

@@ -1,4 +1,4 @@
-"""What came of a run with a cassette: every exchange is a HIT, NEW, STALE, LIVE or a MISS, and what nobody
+"""What came of a run: every exchange is a HIT, NEW, STALE, LIVE or a MISS, and what nobody
 asked for is UNUSED. The words, the counts of one process, and the sum of several; it knows no prices.
 """
 
@@ -126,8 +126,8 @@ class Verdict:
 
     def lines(self) -> Iterator[str]:
         """A table for people."""
-        names = ", ".join(self.cassettes)
-        yield f"{self.mode} {names}: {self.money}"
+        names = " ".join((self.mode, ", ".join(self.cassettes))).strip()
+        yield f"{names}: {self.money}"
         for word, meaning in MEANINGS.items():
             if count := self.counts.get(word, 0):
                 yield f"  {word:6} {count:>7,}  {meaning}"
@@ -171,12 +171,15 @@ class Verdict:
 
 #: In the table.
 _LISTED = 5
+_LEAST_USD = Decimal("0.0001")
 
 
 def dollars(usd: Decimal) -> str:
     """To the cent from a dollar on; below, to what is worth telling."""
     if usd >= 1:
         return f"${usd:,.2f}"
+    if 0 < usd < _LEAST_USD:
+        return f"less than ${_LEAST_USD}"
     return f"${usd:.4f}" if usd else "$0"
 
 
