@@ -17,7 +17,7 @@ FORMS = (".fcz", ".jsonl", ".jsonl.zst")
 Durability = Literal["each", "group", "none"]
 Match = Literal["exact", "agent", "loose"]
 Repeat = Literal["last", "loop", "error"]
-Strict = Literal["all", "miss", "live", "stale", "new", "unused", "drift"]
+Strict = Literal["all", "miss", "live", "stale", "new", "unused", "drift", "text", "skipped"]
 #: How a verdict is said, besides into a file NAME.json.
 VERDICTS = ("auto", "table", "json", "github", "none")
 Seal = Literal["auto", "never"]
@@ -135,7 +135,9 @@ class CassetteSettings(BaseModel):
     strict: tuple[Strict, ...] = Field(
         (),
         description="End with status 1 when there was one of these: miss, live, stale, new, unused, "
-        "drift; all are all of them.",
+        "and with --mode diff drift (a live answer of another status, other fields, types or events), text "
+        "(in other words) and skipped (there was none to compare). all are all but text, for models have "
+        "other words at any temperature.",
     )
 
     @model_validator(mode="after")

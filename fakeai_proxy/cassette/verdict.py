@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from fakeai_proxy.exchange import DRIFT, HIT, LIVE, MISS, NEW, STALE
+from fakeai_proxy.exchange import DRIFT, HIT, LIVE, MISS, NEW, SKIPPED, STALE, TEXT
 
 UNUSED = "UNUSED"
 #: Each word with what it says, in the order in which they are told.
@@ -21,7 +21,11 @@ MEANINGS = {
     MISS: "not on the cassette",
     UNUSED: "recordings that nobody asked for",
     DRIFT: "live answers of another status or shape",
+    TEXT: "live answers in other words, as models have them",
+    SKIPPED: "replayed without a live answer to compare",
 }
+#: What is no fault unless somebody says so.
+_USUAL = (HIT, TEXT)
 #: Requests and recordings that are named one by one.
 NAMED_MAX = 20
 #: Above so many recordings nobody is told which of them were not asked for.
@@ -102,11 +106,11 @@ class Verdict:
         return not any(count for verdict, count in self.counts.items() if verdict != UNUSED)
 
     def failures(self, strict: Sequence[str]) -> list[str]:
-        """The words that make the run fail: those in `strict`, in small letters, or with `all` every
-        one but a HIT."""
-        wanted = [word for word in MEANINGS if word != HIT]
-        if "all" not in strict:
-            wanted = [word for word in wanted if word.lower() in strict]
+        """The words that make the run fail: those in `strict`, in small letters; `all` is every one but
+        HIT and TEXT."""
+        named = [word for word in MEANINGS if word.lower() in strict]
+        others = [word for word in MEANINGS if word not in _USUAL] if "all" in strict else []
+        wanted = [word for word in MEANINGS if word in named or word in others]
         return [word for word in wanted if self.counts.get(word)]
 
     def as_json(self, strict: Sequence[str] = ()) -> dict[str, Any]:
@@ -130,7 +134,7 @@ class Verdict:
         yield f"{names}: {self.money}"
         for word, meaning in MEANINGS.items():
             if count := self.counts.get(word, 0):
-                yield f"  {word:6} {count:>7,}  {meaning}"
+                yield f"  {word:7} {count:>6,}  {meaning}"
                 for line in self._named(word):
                     yield f"           {line}"
 
@@ -158,7 +162,8 @@ class Verdict:
             count = self.counts.get(word, 0)
             if word in (HIT, NEW) or not count:
                 continue
-            level = "error" if word in failing else "warning"
+            level = "notice" if word in _USUAL else "warning"
+            level = "error" if word in failing else level
             said = "\n".join((f"{count} {word}: {meaning}", *self._named(word)))
             yield f"::{level} title=fakeai-proxy {word}::{_escaped(said)}"
         yield f"::notice title=fakeai-proxy::{_escaped(self.summary)}"

@@ -85,7 +85,8 @@ def test_json_goes_into_a_file_beside_annotations(
     done = asked(run, upstream, *options, env={"GITHUB_ACTIONS": "true"})("/one", "/three")
     told = json.loads(file.read_text())
     assert told["counts"] == {
-        "HIT": 1, "NEW": 1, "STALE": 0, "LIVE": 0, "MISS": 0, "UNUSED": 1, "DRIFT": 0,
+        "HIT": 1, "NEW": 1, "STALE": 0, "LIVE": 0, "MISS": 0, "UNUSED": 1, "DRIFT": 0, "TEXT": 0,
+        "SKIPPED": 0,
     }  # fmt: skip
     assert [one["request"] for one in told["unused"]] == ["GET /two"]
     assert "::warning title=fakeai-proxy UNUSED::1 UNUSED: recordings that nobody" in done.stderr
