@@ -15,6 +15,7 @@ from fakeai_proxy.cassette.formats.told import Encode, Told
 from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.manifest import sync_folder
+from fakeai_proxy.cassette.places import refused
 from fakeai_proxy.cassette.sealing import Progress, silent
 from fakeai_proxy.errors import CassetteError
 
@@ -53,7 +54,7 @@ def put_out(
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise CassetteError(f"{error.filename or target}: {error.strerror}") from None
+        raise CassetteError(refused(error, target)) from None
     if written < exported.interactions:
         exported.left_out["without a prompt and tokens"] = exported.interactions - written
     exported.interactions = written

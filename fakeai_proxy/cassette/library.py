@@ -29,6 +29,7 @@ from fakeai_proxy.cassette.format import (
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import Entry, Index
 from fakeai_proxy.cassette.manifest import TOOL, Manifest
+from fakeai_proxy.cassette.places import checked
 from fakeai_proxy.cassette.redaction import Redactor
 from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.script import Script, script_of
@@ -112,11 +113,8 @@ class Library:
         its middle, or of a newer version."""
         first, *_ = settings.cassette
         for path in settings.cassette:
-            if not path.exists() and not (record and path == first):
-                raise CassetteError(
-                    f"{path}: there is no such cassette. To record one: fakeai-proxy --mode record "
-                    f"--cassette {path}"
-                )
+            if not (record and path == first):
+                checked(path)
         salt = salt_of(first, clock.wall()) if record else existing_salt(first)
         rules = Rules.of(settings).with_policy(policy_of(first))
         redactor = Redactor(salt, rules)

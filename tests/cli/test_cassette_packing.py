@@ -213,12 +213,3 @@ def test_stats_counts(path: Path) -> None:
     assert (told["streams"], told["unfinished"]) == (6, 1)
     assert told["ttft_s"] == {"p50": 0.2, "p95": 0.2}
     assert "chat/completions 6" in said("stats", path)
-
-
-def test_what_is_no_cassette_by_its_name_is_refused_in_words(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("no cassette")
-    for command in ("ls", "stats", "verify"):
-        result = run(command, path)
-        assert result.exit_code == 1
-        assert "a cassette is NAME.fcz/, NAME.jsonl or NAME.jsonl.zst" in result.output

@@ -40,4 +40,5 @@ def test_what_does_not_replay_is_refused(run: Run) -> None:
     )
     named = run("cassette", "serve", SHIPPED, "--cassette", "other.fcz")
     assert "instead of --cassette" in named.stderr
-    assert "does not exist" in run("cassette", "serve", "missing.fcz").stderr
+    missing = run("cassette", "serve", "missing.fcz").stderr
+    assert "missing.fcz: there is no such cassette. To record one: fakeai-proxy --mode" in missing

@@ -14,6 +14,7 @@ from fakeai_proxy.cassette.bodies import size_of
 from fakeai_proxy.cassette.draft import recut
 from fakeai_proxy.cassette.format import Interaction, decode, encode
 from fakeai_proxy.cassette.index import label_of
+from fakeai_proxy.cassette.places import check_writable, checked
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument, rewritten
 from fakeai_proxy.errors import CassetteError
@@ -30,6 +31,10 @@ def edit(path: Path, record_id: str) -> None:
     library = opened(path)
     record = loaded(library, named(library, path, record_id))
     library.close()
+    try:
+        check_writable(path)
+    except CassetteError as error:
+        raise click.ClickException(str(error)) from None
     after = edited(record)
     if after is record:
         click.echo("nothing was changed")
@@ -77,11 +82,11 @@ def _read(text: str, before: Interaction) -> Interaction:
 
 
 @click.command()
-@path_argument
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
 def cat(path: Path) -> None:
     """Print PATH as JSON Lines, whatever its form: a cassette, or one file of it."""
     try:
-        for line in rewriting.lines_of(path):
+        for line in rewriting.lines_of(checked(path) if path.is_dir() else path):
             click.echo(line, nl=False)
     except CassetteError as error:
         raise click.ClickException(str(error)) from None

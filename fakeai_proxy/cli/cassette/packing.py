@@ -17,7 +17,7 @@ from fakeai_proxy.cassette.matching import canonical_body, key_of, raw_key, simh
 from fakeai_proxy.cassette.settings import FORMS
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.view import view_of
-from fakeai_proxy.cli.cassette.reading import path_argument, progress, rewritten
+from fakeai_proxy.cli.cassette.reading import CassettePath, path_argument, progress, rewritten
 from fakeai_proxy.errors import CassetteError
 
 _target = click.argument("target", type=click.Path(path_type=Path))
@@ -67,13 +67,7 @@ def unpack(path: Path, target: Path) -> None:
 
 
 @click.command()
-@click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH...",
-)
+@click.argument("paths", nargs=-1, required=True, type=CassettePath(), metavar="PATH...")
 @_target
 def merge(paths: tuple[Path, ...], target: Path) -> None:
     """Copy the recordings of every PATH into TARGET, one cassette after the other."""
@@ -96,10 +90,10 @@ _WAYS: dict[str, Callable[[Interaction], str]] = {
 def split(path: Path, by: str, folder: Path) -> None:
     """Copy the recordings of PATH into FOLDER, a cassette for each session, model, host, route or day."""
     way = _WAYS[by]
-    folder.mkdir(parents=True, exist_ok=True)
     form = next(form for form in FORMS if path.name.endswith(form))
 
     def target_of(name: str) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{_UNUSUAL.sub('-', name).strip('.-') or 'none'}{form}"
 
     with progress("splitting") as tell:

@@ -14,7 +14,7 @@ import click
 from fakeai_proxy.cassette.format import Interaction, is_sse
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.stats import Stats
-from fakeai_proxy.cli.cassette.reading import loaded, opened
+from fakeai_proxy.cli.cassette.reading import CassettePath, loaded, opened
 
 if TYPE_CHECKING:
     from fakeai_proxy.cli.banner import Banner
@@ -39,7 +39,7 @@ class _Serving(click.Command):
 
 
 @click.command(cls=_Serving)
-@click.argument("paths", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@click.argument("paths", type=CassettePath(), nargs=-1, required=True)
 @click.pass_context
 def serve(ctx: click.Context, /, paths: tuple[Path, ...], **_: object) -> int:
     """Answer from the recordings in PATHS, and say what they hold: --mode replay --cassette PATHS.

@@ -110,7 +110,10 @@ def _summed_up(findings: int, secrets: bool) -> str:
 def scrub(path: Path, **rules: Any) -> None:
     """Remove from PATH every secret that this version knows, what was scrubbed when it was recorded, and
     what you name; keys and tags stay as they are."""
-    redactor = _redactor(path, rules)
+    try:
+        redactor = _redactor(path, rules)
+    except CassetteError as error:
+        raise click.ClickException(str(error)) from None
     change = Scrub(redactor, rewriting.blobs_at(path))
     done = rewritten((path,), path, change, "scrubbing")
     rewriting.forget_blobs(path)
