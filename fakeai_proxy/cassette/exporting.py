@@ -36,7 +36,8 @@ def put_out(
     if target.exists():
         raise CassetteError(f"{target} is there already")
     form = FORMATS[name]
-    assert form.write is not None, "the table of those that are written"
+    write = form.write_as.get(target.suffix, form.write)
+    assert write is not None, "the table of those that are written"
     exported = Exported(0, {})
     told = _told(library, form.whole_only, exported, progress)
     try:
@@ -44,7 +45,7 @@ def put_out(
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         try:
             with temporary.open("wb") as file:
-                written = form.write(told, file, encode)
+                written = write(told, file, encode)
                 file.flush()
                 os.fsync(file.fileno())
             if not written:
@@ -56,7 +57,7 @@ def put_out(
     except OSError as error:
         raise CassetteError(refused(error, target)) from None
     if written < exported.interactions:
-        exported.left_out["without a prompt and tokens"] = exported.interactions - written
+        exported.left_out[form.lacking] = exported.interactions - written
     exported.interactions = written
     return exported
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -257,6 +258,26 @@ def test_vcrpy_itself_replays_what_was_exported(tmp_path: Path) -> None:
     assert picture.content == PICTURE
     assert "Zz9" not in path.read_text("utf-8")
     assert yaml.safe_load(path.read_bytes())["version"] == 1
+
+
+def test_vcrpys_json_needs_no_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    source = cassette_of(tmp_path / "a.fcz", recorded())
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "yaml", None)
+        result = run("export", source, path, "--to", "vcr")
+        assert (
+            "pip install 'fakeai-proxy[vcr]'"
+            in run("export", source, tmp_path / "a.yaml", "--to", "vcr").output
+        )
+        assert run("import", path, tmp_path / "back.jsonl").exit_code == 0
+    assert (
+        "left out: 2 with bodies that are no text, which vcrpy keeps in YAML only" in result.stderr
+    )
+    assert next(one[2] for one in held(tmp_path / "back.jsonl")) == b'{"n": 1}'
+    with vcr.use_cassette(str(path), record_mode="none", serializer="json"):
+        answer = requests.post("https://api.openai.com/v1/chat/completions", json={}, timeout=9)
+    assert answer.json() == {"n": 1}
 
 
 LONG = " ".join(f"word{number}" for number in range(2000))

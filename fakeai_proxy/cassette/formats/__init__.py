@@ -4,8 +4,8 @@ content."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +41,9 @@ class Format:
     suffixes: tuple[str, ...] = (".json",)
     knows: Callable[[bytes, Any], bool] = lambda start, value: False
     whole_only: bool = True
+    #: Writers of files with another suffix, and what a writer may have no form for.
+    write_as: Mapping[str, Writer] = field(default_factory=dict)
+    lacking: str = "without a prompt and tokens"
 
 
 def _has(*names: str) -> Callable[[bytes, Any], bool]:
@@ -53,10 +56,12 @@ FORMATS = {
         har.read, har.write, (".har",), _has("log"), whole_only=False,
     ),
     "vcr": Format(
-        "cassettes of vcrpy and pytest-recording, YAML (with the extra `vcr`) or JSON",
+        "cassettes of vcrpy and pytest-recording, YAML (with the extra `vcr`) or NAME.json",
         vcr.read, vcr.write, (".yaml", ".yml", ".json"),
         lambda start, value: _has("interactions")(start, value)
         or (value is None and b"interactions:" in start),
+        write_as={".json": vcr.write_json},
+        lacking="with bodies that are no text, which vcrpy keeps in YAML only",
     ),
     "aimock": Format("fixtures of aimock, for `--match loose`", aimock.read,
                      knows=_has("fixtures")),
