@@ -216,14 +216,14 @@ class Library:
     def _interaction(self, entry: Entry, line: bytes) -> Interaction:
         record = decode(line)
         if not isinstance(record, Interaction):
-            raise CassetteError(f"{entry.segment.path}: no interaction at {entry.place.offset}")
+            raise CassetteError(f"{entry.segment.path}: no recording at {entry.place.offset}")
         return record
 
     def read_open(self, entry: Entry) -> Open:
         """The beginning of an interaction that has no end. Raises CassetteError."""
         record = decode(entry.segment.line(entry.place))
         if not isinstance(record, Open):
-            raise CassetteError(f"{entry.segment.path}: no opening at {entry.place.offset}")
+            raise CassetteError(f"{entry.segment.path}: no begun recording at {entry.place.offset}")
         return record
 
     def blob(self, entry: Entry, blob: Blob) -> Iterator[bytes]:

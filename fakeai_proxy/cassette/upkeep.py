@@ -73,7 +73,7 @@ class Upkeep:
         except _FAILURES as error:
             log.warning("%s is not sealed: %s", ", ".join(sorted(part.names)), error)
             return False
-        log.info("%s: %d records sealed, %d MB became %d",
+        log.info("%s: %d recordings sealed, %d MB became %d",
                  self._folder, done.records, done.before_bytes >> 20, done.after_bytes >> 20)  # fmt: skip
         return True
 

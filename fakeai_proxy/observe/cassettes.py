@@ -103,7 +103,7 @@ def _listed(library: Library, answered: Counter[str]) -> list[dict[str, Any]]:
     return [
         {
             "path": str(path),
-            "interactions": held[str(path)],
+            "recordings": held[str(path)],
             "hits": answered[str(path)],
             "segments": sum(_cassette_of(one, library.paths) == str(path)
                             for one in library.segments),

@@ -343,7 +343,7 @@ class Marks(Listed[Mark]):
 
 class CassetteRow(Shape):
     path: str
-    interactions: int
+    recordings: int
     hits: int
     segments: int
     bytes: int

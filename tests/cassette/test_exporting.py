@@ -89,7 +89,7 @@ def facts(record: Interaction, *bodies: bytes) -> tuple[object, ...]:
 def test_a_har_gives_back_all_that_was_recorded(tmp_path: Path) -> None:
     first = cassette_of(tmp_path / "a.fcz", recorded())
     archive, second = tmp_path / "a.har", tmp_path / "b.fcz"
-    assert run("export", first, archive, "--to", "har").stdout.endswith("7 interactions as har\n")
+    assert run("export", first, archive, "--to", "har").stdout.endswith("7 recordings as har\n")
     assert run("import", archive, second).exit_code == 0
     assert [facts(*one) for one in held(second)] == [facts(*one) for one in held(first)]
     assert {one[0].extra["imported"].get("schedule") for one in held(second)} == {None}
@@ -243,7 +243,7 @@ def test_any_whole_recording_survives_vcrpys_form(tmp_path: Path, data: st.DataO
 def test_vcrpy_itself_replays_what_was_exported(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     result = run("export", cassette_of(tmp_path / "a.fcz", recorded()), path, "--to", "vcr")
-    assert "5 interactions as vcr" in result.stdout
+    assert "5 recordings as vcr" in result.stdout
     assert "left out: 2 interrupted" in result.stderr
     base = "https://api.openai.com"
     with vcr.use_cassette(str(path), record_mode="none"):
@@ -305,7 +305,7 @@ def test_an_exported_trace_is_one_that_simulate_reads(tmp_path: Path) -> None:
     ]
     source, path = cassette_of(tmp_path / "a.fcz", made), tmp_path / "trace.jsonl"
     result = run("export", source, path, "--to", "mooncake")
-    assert "3 interactions as mooncake" in result.stdout
+    assert "3 recordings as mooncake" in result.stdout
     assert "left out: 1 without a prompt and tokens" in result.stderr
     first, second, third = read_trace(path)
     assert [one.at for one in (first, second, third)] == [0.0, 0.25, 0.5]

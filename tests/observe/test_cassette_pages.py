@@ -18,7 +18,7 @@ async def test_hits_and_misses_are_told_with_their_explanations(
     upstream = await serve(mode="synth")
     recorder = await serve(mode="record", upstream=upstream.url, cassette=(cassette,))
     assert (await chat(recorder)).status == 200
-    assert (await ask(recorder, CASSETTES)).body["data"][0]["interactions"] == 1
+    assert (await ask(recorder, CASSETTES)).body["data"][0]["recordings"] == 1
     await recorder.close()
 
     app = await serve(mode="replay", cassette=(cassette,))
@@ -28,7 +28,7 @@ async def test_hits_and_misses_are_told_with_their_explanations(
     assert missed.status == 404
     seen = (await ask(app, CASSETTES)).body
     assert (seen["hits"], seen["misses"], seen["on_miss"]) == (2, 1, "error")
-    assert [(one["path"], one["interactions"], one["hits"]) for one in seen["data"]] == [
+    assert [(one["path"], one["recordings"], one["hits"]) for one in seen["data"]] == [
         (cassette, 1, 2)
     ]
     assert seen["data"][0]["bytes"] > 0
@@ -44,7 +44,7 @@ async def test_hits_and_misses_are_told_with_their_explanations(
 
     assert "cassettes" in (await ask(app, "/_fakeai/v1/reset", "POST")).body["reset"]
     again = (await ask(app, CASSETTES)).body
-    assert (again["hits"], again["misses"], again["data"][0]["interactions"]) == (0, 0, 1)
+    assert (again["hits"], again["misses"], again["data"][0]["recordings"]) == (0, 0, 1)
 
 
 async def test_a_miss_that_something_else_answers_is_explained_when_somebody_asks(

@@ -26,7 +26,7 @@ _ATTRIBUTES = ("*.jsonl.zst diff=fakeai", "*.fcz/** diff=fakeai")
 @path_argument
 @click.argument("record_id", metavar="ID")
 def edit(path: Path, record_id: str) -> None:
-    """Open interaction ID of PATH in $EDITOR. What no longer reads as one is refused and nothing is
+    """Open the recording ID of PATH in $EDITOR. What no longer reads as one is refused and nothing is
     changed; the cuts of a body that became longer or shorter are made in proportion, keys anew."""
     library = opened(path)
     record = loaded(library, named(library, path, record_id))
@@ -58,12 +58,10 @@ def _read(text: str, before: Interaction) -> Interaction:
     try:
         after = decode(json.dumps(json.loads(text)).encode())
     except (ValueError, CassetteError) as error:
-        raise click.ClickException(
-            f"That is no interaction: {error}. Nothing was changed."
-        ) from None
+        raise click.ClickException(f"That is no recording: {error}. Nothing was changed.") from None
     if not isinstance(after, Interaction) or after.id != before.id:
         raise click.ClickException(
-            "The kind and the id of a record stay what they are. Nothing was changed."
+            "The kind and the id of a recording stay what they are. Nothing was changed."
         )
     response = after.response
     if response is not None and sum(response.cuts) != size_of(response.body):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fakeai_proxy.cassette.counting import recordings
 from fakeai_proxy.cassette.exporting import put_out
 from fakeai_proxy.cassette.formats import READABLE, WRITABLE
 from fakeai_proxy.cassette.importing import bring_in
@@ -36,7 +37,7 @@ def bring(source: Path, target: Path, name: str | None) -> None:
         click.echo(f"left out: {place}: {reason}", err=True)
     if len(done.skipped) > _TOLD_MAX:
         click.echo(f"left out: {len(done.skipped) - _TOLD_MAX} more", err=True)
-    click.echo(f"{target}: {done.interactions} interactions from {done.source}")
+    click.echo(f"{target}: {recordings(done.interactions)} from {done.source}")
 
 
 @click.command("export")
@@ -53,7 +54,7 @@ def put(path: Path, target: Path, name: str) -> None:
             raise click.ClickException(str(error)) from None
     for reason, count in done.left_out.items():
         click.echo(f"left out: {count} {reason}", err=True)
-    click.echo(f"{target}: {done.interactions} interactions as {name}")
+    click.echo(f"{target}: {recordings(done.interactions)} as {name}")
 
 
 def _encode(text: str) -> Sequence[int]:

@@ -12,6 +12,7 @@ import click
 
 from fakeai_proxy.cassette import rewriting, sealing
 from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.counting import counted, recordings
 from fakeai_proxy.cassette.format import KEY_PROFILE, Interaction
 from fakeai_proxy.cassette.matching import canonical_body, key_of, raw_key, simhash
 from fakeai_proxy.cassette.settings import FORMS
@@ -42,7 +43,7 @@ def seal(path: Path, again: bool) -> None:
         return
     ratio = done.before_bytes / done.after_bytes
     click.echo(
-        f"{done.records} records sealed: {done.before_bytes:,} bytes before, "
+        f"{recordings(done.records)} sealed: {done.before_bytes:,} bytes before, "
         f"{done.after_bytes:,} after ({ratio:.1f} times smaller)"
     )
 
@@ -60,7 +61,7 @@ def pack(path: Path, target: Path) -> None:
 @path_argument
 @_target
 def unpack(path: Path, target: Path) -> None:
-    """Copy PATH into TARGET, NAME.jsonl: an interaction a line, which git shows and people edit."""
+    """Copy PATH into TARGET, NAME.jsonl: a recording a line, which git shows and people edit."""
     if target.suffix != ".jsonl":
         raise click.ClickException(f"{target} does not end in .jsonl.")
     _write((path,), target)
@@ -102,7 +103,7 @@ def split(path: Path, by: str, folder: Path) -> None:
         except CassetteError as error:
             raise click.ClickException(str(error)) from None
     for name, count in counts.items():
-        click.echo(f"{target_of(name)}: {count} interactions")
+        click.echo(f"{target_of(name)}: {recordings(count)}")
 
 
 @click.command()
@@ -111,7 +112,7 @@ def rekey(path: Path) -> None:
     """Make the keys of PATH anew, as this version makes them. Requests whose bodies held secrets keep
     theirs: the secrets were part of them."""
     done = rewritten((path,), path, _rekeyed, "making keys")
-    click.echo(f"{done.changed} of {done.kept} interactions have other keys")
+    click.echo(f"{done.changed:,} of {recordings(done.kept)} got other keys")
 
 
 def _rekeyed(record: Interaction) -> Interaction:
@@ -137,7 +138,8 @@ def gc(path: Path) -> None:
     done = rewritten((path,), path, None, "collecting", unfinished=False)
     gone = rewriting.forget_blobs(path)
     click.echo(
-        f"{done.kept} interactions kept, {done.left_out} without an end and {gone} bodies removed"
+        f"{recordings(done.kept)} kept, {done.left_out:,} without an end and "
+        f"{counted(gone, 'file')} of bodies removed"
     )
 
 
@@ -145,4 +147,4 @@ def _write(paths: Sequence[Path], target: Path) -> None:
     if not target.name.endswith(FORMS):
         raise click.ClickException(f"{target} ends in none of {', '.join(FORMS)}.")
     done = rewritten(paths, target, None, "copying")
-    click.echo(f"{target}: {done.kept} records")
+    click.echo(f"{target}: {recordings(done.kept)}")

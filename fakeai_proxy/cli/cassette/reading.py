@@ -73,7 +73,7 @@ def named(library: Library, path: Path, record_id: str) -> Entry:
             one for one in library.index.entries if f"{one.label.id:016x}".startswith(record_id)
         ]
         if len(near) != 1:
-            raise click.ClickException(f"{path} has no interaction {record_id}.")
+            raise click.ClickException(f"{path} has no recording {record_id}.")
         entry = near[0]
     return entry
 

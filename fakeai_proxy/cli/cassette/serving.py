@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fakeai_proxy.cassette.counting import recordings
 from fakeai_proxy.cassette.format import Interaction, is_sse
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.stats import Stats
@@ -82,7 +83,7 @@ def _survey(path: Path) -> tuple[str, Sequence[str]]:
 
 
 def _worded(path: Path, count: int, told: dict[str, Any]) -> str:
-    parts = [f"{path}: {count:,} interactions"]
+    parts = [f"{path}: {recordings(count)}"]
     if count > _READ_MAX:
         parts[0] += f", of the first {_READ_MAX}"
     for kind in ("models", "routes"):

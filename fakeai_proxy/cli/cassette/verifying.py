@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from fakeai_proxy.cassette import rewriting
 from fakeai_proxy.cassette.anonymizing import Anonymize
 from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.counting import recordings
 from fakeai_proxy.cassette.findings import verify_secrets
 from fakeai_proxy.cassette.frames import INTERRUPTED
 from fakeai_proxy.cassette.index import Entry
@@ -89,11 +90,11 @@ def verify(path: Path, secrets: bool, as_json: bool, **rules: Any) -> None:
                 tell(checked, count)
             findings += _wrong(library, entry, secrets)
     if as_json:
-        click.echo(json.dumps({"interactions": checked, "findings": findings}, indent=2))
+        click.echo(json.dumps({"recordings": checked, "findings": findings}, indent=2))
     else:
         for finding in findings:
             click.echo(finding)
-        click.echo(f"{checked} interactions, {_summed_up(len(findings), secrets)}")
+        click.echo(f"{recordings(checked)}, {_summed_up(len(findings), secrets)}")
     if findings:
         raise SystemExit(1)
 
@@ -117,7 +118,7 @@ def scrub(path: Path, **rules: Any) -> None:
     change = Scrub(redactor, rewriting.blobs_at(path))
     done = rewritten((path,), path, change, "scrubbing")
     rewriting.forget_blobs(path)
-    click.echo(f"{done.changed} of {done.kept} interactions had something to hide")
+    click.echo(f"{done.changed:,} of {recordings(done.kept)} had something to hide")
 
 
 @click.command()
@@ -132,7 +133,7 @@ def anonymize(path: Path, target: Path) -> None:
     salt = secrets.token_bytes(SALT_BYTES)
     change = Anonymize(salt, rewriting.blobs_at(path), rewriting.blobs_at(target))
     done = rewritten((path,), target, change, "anonymizing", unfinished=False)
-    click.echo(f"{target}: {done.kept} interactions in other words")
+    click.echo(f"{target}: {recordings(done.kept)} in other words")
 
 
 def _wrong(library: Library, entry: Entry, secrets: bool) -> Iterator[str]:
@@ -153,7 +154,7 @@ def _wrong(library: Library, entry: Entry, secrets: bool) -> Iterator[str]:
     if response and isinstance(response.body, bytes) and sum(response.cuts) != len(response.body):
         yield f"{record.id}: its cuts are of another body"
     if entry.label.flags & INTERRUPTED and record.whole:
-        yield f"{record.id}: its label says interrupted, the record does not"
+        yield f"{record.id}: its label says interrupted, the rest of it does not"
     if secrets:
         for finding in verify_secrets(record, library.redactor):
             told = asdict(finding)

@@ -35,7 +35,7 @@ export function Cassettes() {
       <i class="hits" ref=${(bar) => bar && (bar.style.flexGrow = asked ? held.hits : 0)}></i>
       <i class="misses" ref=${(bar) => bar && (bar.style.flexGrow = asked ? held.misses : 0)}></i></div>
     <ul class="rules">${held.data.map((one) => html`<li><code>${one.path}</code>
-      <span class="times">${count(one.interactions)} recorded, ${count(one.hits)} hits, ${bytes(one.bytes)}</span></li>`)}</ul>
+      <span class="times">${plural(one.recordings, "recording")}, ${count(one.hits)} hits, ${bytes(one.bytes)}</span></li>`)}</ul>
     ${misses.length > 0 && html`<h3>Misses</h3><ul class="misses-list">${misses.map((one) => html`<li key=${one.id}>
       <details><summary><span class="at">${clock(Date.parse(one.asked.slice(0, 23) + "Z") / 1000)}</span>${" "}
         <code>${one.method} ${one.path}</code></summary>
