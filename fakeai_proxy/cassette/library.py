@@ -29,7 +29,7 @@ from fakeai_proxy.cassette.format import (
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import Entry, Index
 from fakeai_proxy.cassette.manifest import TOOL, Manifest
-from fakeai_proxy.cassette.places import checked
+from fakeai_proxy.cassette.places import check_writable, checked
 from fakeai_proxy.cassette.redaction import Redactor
 from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.script import Script, script_of
@@ -339,6 +339,8 @@ class Library:
         head = Head(TOOL, clock.wall(), salt, extra={"scrub": policy} if policy else {})
         if policy and not is_single(path):
             _note(path, policy)
+        if not is_single(path):
+            check_writable(path)  # before anybody asks, not at the first reply
         output = Output(path, head)
         if is_single(path):
             output.prepare()

@@ -8,6 +8,7 @@ import errno
 import os
 import re
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from fakeai_proxy.cassette import manifest
 from fakeai_proxy.cassette.settings import FORMS
@@ -78,14 +79,16 @@ def checked(path: Path) -> Path:
 
 
 def check_writable(path: Path) -> None:
-    """Raises CassetteError where nothing can be written to a cassette that is there."""
-    if not os.access(path, os.W_OK):
-        number = errno.EROFS if _is_read_only(path) else errno.EACCES
-        raise CassetteError(refused(OSError(number, os.strerror(number)), path))
-
-
-def _is_read_only(path: Path) -> bool:
-    return bool(os.statvfs(path).f_flag & os.ST_RDONLY) if hasattr(os, "statvfs") else False
+    """Raises CassetteError where nothing can be written to a cassette that is there. Only who tries knows:
+    permissions are not all that may stand against it."""
+    try:
+        if path.is_dir():
+            TemporaryFile(dir=path).close()
+        else:
+            os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+    except OSError as error:
+        number = error.errno or errno.EACCES
+        raise CassetteError(refused(OSError(number, os.strerror(number)), path)) from None
 
 
 def _check_folder(path: Path) -> None:

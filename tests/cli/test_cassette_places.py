@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from fakeai_proxy.app import App
 from fakeai_proxy.cassette.places import refused
 from fakeai_proxy.cli.cassette import cassette
+from fakeai_proxy.config import Config
+from fakeai_proxy.errors import CassetteError
 
 #: Every command that reads a cassette, PATH standing for it.
 COMMANDS = (
@@ -76,6 +79,25 @@ def test_what_is_no_cassette_is_one_line_that_says_what_to_do(command: str, tmp_
         [line] = [one for one in result.output.splitlines() if one.startswith("Error")]
         assert words in line, (name, result.output)
         assert sorted(tmp_path.rglob("*")) == before, name
+
+
+@pytest.mark.parametrize("mode", ["record", "auto"])
+def test_what_cannot_be_recorded_into_is_told_before_anybody_asks(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.fcz"
+    assert CliRunner().invoke(cassette, ["pack", SHIPPED, str(path)]).exit_code == 0
+
+    def failing(**where: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path / "tmp1"))
+
+    monkeypatch.setattr("fakeai_proxy.cassette.places.TemporaryFile", failing)
+    config = Config.load(
+        flags={"mode": mode, "cassette": (path,), "upstream": "http://127.0.0.1:9"}
+    )
+    with pytest.raises(CassetteError, match=r"c\.fcz: nothing can be written here, for the disk"):
+        App(config)
+    App(Config.load(flags={"mode": "replay", "cassette": (path,)}))
 
 
 def test_failures_of_the_disk_say_what_may_be_done() -> None:
