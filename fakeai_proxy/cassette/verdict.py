@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from fakeai_proxy.cassette.turns import Turn
 from fakeai_proxy.exchange import DRIFT, HIT, LIVE, MISS, NEW, SKIPPED, STALE, TEXT
 
 UNUSED = "UNUSED"
@@ -50,6 +51,10 @@ class Tally:
     #: The same of what there was no more room for: tokens of prompts and answers by model.
     beyond: dict[str, tuple[int, int]] = field(default_factory=dict)
     spent_usd: Decimal = Decimal(0)
+    #: Recordings of WebSockets that were replayed, and how often. What was said on them is looked up
+    #: by whoever sums up: `turns`.
+    sockets: dict[int, int] = field(default_factory=dict)
+    turns: dict[Turn, int] = field(default_factory=dict)
 
     def add(self, verdict: str, request: str, recording: int) -> None:
         self.counts[verdict] = self.counts.get(verdict, 0) + 1
@@ -70,6 +75,10 @@ class Tally:
         prompt, output = self.beyond.get(model, (0, 0))
         self.beyond[model] = prompt + prompt_tokens, output + output_tokens
 
+    def save_socket(self, recording: int) -> None:
+        if recording in self.sockets or len(self.sockets) < _USAGES_MAX:
+            self.sockets[recording] = self.sockets.get(recording, 0) + 1
+
     @classmethod
     def of(cls, parts: Sequence[Tally]) -> Tally:
         whole = cls()
@@ -83,6 +92,8 @@ class Tally:
             for model, tokens in part.beyond.items():
                 before = whole.beyond.get(model, (0, 0))
                 whole.beyond[model] = before[0] + tokens[0], before[1] + tokens[1]
+            for recording, times in part.sockets.items():
+                whole.sockets[recording] = whole.sockets.get(recording, 0) + times
             whole.used |= part.used
             whole.spent_usd += part.spent_usd
         return whole

@@ -12,9 +12,11 @@ from decimal import Decimal
 
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.redaction import Redactor
+from fakeai_proxy.cassette.turns import Turn, turns
 from fakeai_proxy.cassette.unasked import unused
 from fakeai_proxy.cassette.verdict import UNUSED, Tally, Verdict
 from fakeai_proxy.clock import Clock
+from fakeai_proxy.errors import CassetteError
 from fakeai_proxy.exchange import HIT, LIVE, MISS, Exchange
 from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.journal import METHOD_CHARS_MAX, PATH_CHARS_MAX
@@ -65,7 +67,9 @@ class Outcomes(Gathered):
             return
         self._tally.add(verdict, "", recording)
         workload = None if reply is None else reply.workload
-        if workload is not None:
+        if reply is not None and reply.dialogue is not None:
+            self._tally.save_socket(exchange.recording)
+        elif workload is not None:
             self._tally.save(workload.model, workload.prompt_tokens, workload.output_tokens)
 
     def add(self, verdict: str, request: str) -> None:
@@ -116,6 +120,9 @@ def verdict_of(
     """Reads recordings and prices: for a thread."""
     left, named_left = unused(library, tally.used) if library is not None and plays else (0, {})
     redactor = Redactor(secrets.token_bytes(16)) if library is None else library.redactor
+    for recording, times in tally.sockets.items():
+        for turn in () if library is None else _turns(library, recording):
+            tally.turns[turn] = tally.turns.get(turn, 0) + times
     told: dict[tuple[str, str], int] = {}
     for (verdict, request), count in tally.told.items():
         data = redactor.scrub(request.encode("utf-8", "backslashreplace"), ())
@@ -130,6 +137,18 @@ def verdict_of(
         cost_of(tally),
         tally.spent_usd,
     )
+
+
+def _turns(library: Library, recording: int) -> list[Turn]:
+    """What the answers on a recorded WebSocket used."""
+    entry = library.index.by_id(recording)
+    try:
+        record = None if entry is None else library.load(entry)
+    except CassetteError:
+        record = None
+    if record is None or record.response is None:
+        return []
+    return list(turns(record.request.target, record.response.messages))
 
 
 def _named(exchange: Exchange) -> str:

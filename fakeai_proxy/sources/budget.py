@@ -15,6 +15,8 @@ from functools import cache
 
 from fakeai_proxy.body import Body
 from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
+from fakeai_proxy.cassette.rfc6455 import FramingError, Reader
+from fakeai_proxy.cassette.turns import Turn, Turns
 from fakeai_proxy.cassette.verdict import Tally
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.errors import budget_spent
@@ -55,6 +57,8 @@ def cost_usd(tally: Tally, price_of: Callable[[str], Price]) -> Decimal:
     cost = Decimal(0)
     for (model, prompt, output), times in tally.usages.items():
         cost += bill(price_of(model), Usage(input_tokens=prompt, output_tokens=output)) * times
+    for turn, times in tally.turns.items():
+        cost += bill(price_of(turn.model), turn.usage) * times
     for model, (prompt, output) in tally.beyond.items():
         # Of many together none is as long as their sum.
         usual = price_of(model).model_copy(update={"long": None})
@@ -86,7 +90,9 @@ class Budget:
         request.body.keep()
         reply = await self._source.reply(exchange)
         self.calls += 1
-        if isinstance(reply.chunks, Sequence):
+        if reply.passage is not None:
+            reply.passage.onlookers.append(_Listener(self, request.target))
+        elif isinstance(reply.chunks, Sequence):
             body = b"".join(chunk.data for chunk in reply.chunks if isinstance(chunk.data, bytes))
             self.charge(exchange, reply, body)
         else:
@@ -110,13 +116,20 @@ class Budget:
         request = exchange.request
         asked = RecordedRequest(request.method, request.target, (), _asked(request.body))
         response = RecordedResponse(reply.status, reply.headers, body)
-        charging = asyncio.ensure_future(self._charge(asked, response))
+        self._charge(lambda: self._cost(asked, response))
+
+    def charge_turn(self, turn: Turn) -> None:
+        """The same of an answer on a WebSocket."""
+        self._charge(lambda: bill(self._price_of(turn.model), turn.usage))
+
+    def _charge(self, cost: Callable[[], Decimal]) -> None:
+        async def charge() -> None:
+            usd = await asyncio.to_thread(cost)
+            self.spent_usd += usd
+
+        charging = asyncio.ensure_future(charge())
         self._charging.add(charging)
         charging.add_done_callback(self._charging.discard)
-
-    async def _charge(self, request: RecordedRequest, response: RecordedResponse) -> None:
-        cost = await asyncio.to_thread(self._cost, request, response)
-        self.spent_usd += cost
 
     def _cost(self, request: RecordedRequest, response: RecordedResponse) -> Decimal:
         view = view_of(request, response, "")
@@ -128,6 +141,30 @@ class Budget:
             output_tokens=usage.get("completion_tokens", 0),
         )
         return bill(self._price_of(str(view.get("model", ""))), used)
+
+
+class _Listener:
+    """Hears what a server tells of its answers on a WebSocket that is passed through."""
+
+    def __init__(self, budget: Budget, target: str) -> None:
+        self._budget = budget
+        self._turns = Turns(target)
+        self._reader: Reader | None = Reader()
+
+    def saw(self, from_client: bool, data: bytes) -> None:
+        if from_client or self._reader is None:
+            return
+        try:
+            found = self._reader.feed(data)
+        except FramingError:
+            self._reader = None
+            return
+        for op, said, _ in found:
+            turn = self._turns.heard(said) if op == "text" else None
+            if turn is not None:
+                self._budget.charge_turn(turn)
+
+    async def ended(self, by_client: bool) -> None: ...
 
 
 class _Watched(AsyncGenerator[Chunk, None]):
