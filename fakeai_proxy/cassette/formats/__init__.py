@@ -41,6 +41,8 @@ class Format:
     suffixes: tuple[str, ...] = (".json",)
     knows: Callable[[bytes, Any], bool] = lambda start, value: False
     whole_only: bool = True
+    #: Whether it has a form for what is said on WebSockets.
+    has_sockets: bool = False
     #: Writers of files with another suffix, and what a writer may have no form for.
     write_as: Mapping[str, Writer] = field(default_factory=dict)
     lacking: str = "without a prompt and tokens"
@@ -53,7 +55,7 @@ def _has(*names: str) -> Callable[[bytes, Any], bool]:
 FORMATS = {
     "har": Format(
         "HTTP archives (1.2) of browsers, mitmproxy, Charles, Playwright and others",
-        har.read, har.write, (".har",), _has("log"), whole_only=False,
+        har.read, har.write, (".har",), _has("log"), whole_only=False, has_sockets=True,
     ),
     "vcr": Format(
         "cassettes of vcrpy and pytest-recording, YAML (with the extra `vcr`) or NAME.json",

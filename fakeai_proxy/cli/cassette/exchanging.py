@@ -54,7 +54,9 @@ def put(path: Path, target: Path, name: str) -> None:
             raise click.ClickException(str(error)) from None
     for reason, count in done.left_out.items():
         click.echo(f"left out: {count} {reason}", err=True)
-    click.echo(f"{target}: {recordings(done.interactions)} as {name}")
+    left_out = sum(done.left_out.values())
+    rest = f", {left_out:,} left out" if left_out else ""
+    click.echo(f"{target}: {recordings(done.interactions)} as {name}{rest}")
 
 
 def _encode(text: str) -> Sequence[int]:
