@@ -64,7 +64,8 @@ from fakeai_proxy.sources.assembly import assembled
 from fakeai_proxy.sources.holdings import Holdings
 from fakeai_proxy.sources.price_list import PriceList
 from fakeai_proxy.sources.synth import Synth
-from fakeai_proxy.sources.upstream import Upstream, tls_context
+from fakeai_proxy.sources.trust import tls_context
+from fakeai_proxy.sources.upstream import Upstream
 from fakeai_proxy.stage import stage_of
 from fakeai_proxy.store import Row, Store
 from fakeai_proxy.telling import Telling
@@ -182,6 +183,8 @@ class App:
         """`handed` is where another process hands over what it accepts."""
         self._server = web.Server(self._drain.handle, handler_cancellation=True)
         await self.company.open()
+        if self.config.is_live:
+            self.upstream.prepare()
         if self.config.synthesizes:
             if await self.holdings.open():
                 self.jobs.start()
