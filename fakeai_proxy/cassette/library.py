@@ -47,7 +47,7 @@ from fakeai_proxy.cassette.segments import (
 )
 from fakeai_proxy.cassette.settings import CassetteSettings, Repeat
 from fakeai_proxy.cassette.tried import Tried
-from fakeai_proxy.cassette.upkeep import Upkeep
+from fakeai_proxy.cassette.upkeep import Tidying, Upkeep
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cassette.writer import LIVE_BYTES_MAX, Output, Times, Turned, Writer
 from fakeai_proxy.errors import CassetteError
@@ -94,7 +94,7 @@ class Library:
         self._scripts: OrderedDict[_Where, Script] = OrderedDict()
         self._scripts_bytes = 0
         self._cursors: OrderedDict[tuple[str, bytes, int], int] = OrderedDict()
-        self._upkeep: Upkeep | None = None
+        self._upkeep: Upkeep | Tidying | None = None
         #: Of the cassette that is recorded into.
         self._sealed_index: SealedIndex | None = None
         #: Held while an index gains a recording, and while another takes its place.
@@ -353,7 +353,9 @@ class Library:
             self._add(output.segment)
         sealer = Sealer(self.redactor, output.segment.blobs, durability != "none", is_single(path))
         turned = None
-        if settings.seal == "auto" and not is_single(path):
+        if settings.seal == "auto" and is_single(path):
+            self._upkeep = Tidying(path)
+        elif settings.seal == "auto":
             self._upkeep = Upkeep(path, partial(self._sealed, path))
             turned = self._turned
         self._writer = Writer(
@@ -371,7 +373,7 @@ class Library:
             self.index.add(segment, label, place)
 
     def _turned(self, turned: Turned) -> None:
-        assert self._upkeep is not None
+        assert isinstance(self._upkeep, Upkeep)
         turned.before.hold()  # it is read until its sealed form is found
         turned.after.hold()
         self._add(turned.after)

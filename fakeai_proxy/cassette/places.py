@@ -11,10 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from fakeai_proxy.cassette import manifest
-from fakeai_proxy.cassette.settings import FORMS
+from fakeai_proxy.cassette.forms import FILES, FOLDER, FORMS
 from fakeai_proxy.errors import CassetteError
 
-FOLDER, *FILES = FORMS
 #: In a directory: whoever holds it writes sealed files.
 LOCK = ".sealing"
 #: A new file before it gets its name.

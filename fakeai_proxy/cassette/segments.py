@@ -370,17 +370,17 @@ def policy_of(path: Path) -> Mapping[str, Any]:
     if path.is_dir() and (path / manifest_file.NAME).exists():
         said = Manifest.read(path).extra.get("scrub")
     else:
-        head = _head_of(path) if is_single(path) else None
+        head = head_of(path) if is_single(path) else None
         said = head.extra.get("scrub") if head else None
     return said if isinstance(said, dict) else {}
 
 
 def _salt_of_file(path: Path) -> bytes:
-    head = _head_of(path)
+    head = head_of(path)
     return secrets.token_bytes(SALT_BYTES) if head is None else head.salt
 
 
-def _head_of(path: Path) -> Head | None:
+def head_of(path: Path) -> Head | None:
     if path.exists():
         segment = Segment(path, BlobStore(single_blobs(path)))
         for label, place in segment.scan():

@@ -9,10 +9,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from fakeai_proxy.cassette.forms import FORMS
 from fakeai_proxy.profiles.spans import Span
-
-#: A directory, a file, and a file that is compressed.
-FORMS = (".fcz", ".jsonl", ".jsonl.zst")
 
 Durability = Literal["each", "group", "none"]
 Match = Literal["exact", "agent", "loose"]
@@ -79,7 +77,8 @@ class CassetteSettings(BaseModel):
     seal: Seal = Field(
         "auto",
         description="When a directory of recordings is made several times smaller: while it is recorded, "
-        "64 MB at a time, and the rest at the end; or only by `cassette seal`.",
+        "64 MB at a time, and the rest at the end; or only by `cassette seal`. What a file is rid of at the "
+        "end, where it is no larger, is what was of use only meanwhile.",
     )
     scrub_pattern: tuple[str, ...] = Field(
         (),

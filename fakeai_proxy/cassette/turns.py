@@ -8,21 +8,15 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from fakeai_proxy.cassette.messages import Message, texts
-from fakeai_proxy.profiles.price import Usage
 
 _TELLING = (b'"usage"', b'"session"')
 
 
 class Turn(NamedTuple):
-    """`amounts` are fields of `Usage` that are not nothing."""
+    """`amounts` have the names of a price list's `Usage`, those that are not nothing."""
 
     model: str
     amounts: tuple[tuple[str, int], ...]
-
-    @property
-    def usage(self) -> Usage:
-        amounts: dict[str, Any] = dict(self.amounts)
-        return Usage(**amounts)
 
 
 class Turns:

@@ -17,7 +17,7 @@ UNUSED = "UNUSED"
 MEANINGS = {
     HIT: "replayed",
     NEW: "recorded",
-    STALE: "a recording that no longer counts",
+    STALE: "recordings that count no more: too old, or to be recorded again",
     LIVE: "asked live, not kept",
     MISS: "not on the cassette",
     UNUSED: "recordings that nobody asked for",

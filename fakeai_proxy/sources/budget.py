@@ -12,13 +12,15 @@ import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from fakeai_proxy.body import Body
-from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
+from fakeai_proxy.cassette import sse
+from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse, is_sse
 from fakeai_proxy.cassette.rfc6455 import FramingError, Reader
 from fakeai_proxy.cassette.turns import Turn, Turns
 from fakeai_proxy.cassette.verdict import Tally
-from fakeai_proxy.cassette.view import view_of
+from fakeai_proxy.cassette.view import plain_body, view_of
 from fakeai_proxy.errors import budget_spent
 from fakeai_proxy.exchange import Chunk, Exchange, Reply
 from fakeai_proxy.profiles.price import Price, Usage, bill
@@ -29,6 +31,8 @@ log = logging.getLogger("fakeai_proxy")
 
 #: Usage is told at the end of a stream, or somewhere in a body of this size.
 _KEPT_BYTES = 1 << 20
+#: Where nobody has counted a prompt's tokens. Source: English text in OpenAI's tokenizers.
+_BYTES_PER_TOKEN = 4
 
 
 def price_list(settings: CatalogueSettings) -> Callable[[str], Price]:
@@ -58,7 +62,7 @@ def cost_usd(tally: Tally, price_of: Callable[[str], Price]) -> Decimal:
     for (model, prompt, output), times in tally.usages.items():
         cost += bill(price_of(model), Usage(input_tokens=prompt, output_tokens=output)) * times
     for turn, times in tally.turns.items():
-        cost += bill(price_of(turn.model), turn.usage) * times
+        cost += _bill(price_of, turn) * times
     for model, (prompt, output) in tally.beyond.items():
         # Of many together none is as long as their sum.
         usual = price_of(model).model_copy(update={"long": None})
@@ -120,7 +124,7 @@ class Budget:
 
     def charge_turn(self, turn: Turn) -> None:
         """The same of an answer on a WebSocket."""
-        self._charge(lambda: bill(self._price_of(turn.model), turn.usage))
+        self._charge(lambda: _bill(self._price_of, turn))
 
     def _charge(self, cost: Callable[[], Decimal]) -> None:
         async def charge() -> None:
@@ -134,13 +138,30 @@ class Budget:
     def _cost(self, request: RecordedRequest, response: RecordedResponse) -> Decimal:
         view = view_of(request, response, "")
         usage = view.get("usage")
-        if not usage:
+        if not usage and not view.get("model"):
             return Decimal(0)
+        if not usage:
+            usage = _counted(request, response)
         used = Usage(
             input_tokens=usage.get("prompt_tokens", 0),
             output_tokens=usage.get("completion_tokens", 0),
         )
         return bill(self._price_of(str(view.get("model", ""))), used)
+
+
+def _counted(request: RecordedRequest, response: RecordedResponse) -> dict[str, int]:
+    """Of a stream that does not tell: its frames, of which each is about a token, and the request's bytes.
+    Nothing else that tells nothing costs anything."""
+    body, asked = response.body, request.body
+    if not is_sse(response.headers) or not isinstance(body, bytes) or not isinstance(asked, bytes):
+        return {}
+    frames = sse.data_frames(plain_body(response))
+    return {"prompt_tokens": len(asked) // _BYTES_PER_TOKEN, "completion_tokens": frames}
+
+
+def _bill(price_of: Callable[[str], Price], turn: Turn) -> Decimal:
+    amounts: dict[str, Any] = dict(turn.amounts)
+    return bill(price_of(turn.model), Usage(**amounts))
 
 
 class _Listener:

@@ -10,8 +10,8 @@ import click
 from fakeai_proxy.cassette.counting import recordings
 from fakeai_proxy.cassette.exporting import put_out
 from fakeai_proxy.cassette.formats import READABLE, WRITABLE
+from fakeai_proxy.cassette.forms import FORMS
 from fakeai_proxy.cassette.importing import bring_in
-from fakeai_proxy.cassette.settings import FORMS
 from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress
 from fakeai_proxy.errors import CassetteError
 

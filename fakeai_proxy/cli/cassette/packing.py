@@ -14,8 +14,8 @@ from fakeai_proxy.cassette import rewriting, sealing
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.counting import counted, recordings
 from fakeai_proxy.cassette.format import KEY_PROFILE, Interaction
+from fakeai_proxy.cassette.forms import FORMS
 from fakeai_proxy.cassette.matching import canonical_body, key_of, raw_key, simhash
-from fakeai_proxy.cassette.settings import FORMS
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cli.cassette.reading import CassettePath, path_argument, progress, rewritten
