@@ -95,6 +95,10 @@ class Connection(web.RequestHandler):
         # was made, some turns of the event loop before they are read. TLS has a handshake to go.
         self._waiting = transport.get_extra_info("sslcontext") is None
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._newest = None  # its body knows the connection
+
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own signature
         """Whether to go on writing to a client that says no more.
 
