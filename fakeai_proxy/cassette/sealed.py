@@ -14,7 +14,7 @@ import tempfile
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from fakeai_proxy.cassette.frames import AGAIN, INTERRUPTED, UNMATCHABLE, Label,
 from fakeai_proxy.errors import CassetteError
 
 if TYPE_CHECKING:
-    from fakeai_proxy.cassette.index import Entry
+    from fakeai_proxy.cassette.entries import Entry
     from fakeai_proxy.cassette.segments import Segment
 
 NAME = "index.bin"
@@ -42,6 +42,8 @@ _COLUMNS: tuple[tuple[str, Literal["Q", "I", "H", "B"]], ...] = (
 )  # fmt: skip
 #: Up to so many rows are sorted without numpy.
 PLAIN_ROWS_MAX = 4096
+#: Instead of its size in a group: a frame of its own.
+NO_GROUP = 0xFFFF_FFFF
 #: The table of a group, place and length of its frame, number of its segment.
 _Table = tuple[bytes, int, int, int]
 
@@ -51,7 +53,7 @@ class SealedIndex:
 
     def __init__(self, data: mmap.mmap | bytes, segments: Sequence[Segment]) -> None:
         _, self.rows, self.interrupted, self.digest = _HEADER.unpack_from(data)
-        self._segments = segments
+        self.segments = segments
         self._data = data
         view = memoryview(data)
         position = _HEADER.size
@@ -160,7 +162,7 @@ class SealedIndex:
     def counts(self) -> Counter[Segment]:
         """How many interactions each segment has."""
         numbers = Counter(map(self._column["segment"].__getitem__, self.recorded()))
-        return Counter({self._segments[number]: count for number, count in numbers.items()})
+        return Counter({self.segments[number]: count for number, count in numbers.items()})
 
     def label(self, row: int) -> Label:
         column = self._column
@@ -172,12 +174,23 @@ class SealedIndex:
 
     def place(self, row: int) -> Place:
         column = self._column
+        size = column["size"][row]
         return Place(
-            column["offset"][row], column["length"][row], column["at"][row], column["size"][row]
-        )
+            column["offset"][row], column["length"][row], column["at"][row],
+            -1 if size == NO_GROUP else size,
+        )  # fmt: skip
+
+    def column(self, name: str) -> memoryview:
+        return self._column[name]
+
+    def outside(self, gone: Collection[Segment]) -> list[int]:
+        """The rows of interactions that are in none of these segments, in recorded order."""
+        numbers = {number for number, one in enumerate(self.segments) if one not in gone}
+        where = self._column["segment"]
+        return [row for row in self.recorded() if where[row] in numbers or row in self.instead]
 
     def segment(self, row: int) -> Segment:
-        return self._segments[self._column["segment"][row]]
+        return self.segments[self._column["segment"][row]]
 
     def close(self) -> None:
         # Rows that somebody still looks at, such as the frames of an error, keep the map until they go.
@@ -252,6 +265,11 @@ def build(
     ]
     rows = sum(len(table) for table, *_ in tables) // groups.ROW.size
     columns = (_sorted if rows <= plain_rows_max else _sorted_many)(tables)
+    return joined(columns, digest)
+
+
+def joined(columns: dict[str, Any], digest: bytes = b"") -> bytes:
+    """As they are in a file."""
     interrupted = _count(columns["flags"].tobytes(), INTERRUPTED)
     pieces = [_HEADER.pack(_MAGIC, len(columns["id"]), interrupted, digest)]
     for name, _ in _COLUMNS:
@@ -331,7 +349,13 @@ def _sorted_many(groups_of: Sequence[_Table]) -> dict[str, Any]:
     # Orders are of a segment: those of an earlier one come first.
     order = np.lexsort((columns["order"], columns["segment"]))
     columns["order"][order] = np.arange(len(order), dtype="u4")
-    columns = _latest(columns)
+    return arranged(_latest(columns))
+
+
+def arranged(columns: dict[str, Any]) -> dict[str, Any]:
+    """Sorted by key, with the rows in the order of something else."""
+    import numpy as np
+
     by_key = np.lexsort(
         (columns["order"], columns["authority"], columns["key_low"], columns["key_high"])
     )

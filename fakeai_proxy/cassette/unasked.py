@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.frames import INTERRUPTED, UNMATCHABLE
-from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.verdict import NAMED_MAX, UNUSED_OF_MAX
 from fakeai_proxy.errors import FakeAIError

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from fakeai_proxy.cassette import rewriting
 from fakeai_proxy.cassette.anonymizing import Anonymize
 from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.findings import verify_secrets
 from fakeai_proxy.cassette.frames import INTERRUPTED
-from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.manifest import SALT_BYTES
 from fakeai_proxy.cassette.redaction import Redactor
