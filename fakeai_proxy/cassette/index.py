@@ -155,7 +155,7 @@ class Index:
         packed = self._recent.packed()
         for stored in (*self._sealed, *packed.runs):
             for row, entry in stored.instead.items():
-                self._link_again(packed, stored, row, entry)
+                self._link_again(packed, stored.label(row), entry)
         self._recent = packed
 
     def _went_on(self, entry: Entry, before: Entry | None) -> bool:
@@ -193,18 +193,20 @@ class Index:
         for sealed in self._stored():
             row = sealed.with_id(label.id)
             if row is not None:
+                if (earlier := sealed.instead.get(row)) is not None:
+                    self._recent.unlink(earlier)
                 sealed.instead[row] = entry
                 self._recent.looked_up.clear()
                 self.again += 1
                 found = True
-                self._link_again(self._recent, sealed, row, entry)
+                self._link_again(self._recent, sealed.label(row), entry)
         return found
 
-    def _link_again(self, recent: Recent, sealed: SealedIndex, row: int, entry: Entry) -> None:
+    def _link_again(self, recent: Recent, before: Label, entry: Entry) -> None:
         """Have it found by what is not that of the row whose place it has."""
-        if sealed.is_interrupted(row) and not self.interrupted:
+        if before.flags & UNMATCHABLE:
             recent.link(entry, self.interrupted)
-        elif sealed.label(row).key != entry.label.key:  # it was found by a lenient key
+        elif before.key != entry.label.key:  # it was found by a lenient key
             recent.link_key(entry)
 
     def latest(self, entry: Entry) -> Entry:

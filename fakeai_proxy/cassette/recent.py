@@ -65,7 +65,7 @@ class Recent:
             self.link_key(entry)
 
     def unlink(self, entry: Entry) -> None:
-        del self.by_id[entry.label.id]
+        self.by_id.pop(entry.label.id, None)
         for entries in self._lists(entry.label):
             if entry in entries:
                 entries.remove(entry)

@@ -90,8 +90,7 @@ class SealedIndex:
         """Without interrupted replies."""
         if not self.interrupted:
             return rows
-        flags = self._column["flags"]
-        return [row for row in rows if not flags[row] & INTERRUPTED]
+        return [row for row in rows if not self.is_interrupted(row)]
 
     def key_of(self, raw: bytes) -> bytes | None:
         """The key of a recording with this raw key."""
@@ -128,7 +127,9 @@ class SealedIndex:
                 yield hashes[row], row
 
     def is_interrupted(self, row: int) -> bool:
-        return bool(self._column["flags"][row] & INTERRUPTED)
+        again = self.instead.get(row)
+        flags: int = self._column["flags"][row] if again is None else again.label.flags
+        return bool(flags & INTERRUPTED)
 
     @cached_property
     def again(self) -> list[int]:

@@ -4,7 +4,7 @@ little memory."""
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,20 +21,21 @@ from fakeai_proxy.cassette.index import Index
 from fakeai_proxy.cassette.recent import RECENT_MAX
 from fakeai_proxy.cassette.segments import Segment
 
-SEGMENTS = [Segment(Path(f"{name}.jsonl.zst"), BlobStore(Path("blobs"))) for name in "ab"]
+SEGMENTS = [Segment(Path(f"{name}.jsonl.zst"), BlobStore(Path("blobs"))) for name in "abc"]
 IDS, KEYS, ROUTES = 12, 4, 3
 ALL = 1 << 40
 #: The id of one that stops short.
 STOPPED = 5
+#: And of one whose reply is withheld, unless it is asked again.
+WITHHELD = 7
 
-#: An id, what happens to it, and in which file.
-Step = tuple[int, int, int, int]
+#: An id and what happens to it.
+Step = tuple[int, int, int]
 steps = st.lists(
     st.tuples(
         st.integers(1, IDS),
         st.sampled_from([frames.OPEN, frames.CLOSE, frames.CLOSE, frames.CLOSE, frames.DROP]),
         st.sampled_from([0, 0, AGAIN]),
-        st.integers(0, 1),
     ),
     max_size=40,
 )
@@ -51,9 +52,9 @@ def label(number: int, kind: int = frames.CLOSE, flags: int = 0) -> Label:
 
 def filled(steps: list[Step], interrupted: bool, recent_max: int) -> Index:
     index = Index(interrupted, recent_max=recent_max)
-    for at, (number, kind, flags, file) in enumerate(steps):
-        segment = SEGMENTS[file if flags & AGAIN else number % 2]
-        usual = {STOPPED: INTERRUPTED, 7: UNMATCHABLE}.get(number, 0)
+    for at, (number, kind, flags) in enumerate(steps):
+        segment = SEGMENTS[2 if flags & AGAIN else number % 2]
+        usual = {STOPPED: INTERRUPTED, WITHHELD: UNMATCHABLE}.get(number, 0)
         size = at if at % 3 == 0 else -1
         index.add(segment, label(number, kind, flags or usual), Place(at, at + 1, 2 * at, size))
     return index
@@ -69,22 +70,30 @@ def told(entry: Entry | None) -> object:
     return entry.segment, said, entry.place
 
 
+def listed(entries: Sequence[Entry]) -> object:
+    """In their order; what had not been matched before it was asked again may be anywhere."""
+    late = [entry for entry in entries if entry.label.id in (STOPPED, WITHHELD)]
+    others = [told(entry) for entry in entries if entry.label.id not in (STOPPED, WITHHELD)]
+    return others, sorted((entry.label.id, entry.place.offset) for entry in late)
+
+
 def everything(index: Index) -> Iterator[object]:
     yield [told(entry) for entry in index.entries]
     yield sorted((number, told(entry)[2]) for number, entry in index.as_stored())  # type: ignore[index]  # of an entry
     yield index.counts(), index.dropped, index.again, sorted(index.opened)
     for number in range(KEYS + 1):
         for authority in (0, 1, 2):
-            yield number, authority, [told(one) for one in index.matching(key(number), authority)]
+            yield number, authority, listed(index.matching(key(number), authority))
         yield index.was_interrupted(key(number))
     for number in range(IDS + 2):
         yield number, told(index.by_id(number))
         if number != STOPPED:  # whose key columns know, though it is not matched
             found = index.canonical(key(100 + number))
-            yield [] if found is None else [told(one) for one in index.matching(found, 0)]
+            yield [] if found is None else listed(index.matching(found, 0))
     for route in range(ROUTES + 1):
-        yield route, [told(entry) for entry in index.of_route(route)]
-    yield sorted(entry.label.id for entry in index.nearest(None, 0, 3))
+        yield route, listed(index.of_route(route))
+        yield sorted(entry.label.id for entry in index.nearest(route, 0, IDS))
+    yield {entry.label.id for entry in index.nearest(None, 0, IDS)} - {WITHHELD}
 
 
 @given(steps, st.booleans(), st.integers(1, 7))
@@ -104,7 +113,7 @@ def test_what_was_in_a_file_that_is_gone_is_not_found(steps: list[Step], many: i
 
 
 def test_a_recording_that_was_asked_again_is_found_by_its_own_key() -> None:
-    index = filled([(number, frames.CLOSE, 0, 0) for number in range(1, 9)], False, 4)
+    index = filled([(number, frames.CLOSE, 0) for number in range(1, 9)], False, 4)
     again = replace(label(2, flags=AGAIN), key=key(50))
     index.add(SEGMENTS[0], again, Place(99, 9))
     for _ in range(2):
@@ -114,7 +123,7 @@ def test_a_recording_that_was_asked_again_is_found_by_its_own_key() -> None:
 
 
 def test_another_cassettes_recording_has_been_asked_again_in_this_one() -> None:
-    index = filled([(1, frames.CLOSE, AGAIN, 0), (2, frames.CLOSE, 0, 0)], False, 1)
+    index = filled([(1, frames.CLOSE, AGAIN), (2, frames.CLOSE, 0)], False, 1)
     entries = [Entry(SEGMENTS[1], label(number), Place(90 + number, 9)) for number in (1, 3)]
     index.add_sealed(in_columns((), entries))
     assert [entry.place.offset for entry in index.entries] == [0, 93, 1]
