@@ -51,7 +51,7 @@ _Table = tuple[bytes, int, int, int]
 class SealedIndex:
     """Rows are numbers; `label`, `place` and `segment` tell of one."""
 
-    def __init__(self, data: mmap.mmap | bytes, segments: Sequence[Segment]) -> None:
+    def __init__(self, data: mmap.mmap | bytearray, segments: Sequence[Segment]) -> None:
         _, self.rows, self.interrupted, self.digest = _HEADER.unpack_from(data)
         self.segments = segments
         self._data = data
@@ -257,7 +257,7 @@ def _mapped(file: Path, segments: Sequence[Segment]) -> SealedIndex:
 
 def build(
     segments: Sequence[Segment], digest: bytes, plain_rows_max: int = PLAIN_ROWS_MAX
-) -> bytes:
+) -> bytearray:
     """Raises CassetteError."""
     tables = [
         (bytes(table), start, length, number)
@@ -269,14 +269,15 @@ def build(
     return joined(columns, digest)
 
 
-def joined(columns: dict[str, Any], digest: bytes = b"") -> bytes:
-    """As they are in a file."""
+def joined(columns: dict[str, Any], digest: bytes = b"") -> bytearray:
+    """As they are in a file; the columns are gone then, or there would be two of each."""
     interrupted = _count(columns["flags"].tobytes(), INTERRUPTED)
-    pieces = [_HEADER.pack(_MAGIC, len(columns["id"]), interrupted, digest)]
+    found = bytearray(_HEADER.pack(_MAGIC, len(columns["id"]), interrupted, digest))
     for name, _ in _COLUMNS:
-        data = columns[name].tobytes()
-        pieces += [data, bytes(-len(data) % 8)]
-    return b"".join(pieces)
+        data = columns.pop(name).tobytes()
+        found += data
+        found += bytes(-len(data) % 8)
+    return found
 
 
 def _count(flags: bytes, flag: int) -> int:
@@ -321,8 +322,8 @@ def _sorted(tables: Sequence[_Table]) -> dict[str, array[int]]:
     return columns
 
 
-def _sorted_many(groups_of: Sequence[_Table]) -> dict[str, Any]:
-    """The same of any number."""
+def _sorted_many(groups_of: list[_Table]) -> dict[str, Any]:
+    """The same of any number, which are gone then."""
     import numpy as np
 
     row_type = np.dtype(
@@ -338,12 +339,15 @@ def _sorted_many(groups_of: Sequence[_Table]) -> dict[str, Any]:
     tables, offsets, lengths, numbers = zip(*groups_of, strict=True)
     counts = [len(table) // row_type.itemsize for table in tables]
     rows = np.frombuffer(b"".join(tables), row_type)
-    columns: dict[str, Any] = {name: rows[name].astype(rows[name].dtype.newbyteorder("="))
+    groups_of.clear()
+    del tables
+    kept = np.isin(rows["kind"], (frames.OPEN, frames.CLOSE))
+    columns: dict[str, Any] = {name: rows[name][kept].astype(rows[name].dtype.newbyteorder("="))
                                for name in row_type.names or ()}  # fmt: skip
-    for name, values in (("offset", offsets), ("length", lengths), ("segment", numbers)):
-        columns[name] = np.repeat(np.array(values, "u8"), counts)
-    kept = np.isin(columns["kind"], (frames.OPEN, frames.CLOSE))
-    columns = {name: column[kept] for name, column in columns.items()}
+    del rows
+    of_groups = ("offset", offsets, "u8"), ("length", lengths, "u4"), ("segment", numbers, "u2")
+    for name, values, kind in of_groups:
+        columns[name] = np.repeat(np.array(values, kind), counts)[kept]
     no_key = ((columns["flags"] & UNMATCHABLE) != 0) | (columns["kind"] == frames.OPEN)
     for name in ("key_high", "key_low", "raw_high", "raw_low"):
         columns[name][no_key] = 0
@@ -354,18 +358,21 @@ def _sorted_many(groups_of: Sequence[_Table]) -> dict[str, Any]:
 
 
 def arranged(columns: dict[str, Any]) -> dict[str, Any]:
-    """Sorted by key, with the rows in the order of something else."""
+    """The same, sorted by key, with the rows in the order of something else."""
     import numpy as np
 
     by_key = np.lexsort(
         (columns["order"], columns["authority"], columns["key_low"], columns["key_high"])
     )
-    columns = {name: column[by_key] for name, column in columns.items()}
+    for name, kind in _COLUMNS[: len(columns)]:
+        columns[name] = columns[name][by_key].astype(np.dtype(kind), copy=False)
     columns["by_raw"] = np.argsort(columns["raw_high"], kind="stable")
     columns["by_id"] = np.argsort(columns["id"], kind="stable")
     columns["by_route"] = np.lexsort((columns["order"], columns["route"]))
     columns["by_order"] = np.lexsort((columns["order"], columns["kind"] != frames.OPEN))
-    return {name: columns[name].astype(np.dtype(kind)) for name, kind in _COLUMNS}
+    for name, kind in _COLUMNS:
+        columns[name] = columns[name].astype(np.dtype(kind), copy=False)
+    return columns
 
 
 def _latest(columns: dict[str, Any]) -> dict[str, Any]:
