@@ -184,6 +184,13 @@ class SealedIndex:
     def column(self, name: str) -> memoryview:
         return self._column[name]
 
+    def marks(self) -> Iterator[tuple[int, int]]:
+        """Ids and flags of interactions in recorded order."""
+        ids, flags, instead = self._column["id"], self._column["flags"], self.instead
+        for row in self.recorded():
+            again = instead.get(row)
+            yield ids[row], flags[row] if again is None else again.label.flags
+
     def outside(self, gone: Collection[Segment]) -> list[int]:
         """The rows of interactions that are in none of these segments, in recorded order."""
         numbers = {number for number, one in enumerate(self.segments) if one not in gone}
