@@ -165,7 +165,7 @@ class Admission:
 Finish = Literal["stop", "length"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # and never changed: to freeze it would make it cost a microsecond more
 class Workload:
     """What a GPU would have to do. `prompt` holds the token ids, for the prefix cache, and `output`
     those of the answer where they are known, so that the next turn of a conversation finds them
@@ -268,6 +268,20 @@ class Reply:
     usage: Sequence[Usage] = ()
     #: Why the model stopped, in the vendor's word; "" where the workload tells.
     finish: str = ""
+
+    @property
+    def script(self) -> Sequence[Chunk] | None:
+        """The chunks where all of them are known; None of a live reply."""
+        chunks = self.chunks
+        if isinstance(chunks, (tuple, list)):  # no need to ask what a Sequence is
+            return chunks
+        return chunks if isinstance(chunks, Sequence) else None
+
+    @property
+    def live(self) -> AsyncGenerator[Chunk]:
+        """The chunks of a reply that is no script."""
+        assert not isinstance(self.chunks, Sequence)
+        return self.chunks
 
 
 @dataclass(slots=True, eq=False)
