@@ -22,7 +22,7 @@ from fakeai_proxy.cassette.turns import Turn, Turns
 from fakeai_proxy.cassette.verdict import Tally
 from fakeai_proxy.cassette.view import plain_body, view_of
 from fakeai_proxy.errors import budget_spent
-from fakeai_proxy.exchange import Chunk, Exchange, Reply
+from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply
 from fakeai_proxy.profiles.price import Price, Usage, bill
 from fakeai_proxy.roles import Source
 from fakeai_proxy.services.catalogue import Catalogue, CatalogueSettings
@@ -98,7 +98,7 @@ class Budget:
             reply.passage.onlookers.append(_Listener(self, request.target))
         elif isinstance(reply.chunks, Sequence):
             body = b"".join(chunk.data for chunk in reply.chunks if isinstance(chunk.data, bytes))
-            self.charge(exchange, reply, body)
+            self.charge(exchange, reply.status, reply.headers, body)
         else:
             reply.chunks = _Watched(self, exchange, reply, reply.chunks)
         return reply
@@ -113,13 +113,13 @@ class Budget:
             log.info("%d live calls cost about $%.4f", self.calls, self.spent_usd)
         await self._source.close()
 
-    def charge(self, exchange: Exchange, reply: Reply, body: bytes) -> None:
+    def charge(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
         """Nobody waits for it: the end of a reply is not the place."""
-        if reply.status >= 400:
+        if status >= 400:
             return
         request = exchange.request
         asked = RecordedRequest(request.method, request.target, (), _asked(request.body))
-        response = RecordedResponse(reply.status, reply.headers, body)
+        response = RecordedResponse(status, headers, body)
         self._charge(lambda: self._cost(asked, response))
 
     def charge_turn(self, turn: Turn) -> None:
@@ -195,7 +195,9 @@ class _Watched(AsyncGenerator[Chunk, None]):
         self, budget: Budget, exchange: Exchange, reply: Reply, chunks: AsyncGenerator[Chunk]
     ) -> None:
         self._budget = budget
-        self._exchange, self._reply = exchange, reply
+        self._exchange = exchange
+        # Not the reply itself, which has these chunks: only the collector would free the two.
+        self._status, self._headers = reply.status, reply.headers
         self._chunks = chunks
         self._kept = bytearray()
         self._charged = False
@@ -214,7 +216,7 @@ class _Watched(AsyncGenerator[Chunk, None]):
     def _end(self) -> None:
         if not self._charged:
             self._charged = True
-            self._budget.charge(self._exchange, self._reply, bytes(self._kept))
+            self._budget.charge(self._exchange, self._status, self._headers, bytes(self._kept))
 
     async def athrow(self, *failure: object) -> Chunk:
         await self.aclose()

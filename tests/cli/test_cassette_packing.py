@@ -213,3 +213,14 @@ def test_stats_counts(path: Path) -> None:
     assert (told["streams"], told["unfinished"]) == (6, 1)
     assert told["ttft_s"] == {"p50": 0.2, "p95": 0.2}
     assert "chat/completions 6" in said("stats", path)
+
+
+@pytest.mark.parametrize("form", [".fcz", ".jsonl"])
+def test_recordings_are_removed_by_their_ids(path: Path, tmp_path: Path, form: str) -> None:
+    target = tmp_path / f"copy{form}"
+    said("pack" if form == ".fcz" else "unpack", path, target)
+    ids = [json.loads(line)["id"] for line in said("ls", target, "--json").splitlines()]
+    assert said("rm", target, ids[1], ids[-2]).startswith("2 recordings removed, ")
+    left = [json.loads(line)["id"] for line in said("ls", target, "--json").splitlines()]
+    assert left == [one for one in ids if one not in (ids[1], ids[-2])]
+    assert "has no recording" in run("rm", target, ids[1]).output

@@ -21,7 +21,7 @@ COMMANDS = (
     "diff GOOD PATH", "recheck PATH", "verify PATH", "verify --secrets PATH", "scrub PATH",
     "anonymize PATH TARGET", "edit PATH 1", "fork PATH 1 TARGET", "cat PATH", "seal PATH",
     "pack PATH TARGET", "unpack PATH TARGET", "merge PATH GOOD TARGET", "merge GOOD PATH TARGET",
-    "split PATH --by model TARGET", "rekey PATH", "gc PATH", "export PATH TARGET --to har",
+    "split PATH --by model TARGET", "rekey PATH", "rm PATH 1", "gc PATH", "export PATH TARGET --to har",
     "serve PATH",
 )  # fmt: skip
 #: `cat` reads any one file, `seal` directories only.

@@ -81,5 +81,5 @@ def test_it_is_packed_verified_and_put_into_other_words(path: Path, tmp_path: Pa
     assert b"Owls" not in said
     assert b"response.output_text.delta" in said
     assert after.view["usage"] == before.view["usage"]
-    left_out = run("export", path, tmp_path / "x.har", "--to", "har").output
-    assert "nothing that har has a form for" in left_out
+    left_out = run("export", path, tmp_path / "x.json", "--to", "vcr").output
+    assert "nothing that vcr has a form for" in left_out

@@ -1,4 +1,4 @@
-"""`seal`, `pack`, `unpack`, `merge`, `split`, `rekey` and `gc`: other cassettes with the same recordings."""
+"""`seal`, `pack`, `unpack`, `merge`, `split`, `rekey`, `rm` and `gc`: other cassettes of the same."""
 
 from __future__ import annotations
 
@@ -15,10 +15,19 @@ from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.counting import counted, recordings
 from fakeai_proxy.cassette.format import KEY_PROFILE, Interaction
 from fakeai_proxy.cassette.forms import FORMS
+from fakeai_proxy.cassette.index import number_of
 from fakeai_proxy.cassette.matching import canonical_body, key_of, raw_key, simhash
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.view import view_of
-from fakeai_proxy.cli.cassette.reading import CassettePath, path_argument, progress, rewritten
+from fakeai_proxy.cli.cassette.reading import (
+    CassettePath,
+    loaded,
+    named,
+    opened,
+    path_argument,
+    progress,
+    rewritten,
+)
 from fakeai_proxy.errors import CassetteError
 
 _target = click.argument("target", type=click.Path(path_type=Path))
@@ -129,6 +138,22 @@ def _rekeyed(record: Interaction) -> Interaction:
         view=view_of(request, record.response, str(record.view.get("provider", ""))),
     )
     return record if after == record else after
+
+
+@click.command()
+@path_argument
+@click.argument("record_ids", nargs=-1, required=True, metavar="ID...")
+def rm(path: Path, record_ids: tuple[str, ...]) -> None:
+    """Remove the recordings ID from PATH: those that nobody asks for any more, say, which a verdict in
+    JSON names."""
+    library = opened(path)
+    gone = {number_of(loaded(library, named(library, path, one)).id) for one in record_ids}
+    library.close()
+    done = rewritten(
+        (path,), path, lambda record: None if number_of(record.id) in gone else record, "removing"
+    )
+    rewriting.forget_blobs(path)
+    click.echo(f"{recordings(len(gone))} removed, {done.kept:,} left")
 
 
 @click.command()
