@@ -19,13 +19,12 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import Exchange
+from fakeai_proxy.exchange import Exchange, is_event_stream
 from fakeai_proxy.observe.cell import Place
 from fakeai_proxy.observe.fleet_view import joined
 from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.model_view import Bill
-from fakeai_proxy.observe.names import is_event_stream
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
 from fakeai_proxy.shared.commons import Commons
 
