@@ -75,7 +75,7 @@ async def _profile(app: App) -> None:
         for pool in pools:
             app.site.scale(pool.name, pool.replicas)
         app.back_end = after
-        await app.grown()
+        await app.exporters.grown()
         return
     raise ConfigError(
         f"profile: {app.config.profile} changed in more than the numbers of a fleet's workers, which "
