@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import orjson
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Exchange, is_event_stream
 from fakeai_proxy.observe.cell import Place
+from fakeai_proxy.observe.digest import Digest
 from fakeai_proxy.observe.fleet_view import joined
 from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.marks import Marks
@@ -33,9 +33,6 @@ HISTORY_S = 900
 #: Workers whose GPUs have a history each; of more, there is one of all.
 WORKERS_TOLD = 16
 EVENTS = "text/event-stream"
-#: Times are counted in so many buckets per factor of two: 4.4 % wide each.
-_PER_OCTAVE = 16
-_SMALLEST_S = 1e-6
 #: What is told of a distribution.
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 #: After a whole second has passed, so that what ended in it has been counted everywhere.
@@ -44,15 +41,15 @@ _AFTERWARDS_S = 0.02
 
 @dataclass(slots=True)
 class Second:
-    """What ended in one second of the clock. Times are counted by bucket."""
+    """What ended in one second of the clock. Times are in seconds."""
 
     number: int
     #: By source and outcome.
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
-    ttft: Counter[int] = field(default_factory=Counter)
-    itl: Counter[int] = field(default_factory=Counter)
-    total: Counter[int] = field(default_factory=Counter)
-    queue: Counter[int] = field(default_factory=Counter)
+    ttft: Digest = field(default_factory=Digest)
+    itl: Digest = field(default_factory=Digest)
+    total: Digest = field(default_factory=Digest)
+    queue: Digest = field(default_factory=Digest)
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
@@ -60,10 +57,10 @@ class Second:
 
     def add(self, other: Second) -> None:
         self.requests.update(other.requests)
-        self.ttft.update(other.ttft)
-        self.itl.update(other.itl)
-        self.total.update(other.total)
-        self.queue.update(other.queue)
+        self.ttft.merge(other.ttft)
+        self.itl.merge(other.itl)
+        self.total.merge(other.total)
+        self.queue.merge(other.queue)
         self.prompt_tokens += other.prompt_tokens
         self.cached_tokens += other.cached_tokens
         self.output_tokens += other.output_tokens
@@ -106,21 +103,21 @@ class Live(Gathered):
         now.faulty += bool(exchange.faults)
         if reply is None or exchange.status >= 400 or exchange.first_byte_at is None:
             return
-        now.total[bucket(at - exchange.arrived_at)] += 1
+        now.total.add(at - exchange.arrived_at)
         streams = is_event_stream(reply.headers)
         if streams:
-            now.ttft[bucket(exchange.first_byte_at - exchange.arrived_at)] += 1
+            now.ttft.add(exchange.first_byte_at - exchange.arrived_at)
         workload = reply.workload
         if workload is None:
             return
-        now.queue[bucket(admission.queue_s)] += 1
+        now.queue.add(admission.queue_s)
         now.prompt_tokens += len(workload.prompt)
         now.cached_tokens += admission.cached_tokens
         if exchange.end == "ok":
             tokens = workload.output_tokens
             now.output_tokens += tokens
             if streams and tokens > 1:
-                now.itl[bucket((at - exchange.first_byte_at) / (tokens - 1))] += 1
+                now.itl.add((at - exchange.first_byte_at) / (tokens - 1))
 
     def _after(self, number: int) -> list[Second]:
         """The seconds of this process since then, the one that is not over included."""
@@ -217,24 +214,6 @@ def _outcome(exchange: Exchange) -> str:
     return "429" if exchange.status == 429 else f"{exchange.status // 100}xx"
 
 
-def bucket(seconds: float) -> int:
-    return round(math.log2(seconds / _SMALLEST_S) * _PER_OCTAVE) if seconds > _SMALLEST_S else 0
-
-
-def quantiles(counted: Counter[int]) -> dict[str, float]:
-    """In milliseconds."""
-    total, ranked = counted.total(), sorted(counted.items())
-    found: dict[str, float] = {}
-    seen, rest = 0, iter(ranked)
-    bucket = 0
-    for name, share in _SHARES.items():
-        while seen < math.ceil(share * total):
-            bucket, count = next(rest)
-            seen += count
-        found[name] = round(_SMALLEST_S * 2 ** (bucket / _PER_OCTAVE) * 1000, 3)
-    return found
-
-
 def _sample(number: int, second: Second | None, gauges: dict[str, Any] | None) -> dict[str, Any]:
     """`at` is the clock's; what is absent was nothing."""
     sample: dict[str, Any] = {"at": number}
@@ -254,9 +233,11 @@ def _sample(number: int, second: Second | None, gauges: dict[str, Any] | None) -
             "faulty": second.faulty,
         }
         for name in ("ttft", "itl", "total", "queue"):
-            counted = getattr(second, name)
-            if counted:
-                sample[f"{name}_ms"] = quantiles(counted)
+            times: Digest = getattr(second, name)
+            if times.count:
+                sample[f"{name}_ms"] = {
+                    share: round(times.quantile(part) * 1000, 3) for share, part in _SHARES.items()
+                }
     return sample | (gauges or {})
 
 
