@@ -88,7 +88,9 @@ class Live(Gathered):
         self._fleet: dict[str, Any] | None = None
         self._read_at = -2
         self._reading = asyncio.Lock()
+        self._requests_total = 0
         commons.offer("live", self._after)
+        commons.offer("live.total", self._total_so_far)
 
     # --- counting
 
@@ -101,6 +103,7 @@ class Live(Gathered):
         reply, admission = exchange.reply, exchange.admission
         now.requests[exchange.source, _outcome(exchange)] += 1
         now.faulty += bool(exchange.faults)
+        self._requests_total += 1
         if reply is None or exchange.status >= 400 or exchange.first_byte_at is None:
             return
         now.total.add(at - exchange.arrived_at)
@@ -124,8 +127,13 @@ class Live(Gathered):
         self.catch_up()
         return [second for second in self._seconds if second.number > number]
 
+    def _total_so_far(self) -> int:
+        self.catch_up()
+        return self._requests_total
+
     def reset(self) -> None:
         self.catch_up()
+        self._requests_total = 0
         self._seconds.clear()
         self._gauges.clear()
 
@@ -175,7 +183,10 @@ class Live(Gathered):
             if number <= self._read_at:
                 return
             self._read_at = number
-            gauges: dict[str, Any] = {"cost_usd": await self._cost_usd()}
+            gauges: dict[str, Any] = {
+                "requests_total": sum(await self._commons.gather("live.total")),
+                "cost_usd": await self._cost_usd(),
+            }
             views = [view for view in await self._commons.gather("fleet") if view is not None]
             if views:
                 self._fleet = joined(views)
