@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from pydantic import ValidationError
@@ -26,10 +26,13 @@ from fakeai_proxy.cassette.scrubbing import Scrub
 from fakeai_proxy.cassette.segments import existing_salt, policy_of
 from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress, rewritten
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.errors import CassetteError
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-def _rules(command: Callable[..., None]) -> Callable[..., None]:
+
+def _rules(command: Command) -> Command:
     """The options that say what else is secret, as they are when it is recorded."""
     for name, words, kind in (
         ("scrub_pii", "Personal data: e-mail, phone, card, IBAN, SSN, IP addresses.", "flag"),
@@ -107,20 +110,23 @@ def _summed_up(findings: int, secrets: bool) -> str:
 @click.command()
 @path_argument
 @_rules
-def scrub(path: Path, **rules: Any) -> None:
+@tells_outcome
+def scrub(path: Path, **rules: Any) -> Outcome:
     """Remove from PATH every secret that this version knows, what was scrubbed when it was recorded, and
     what you name; keys and tags stay as they are."""
     redactor = _redactor(path, rules)
     change = Scrub(redactor, rewriting.blobs_at(path))
     done = rewritten((path,), path, change, "scrubbing")
     rewriting.forget_blobs(path)
-    click.echo(f"{done.changed} of {done.kept} interactions had something to hide")
+    text = f"{done.changed} of {done.kept} interactions had something to hide"
+    return Outcome(text, {"cassette": str(path), "kept": done.kept, "changed": done.changed})
 
 
 @click.command()
 @path_argument
 @click.argument("target", type=click.Path(path_type=Path))
-def anonymize(path: Path, target: Path) -> None:
+@tells_outcome
+def anonymize(path: Path, target: Path) -> Outcome:
     """Copy PATH into TARGET with other words: lengths, tokens as they were counted, timing, structure and
     tool graph stay. Look through the result before you give it away: numbers outside of texts, names of
     fields and paths of requests stay too."""
@@ -129,7 +135,8 @@ def anonymize(path: Path, target: Path) -> None:
     salt = secrets.token_bytes(SALT_BYTES)
     change = Anonymize(salt, rewriting.blobs_at(path), rewriting.blobs_at(target))
     done = rewritten((path,), target, change, "anonymizing", unfinished=False)
-    click.echo(f"{target}: {done.kept} interactions in other words")
+    text = f"{target}: {done.kept} interactions in other words"
+    return Outcome(text, {"cassette": str(target), "interactions": done.kept})
 
 
 def _wrong(library: Library, entry: Entry, secrets: bool) -> Iterator[str]:
