@@ -8,13 +8,13 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from fakeai_proxy.client.asking import CONTROL, Asked, Row, do, get, part
 from fakeai_proxy.client.streams import Feed, Streamed
-from fakeai_proxy.observe import live_shapes, shapes
+from fakeai_proxy.observe import fleet_shapes, live_shapes, shapes
 
-Told = live_shapes.History | live_shapes.Sample | shapes.Fleet | shapes.Marks
+Told = live_shapes.History | live_shapes.Sample | fleet_shapes.Fleet | shapes.Marks
 _TOLD: dict[str, Callable[[bytes], Told]] = {
     "history": live_shapes.History.model_validate_json,
     "sample": live_shapes.Sample.model_validate_json,
-    "fleet": shapes.Fleet.model_validate_json,
+    "fleet": fleet_shapes.Fleet.model_validate_json,
     "marks": shapes.Marks.model_validate_json,
 }
 ExportFormat = Literal["jsonl", "csv", "parquet"]

@@ -18,8 +18,9 @@ from fakeai_proxy.client import (
 )
 from fakeai_proxy.client.streams import Feed
 from fakeai_proxy.observe import feed
+from fakeai_proxy.observe.fleet_shapes import Fleet
 from fakeai_proxy.observe.live_shapes import History, Sample
-from fakeai_proxy.observe.shapes import Fleet, Marks
+from fakeai_proxy.observe.shapes import Marks
 from tests.conftest import Serve
 from tests.observe.asking import chat
 from tests.observe.test_journal import exchange
