@@ -7,7 +7,6 @@ from typing import Any
 import openai
 import pytest
 
-
 #: What every error of the vendor has; some have more.
 FIELDS = {"message", "type", "param", "code"}
 
