@@ -38,7 +38,7 @@ from fakeai_proxy.pipeline import Pipeline, Traffic
 from fakeai_proxy.profiles import FleetProfile
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
-from fakeai_proxy.proxy.drain import Drain
+from fakeai_proxy.proxy.drain import drain
 from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
@@ -139,7 +139,6 @@ class App:
         self.gateway = self._open_gateway(
             pipeline, Pipeline(self.upstream, pacer, self.clock, usual, traffic=self.traffic)
         )
-        self._drain = Drain(self.gateway.handle)
         self.url = ""
 
     def _answering(self) -> Source:
@@ -177,7 +176,7 @@ class App:
 
     async def start(self, handed: Handed | None = None) -> None:
         """`handed` is where another process hands over what it accepts."""
-        self._server = web.Server(self._drain.handle, handler_cancellation=True)
+        self._server = web.Server(self.gateway.handle, handler_cancellation=True)
         await self.company.open()
         if self.config.synthesizes:
             if await self.holdings.open():
@@ -220,7 +219,7 @@ class App:
             await self._door.close()
         await self.exporters.close()
         self.gateway.end_streams()
-        await self._drain.finish(self._server, drain_s)
+        await drain(self._server, drain_s)
         await self.jobs.close()
         await self.poster.close()
         await self._source.close()
