@@ -18,7 +18,7 @@ from pathlib import Path
 
 from load import chat_body, quantile
 
-from fakeai_proxy.cassette.index import Entry
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import canonical_body, key_of, raw_key
 from fakeai_proxy.cassette.settings import CassetteSettings

@@ -40,8 +40,17 @@ def cpu_s(pid: int | None) -> float:
 
 
 def resident_mb(pid: int) -> float:
+    return _status_mb(pid, "VmRSS:")
+
+
+def own_mb(pid: int) -> float:
+    """Without the pages of files that are mapped: those are the kernel's, which takes them back."""
+    return _status_mb(pid, "RssAnon:")
+
+
+def _status_mb(pid: int, word: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(word):
             return int(line.split()[1]) / 1024
     raise SystemExit(f"process {pid} has ended")
 

@@ -35,6 +35,9 @@ LEFT_TOKENS = 4_000
 WARM = 0.5
 #: Growth from there to the end that is no leak: allocators keep what they had.
 GROWTH_MB_MAX = 24.0
+#: Descriptors of a server with all connections of its clients and to its upstream, and a few more; so many
+#: of them are idle at one time and another.
+DESCRIPTORS_MAX = 2 * AT_ONCE + 32
 FEEDS = ("/_fakeai/v1/live", "/_fakeai/v1/journal/stream")
 FAULTS = ("503:p=0.01", "cut:p=0.01,after=3", "latency:p=0.02,ms=20,also=true")
 
@@ -230,7 +233,7 @@ def _wrong(found: dict[str, Any]) -> list[str]:
         if found["growth_mb"][place] > GROWTH_MB_MAX:
             wrong.append(f"{name}: grew by {found['growth_mb'][place]} MB")
         before, after = found["descriptors"][place]
-        if after > before + 4:
+        if after > max(before, DESCRIPTORS_MAX) + 4:
             wrong.append(f"{name}: {after - before} more descriptors")
         for where in ("journal", "status"):
             if found[where][place] != tally["asked"]:

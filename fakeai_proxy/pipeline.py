@@ -141,6 +141,8 @@ class Pipeline:
                     await self._relay(exchange, reply, pacing, client)
         finally:
             self.traffic.streams -= streams
+            if not isinstance(reply.chunks, Sequence):
+                reply.chunks = ()  # it knows who records it, who knows the exchange, which has the reply
         if reply.cut:
             raise StreamCut("the body stops short of its end")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fakeai_proxy.cassette.bodies import Blob, Content
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.formats import FORMATS
 from fakeai_proxy.cassette.formats.told import Encode, Told
-from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.manifest import sync_folder
 from fakeai_proxy.cassette.sealing import Progress, silent

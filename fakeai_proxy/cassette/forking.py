@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fakeai_proxy.cassette import rewriting
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.sealing import Progress
 from fakeai_proxy.errors import CassetteError

@@ -23,6 +23,7 @@ from fakeai_proxy.cassette.frames import Label
 from fakeai_proxy.cassette.index import label_of
 from fakeai_proxy.cassette.manifest import SALT_BYTES
 from fakeai_proxy.cassette.redaction import Redactor
+from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.sealing import Progress, silent
 from fakeai_proxy.cassette.segments import is_single, single_blobs
 from fakeai_proxy.errors import CassetteError
@@ -36,10 +37,15 @@ class Imported:
 
 
 def bring_in(
-    source: Path, target: Path, name: str | None = None, progress: Progress = silent
+    source: Path,
+    target: Path,
+    name: str | None = None,
+    progress: Progress = silent,
+    rules: Rules | None = None,
 ) -> Imported:
     """Make the cassette `target` of what `source`, a file or a folder, holds in the format `name`; by
-    default in the one that its content is in. Raises CassetteError, and leaves nothing then."""
+    default in the one that its content is in. `rules` say what is scrubbed besides credentials. Raises
+    CassetteError, and leaves nothing then."""
     for path in (target, single_blobs(target)):
         if path.exists():
             raise CassetteError(f"{path} is there already")
@@ -55,8 +61,9 @@ def bring_in(
         try:
             staged = staging / target.name
             salt = _salt(files)
-            records = _sealed(form.read(files, progress), staged, salt, imported)
-            rewriting.write(staged, salt, records)
+            redactor = Redactor(salt, rules)
+            records = _sealed(form.read(files, progress), staged, redactor, imported)
+            rewriting.write(staged, salt, records, redactor.policy)
             if not imported.interactions:
                 raise CassetteError(f"{source}: holds nothing that can be replayed{_why(imported)}")
             for path in (single_blobs(staged), staged):
@@ -84,10 +91,10 @@ def _salt(files: Iterable[Path]) -> bytes:
 
 
 def _sealed(
-    found: Iterable[Seen | Skipped], staged: Path, salt: bytes, imported: Imported
+    found: Iterable[Seen | Skipped], staged: Path, redactor: Redactor, imported: Imported
 ) -> Iterator[tuple[Label, int, bytes]]:
     """Each interaction's label, order and line."""
-    sealer = Sealer(Redactor(salt), rewriting.blobs_at(staged), True, is_single(staged))
+    sealer = Sealer(redactor, rewriting.blobs_at(staged), True, is_single(staged))
     taken: set[str] = set()
     for one in found:
         if isinstance(one, Skipped):

@@ -7,14 +7,13 @@ event loop: every step is one operation on a dict or a list.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from fakeai_proxy.cassette import frames
+from fakeai_proxy.cassette.entries import Chain, Entry, Rows, entry_of
 from fakeai_proxy.cassette.format import Drop, Head, Interaction, Open, Record
 from fakeai_proxy.cassette.frames import AGAIN, INTERRUPTED, UNMATCHABLE, Label, Place
 from fakeai_proxy.cassette.matching import (
@@ -27,6 +26,7 @@ from fakeai_proxy.cassette.matching import (
     route_hash,
     simhash,
 )
+from fakeai_proxy.cassette.recent import RECENT_MAX, Recent
 from fakeai_proxy.cassette.sealed import SealedIndex
 
 if TYPE_CHECKING:
@@ -42,13 +42,6 @@ _KEPT_ROWS_MAX = 4
 _NO_KEY = bytes(16)
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
-    segment: Segment
-    label: Label
-    place: Place
-
-
 @dataclass(slots=True)
 class Index:
     """`interrupted`: whether replies that stop short are matched too. Sealed recordings come before
@@ -61,49 +54,65 @@ class Index:
     #: How many took another's place.
     again: int = 0
     _sealed: list[SealedIndex] = field(default_factory=list)
-    _live: list[Entry] = field(default_factory=list)
-    _by_id: dict[int, Entry] = field(default_factory=dict)
-    _canonical: dict[bytes, bytes] = field(default_factory=dict)
-    _by_key: dict[bytes, list[Entry]] = field(default_factory=dict)
-    _by_route: dict[int, list[Entry]] = field(default_factory=dict)
-    #: Of sealed ones, what was asked for before.
-    _looked_up: dict[bytes, list[Entry]] = field(default_factory=dict)
+    #: What is not sealed.
+    _recent: Recent = field(default_factory=Recent)
+    recent_max: int = RECENT_MAX
+
+    def _stored(self) -> list[SealedIndex]:
+        """All that is in columns, in recorded order."""
+        return [*self._sealed, *self._recent.runs]
 
     @property
     def entries(self) -> Sequence[Entry]:
         """In recorded order."""
-        if not self._sealed:
-            return self._live
-        return Chain([*(Rows(sealed, sealed.recorded()) for sealed in self._sealed), self._live])
+        recent = self._recent
+        if not self._sealed and not recent.runs:
+            return recent.live
+        stored = (*self._sealed, *recent.runs)
+        return Chain([*(Rows(one, one.recorded()) for one in stored), recent.live])
+
+    def marks(self) -> Iterator[tuple[int, int]]:
+        """Ids and flags of all `entries`: a tenth of the work."""
+        recent = self._recent
+        for stored in (*self._sealed, *recent.runs):
+            yield from stored.marks()
+        for entry in recent.live:
+            yield entry.label.id, entry.label.flags
 
     def as_stored(self) -> Iterator[tuple[int, Entry]]:
         """All, each with its number in recorded order, in the order in which they lie on the disk: the
         quickest to read them all."""
-        start = 0
-        for sealed in self._sealed:
+        start, recent = 0, self._recent
+        for sealed in (*self._sealed, *recent.runs):
             rows = sealed.recorded()
             for number in sealed.as_stored():
-                yield start + number, _entry(sealed, rows[number])
+                yield start + number, entry_of(sealed, rows[number])
             start += len(rows)
-        yield from enumerate(self._live, start)
+        yield from enumerate(recent.live, start)
 
     def counts(self) -> Counter[Segment]:
         """How many interactions each segment has; in any thread."""
-        found = Counter(entry.segment for entry in list(self._live))
-        for sealed in self._sealed:
+        recent = self._recent
+        found = Counter(entry.segment for entry in list(recent.live))
+        for sealed in (*self._sealed, *recent.runs):
             found.update(sealed.counts)
-        return found
+            for row, entry in list(sealed.instead.items()):
+                found[sealed.segment(row)] -= 1
+                found[entry.segment] += 1
+        return +found
 
     def add_sealed(self, sealed: SealedIndex) -> None:
+        if any(run.again or run.instead for run in self._recent.runs):
+            self._recent = self._recent.unpacked(self.interrupted)
         for first in self._sealed:
             for row in first.again:
                 other = sealed.with_id(first.label(row).id)
                 if other is not None:
-                    sealed.instead[other] = _entry(first, row)
+                    sealed.instead[other] = entry_of(first, row)
         self._sealed.append(sealed)
-        for entry in [one for one in self._live if one.label.flags & AGAIN]:
+        for entry in [one for one in self._recent.live if one.label.flags & AGAIN]:
             if self._has_place(entry, None):
-                self._unlink(entry)
+                self._recent.unlink(entry)
         for entry in Rows(sealed, sealed.opened):
             self.opened[entry.label.id] = entry
 
@@ -112,16 +121,20 @@ class Index:
     ) -> Index:
         """One of the same recordings, of which those in the segments that are `gone` are found in
         `after`, which takes the place of `before`."""
-        fresh = Index(self.interrupted, dropped=self.dropped)
+        fresh, recent = (
+            Index(self.interrupted, dropped=self.dropped, recent_max=self.recent_max),
+            self._recent,
+        )
         instead = [] if before is None else list(before.instead.values())
         for sealed in (after, *(one for one in self._sealed if one is not before)):
             for row, entry in sealed.instead.items():
                 moved = after.with_id(entry.label.id) if entry.segment in gone else None
                 if moved is not None:
-                    sealed.instead[row] = _entry(after, moved)
+                    sealed.instead[row] = entry_of(after, moved)
             fresh.again += len(sealed.instead)
             fresh.add_sealed(sealed)
-        for entry in (*self._live, *instead, *self.opened.values()):
+        packed = (entry_of(run, row) for run in recent.runs for row in run.outside(gone))
+        for entry in (*packed, *recent.live, *instead, *self.opened.values()):
             if entry.segment not in gone and entry.label.kind in (frames.OPEN, frames.CLOSE):
                 fresh.add(entry.segment, entry.label, entry.place)
         return fresh
@@ -134,69 +147,75 @@ class Index:
             self.opened.pop(label.id, None)
         elif label.kind == frames.CLOSE:
             self.opened.pop(label.id, None)
-            before = self._by_id.get(label.id)
-            if before is not None and before.segment is segment and not label.flags & AGAIN:
-                # A reply that went on after what looked like its end was written once more.
-                before.label, before.place = label, place
-                return
+            recent, before = self._recent, self._recent.by_id.get(label.id)
             entry = Entry(segment, label, place)
+            if not label.flags & AGAIN and self._went_on(entry, before):
+                return
             if self._has_place(entry, before):
                 return
-            self._live.append(entry)
-            self._by_id[label.id] = entry
-            self._link(entry)
+            recent.live.append(entry)
+            recent.by_id[label.id] = entry
+            recent.link(entry, self.interrupted)
+            if len(recent.live) >= self.recent_max:
+                self._pack()
+
+    def _pack(self) -> None:
+        packed = self._recent.packed()
+        for stored in (*self._sealed, *packed.runs):
+            for row, entry in stored.instead.items():
+                self._link_again(packed, stored.label(row), entry)
+        self._recent = packed
+
+    def _went_on(self, entry: Entry, before: Entry | None) -> bool:
+        """Whether a reply that went on after what looked like its end was written once more."""
+        if before is not None:
+            if before.segment is not entry.segment:
+                return False
+            before.label, before.place = entry.label, entry.place
+            return True
+        for run in self._recent.runs:
+            row = run.with_id(entry.label.id)
+            if row is not None and entry_of(run, row).segment is entry.segment:
+                run.instead[row] = entry
+                self._recent.looked_up.clear()
+                return True
+        return False
 
     def _has_place(self, entry: Entry, before: Entry | None) -> bool:
         """Whether one of the two was asked again, and so has the place of the other."""
         label = entry.label
         if before is not None:
             if label.flags & AGAIN:
-                self._replace(before, entry)
+                self._recent.replace(before, entry, self.interrupted)
+                self.again += 1
             # Of several cassettes the first is the one that is recorded into.
             return bool((label.flags | before.label.flags) & AGAIN)
         if not label.flags & AGAIN:
             return any(
-                (row := sealed.with_id(label.id)) is not None and row in sealed.again
-                for sealed in self._sealed
-                if sealed.again
+                (row := stored.with_id(label.id)) is not None
+                and entry_of(stored, row).label.flags & AGAIN
+                for stored in self._stored()
+                if stored.again or stored.instead
             )
         found = False
-        for sealed in self._sealed:
+        for sealed in self._stored():
             row = sealed.with_id(label.id)
             if row is not None:
+                if (earlier := sealed.instead.get(row)) is not None:
+                    self._recent.unlink(earlier)
                 sealed.instead[row] = entry
-                self._looked_up.clear()
+                self._recent.looked_up.clear()
                 self.again += 1
                 found = True
-                if sealed.label(row).key != label.key:
-                    self._link_key(entry)
+                self._link_again(self._recent, sealed.label(row), entry)
         return found
 
-    def _replace(self, before: Entry, entry: Entry) -> None:
-        """In all lists; each is looked at by other threads meanwhile."""
-        self._by_id[entry.label.id] = entry
-        linked = False
-        for entries in self._lists(before.label):
-            if before in entries:
-                linked |= entries is not self._live
-                entries[entries.index(before)] = entry
-        self.again += 1
-        if not linked:  # it was interrupted, and is not now
-            self._link(entry)
-        elif before.label.key != entry.label.key:  # it was found by a lenient key
-            self._link_key(entry)
-
-    def _unlink(self, entry: Entry) -> None:
-        del self._by_id[entry.label.id]
-        for entries in self._lists(entry.label):
-            if entry in entries:
-                entries.remove(entry)
-
-    def _lists(self, label: Label) -> list[list[Entry]]:
-        """All that an entry with this label may be in."""
-        keys = label.key, label.key + label.authority.to_bytes(8, "big")
-        linked = [self._by_key.get(key, []) for key in keys]
-        return [self._live, self._by_route.get(label.route, []), *linked]
+    def _link_again(self, recent: Recent, before: Label, entry: Entry) -> None:
+        """Have it found by what is not that of the row whose place it has."""
+        if before.flags & UNMATCHABLE:
+            recent.link(entry, self.interrupted)
+        elif before.key != entry.label.key:  # it was found by a lenient key
+            recent.link_key(entry)
 
     def latest(self, entry: Entry) -> Entry:
         """The same recording, or what was recorded in its place."""
@@ -204,33 +223,36 @@ class Index:
 
     def canonical(self, raw: bytes) -> bytes | None:
         """The canonical key of a raw key that was seen."""
-        found = self._canonical.get(raw)
+        recent = self._recent
+        found = recent.canonical.get(raw)
         if found is None:
-            for sealed in self._sealed:
-                found = sealed.key_of(raw)
+            for stored in (*self._sealed, *recent.runs):
+                found = stored.key_of(raw)
                 if found is not None:
-                    if len(self._canonical) < 4 * len(self._live) + REMEMBERED_MAX:
-                        self._canonical[raw] = found
+                    if len(recent.canonical) < 4 * len(recent.live) + REMEMBERED_MAX:
+                        recent.canonical[raw] = found
                     break
         return found
 
     def remember(self, raw: bytes, key: bytes) -> None:
         """Spare the next request with these bytes the canonical key; only of keys that are here."""
-        if len(self._canonical) < 4 * len(self._live) + REMEMBERED_MAX and (
-            key in self._by_key or any(len(sealed.with_key(key, 0)) for sealed in self._sealed)
+        recent = self._recent
+        if len(recent.canonical) < 4 * len(recent.live) + REMEMBERED_MAX and (
+            key in recent.by_key or any(len(one.with_key(key, 0)) for one in self._stored())
         ):
-            self._canonical[raw] = key
+            recent.canonical[raw] = key
 
     def matching(self, key: bytes, authority: int) -> Sequence[Entry]:
         """In recorded order; of every authority when `authority` is 0."""
         where = key + authority.to_bytes(8, "big") if authority else key
-        live = self._by_key.get(where, [])
-        if not self._sealed:
+        recent = self._recent
+        live = recent.by_key.get(where, [])
+        if not self._sealed and not recent.runs:
             return live
-        if not live and (known := self._looked_up.get(where)) is not None:
+        if not live and (known := recent.looked_up.get(where)) is not None:
             return known
         parts: list[Sequence[Entry]] = []
-        for sealed in self._sealed:
+        for sealed in (*self._sealed, *recent.runs):
             rows = sealed.with_key(key, authority)
             if rows and not self.interrupted:
                 rows = sealed.whole(rows)
@@ -241,16 +263,17 @@ class Index:
         found = parts[0] if len(parts) == 1 else Chain(parts)
         if not live and 0 < len(found) <= _KEPT_ROWS_MAX:
             found = list(found)
-            if len(self._looked_up) >= LOOKED_UP_MAX:
-                self._looked_up.clear()
-            self._looked_up[where] = found
+            if len(recent.looked_up) >= LOOKED_UP_MAX:
+                recent.looked_up.clear()
+            recent.looked_up[where] = found
         return found
 
     def of_route(self, route: int) -> Sequence[Entry]:
         """All that may be matched, in recorded order."""
-        live = self._by_route.get(route, [])
+        recent = self._recent
+        live = recent.by_route.get(route, [])
         parts: list[Sequence[Entry]] = []
-        for sealed in self._sealed:
+        for sealed in (*self._sealed, *recent.runs):
             rows = [row for _, row in sealed.last(route, sealed.rows)
                     if self.interrupted or not sealed.is_interrupted(row)]  # fmt: skip
             parts.append(Rows(sealed, rows))
@@ -258,9 +281,11 @@ class Index:
 
     def was_interrupted(self, key: bytes) -> bool:
         """Whether a reply to this stops short."""
-        live = self._live[-COMPARED_MAX:]
+        recent = self._recent
+        live = recent.live[-COMPARED_MAX:]
+        stored = (*self._sealed, *recent.runs)
         return any(
-            sealed.is_interrupted(row) for sealed in self._sealed for row in sealed.with_key(key, 0)
+            sealed.is_interrupted(row) for sealed in stored for row in sealed.with_key(key, 0)
         ) or any(
             entry.label.key == key and entry.label.flags & ~AGAIN == INTERRUPTED for entry in live
         )
@@ -268,93 +293,37 @@ class Index:
     def nearest(self, route: int | None, simhash: int, count: int) -> list[Entry]:
         """Recordings of the route, or of any, the most alike first."""
         found: list[tuple[int, SealedIndex | Entry, int]] = []
-        for sealed in self._sealed:
+        recent = self._recent
+        for sealed in (*self._sealed, *recent.runs):
             found += [(likeness, sealed, row) for likeness, row in sealed.last(route, COMPARED_MAX)
                       if self.interrupted or not sealed.is_interrupted(row)]  # fmt: skip
-        live = self._live if route is None else self._by_route.get(route, [])
+        live = recent.live if route is None else recent.by_route.get(route, [])
+        refused = UNMATCHABLE if self.interrupted else UNMATCHABLE | INTERRUPTED
         found += [(entry.label.simhash, entry, 0) for entry in live[-COMPARED_MAX:]
-                  if not entry.label.flags & UNMATCHABLE]  # fmt: skip
+                  if not entry.label.flags & refused]  # fmt: skip
         alike = nearest(
             ((likeness, (where, row)) for likeness, where, row in found), simhash, count
         )
-        return [where if isinstance(where, Entry) else _entry(where, row) for where, row in alike]
+        return [where if isinstance(where, Entry) else entry_of(where, row) for where, row in alike]
 
     def by_id(self, number: int) -> Entry | None:
         for sealed in self._sealed:
             row = sealed.with_id(number)
             if row is not None:
-                return self.opened.get(number) or _entry(sealed, row)
-        return self._by_id.get(number) or self.opened.get(number)
+                return self.opened.get(number) or entry_of(sealed, row)
+        recent = self._recent
+        if (found := recent.by_id.get(number)) is not None:
+            return found
+        for run in reversed(recent.runs):
+            row = run.with_id(number)
+            if row is not None:
+                return entry_of(run, row)
+        return self.opened.get(number)
 
     def close(self) -> None:
         for sealed in self._sealed:
             sealed.close()
         self._sealed.clear()
-
-    def _link(self, entry: Entry) -> None:
-        label = entry.label
-        if label.flags & UNMATCHABLE or (label.flags & INTERRUPTED and not self.interrupted):
-            return
-        self._by_route.setdefault(label.route, []).append(entry)
-        self._link_key(entry)
-
-    def _link_key(self, entry: Entry) -> None:
-        label = entry.label
-        keys = [label.key]
-        if label.authority:
-            keys.append(label.key + label.authority.to_bytes(8, "big"))
-        for key in keys:
-            self._by_key.setdefault(key, []).append(entry)
-        self._canonical[label.raw_key] = label.key
-
-
-def _entry(sealed: SealedIndex, row: int) -> Entry:
-    if sealed.instead and (again := sealed.instead.get(row)) is not None:
-        return again
-    return Entry(sealed.segment(row), sealed.label(row), sealed.place(row))
-
-
-class Rows(Sequence[Entry]):
-    """Entries of a sealed index, made when they are looked at."""
-
-    def __init__(self, sealed: SealedIndex, rows: Sequence[int]) -> None:
-        self._sealed, self._rows = sealed, rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Entry: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Entry]: ...
-    def __getitem__(self, index: int | slice) -> Entry | Sequence[Entry]:
-        if isinstance(index, slice):
-            return Rows(self._sealed, self._rows[index])
-        return _entry(self._sealed, self._rows[index])
-
-
-class Chain(Sequence[Entry]):
-    """Several sequences, one after the other."""
-
-    def __init__(self, parts: Sequence[Sequence[Entry]]) -> None:
-        self._parts = parts
-        self._ends = list(accumulate(len(part) for part in parts))
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    @overload
-    def __getitem__(self, index: int) -> Entry: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Entry]: ...
-    def __getitem__(self, index: int | slice) -> Entry | Sequence[Entry]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        place = index + len(self) if index < 0 else index
-        if not 0 <= place < len(self):
-            raise IndexError(index)
-        part = bisect_right(self._ends, place)
-        return self._parts[part][place - (self._ends[part - 1] if part else 0)]
 
 
 def number_of(record_id: str) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.draft import Draft, Sealer
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import (
     Extra,
     Head,
@@ -27,7 +28,7 @@ from fakeai_proxy.cassette.format import (
     decode_reply,
 )
 from fakeai_proxy.cassette.frames import Label, Place
-from fakeai_proxy.cassette.index import Entry, Index
+from fakeai_proxy.cassette.index import Index
 from fakeai_proxy.cassette.manifest import TOOL, Manifest
 from fakeai_proxy.cassette.redaction import Redactor
 from fakeai_proxy.cassette.rules import Rules

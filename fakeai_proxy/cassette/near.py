@@ -11,7 +11,8 @@ import threading
 from dataclasses import dataclass, field
 
 from fakeai_proxy.cassette.bodies import Blob
-from fakeai_proxy.cassette.index import Entry, Index
+from fakeai_proxy.cassette.entries import Entry
+from fakeai_proxy.cassette.index import Index
 from fakeai_proxy.cassette.leniency import Leniency
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import CANONICAL_BYTES_MAX, route_hash

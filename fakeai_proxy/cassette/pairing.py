@@ -19,8 +19,9 @@ from fakeai_proxy.cassette.comparing import (
     side_of,
 )
 from fakeai_proxy.cassette.differences import explain, likeness, shingles
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.index import Entry, Index
+from fakeai_proxy.cassette.index import Index
 from fakeai_proxy.cassette.matching import hash64
 from fakeai_proxy.cassette.spread import QUANTILES, Spread
 

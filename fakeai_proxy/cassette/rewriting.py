@@ -18,7 +18,7 @@ from pathlib import Path
 from fakeai_proxy.cassette import frames
 from fakeai_proxy.cassette.blobs import BlobStore
 from fakeai_proxy.cassette.bodies import Blob
-from fakeai_proxy.cassette.format import Head, Interaction, decode, encode
+from fakeai_proxy.cassette.format import Extra, Head, Interaction, decode, encode
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import label_of
 from fakeai_proxy.cassette.manifest import NAME, TOOL, Manifest, sync_folder
@@ -102,12 +102,19 @@ def split(
     return {name: len(found) for name, found in sorted(named.items())}
 
 
-def write(target: Path, salt: bytes, records: Iterable[tuple[Label, int, bytes]]) -> None:
-    """A cassette of these records, each with its label, its order and its line."""
+def write(
+    target: Path,
+    salt: bytes,
+    records: Iterable[tuple[Label, int, bytes]],
+    policy: Extra | None = None,
+) -> None:
+    """A cassette of these records, each with its label, its order and its line; `policy` says what was
+    scrubbed besides credentials."""
+    extra = {"scrub": policy} if policy else {}
     if is_single(target):
-        _write_single(target, salt, records)
+        _write_single(target, salt, records, extra)
     else:
-        _write_folder(target, salt, records, ())
+        _write_folder(target, salt, records, (), extra)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
@@ -208,11 +215,12 @@ def _write_folder(
     salt: bytes,
     records: Iterable[tuple[Label, int, bytes]],
     replaced: Sequence[Segment],
+    extra: Extra | None = None,
 ) -> None:
     target.mkdir(parents=True, exist_ok=True)
     if not (target / NAME).exists():
         # The tags of credentials are made with the salt: they stay comparable.
-        Manifest(salt, 0.0).create(target)
+        Manifest(salt, 0.0, extra=dict(extra or {})).create(target)
     manifest = Manifest.read(target)
     new = write_sealed(target, manifest, records, [segment.path.name for segment in replaced])
     manifest.sealed([new] if new is not None else []).write(target)
@@ -221,10 +229,15 @@ def _write_folder(
         segment.path.unlink(missing_ok=True)
 
 
-def _write_single(target: Path, salt: bytes, records: Iterable[tuple[Label, int, bytes]]) -> None:
+def _write_single(
+    target: Path,
+    salt: bytes,
+    records: Iterable[tuple[Label, int, bytes]],
+    extra: Extra | None = None,
+) -> None:
     plain = target.suffix == ".jsonl"
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    head = Head(TOOL, 0.0, salt)
+    head = Head(TOOL, 0.0, salt, extra=extra or {})
     try:
         with temporary.open("wb") as file:
             for label, _, line in chain(((label_of(head), 0, encode(head)),), records):

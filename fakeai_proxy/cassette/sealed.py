@@ -14,7 +14,7 @@ import tempfile
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from fakeai_proxy.cassette.frames import AGAIN, INTERRUPTED, UNMATCHABLE, Label,
 from fakeai_proxy.errors import CassetteError
 
 if TYPE_CHECKING:
-    from fakeai_proxy.cassette.index import Entry
+    from fakeai_proxy.cassette.entries import Entry
     from fakeai_proxy.cassette.segments import Segment
 
 NAME = "index.bin"
@@ -42,6 +42,8 @@ _COLUMNS: tuple[tuple[str, Literal["Q", "I", "H", "B"]], ...] = (
 )  # fmt: skip
 #: Up to so many rows are sorted without numpy.
 PLAIN_ROWS_MAX = 4096
+#: Instead of its size in a group: a frame of its own.
+NO_GROUP = 0xFFFF_FFFF
 #: The table of a group, place and length of its frame, number of its segment.
 _Table = tuple[bytes, int, int, int]
 
@@ -49,9 +51,9 @@ _Table = tuple[bytes, int, int, int]
 class SealedIndex:
     """Rows are numbers; `label`, `place` and `segment` tell of one."""
 
-    def __init__(self, data: mmap.mmap | bytes, segments: Sequence[Segment]) -> None:
+    def __init__(self, data: mmap.mmap | bytearray, segments: Sequence[Segment]) -> None:
         _, self.rows, self.interrupted, self.digest = _HEADER.unpack_from(data)
-        self._segments = segments
+        self.segments = segments
         self._data = data
         view = memoryview(data)
         position = _HEADER.size
@@ -88,8 +90,7 @@ class SealedIndex:
         """Without interrupted replies."""
         if not self.interrupted:
             return rows
-        flags = self._column["flags"]
-        return [row for row in rows if not flags[row] & INTERRUPTED]
+        return [row for row in rows if not self.is_interrupted(row)]
 
     def key_of(self, raw: bytes) -> bytes | None:
         """The key of a recording with this raw key."""
@@ -126,7 +127,9 @@ class SealedIndex:
                 yield hashes[row], row
 
     def is_interrupted(self, row: int) -> bool:
-        return bool(self._column["flags"][row] & INTERRUPTED)
+        again = self.instead.get(row)
+        flags: int = self._column["flags"][row] if again is None else again.label.flags
+        return bool(flags & INTERRUPTED)
 
     @cached_property
     def again(self) -> list[int]:
@@ -160,7 +163,7 @@ class SealedIndex:
     def counts(self) -> Counter[Segment]:
         """How many interactions each segment has."""
         numbers = Counter(map(self._column["segment"].__getitem__, self.recorded()))
-        return Counter({self._segments[number]: count for number, count in numbers.items()})
+        return Counter({self.segments[number]: count for number, count in numbers.items()})
 
     def label(self, row: int) -> Label:
         column = self._column
@@ -172,12 +175,30 @@ class SealedIndex:
 
     def place(self, row: int) -> Place:
         column = self._column
+        size = column["size"][row]
         return Place(
-            column["offset"][row], column["length"][row], column["at"][row], column["size"][row]
-        )
+            column["offset"][row], column["length"][row], column["at"][row],
+            -1 if size == NO_GROUP else size,
+        )  # fmt: skip
+
+    def column(self, name: str) -> memoryview:
+        return self._column[name]
+
+    def marks(self) -> Iterator[tuple[int, int]]:
+        """Ids and flags of interactions in recorded order."""
+        ids, flags, instead = self._column["id"], self._column["flags"], self.instead
+        for row in self.recorded():
+            again = instead.get(row)
+            yield ids[row], flags[row] if again is None else again.label.flags
+
+    def outside(self, gone: Collection[Segment]) -> list[int]:
+        """The rows of interactions that are in none of these segments, in recorded order."""
+        numbers = {number for number, one in enumerate(self.segments) if one not in gone}
+        where = self._column["segment"]
+        return [row for row in self.recorded() if where[row] in numbers or row in self.instead]
 
     def segment(self, row: int) -> Segment:
-        return self._segments[self._column["segment"][row]]
+        return self.segments[self._column["segment"][row]]
 
     def close(self) -> None:
         # Rows that somebody still looks at, such as the frames of an error, keep the map until they go.
@@ -243,7 +264,7 @@ def _mapped(file: Path, segments: Sequence[Segment]) -> SealedIndex:
 
 def build(
     segments: Sequence[Segment], digest: bytes, plain_rows_max: int = PLAIN_ROWS_MAX
-) -> bytes:
+) -> bytearray:
     """Raises CassetteError."""
     tables = [
         (bytes(table), start, length, number)
@@ -252,12 +273,18 @@ def build(
     ]
     rows = sum(len(table) for table, *_ in tables) // groups.ROW.size
     columns = (_sorted if rows <= plain_rows_max else _sorted_many)(tables)
+    return joined(columns, digest)
+
+
+def joined(columns: dict[str, Any], digest: bytes = b"") -> bytearray:
+    """As they are in a file; the columns are gone then, or there would be two of each."""
     interrupted = _count(columns["flags"].tobytes(), INTERRUPTED)
-    pieces = [_HEADER.pack(_MAGIC, len(columns["id"]), interrupted, digest)]
+    found = bytearray(_HEADER.pack(_MAGIC, len(columns["id"]), interrupted, digest))
     for name, _ in _COLUMNS:
-        data = columns[name].tobytes()
-        pieces += [data, bytes(-len(data) % 8)]
-    return b"".join(pieces)
+        data = columns.pop(name).tobytes()
+        found += data
+        found += bytes(-len(data) % 8)
+    return found
 
 
 def _count(flags: bytes, flag: int) -> int:
@@ -302,8 +329,8 @@ def _sorted(tables: Sequence[_Table]) -> dict[str, array[int]]:
     return columns
 
 
-def _sorted_many(groups_of: Sequence[_Table]) -> dict[str, Any]:
-    """The same of any number."""
+def _sorted_many(groups_of: list[_Table]) -> dict[str, Any]:
+    """The same of any number, which are gone then."""
     import numpy as np
 
     row_type = np.dtype(
@@ -319,28 +346,40 @@ def _sorted_many(groups_of: Sequence[_Table]) -> dict[str, Any]:
     tables, offsets, lengths, numbers = zip(*groups_of, strict=True)
     counts = [len(table) // row_type.itemsize for table in tables]
     rows = np.frombuffer(b"".join(tables), row_type)
-    columns: dict[str, Any] = {name: rows[name].astype(rows[name].dtype.newbyteorder("="))
+    groups_of.clear()
+    del tables
+    kept = np.isin(rows["kind"], (frames.OPEN, frames.CLOSE))
+    columns: dict[str, Any] = {name: rows[name][kept].astype(rows[name].dtype.newbyteorder("="))
                                for name in row_type.names or ()}  # fmt: skip
-    for name, values in (("offset", offsets), ("length", lengths), ("segment", numbers)):
-        columns[name] = np.repeat(np.array(values, "u8"), counts)
-    kept = np.isin(columns["kind"], (frames.OPEN, frames.CLOSE))
-    columns = {name: column[kept] for name, column in columns.items()}
+    del rows
+    of_groups = ("offset", offsets, "u8"), ("length", lengths, "u4"), ("segment", numbers, "u2")
+    for name, values, kind in of_groups:
+        columns[name] = np.repeat(np.array(values, kind), counts)[kept]
     no_key = ((columns["flags"] & UNMATCHABLE) != 0) | (columns["kind"] == frames.OPEN)
     for name in ("key_high", "key_low", "raw_high", "raw_low"):
         columns[name][no_key] = 0
     # Orders are of a segment: those of an earlier one come first.
     order = np.lexsort((columns["order"], columns["segment"]))
     columns["order"][order] = np.arange(len(order), dtype="u4")
-    columns = _latest(columns)
+    return arranged(_latest(columns))
+
+
+def arranged(columns: dict[str, Any]) -> dict[str, Any]:
+    """The same, sorted by key, with the rows in the order of something else."""
+    import numpy as np
+
     by_key = np.lexsort(
         (columns["order"], columns["authority"], columns["key_low"], columns["key_high"])
     )
-    columns = {name: column[by_key] for name, column in columns.items()}
+    for name, kind in _COLUMNS[: len(columns)]:
+        columns[name] = columns[name][by_key].astype(np.dtype(kind), copy=False)
     columns["by_raw"] = np.argsort(columns["raw_high"], kind="stable")
     columns["by_id"] = np.argsort(columns["id"], kind="stable")
     columns["by_route"] = np.lexsort((columns["order"], columns["route"]))
     columns["by_order"] = np.lexsort((columns["order"], columns["kind"] != frames.OPEN))
-    return {name: columns[name].astype(np.dtype(kind)) for name, kind in _COLUMNS}
+    for name, kind in _COLUMNS:
+        columns[name] = columns[name].astype(np.dtype(kind), copy=False)
+    return columns
 
 
 def _latest(columns: dict[str, Any]) -> dict[str, Any]:

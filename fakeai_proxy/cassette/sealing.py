@@ -211,6 +211,7 @@ def write_sealed(
         sync_folder(folder)
     finally:
         temporary.unlink(missing_ok=True)
+        groups.let_go()
     # Files that a killed process had no time to delete are still in nobody's stead but this one's.
     gone = {*of, *(old for old in manifest.superseded if (folder / old).exists())}
     return SealedFile(name, size, count - 1, hashed.hexdigest(), tuple(sorted(gone)))

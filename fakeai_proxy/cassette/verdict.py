@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from fakeai_proxy.cassette.ids import Ids
 from fakeai_proxy.exchange import DRIFT, HIT, LIVE, MISS, NEW, STALE
 
 UNUSED = "UNUSED"
@@ -24,8 +25,6 @@ MEANINGS = {
 }
 #: Requests and recordings that are named one by one.
 NAMED_MAX = 20
-#: Above so many recordings nobody is told which of them were not asked for.
-UNUSED_OF_MAX = 100_000
 #: Different usages that are kept apart; further ones are added up by model.
 _USAGES_MAX = 10_000
 #: Model, tokens of the prompt, tokens of the answer -> how often.
@@ -40,7 +39,7 @@ class Tally:
     #: Verdict and request of those that are worth a look, each once, with how often.
     told: dict[tuple[str, str], int] = field(default_factory=dict)
     #: Ids of recordings that were asked for or made.
-    used: set[int] = field(default_factory=set)
+    used: Ids = field(default_factory=Ids)
     #: What replayed answers used.
     usages: Usages = field(default_factory=dict)
     #: The same of what there was no more room for: tokens of prompts and answers by model.
@@ -53,7 +52,7 @@ class Tally:
             named = verdict, request
             if named in self.told or len(self.told) < NAMED_MAX * 5:
                 self.told[named] = self.told.get(named, 0) + 1
-        if recording and len(self.used) <= UNUSED_OF_MAX:
+        if recording:
             self.used.add(recording)
 
     def save(self, model: str, prompt_tokens: int, output_tokens: int) -> None:
@@ -79,7 +78,7 @@ class Tally:
             for model, tokens in part.beyond.items():
                 before = whole.beyond.get(model, (0, 0))
                 whole.beyond[model] = before[0] + tokens[0], before[1] + tokens[1]
-            whole.used |= part.used
+            whole.used.update(part.used)
             whole.spent_usd += part.spent_usd
         return whole
 

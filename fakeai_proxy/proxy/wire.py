@@ -131,8 +131,15 @@ class Connection(web.RequestHandler):
             if self._parser is not None:
                 self._parser.message_consumed()
             manager.requests_count += 1
-            writer, task = StreamWriter(self, loop), self._task_handler or asyncio.current_task()
-            request = make(message, body, self, writer, task)  # type: ignore[arg-type]  # never None
+            writer = StreamWriter(self, loop)
+            # No name for the task: a cancelled one has this frame, and they would be a circle.
+            request = make(
+                message,
+                body,
+                self,
+                writer,
+                self._task_handler or asyncio.current_task(),  # type: ignore[arg-type]  # never None
+            )
             stays = await self._answered(request, answer) and await self._read_out(body)
             if self._close or self.is_ending or not stays:
                 break
@@ -180,6 +187,10 @@ class Connection(web.RequestHandler):
                     while not body.is_eof():
                         await body.readany()
         return bool(body.is_eof())
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._newest = None  # its body knows the connection
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own signature
         """Whether to go on writing to a client that says no more.

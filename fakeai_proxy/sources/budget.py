@@ -18,7 +18,7 @@ from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
 from fakeai_proxy.cassette.verdict import Tally
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.errors import budget_spent
-from fakeai_proxy.exchange import Chunk, Exchange, Reply
+from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply
 from fakeai_proxy.profiles.price import Price, Usage, bill
 from fakeai_proxy.roles import Source
 from fakeai_proxy.services.catalogue import Catalogue
@@ -85,7 +85,7 @@ class Budget:
         self.calls += 1
         if isinstance(reply.chunks, Sequence):
             body = b"".join(chunk.data for chunk in reply.chunks if isinstance(chunk.data, bytes))
-            self.charge(exchange, reply, body)
+            self.charge(exchange, reply.status, reply.headers, body)
         else:
             reply.chunks = _Watched(self, exchange, reply, reply.chunks)
         return reply
@@ -100,13 +100,13 @@ class Budget:
             log.info("%d live calls cost about $%.4f", self.calls, self.spent_usd)
         await self._source.close()
 
-    def charge(self, exchange: Exchange, reply: Reply, body: bytes) -> None:
+    def charge(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
         """Nobody waits for it: the end of a reply is not the place."""
-        if reply.status >= 400:
+        if status >= 400:
             return
         request = exchange.request
         asked = RecordedRequest(request.method, request.target, (), _asked(request.body))
-        response = RecordedResponse(reply.status, reply.headers, body)
+        response = RecordedResponse(status, headers, body)
         charging = asyncio.ensure_future(self._charge(asked, response))
         self._charging.add(charging)
         charging.add_done_callback(self._charging.discard)
@@ -134,7 +134,9 @@ class _Watched(AsyncGenerator[Chunk, None]):
         self, budget: Budget, exchange: Exchange, reply: Reply, chunks: AsyncGenerator[Chunk]
     ) -> None:
         self._budget = budget
-        self._exchange, self._reply = exchange, reply
+        self._exchange = exchange
+        # Not the reply itself, which has these chunks: only the collector would free the two.
+        self._status, self._headers = reply.status, reply.headers
         self._chunks = chunks
         self._kept = bytearray()
         self._charged = False
@@ -153,7 +155,7 @@ class _Watched(AsyncGenerator[Chunk, None]):
     def _end(self) -> None:
         if not self._charged:
             self._charged = True
-            self._budget.charge(self._exchange, self._reply, bytes(self._kept))
+            self._budget.charge(self._exchange, self._status, self._headers, bytes(self._kept))
 
     async def athrow(self, *failure: object) -> Chunk:
         await self.aclose()

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from fakeai_proxy.cassette.advice import Asked, advice
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.differences import Side, explain, likeness, shingles
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.leniency import Leniency
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import (

@@ -15,7 +15,7 @@ from typing import overload
 from fakeai_proxy import errors
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.conversation import Conversation, Recorded
-from fakeai_proxy.cassette.index import Entry
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.leniency import Leniency
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.likeness import Likeness

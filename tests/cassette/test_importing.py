@@ -21,6 +21,7 @@ from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.formats import FORMATS, READABLE
 from fakeai_proxy.cassette.importing import bring_in
 from fakeai_proxy.cassette.leniency import Leniency
+from fakeai_proxy.cassette.matching import raw_key
 from fakeai_proxy.cli.cassette import cassette
 from fakeai_proxy.errors import ApiError, CassetteError
 from fakeai_proxy.exchange import Exchange, Headers, Request
@@ -537,3 +538,36 @@ def test_damaged_files_are_refused_or_read_and_nothing_else(
         shutil.rmtree(target)
     assert str(path) in told
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("form", [".fcz", ".jsonl"])
+def test_what_its_user_calls_secret_is_scrubbed_as_when_it_is_recorded(
+    tmp_path: Path, form: str
+) -> None:
+    body = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "zebra-77 of jane@example.com"}]}'
+
+    har = {"log": {"entries": [{
+        "startedDateTime": "2025-01-01T00:00:00Z", "time": 5,
+        "request": {"method": "POST", "url": f"https://api.openai.com{CHAT}", "headers": [
+            {"name": "content-type", "value": "application/json"}],
+            "postData": {"mimeType": "application/json", "text": body.decode()}},
+        "response": {"status": 200, "headers": [
+            {"name": "content-type", "value": "application/json"}, {"name": "x-who", "value": "jane-7"}],
+            "content": {"text": '{"said": "zebra-78, jane@example.com"}'}},
+    }]}}  # fmt: skip
+    target = tmp_path / f"c{form}"
+    rules = ("--scrub-pii", "--scrub-header", "x-who", "--scrub-pattern", "zebra-[0-9]+")
+    [(record, asked_for, said)] = brought(saved(tmp_path, "a.har", har), target, *rules)
+
+    assert len(asked_for) == len(body)
+    assert len(said) == len('{"said": "zebra-78, jane@example.com"}')
+    assert not {word for word in ("zebra", "jane") if word in repr((record, asked_for, said))}
+    assert run("verify", "--secrets", target, *rules).exit_code == 0
+    assert "1 patterns" in run("verify", "--secrets", target).stderr
+    library = opened(target)
+    assert library.find(raw_key("POST", CHAT, JSON, body), 0) is not None
+    library.close()
+    assert (
+        run("import", tmp_path / "a.har", tmp_path / "b.jsonl", "--scrub-pattern", "(").exit_code
+        == 1
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from fakeai_proxy.cassette.formats import READABLE, WRITABLE
 from fakeai_proxy.cassette.importing import bring_in
 from fakeai_proxy.cassette.settings import FORMS
 from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress
+from fakeai_proxy.cli.cassette.scrubbing import rules_of, scrub_options
 from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.errors import CassetteError
 
@@ -24,14 +26,17 @@ _TOLD_MAX = 10
 @click.argument("source", type=click.Path(path_type=Path, exists=True))
 @_target
 @click.option("--from", "name", type=click.Choice(READABLE), help="Without it: what SOURCE is in.")
+@scrub_options
 @tells_outcome
-def bring(source: Path, target: Path, name: str | None) -> Outcome:
-    """Make the cassette TARGET of SOURCE, a file or folder of another program, with secrets removed."""
+def bring(source: Path, target: Path, name: str | None, **rules: Any) -> Outcome:
+    """Make the cassette TARGET of SOURCE, a file or folder of another program, with secrets removed and
+    what you name."""
     if not target.name.endswith(FORMS):
         raise click.ClickException(f"{target} ends in none of {', '.join(FORMS)}.")
+    chosen = rules_of(rules)
     with progress("importing") as tell:
         try:
-            done = bring_in(source, target, name, tell)
+            done = bring_in(source, target, name, tell, chosen)
         except CassetteError as error:
             raise click.ClickException(str(error)) from None
     for place, reason in done.skipped[:_TOLD_MAX]:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fakeai_proxy.cassette import rewriting, sealing
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.index import Entry, number_of
+from fakeai_proxy.cassette.index import number_of
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.rewriting import Change, Rewritten
 from fakeai_proxy.cassette.settings import FORMS, CassetteSettings

@@ -23,8 +23,8 @@ import click
 
 from fakeai_proxy.body import Body
 from fakeai_proxy.cassette.against import Compared, against
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.shapes import CREDENTIAL_HEADERS
 from fakeai_proxy.cassette.unasked import playable

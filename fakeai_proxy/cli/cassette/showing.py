@@ -14,8 +14,8 @@ import click
 
 from fakeai_proxy.cassette import frames
 from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import Interaction, RecordedResponse, encode
-from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.messages import Message, instants_s
 from fakeai_proxy.cassette.rfc6455 import closing

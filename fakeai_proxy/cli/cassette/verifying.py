@@ -4,56 +4,32 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-from pydantic import ValidationError
 
 from fakeai_proxy.cassette import rewriting
 from fakeai_proxy.cassette.anonymizing import Anonymize
 from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.findings import verify_secrets
 from fakeai_proxy.cassette.frames import INTERRUPTED
-from fakeai_proxy.cassette.index import Entry
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.manifest import SALT_BYTES
 from fakeai_proxy.cassette.redaction import Redactor
-from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.scrubbing import Scrub
 from fakeai_proxy.cassette.segments import existing_salt, policy_of
-from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress, rewritten
+from fakeai_proxy.cli.cassette.scrubbing import rules_of, scrub_options
 from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.errors import CassetteError
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _rules(command: Command) -> Command:
-    """The options that say what else is secret, as they are when it is recorded."""
-    for name, words, kind in (
-        ("scrub_pii", "Personal data: e-mail, phone, card, IBAN, SSN, IP addresses.", "flag"),
-        ("scrub_header", "What this header says. Repeatable.", "NAME"),
-        ("scrub_pattern", "What this regular expression matches. Repeatable.", "REGEX"),
-    ):
-        flag = kind == "flag"
-        option = click.option(
-            f"--{name.replace('_', '-')}", name, is_flag=flag, multiple=not flag, help=words,
-            metavar=None if flag else kind,
-        )  # fmt: skip
-        command = option(command)
-    return command
-
 
 def _redactor(path: Path, asked: dict[str, Any]) -> Redactor:
-    try:
-        chosen = Rules.of(CassetteSettings(**asked))
-    except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise click.ClickException(f"--scrub-pattern: {message}") from None
+    chosen = rules_of(asked)
     redactor = Redactor(existing_salt(path), chosen.with_policy(policy_of(path)))
     missing = redactor.rules.tags - {redactor.tag(one.encode())[:12] for one in chosen.patterns}
     if missing:
@@ -68,7 +44,7 @@ def _redactor(path: Path, asked: dict[str, Any]) -> Redactor:
 @path_argument
 @click.option("--secrets", is_flag=True, help="Look for credentials too.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-@_rules
+@scrub_options
 def verify(path: Path, secrets: bool, as_json: bool, **rules: Any) -> None:
     """Read every byte of PATH; exit status 1 when something is wrong with it. What was scrubbed besides
     credentials when it was recorded is looked for as well; patterns are not in it, so give them again."""
@@ -109,7 +85,7 @@ def _summed_up(findings: int, secrets: bool) -> str:
 
 @click.command()
 @path_argument
-@_rules
+@scrub_options
 @tells_outcome
 def scrub(path: Path, **rules: Any) -> Outcome:
     """Remove from PATH every secret that this version knows, what was scrubbed when it was recorded, and
