@@ -16,7 +16,6 @@ from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.embedded.verifying import seen_by, witness_of
-from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
@@ -114,7 +113,7 @@ class App:
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
         self._open_counts()
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
-        self.exporters = self._exporters()
+        self.exporters = self._open_exporters()
         self.library = self._open_library()
         self.run = self._open_run()
         self.outcomes = None if self.run is None else self.run.outcomes
@@ -130,13 +129,11 @@ class App:
         if self.outcomes is not None:
             observers += (Gathering((self.outcomes,)),)
         self.faults = self._open_faults(observers)
-        #: Tasks that nobody waits for.
-        self._opening: set[asyncio.Future[None]] = set()
-        self.scenario = stage_of(self, self._open_more_exporters)
+        self.scenario = stage_of(self)
         self.scenario.began.append(self.marks.note_phase)
         self.plan = Plan.load(config.scenario) if config.scenario else None
         self.reloading = Reloading(self.clock, tuple(watched_by(self)))
-        self.pages = own_pages(self, self.grown, self._media)
+        self.pages = own_pages(self, self._media)
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
@@ -208,7 +205,7 @@ class App:
         await self.company.begin(self.pages.perform)
         await self._door.open(handed)
         self.url = self._door.addresses[0].url
-        await self._open_exporters()
+        await self.exporters.open()
         await self.reloading.start()
 
     async def close(
@@ -220,8 +217,7 @@ class App:
         self.scenario.stop()
         if self.url:
             await self._door.close()
-        if self.exporters is not None:
-            await self.exporters.close()
+        await self.exporters.close()
         self.gateway.end_streams()
         await drain(self._server, drain_s)
         await self.jobs.close()
@@ -264,32 +260,16 @@ class App:
         cluster = Cluster(self.back_end, self.dice, share=share)
         return FleetDriver(cluster, self.clock, self.config.speed)
 
-    def _exporters(self) -> Exporters | None:
+    def _open_exporters(self) -> Exporters:
         """Raises ConfigError."""
-        if self.commons.number:
-            return None  # the first process shows those of all
         shows_gpus, pages = self.site is not None, self.metric_pages
-        return exporters_of(self.config, shows_gpus, pages.nodes, pages.of_node, self.clock)
-
-    async def _open_exporters(self) -> None:
-        if self.exporters is not None:
-            await self.exporters.open()
-
-    async def grown(self) -> None:
-        """The fleet may have more nodes than before; one whose port is taken shows nothing."""
-        try:
-            await self._open_exporters()
-        except ConfigError as error:
-            log.warning("%s", error)
+        return exporters_of(
+            self.config, shows_gpus, pages.nodes, pages.of_node, self.clock, not self.commons.number
+        )
 
     def _pacer(self) -> Pacer:
         hosted = None if isinstance(self.back_end, FleetProfile) else self.back_end
         return Pacer(self.config, hosted, self.scheduler, self.clock, self.dice, self.fleet)
-
-    def _open_more_exporters(self) -> None:
-        opening = asyncio.ensure_future(self.grown())
-        self._opening.add(opening)
-        opening.add_done_callback(self._opening.discard)
 
     def _open_library(self) -> Library | None:
         if self.config.miss is None and not self.config.records:
@@ -316,7 +296,10 @@ class App:
             return None
         from fakeai_proxy.recorded_run import RecordedRun
 
-        return RecordedRun(self.config, self.library, self.upstream, self.clock, self.commons)
+        registry = self.prices.catalogue
+        return RecordedRun(
+            self.config, self.library, self.upstream, self.clock, self.commons, registry
+        )
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = self.holdings.owner

@@ -55,7 +55,7 @@ class Banner:
             store=config.store_place,
             ca=str(ca_dir(config) / "root.pem"),
             intercepted=len(Policy(config).intercepted),
-            dcgm=app.exporters.urls if app.exporters is not None else {},
+            dcgm=app.exporters.urls,
             first=_first_line(config, app.url),
         )
 

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 import click
 
 from fakeai_proxy.cli.options import load, with_settings
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.errors import ConfigError
@@ -156,7 +157,8 @@ def _own_shell() -> str:
               "is right for sh, dash and zsh too.")  # fmt: skip
 @click.option("--unset", is_flag=True, help="Print the lines that take the variables away again.")
 @click.pass_context
-def env(ctx: click.Context, /, shell: str | None, unset: bool, **_: object) -> int:
+@tells_outcome
+def env(ctx: click.Context, /, shell: str | None, unset: bool, **_: object) -> Outcome:
     """Print the shell lines that send programs through the proxy and make them trust it.
 
     \b
@@ -167,16 +169,13 @@ def env(ctx: click.Context, /, shell: str | None, unset: bool, **_: object) -> i
     syntax = SHELLS[shell or _own_shell()]
     if unset:
         names = variables("", Path(), Path(), (), {})
-        lines = [syntax.unset(name) for name in names]
-    else:
-        config = load(ctx)
-        address = parse_listen(config.listen)[0]
-        if address.port == 0:
-            raise ConfigError(
-                "--listen: with port 0 nobody knows the port before the server runs. Give the port "
-                "that the server printed, or use: fakeai-proxy run -- COMMAND"
-            )
-        values = environment(config, address.url)
-        lines = [syntax.set(name, value) for name, value in values.items()]
-    click.echo("\n".join(lines))
-    return 0
+        return Outcome("\n".join(map(syntax.unset, names)), dict.fromkeys(names))
+    config = load(ctx)
+    address = parse_listen(config.listen)[0]
+    if address.port == 0:
+        raise ConfigError(
+            "--listen: with port 0 nobody knows the port before the server runs. Give the port "
+            "that the server printed, or use: fakeai-proxy run -- COMMAND"
+        )
+    values = environment(config, address.url)
+    return Outcome("\n".join([syntax.set(*variable) for variable in values.items()]), values)

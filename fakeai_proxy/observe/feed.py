@@ -33,7 +33,7 @@ PIECE_MAX = 500
 
 _PLACE = re.compile(r"([\w.]{1,40})-(\d{1,18})")
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
-_HELLO = b"retry: 1000\n: the journal as it grows\n\n"
+_HELLO = b"retry: 1000\n: the journal as it grows\nid: %b\n\n"
 
 #: How far a reader is: the number of the last entry that it has seen, by journal.
 Places = dict[str, int]
@@ -107,7 +107,7 @@ class _Reader:
         if self._places is None:
             here = await self._commons.gather("journal.added", self._query, None)
             self._places = {added.era: added.last for added in here}
-        yield _HELLO  # whoever has read this misses nothing from here on
+        yield _HELLO % _last_id(self._places)  # whoever has read this misses nothing from here on
         while True:
             found = await self._commons.gather("journal.added", self._query, self._places)
             piece = self._told(found)

@@ -21,7 +21,7 @@ from fakeai_proxy.errors import budget_spent
 from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply
 from fakeai_proxy.profiles.price import Price, Usage, bill
 from fakeai_proxy.roles import Source
-from fakeai_proxy.services.catalogue import Catalogue, CatalogueSettings
+from fakeai_proxy.services.catalogue import Catalogue
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -29,13 +29,10 @@ log = logging.getLogger("fakeai_proxy")
 _KEPT_BYTES = 1 << 20
 
 
-def price_list(settings: CatalogueSettings) -> Callable[[str], Price]:
-    """The registry's prices, read when the first is asked for. A model that it does not know, or has no
-    price of, counts like the dearest."""
-
-    @cache
-    def catalogue() -> Catalogue:
-        return Catalogue.shipped(settings)
+def price_list(catalogue: Callable[[], Catalogue]) -> Callable[[str], Price]:
+    """The prices of `catalogue`, which is read when the first is asked for. A model that it does not
+    know, or has no price of, counts like the dearest."""
+    catalogue = cache(catalogue)
 
     @cache
     def dearest() -> Price:

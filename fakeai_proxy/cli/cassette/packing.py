@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from fakeai_proxy.cassette.settings import FORMS
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cli.cassette.reading import path_argument, progress, rewritten
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.errors import CassetteError
 
 _target = click.argument("target", type=click.Path(path_type=Path))
@@ -27,7 +28,8 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 @click.command()
 @path_argument
 @click.option("--again", is_flag=True, help="Pack what is sealed already, too: into one file.")
-def seal(path: Path, again: bool) -> None:
+@tells_outcome
+def seal(path: Path, again: bool) -> Outcome:
     """Make PATH, a directory, several times smaller. What another process is recording stays as it is;
     who replays from PATH may go on."""
     with progress("sealing") as tell:
@@ -37,33 +39,35 @@ def seal(path: Path, again: bool) -> None:
             raise click.ClickException(str(error)) from None
     for name in done.busy:
         click.echo(f"{name} is being recorded into, and was left alone", err=True)
-    if not done.records:
-        click.echo("nothing to seal")
-        return
-    ratio = done.before_bytes / done.after_bytes
-    click.echo(
-        f"{done.records} records sealed: {done.before_bytes:,} bytes before, "
-        f"{done.after_bytes:,} after ({ratio:.1f} times smaller)"
-    )
+    text = "nothing to seal"
+    if done.records:
+        ratio = done.before_bytes / done.after_bytes
+        text = (
+            f"{done.records} records sealed: {done.before_bytes:,} bytes before, "
+            f"{done.after_bytes:,} after ({ratio:.1f} times smaller)"
+        )
+    return Outcome(text, {"cassette": str(path), **asdict(done)})
 
 
 @click.command()
 @path_argument
 @_target
-def pack(path: Path, target: Path) -> None:
+@tells_outcome
+def pack(path: Path, target: Path) -> Outcome:
     """Copy PATH into TARGET, which says by its name what it is: a directory NAME.fcz, sealed, or one
     file NAME.jsonl.zst."""
-    _write((path,), target)
+    return _write((path,), target)
 
 
 @click.command()
 @path_argument
 @_target
-def unpack(path: Path, target: Path) -> None:
+@tells_outcome
+def unpack(path: Path, target: Path) -> Outcome:
     """Copy PATH into TARGET, NAME.jsonl: an interaction a line, which git shows and people edit."""
     if target.suffix != ".jsonl":
         raise click.ClickException(f"{target} does not end in .jsonl.")
-    _write((path,), target)
+    return _write((path,), target)
 
 
 @click.command()
@@ -75,9 +79,10 @@ def unpack(path: Path, target: Path) -> None:
     metavar="PATH...",
 )
 @_target
-def merge(paths: tuple[Path, ...], target: Path) -> None:
+@tells_outcome
+def merge(paths: tuple[Path, ...], target: Path) -> Outcome:
     """Copy the recordings of every PATH into TARGET, one cassette after the other."""
-    _write(paths, target)
+    return _write(paths, target)
 
 
 _WAYS: dict[str, Callable[[Interaction], str]] = {
@@ -93,7 +98,8 @@ _WAYS: dict[str, Callable[[Interaction], str]] = {
 @path_argument
 @click.option("--by", type=click.Choice(sorted(_WAYS)), required=True)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-def split(path: Path, by: str, folder: Path) -> None:
+@tells_outcome
+def split(path: Path, by: str, folder: Path) -> Outcome:
     """Copy the recordings of PATH into FOLDER, a cassette for each session, model, host, route or day."""
     way = _WAYS[by]
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,17 +113,20 @@ def split(path: Path, by: str, folder: Path) -> None:
             counts = rewriting.split(path, way, target_of, tell)
         except CassetteError as error:
             raise click.ClickException(str(error)) from None
-    for name, count in counts.items():
-        click.echo(f"{target_of(name)}: {count} interactions")
+    made = {str(target_of(name)): count for name, count in counts.items()}
+    lines = [f"{target}: {count} interactions" for target, count in made.items()]
+    return Outcome("\n".join(lines), {"cassette": str(path), "by": by, "interactions": made})
 
 
 @click.command()
 @path_argument
-def rekey(path: Path) -> None:
+@tells_outcome
+def rekey(path: Path) -> Outcome:
     """Make the keys of PATH anew, as this version makes them. Requests whose bodies held secrets keep
     theirs: the secrets were part of them."""
     done = rewritten((path,), path, _rekeyed, "making keys")
-    click.echo(f"{done.changed} of {done.kept} interactions have other keys")
+    text = f"{done.changed} of {done.kept} interactions have other keys"
+    return Outcome(text, {"cassette": str(path), "kept": done.kept, "changed": done.changed})
 
 
 def _rekeyed(record: Interaction) -> Interaction:
@@ -138,17 +147,21 @@ def _rekeyed(record: Interaction) -> Interaction:
 
 @click.command()
 @path_argument
-def gc(path: Path) -> None:
+@tells_outcome
+def gc(path: Path) -> Outcome:
     """Remove from PATH what is of no use: requests whose end never came, and bodies nobody names."""
     done = rewritten((path,), path, None, "collecting", unfinished=False)
     gone = rewriting.forget_blobs(path)
-    click.echo(
-        f"{done.kept} interactions kept, {done.left_out} without an end and {gone} bodies removed"
+    return Outcome(
+        f"{done.kept} interactions kept, {done.left_out} without an end and {gone} bodies removed",
+        {"cassette": str(path), "kept": done.kept, "without_end": done.left_out, "bodies": gone},
     )
 
 
-def _write(paths: Sequence[Path], target: Path) -> None:
+def _write(paths: Sequence[Path], target: Path) -> Outcome:
     if not target.name.endswith(FORMS):
         raise click.ClickException(f"{target} ends in none of {', '.join(FORMS)}.")
     done = rewritten(paths, target, None, "copying")
-    click.echo(f"{target}: {done.kept} records")
+    return Outcome(
+        f"{target}: {done.kept} records", {"cassette": str(target), "records": done.kept}
+    )

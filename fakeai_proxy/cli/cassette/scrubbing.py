@@ -12,7 +12,7 @@ from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.settings import CassetteSettings
 
 
-def scrub_options(command: Callable[..., None]) -> Callable[..., None]:
+def scrub_options(command: Callable[..., int]) -> Callable[..., int]:
     """The same as when it is recorded."""
     for name, words, kind in (
         ("scrub_pii", "Personal data: e-mail, phone, card, IBAN, SSN, IP addresses.", "flag"),
