@@ -63,7 +63,8 @@ from fakeai_proxy.sources.assembly import assembled
 from fakeai_proxy.sources.holdings import Holdings
 from fakeai_proxy.sources.price_list import PriceList
 from fakeai_proxy.sources.synth import Synth
-from fakeai_proxy.sources.upstream import Upstream, tls_context
+from fakeai_proxy.sources.trust import tls_context
+from fakeai_proxy.sources.upstream import Upstream
 from fakeai_proxy.stage import stage_of
 from fakeai_proxy.store import Row, Store
 from fakeai_proxy.telling import Telling
@@ -178,6 +179,8 @@ class App:
         """`handed` is where another process hands over what it accepts."""
         self._server = web.Server(self.gateway.handle, handler_cancellation=True)
         await self.company.open()
+        if self.config.is_live:
+            self.upstream.prepare()
         if self.config.synthesizes:
             if await self.holdings.open():
                 self.jobs.start()
@@ -212,7 +215,7 @@ class App:
         self, drain_s: float = 0.0, ended: Callable[[Outcomes], Awaitable[None]] | None = None
     ) -> None:
         """Stop accepting; replies under way get `drain_s` of real time, then they are cut. After a
-        `start` that failed, too. `ended` is given what came of all, if there is a cassette."""
+        `start` that failed, too. `ended` is given what came of all, where that is told."""
         await self.reloading.close()
         self.scenario.stop()
         if self.url:
@@ -225,9 +228,9 @@ class App:
         await self._source.close()
         await self.upstream.close()
         await self.holdings.close()
+        if ended is not None and self.outcomes is not None:
+            await ended(self.outcomes)
         if self.library is not None:
-            if ended is not None and self.outcomes is not None:
-                await ended(self.outcomes)
             await asyncio.to_thread(self.library.close)
         await self.telling.close()
         await self.company.close()
@@ -292,7 +295,7 @@ class App:
         )  # fmt: skip
 
     def _open_run(self) -> RecordedRun | None:
-        if self.library is None and self.config.max_live_usd is None:
+        if not self.config.tells_verdict and self.config.max_live_usd is None:
             return None
         from fakeai_proxy.recorded_run import RecordedRun
 

@@ -149,6 +149,17 @@ class Config(
         return self
 
     @model_validator(mode="after")
+    def _there_is_something_to_judge(self) -> Self:
+        if self.mode == "synth":
+            found = "strict" if self.strict else "verdict" if self._wants_verdict else ""
+            if found:
+                raise ValueError(
+                    f"{found}: mode synth neither replays nor asks live, so there is nothing to judge; "
+                    f"it goes with {', '.join(PLAYING)}, record and pass."
+                )
+        return self
+
+    @model_validator(mode="after")
     def _keys_are_for_answers_of_ours(self) -> Self:
         if self.auth == "required" and not self.synthesizes:
             raise ValueError(
@@ -197,6 +208,17 @@ class Config(
     @property
     def records(self) -> bool:
         return not RECORDED_ON.isdisjoint((self.mode, self.miss))
+
+    @property
+    def tells_verdict(self) -> bool:
+        """Whether the end says what came of every request: where recordings are played or made, and
+        of live calls alone where somebody wants to know."""
+        return self.miss is not None or self.records or bool(self.strict) or self._wants_verdict
+
+    @property
+    def _wants_verdict(self) -> bool:
+        """Whether that was said, in other words than the default's or none."""
+        return not {"auto", "none"}.issuperset(self.verdict)
 
     @property
     def data_dir(self) -> Path:

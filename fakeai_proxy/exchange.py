@@ -247,8 +247,11 @@ BATCH = "batch"
 #: Where a reply's content came from; a fault makes some of its own.
 SYNTH, HIT, LIVE, FAULT = "SYNTH", "HIT", "LIVE", "FAULT"
 #: What came of a request where there is a cassette, besides HIT and LIVE: recorded, answered by a
-#: recording that no longer counts, not on it, and a live answer that differs from its recording.
-NEW, STALE, MISS, DRIFT = "NEW", "STALE", "MISS", "DRIFT"
+#: recording that no longer counts, and not on it.
+NEW, STALE, MISS = "NEW", "STALE", "MISS"
+#: What came of holding a live answer against its recording: of another status or shape, in other words
+#: only, and there was none.
+DRIFT, TEXT, SKIPPED = "DRIFT", "TEXT", "SKIPPED"
 
 
 @dataclass(slots=True)

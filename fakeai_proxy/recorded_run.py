@@ -1,5 +1,5 @@
-"""What a run with a cassette is worth: live calls are counted in dollars, and what comes of every request is
-told at the end. Apart from the App, so that a server without either does not load what reads recordings.
+"""What a run is worth: live calls are counted in dollars, and what comes of every request is
+told at the end. Apart from the App, so that a server without such does not load what reads recordings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fakeai_proxy.sources.budget import Budget, cost_usd, price_list
 
 
 class RecordedRun:
-    """`live` is the upstream, counted; `outcomes` is None without a cassette, `drift` unless recordings
+    """`live` is the upstream, counted; `outcomes` is None where nobody is told, `drift` unless recordings
     are held against live answers."""
 
     def __init__(
@@ -38,7 +38,7 @@ class RecordedRun:
         self.live = budget = Budget(upstream, usd, price_of)
         self.outcomes: Outcomes | None = None
         self.drift: DriftNotes | None = None
-        if library is not None:
+        if config.tells_verdict:
             self.outcomes = Outcomes(
                 config.mode,
                 library,

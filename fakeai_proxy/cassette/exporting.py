@@ -11,10 +11,11 @@ from pathlib import Path
 from fakeai_proxy.cassette.bodies import Blob, Content
 from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.formats import FORMATS
+from fakeai_proxy.cassette.formats import FORMATS, Format
 from fakeai_proxy.cassette.formats.told import Encode, Told
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.manifest import sync_folder
+from fakeai_proxy.cassette.places import refused
 from fakeai_proxy.cassette.sealing import Progress, silent
 from fakeai_proxy.errors import CassetteError
 
@@ -35,38 +36,38 @@ def put_out(
     if target.exists():
         raise CassetteError(f"{target} is there already")
     form = FORMATS[name]
-    assert form.write is not None, "the table of those that are written"
+    write = form.write_as.get(target.suffix, form.write)
+    assert write is not None, "the table of those that are written"
     exported = Exported(0, {})
-    told = _told(library, form.whole_only, exported, progress)
+    told = _told(library, form, exported, progress)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         try:
             with temporary.open("wb") as file:
-                written = form.write(told, file, encode)
+                written = write(told, file, encode)
                 file.flush()
                 os.fsync(file.fileno())
             if not written:
-                raise CassetteError(f"there is nothing that {name} has a form for")
+                why = "".join(f"; {count} {fault}" for fault, count in exported.left_out.items())
+                raise CassetteError(f"there is nothing that {name} has a form for{why}")
             temporary.replace(target)
             sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise CassetteError(f"{error.filename or target}: {error.strerror}") from None
+        raise CassetteError(refused(error, target)) from None
     if written < exported.interactions:
-        exported.left_out["without a prompt and tokens"] = exported.interactions - written
+        exported.left_out[form.lacking] = exported.interactions - written
     exported.interactions = written
     return exported
 
 
-def _told(
-    library: Library, whole_only: bool, exported: Exported, progress: Progress
-) -> Iterator[Told]:
+def _told(library: Library, form: Format, exported: Exported, progress: Progress) -> Iterator[Told]:
     entries = library.index.entries
     for done, entry in enumerate(entries, 1):
         record = library.load(entry)
-        fault = _fault(record, whole_only)
+        fault = _fault(record, form)
         if fault:
             exported.left_out[fault] = exported.left_out.get(fault, 0) + 1
         else:
@@ -77,13 +78,13 @@ def _told(
         progress(done, len(entries))
 
 
-def _fault(record: Interaction, whole_only: bool) -> str:
+def _fault(record: Interaction, form: Format) -> str:
     """Why it cannot stand in another program's file."""
     if record.request.withheld or (record.response and record.response.withheld):
         return "withheld"
-    if record.response and record.response.is_socket:
-        return "a WebSocket"
-    if whole_only and not (record.whole and record.request.complete):
+    if record.response and record.response.is_socket and not form.has_sockets:
+        return "of WebSockets, for which only har has a form"
+    if form.whole_only and not (record.whole and record.request.complete):
         return "interrupted"
     return ""
 

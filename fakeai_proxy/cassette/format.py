@@ -169,7 +169,14 @@ def decode(line: bytes) -> Record:
         record: Record = _DECODERS[kind](fields)
         return record
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CassetteError(f"not a record of a cassette: {error!r}") from None
+        raise CassetteError(f"not a record of a cassette ({reason(error)})") from None
+
+
+def reason(error: Exception) -> str:
+    """Why something is no JSON object of ours."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON: {error.msg} at column {error.colno}"
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
 
 
 _REPLY, _BODY, _JSON_BODY = b',"response":{"status":', b',"body":{', b',"body":{"json":'

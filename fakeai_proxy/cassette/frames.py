@@ -90,7 +90,7 @@ def unpack(frame: bytes) -> bytes:
     try:
         size = zstandard.frame_content_size(frame)
         if not 0 <= size <= RECORD_BYTES_MAX:
-            raise CassetteError(f"a record of {size} bytes")
+            raise CassetteError(f"a recording of {size} bytes")
         return _decompressor().decompress(frame)
     except zstandard.ZstdError as error:
         raise CassetteError(f"a damaged frame: {error}") from None

@@ -22,6 +22,7 @@ from fakeai_proxy.cassette.formats.seen import Seen, Skipped, drafted
 from fakeai_proxy.cassette.frames import Label
 from fakeai_proxy.cassette.index import label_of
 from fakeai_proxy.cassette.manifest import SALT_BYTES
+from fakeai_proxy.cassette.places import refused
 from fakeai_proxy.cassette.redaction import Redactor
 from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.sealing import Progress, silent
@@ -72,7 +73,7 @@ def bring_in(
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
-        raise CassetteError(f"{error.filename or target}: {error.strerror}") from None
+        raise CassetteError(refused(error, target)) from None
     return imported
 
 

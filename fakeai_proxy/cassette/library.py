@@ -30,6 +30,7 @@ from fakeai_proxy.cassette.format import (
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import Index
 from fakeai_proxy.cassette.manifest import TOOL, Manifest
+from fakeai_proxy.cassette.places import check_writable, checked
 from fakeai_proxy.cassette.redaction import Redactor
 from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.script import Script, script_of
@@ -47,7 +48,7 @@ from fakeai_proxy.cassette.segments import (
 )
 from fakeai_proxy.cassette.settings import CassetteSettings, Repeat
 from fakeai_proxy.cassette.tried import Tried
-from fakeai_proxy.cassette.upkeep import Upkeep
+from fakeai_proxy.cassette.upkeep import Tidying, Upkeep
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cassette.writer import LIVE_BYTES_MAX, Output, Times, Turned, Writer
 from fakeai_proxy.errors import CassetteError
@@ -94,7 +95,7 @@ class Library:
         self._scripts: OrderedDict[_Where, Script] = OrderedDict()
         self._scripts_bytes = 0
         self._cursors: OrderedDict[tuple[str, bytes, int], int] = OrderedDict()
-        self._upkeep: Upkeep | None = None
+        self._upkeep: Upkeep | Tidying | None = None
         #: Of the cassette that is recorded into.
         self._sealed_index: SealedIndex | None = None
         #: Held while an index gains a recording, and while another takes its place.
@@ -115,11 +116,8 @@ class Library:
         its middle, or of a newer version."""
         first, *_ = settings.cassette
         for path in settings.cassette:
-            if not path.exists() and not (record and path == first):
-                raise CassetteError(
-                    f"{path}: there is no such cassette. To record one: fakeai-proxy --mode record "
-                    f"--cassette {path}"
-                )
+            if not (record and path == first):
+                checked(path)
         salt = salt_of(first, clock.wall()) if record else existing_salt(first)
         rules = Rules.of(settings).with_policy(policy_of(first))
         redactor = Redactor(salt, rules)
@@ -221,14 +219,14 @@ class Library:
     def _interaction(self, entry: Entry, line: bytes) -> Interaction:
         record = decode(line)
         if not isinstance(record, Interaction):
-            raise CassetteError(f"{entry.segment.path}: no interaction at {entry.place.offset}")
+            raise CassetteError(f"{entry.segment.path}: no recording at {entry.place.offset}")
         return record
 
     def read_open(self, entry: Entry) -> Open:
         """The beginning of an interaction that has no end. Raises CassetteError."""
         record = decode(entry.segment.line(entry.place))
         if not isinstance(record, Open):
-            raise CassetteError(f"{entry.segment.path}: no opening at {entry.place.offset}")
+            raise CassetteError(f"{entry.segment.path}: no begun recording at {entry.place.offset}")
         return record
 
     def blob(self, entry: Entry, blob: Blob) -> Iterator[bytes]:
@@ -344,6 +342,8 @@ class Library:
         head = Head(TOOL, clock.wall(), salt, extra={"scrub": policy} if policy else {})
         if policy and not is_single(path):
             _note(path, policy)
+        if not is_single(path):
+            check_writable(path)  # before anybody asks, not at the first reply
         output = Output(path, head)
         if is_single(path):
             output.prepare()
@@ -354,7 +354,9 @@ class Library:
             self._add(output.segment)
         sealer = Sealer(self.redactor, output.segment.blobs, durability != "none", is_single(path))
         turned = None
-        if settings.seal == "auto" and not is_single(path):
+        if settings.seal == "auto" and is_single(path):
+            self._upkeep = Tidying(path)
+        elif settings.seal == "auto":
             self._upkeep = Upkeep(path, partial(self._sealed, path))
             turned = self._turned
         self._writer = Writer(
@@ -372,7 +374,7 @@ class Library:
             self.index.add(segment, label, place)
 
     def _turned(self, turned: Turned) -> None:
-        assert self._upkeep is not None
+        assert isinstance(self._upkeep, Upkeep)
         turned.before.hold()  # it is read until its sealed form is found
         turned.after.hold()
         self._add(turned.after)

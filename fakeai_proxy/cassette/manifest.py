@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fakeai_proxy import __version__
-from fakeai_proxy.cassette.format import KEY_PROFILE
+from fakeai_proxy.cassette.format import KEY_PROFILE, reason
 from fakeai_proxy.errors import CassetteError
 
 TOOL = f"fakeai-proxy {__version__}"
@@ -82,7 +82,7 @@ class Manifest:
             salt, created_at = bytes.fromhex(fields.pop("salt")), fields.pop("created_at", 0.0)
             return cls(salt, created_at, segments, version, fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CassetteError(f"{path}: no manifest of a cassette ({error!r})") from None
+            raise CassetteError(f"{path}: no manifest of a cassette ({reason(error)})") from None
 
     def write(self, folder: Path) -> None:
         """In the place of the one that is there."""

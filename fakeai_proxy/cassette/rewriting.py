@@ -26,6 +26,7 @@ from fakeai_proxy.cassette.sealing import Found, Progress, alone, found_in, sile
 from fakeai_proxy.cassette.segments import (
     Segment,
     existing_salt,
+    head_of,
     is_single,
     sealed_of,
     segments_of,
@@ -36,6 +37,8 @@ from fakeai_proxy.errors import CassetteError
 
 #: In every record that has one.
 _BLOB = b'"blob":'
+#: Larger files stay as they were written.
+TIDIED_BYTES_MAX = 64 << 20
 #: An interaction as it shall be; None leaves it out.
 Change = Callable[[Interaction], Interaction | None]
 
@@ -123,6 +126,15 @@ def lines_of(path: Path) -> Iterator[bytes]:
     for segment in segments:
         for _, place in segment.scan():
             yield _line(segment, place)
+
+
+def tidy(path: Path) -> None:
+    """Take out of one file what mattered only while it was recorded into: requests that stand in their
+    interactions too, and recordings that others have replaced. Not so of one that somebody else
+    records into. Raises CassetteError, OSError."""
+    if path.stat().st_size <= TIDIED_BYTES_MAX:
+        rewrite((path,), path)
+        forget_blobs(path)
 
 
 def forget_blobs(path: Path) -> int:
@@ -237,7 +249,10 @@ def _write_single(
 ) -> None:
     plain = target.suffix == ".jsonl"
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    head = Head(TOOL, 0.0, salt, extra=extra or {})
+    # In its own place it stays what it was, and says what was scrubbed.
+    head = (head_of(target) if target.exists() else None) or Head(
+        TOOL, 0.0, salt, extra=extra or {}
+    )
     try:
         with temporary.open("wb") as file:
             for label, _, line in chain(((label_of(head), 0, encode(head)),), records):

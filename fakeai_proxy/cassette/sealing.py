@@ -20,6 +20,7 @@ from fakeai_proxy.cassette import frames, groups
 from fakeai_proxy.cassette.format import Head, encode
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.manifest import TOOL, Manifest, SealedFile, sync_folder
+from fakeai_proxy.cassette.places import LOCK
 from fakeai_proxy.cassette.sealed import open_index
 from fakeai_proxy.cassette.segments import (
     Segment,
@@ -79,7 +80,10 @@ def seal(
     all of it into one file; `wait` for who else seals it. `progress` is told of every record that is
     looked at and of every one that is done. Raises CassetteError, OSError."""
     if is_single(folder) or not folder.is_dir():
-        raise CassetteError(f"{folder}: only a directory cassette (NAME.fcz) is sealed")
+        raise CassetteError(
+            f"{folder}: only a directory cassette (NAME.fcz) is sealed. To make one of it: "
+            f"fakeai-proxy cassette pack {folder} NAME.fcz"
+        )
     with alone(folder, wait):
         return _seal(folder, progress, again, part)
 
@@ -87,7 +91,7 @@ def seal(
 def alone(folder: Path, wait: bool = False) -> AbstractContextManager[None]:
     """Nobody else seals it meanwhile. Raises CassetteError, unless it waits."""
     refusal = f"{folder}: another process is sealing it"
-    return locked(folder / ".sealing", refusal, os.O_CREAT, wait)
+    return locked(folder / LOCK, refusal, os.O_CREAT, wait)
 
 
 def _seal(folder: Path, progress: Progress, again: bool, part: Part | None) -> Sealed:

@@ -26,6 +26,7 @@ from fakeai_proxy.cassette.format import Head, decode
 from fakeai_proxy.cassette.frames import Label, Place
 from fakeai_proxy.cassette.index import label_of
 from fakeai_proxy.cassette.manifest import SALT_BYTES, Manifest, manifest_of
+from fakeai_proxy.cassette.places import refused
 from fakeai_proxy.errors import CassetteError
 
 try:
@@ -36,6 +37,7 @@ except ImportError:  # Windows: one process a cassette, by agreement
 log = logging.getLogger("fakeai_proxy")
 
 SUFFIX = ".fcz"
+_OTHERS = ". If it is another program's: fakeai-proxy cassette import SOURCE TARGET"
 #: So many files may be open while a cassette is being opened, so that who seals it meanwhile takes
 #: nothing away.
 OPENED_FILES_MAX = 256
@@ -89,7 +91,8 @@ class Segment:
                 ) as reader:
                     self._whole = whole = reader.read()
             except zstandard.ZstdError as error:
-                raise CassetteError(f"{self.path}: {error}") from None
+                said = f"{self.path}: it is damaged, or not compressed by zstd ({error})"
+                raise CassetteError(said) from None
         yield from self._lines(whole)
 
     def line(self, place: Place) -> bytes:
@@ -225,7 +228,8 @@ class Segment:
                 if end == len(data) and self._plain:  # the last line, without its newline
                     self.torn_bytes = place.length
                     return
-                raise CassetteError(f"{self.path}:{number}: {error}") from None
+                whose = "" if number > 1 else _OTHERS
+                raise CassetteError(f"{self.path}:{number}: {error}{whose}") from None
             yield label_of(record), place
 
 
@@ -348,7 +352,7 @@ def salt_of(path: Path, created_at: float) -> bytes:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CassetteError(f"{path}: cannot be made ({error.strerror})") from None
+        raise CassetteError(refused(error, path)) from None
     _check_folder(path)
     return manifest_of(path, created_at).salt
 
@@ -366,17 +370,17 @@ def policy_of(path: Path) -> Mapping[str, Any]:
     if path.is_dir() and (path / manifest_file.NAME).exists():
         said = Manifest.read(path).extra.get("scrub")
     else:
-        head = _head_of(path) if is_single(path) else None
+        head = head_of(path) if is_single(path) else None
         said = head.extra.get("scrub") if head else None
     return said if isinstance(said, dict) else {}
 
 
 def _salt_of_file(path: Path) -> bytes:
-    head = _head_of(path)
+    head = head_of(path)
     return secrets.token_bytes(SALT_BYTES) if head is None else head.salt
 
 
-def _head_of(path: Path) -> Head | None:
+def head_of(path: Path) -> Head | None:
     if path.exists():
         segment = Segment(path, BlobStore(single_blobs(path)))
         for label, place in segment.scan():

@@ -9,15 +9,13 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from fakeai_proxy.cassette.forms import FORMS
 from fakeai_proxy.profiles.spans import Span
-
-#: A directory, a file, and a file that is compressed.
-FORMS = (".fcz", ".jsonl", ".jsonl.zst")
 
 Durability = Literal["each", "group", "none"]
 Match = Literal["exact", "agent", "loose"]
 Repeat = Literal["last", "loop", "error"]
-Strict = Literal["all", "miss", "live", "stale", "new", "unused", "drift"]
+Strict = Literal["all", "miss", "live", "stale", "new", "unused", "drift", "text", "skipped"]
 #: How a verdict is said, besides into a file NAME.json.
 VERDICTS = ("auto", "table", "json", "github", "none")
 Seal = Literal["auto", "never"]
@@ -79,7 +77,8 @@ class CassetteSettings(BaseModel):
     seal: Seal = Field(
         "auto",
         description="When a directory of recordings is made several times smaller: while it is recorded, "
-        "64 MB at a time, and the rest at the end; or only by `cassette seal`.",
+        "64 MB at a time, and the rest at the end; or only by `cassette seal`. What a file is rid of at the "
+        "end, where it is no larger, is what was of use only meanwhile.",
     )
     scrub_pattern: tuple[str, ...] = Field(
         (),
@@ -129,12 +128,15 @@ class CassetteSettings(BaseModel):
         ("auto",),
         description="How the end of a run says what came of every request, on stderr: table, json (one "
         "line), github (annotations of a workflow), none, or auto, which is github where "
-        "GITHUB_ACTIONS is set and table elsewhere. NAME.json writes the JSON into that file, too.",
+        "GITHUB_ACTIONS is set and table elsewhere (of --mode pass, nothing). NAME.json writes the JSON "
+        "into that file, too.",
     )
     strict: tuple[Strict, ...] = Field(
         (),
         description="End with status 1 when there was one of these: miss, live, stale, new, unused, "
-        "drift; all are all of them.",
+        "and with --mode diff drift (a live answer of another status, other fields, types or events), text "
+        "(in other words) and skipped (there was none to compare). all are all but text, for models have "
+        "other words at any temperature.",
     )
 
     @model_validator(mode="after")

@@ -60,7 +60,7 @@ class Stats:
 
     def told(self) -> dict[str, Any]:
         return {
-            "interactions": self._interactions,
+            "recordings": self._interactions,
             "sessions": len(self._sessions),
             "interrupted": self._interrupted,
             "sockets": self._sockets,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import zstandard
 
-from fakeai_proxy.cassette import sealing
+from fakeai_proxy.cassette import rewriting, sealing
 from fakeai_proxy.cassette.sealing import Part
 from fakeai_proxy.errors import CassetteError
 
@@ -24,6 +24,22 @@ log = logging.getLogger("fakeai_proxy")
 _RECORDS_IN_A_ROW = 4
 _REST_S = 0.002
 _FAILURES = (CassetteError, OSError, ValueError, zstandard.ZstdError)
+
+
+class Tidying:
+    """Of one file that is recorded into, which a person or git may look at."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size_bytes = path.stat().st_size
+
+    def close(self, own: str | None) -> None:
+        """Once nothing is written any more."""
+        try:
+            if own is not None and self._path.stat().st_size != self._size_bytes:
+                rewriting.tidy(self._path)
+        except _FAILURES as error:
+            log.warning("%s stays as it was written: %s", self._path, error)
 
 
 class Upkeep:
@@ -73,7 +89,7 @@ class Upkeep:
         except _FAILURES as error:
             log.warning("%s is not sealed: %s", ", ".join(sorted(part.names)), error)
             return False
-        log.info("%s: %d records sealed, %d MB became %d",
+        log.info("%s: %d recordings sealed, %d MB became %d",
                  self._folder, done.records, done.before_bytes >> 20, done.after_bytes >> 20)  # fmt: skip
         return True
 

@@ -1,4 +1,4 @@
-"""What came of a run with a cassette: every exchange is a HIT, NEW, STALE, LIVE or a MISS, and what nobody
+"""What came of a run: every exchange is a HIT, NEW, STALE, LIVE or a MISS, and what nobody
 asked for is UNUSED. The words, the counts of one process, and the sum of several; it knows no prices.
 """
 
@@ -10,19 +10,24 @@ from decimal import Decimal
 from typing import Any
 
 from fakeai_proxy.cassette.ids import Ids
-from fakeai_proxy.exchange import DRIFT, HIT, LIVE, MISS, NEW, STALE
+from fakeai_proxy.cassette.turns import Turn
+from fakeai_proxy.exchange import DRIFT, HIT, LIVE, MISS, NEW, SKIPPED, STALE, TEXT
 
 UNUSED = "UNUSED"
 #: Each word with what it says, in the order in which they are told.
 MEANINGS = {
     HIT: "replayed",
     NEW: "recorded",
-    STALE: "a recording that no longer counts",
+    STALE: "recordings that count no more: too old, or to be recorded again",
     LIVE: "asked live, not kept",
     MISS: "not on the cassette",
     UNUSED: "recordings that nobody asked for",
     DRIFT: "live answers of another status or shape",
+    TEXT: "live answers in other words, as models have them",
+    SKIPPED: "replayed without a live answer to compare",
 }
+#: What is no fault unless somebody says so.
+_USUAL = (HIT, TEXT)
 #: Requests and recordings that are named one by one.
 NAMED_MAX = 20
 #: Different usages that are kept apart; further ones are added up by model.
@@ -45,6 +50,10 @@ class Tally:
     #: The same of what there was no more room for: tokens of prompts and answers by model.
     beyond: dict[str, tuple[int, int]] = field(default_factory=dict)
     spent_usd: Decimal = Decimal(0)
+    #: Recordings of WebSockets that were replayed, and how often. What was said on them is looked up
+    #: by whoever sums up: `turns`.
+    sockets: dict[int, int] = field(default_factory=dict)
+    turns: dict[Turn, int] = field(default_factory=dict)
 
     def add(self, verdict: str, request: str, recording: int) -> None:
         self.counts[verdict] = self.counts.get(verdict, 0) + 1
@@ -65,6 +74,10 @@ class Tally:
         prompt, output = self.beyond.get(model, (0, 0))
         self.beyond[model] = prompt + prompt_tokens, output + output_tokens
 
+    def save_socket(self, recording: int) -> None:
+        if recording in self.sockets or len(self.sockets) < _USAGES_MAX:
+            self.sockets[recording] = self.sockets.get(recording, 0) + 1
+
     @classmethod
     def of(cls, parts: Sequence[Tally]) -> Tally:
         whole = cls()
@@ -78,6 +91,8 @@ class Tally:
             for model, tokens in part.beyond.items():
                 before = whole.beyond.get(model, (0, 0))
                 whole.beyond[model] = before[0] + tokens[0], before[1] + tokens[1]
+            for recording, times in part.sockets.items():
+                whole.sockets[recording] = whole.sockets.get(recording, 0) + times
             whole.used.update(part.used)
             whole.spent_usd += part.spent_usd
         return whole
@@ -101,11 +116,11 @@ class Verdict:
         return not any(count for verdict, count in self.counts.items() if verdict != UNUSED)
 
     def failures(self, strict: Sequence[str]) -> list[str]:
-        """The words that make the run fail: those in `strict`, in small letters, or with `all` every
-        one but a HIT."""
-        wanted = [word for word in MEANINGS if word != HIT]
-        if "all" not in strict:
-            wanted = [word for word in wanted if word.lower() in strict]
+        """The words that make the run fail: those in `strict`, in small letters; `all` is every one but
+        HIT and TEXT."""
+        named = [word for word in MEANINGS if word.lower() in strict]
+        others = [word for word in MEANINGS if word not in _USUAL] if "all" in strict else []
+        wanted = [word for word in MEANINGS if word in named or word in others]
         return [word for word in wanted if self.counts.get(word)]
 
     def as_json(self, strict: Sequence[str] = ()) -> dict[str, Any]:
@@ -125,11 +140,11 @@ class Verdict:
 
     def lines(self) -> Iterator[str]:
         """A table for people."""
-        names = ", ".join(self.cassettes)
-        yield f"{self.mode} {names}: {self.money}"
+        names = " ".join((self.mode, ", ".join(self.cassettes))).strip()
+        yield f"{names}: {self.money}"
         for word, meaning in MEANINGS.items():
             if count := self.counts.get(word, 0):
-                yield f"  {word:6} {count:>7,}  {meaning}"
+                yield f"  {word:7} {count:>6,}  {meaning}"
                 for line in self._named(word):
                     yield f"           {line}"
 
@@ -157,7 +172,8 @@ class Verdict:
             count = self.counts.get(word, 0)
             if word in (HIT, NEW) or not count:
                 continue
-            level = "error" if word in failing else "warning"
+            level = "notice" if word in _USUAL else "warning"
+            level = "error" if word in failing else level
             said = "\n".join((f"{count} {word}: {meaning}", *self._named(word)))
             yield f"::{level} title=fakeai-proxy {word}::{_escaped(said)}"
         yield f"::notice title=fakeai-proxy::{_escaped(self.summary)}"
@@ -170,12 +186,15 @@ class Verdict:
 
 #: In the table.
 _LISTED = 5
+_LEAST_USD = Decimal("0.0001")
 
 
 def dollars(usd: Decimal) -> str:
     """To the cent from a dollar on; below, to what is worth telling."""
     if usd >= 1:
         return f"${usd:,.2f}"
+    if 0 < usd < _LEAST_USD:
+        return f"less than ${_LEAST_USD}"
     return f"${usd:.4f}" if usd else "$0"
 
 

@@ -297,7 +297,7 @@ class Writer:
             self._added(self._output.segment, label, place)
             item.written.set_result(True)
         except _FAILURES as failure:
-            log.error("an interaction could not be recorded: %s", failure)
+            log.error("an exchange could not be recorded: %s", failure)
             item.written.set_exception(CassetteError(f"not recorded: {failure}"))
         finally:
             with self._wake:

@@ -154,7 +154,11 @@ def main() -> None:
         status = _fail(error.format_message(), error.exit_code)
     except ConfigError as error:
         status = _fail(str(error), 2)
-    except (FakeAIError, OSError) as error:
+    except OSError as error:
+        from fakeai_proxy.cassette.places import refused
+
+        status = _fail(refused(error), 1)
+    except FakeAIError as error:
         status = _fail(str(error), 1)
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -66,8 +66,8 @@ async def _serve(config: Config, told: Callable[[Banner], Banner]) -> int:
 
 
 def telling_of(config: Config) -> Telling | None:
-    """Who tells how a run with a cassette went."""
-    if config.miss is None and not config.records:
+    """Who tells how a run went."""
+    if not config.tells_verdict:
         return None
     from fakeai_proxy.cli.verdict import Telling
 

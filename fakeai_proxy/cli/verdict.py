@@ -1,4 +1,4 @@
-"""How a run with a cassette went, as people, programs and CI systems want to read it; and whether that is
+"""How a run went, as people, programs and CI systems want to read it; and whether that is
 good enough.
 """
 
@@ -39,8 +39,10 @@ class Telling:
         """The same of what several processes have counted. Reads the cassettes."""
         config, clock = self._config, SystemClock()
         price_of = price_list(partial(Catalogue.shipped, config))
+        library = None
         try:
-            library = Library.open(config, clock, repair=False)
+            if config.mode != "pass":
+                library = Library.open(config, clock, repair=False)
         except CassetteError as error:
             _say(f"fakeai-proxy: there is no verdict: {error}")
             return
@@ -54,7 +56,8 @@ class Telling:
                 lambda tally: cost_usd(tally, price_of),
             )
         )
-        library.close()
+        if library is not None:
+            library.close()
 
     def tell(self, verdict: Verdict) -> None:
         config = self._config

@@ -1,5 +1,5 @@
 """The control API's rows of the cassettes: what there is, how often it was the answer, and what was
-looked for in vain, with the explanation that the client was given."""
+looked for in vain, with the explanation: the one that the client was given, or would have been."""
 
 from __future__ import annotations
 
@@ -29,9 +29,18 @@ def cassette_routes(
     """`library` is None in the modes without cassettes; `miss` is what a miss leads to."""
 
     commons.offer("cassettes", lambda: _hits(library))
-    commons.offer(
-        "cassettes.misses", lambda: [] if library is None else library.tried.newest_first()
-    )
+
+    async def missed(limit: int, exchange_id: str) -> list[Missed]:
+        if library is None:
+            return []
+        from fakeai_proxy.cassette.tried import explained
+
+        with clock.hold():
+            return await asyncio.to_thread(
+                explained, library.tried.newest_first(limit, exchange_id)
+            )
+
+    commons.offer("cassettes.misses", missed)
 
     async def page(call: Call) -> Answer:
         counted = await commons.gather("cassettes")
@@ -51,26 +60,26 @@ def cassette_routes(
         )
 
     async def misses(call: Call) -> Answer:
-        parts = await commons.gather("cassettes.misses")
+        limit = call.query["limit"]
+        parts = await commons.gather("cassettes.misses", limit, "")
         found = sorted((one for part in parts for one in part), key=lambda one: -one.asked_at)
-        shown = found[: call.query["limit"]]
+        shown = found[:limit]
         return Answer(
             lambda: {"object": "list", "data": [_told(one, clock.epoch_s, miss) for one in shown]}
         )
 
     async def one(call: Call) -> Answer:
         wanted = call.params["id"]
-        for part in await commons.gather("cassettes.misses"):
+        for part in await commons.gather("cassettes.misses", 1, wanted):
             for found in part:
-                if found.id == wanted:
-                    return Answer(_told(found, clock.epoch_s, miss))
+                return Answer(_told(found, clock.epoch_s, miss))
         raise errors.no_such_miss(errors.shown(wanted))
 
     path = f"{CONTROL}cassettes"
     return (
         Route("GET", path, page, "The cassettes, and how often each had the answer."),
         Route("GET", f"{path}/misses", misses,
-              "The last requests that were not on them, newest first, with what the client was told.",
+              "The last requests that were not on them, newest first, and why.",
               (_ROWS,)),
         Route("GET", f"{path}/misses/{{id}}", one, "The miss of one exchange, by its id."),
     )  # fmt: skip
@@ -94,7 +103,7 @@ def _listed(library: Library, answered: Counter[str]) -> list[dict[str, Any]]:
     return [
         {
             "path": str(path),
-            "interactions": held[str(path)],
+            "recordings": held[str(path)],
             "hits": answered[str(path)],
             "segments": sum(_cassette_of(one, library.paths) == str(path)
                             for one in library.segments),

@@ -10,7 +10,7 @@ from typing import Any
 from fakeai_proxy.cassette.against import DRIFTING, Compared
 from fakeai_proxy.cassette.spread import Spread
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import DRIFT
+from fakeai_proxy.exchange import DRIFT, SKIPPED, TEXT
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
 from fakeai_proxy.shared.commons import Commons
 
@@ -44,7 +44,7 @@ class DriftPart:
 
 
 class DriftNotes:
-    """`add` takes each drift into the verdict, `settled` waits for what is being compared."""
+    """`add` takes what came of each into the verdict, `settled` waits for what is being compared."""
 
     def __init__(self, clock: Clock, commons: Commons, add: Callable[[str, str], None]) -> None:
         self._clock = clock
@@ -74,10 +74,11 @@ class DriftNotes:
                 seen.last_at = now
                 if change.kind not in DRIFTING:
                     seen.example = "; ".join(change.details)
-        for change in found.drifts:
-            self._add(DRIFT, f"{found.request}: {'; '.join(change.details[:3])}")
+            word = DRIFT if change.kind in DRIFTING else TEXT
+            self._add(word, f"{found.request}: {'; '.join(change.details[:3])}")
 
     def failed(self, why: str) -> None:
+        self._add(SKIPPED, why)
         if why in self.part.failed or len(self.part.failed) < _FOUND_MAX:
             self.part.failed[why] = self.part.failed.get(why, 0) + 1
 

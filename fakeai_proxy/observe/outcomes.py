@@ -1,18 +1,22 @@
-"""What comes of every exchange where there is a cassette: an observer that tallies, and the verdict of all
-processes together. What tokens cost is for others to say.
+"""What comes of every exchange that is replayed, recorded or asked live: an observer that tallies, and the
+verdict of all processes together. What tokens cost is for others to say.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.redaction import Redactor
+from fakeai_proxy.cassette.turns import Turn, turns
 from fakeai_proxy.cassette.unasked import unused
 from fakeai_proxy.cassette.verdict import UNUSED, Tally, Verdict
 from fakeai_proxy.clock import Clock
+from fakeai_proxy.errors import CassetteError
 from fakeai_proxy.exchange import HIT, LIVE, MISS, Exchange
 from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.journal import METHOD_CHARS_MAX, PATH_CHARS_MAX
@@ -22,12 +26,13 @@ from fakeai_proxy.shared.commons import Commons
 
 class Outcomes(Gathered):
     """`plays`: what nobody asks for is unused. `cost_of` says what the replayed answers of a tally would
-    have cost, and may take its time; `spent_usd` what live calls have, once `counted` has been awaited."""
+    have cost, and may take its time; `spent_usd` what live calls have, once `counted` has been awaited.
+    `library` is None where live calls are all there is."""
 
     def __init__(
         self,
         mode: str,
-        library: Library,
+        library: Library | None,
         *,
         plays: bool,
         strict: Sequence[str],
@@ -62,7 +67,9 @@ class Outcomes(Gathered):
             return
         self._tally.add(verdict, "", recording)
         workload = None if reply is None else reply.workload
-        if workload is not None:
+        if reply is not None and reply.dialogue is not None:
+            self._tally.save_socket(exchange.recording)
+        elif workload is not None:
             self._tally.save(workload.model, workload.prompt_tokens, workload.output_tokens)
 
     def add(self, verdict: str, request: str) -> None:
@@ -104,24 +111,44 @@ class Outcomes(Gathered):
 
 
 def verdict_of(
-    tally: Tally, mode: str, library: Library, plays: bool, cost_of: Callable[[Tally], Decimal]
+    tally: Tally,
+    mode: str,
+    library: Library | None,
+    plays: bool,
+    cost_of: Callable[[Tally], Decimal],
 ) -> Verdict:
     """Reads recordings and prices: for a thread."""
-    left, named_left = unused(library, tally.used) if plays else (0, {})
+    left, named_left = unused(library, tally.used) if library is not None and plays else (0, {})
+    redactor = Redactor(secrets.token_bytes(16)) if library is None else library.redactor
+    for recording, times in tally.sockets.items():
+        for turn in () if library is None else _turns(library, recording):
+            tally.turns[turn] = tally.turns.get(turn, 0) + times
     told: dict[tuple[str, str], int] = {}
     for (verdict, request), count in tally.told.items():
-        data = library.redactor.scrub(request.encode("utf-8", "backslashreplace"), ())
+        data = redactor.scrub(request.encode("utf-8", "backslashreplace"), ())
         shown = verdict, data.decode("utf-8", "replace")
         told[shown] = told.get(shown, 0) + count
     return Verdict(
         mode,
-        tuple(map(str, library.paths)),
+        () if library is None else tuple(map(str, library.paths)),
         {**tally.counts, **({UNUSED: left} if left else {})},
         told,
         named_left,
         cost_of(tally),
         tally.spent_usd,
     )
+
+
+def _turns(library: Library, recording: int) -> list[Turn]:
+    """What the answers on a recorded WebSocket used."""
+    entry = library.index.by_id(recording)
+    try:
+        record = None if entry is None else library.load(entry)
+    except CassetteError:
+        record = None
+    if record is None or record.response is None:
+        return []
+    return list(turns(record.request.target, record.response.messages))
 
 
 def _named(exchange: Exchange) -> str:

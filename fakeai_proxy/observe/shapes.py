@@ -272,7 +272,7 @@ class Marks(Listed[Mark]):
 
 class CassetteRow(Shape):
     path: str
-    interactions: int
+    recordings: int
     hits: int
     segments: int
     bytes: int

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fakeai_proxy.cassette.library import Library
     from fakeai_proxy.cassette.settings import CassetteSettings
     from fakeai_proxy.sources.differ import Notices
+    from fakeai_proxy.sources.explaining import Explainer
 
 
 def assembled(
@@ -39,7 +40,7 @@ def assembled(
         from fakeai_proxy.sources.miss import Miss
 
         leniency, theirs = Leniency.of(settings), settings.match_credential
-        return Miss(opened(), base, clock.wall, leniency, theirs)
+        return Miss(opened(), base, clock, leniency, theirs)
 
     def recorder(source: Source) -> Source:
         from fakeai_proxy.sources.recorder import Recorder
@@ -63,6 +64,7 @@ def assembled(
             reframes,
             Gate(settings.max_age, again, clock.wall),
             settings.match_credential,
+            _explainer(on_miss, opened(), base, clock, settings),
         )
 
     def differ(source: Source, live: Source) -> Source:
@@ -74,3 +76,17 @@ def assembled(
         return made
 
     return Parts(synth, upstream, miss, recorder, player, differ)
+
+
+def _explainer(
+    on_miss: Source, library: Library, base: str | None, clock: Clock, settings: CassetteSettings
+) -> Explainer | None:
+    """For misses that are answered; others explain themselves."""
+    from fakeai_proxy.cassette.leniency import Leniency
+    from fakeai_proxy.sources.explaining import Explainer
+    from fakeai_proxy.sources.recorded import Miss, Recorder
+
+    if isinstance(on_miss, Miss):
+        return None
+    leniency, records = Leniency.of(settings), isinstance(on_miss, Recorder)
+    return Explainer(library, base, clock, leniency, settings.match_credential, records)

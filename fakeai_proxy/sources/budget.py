@@ -12,13 +12,17 @@ import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from fakeai_proxy.body import Body
+from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
+from fakeai_proxy.cassette.rfc6455 import FramingError, Reader
+from fakeai_proxy.cassette.turns import Turn, Turns
 from fakeai_proxy.cassette.verdict import Tally
-from fakeai_proxy.cassette.view import view_of
+from fakeai_proxy.cassette.view import plain_body, view_of
 from fakeai_proxy.errors import budget_spent
-from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply
+from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply, is_event_stream
 from fakeai_proxy.profiles.price import Price, Usage, bill
 from fakeai_proxy.roles import Source
 from fakeai_proxy.services.catalogue import Catalogue
@@ -27,6 +31,8 @@ log = logging.getLogger("fakeai_proxy")
 
 #: Usage is told at the end of a stream, or somewhere in a body of this size.
 _KEPT_BYTES = 1 << 20
+#: Where nobody has counted a prompt's tokens. Source: English text in OpenAI's tokenizers.
+_BYTES_PER_TOKEN = 4
 
 
 def price_list(catalogue: Callable[[], Catalogue]) -> Callable[[str], Price]:
@@ -52,6 +58,8 @@ def cost_usd(tally: Tally, price_of: Callable[[str], Price]) -> Decimal:
     cost = Decimal(0)
     for (model, prompt, output), times in tally.usages.items():
         cost += bill(price_of(model), Usage(input_tokens=prompt, output_tokens=output)) * times
+    for turn, times in tally.turns.items():
+        cost += _bill(price_of, turn) * times
     for model, (prompt, output) in tally.beyond.items():
         # Of many together none is as long as their sum.
         usual = price_of(model).model_copy(update={"long": None})
@@ -83,7 +91,9 @@ class Budget:
         request.body.keep()
         reply = await self._source.reply(exchange)
         self.calls += 1
-        if isinstance(reply.chunks, Sequence):
+        if reply.passage is not None:
+            reply.passage.onlookers.append(_Listener(self, request.target))
+        elif isinstance(reply.chunks, Sequence):
             body = b"".join(chunk.data for chunk in reply.chunks if isinstance(chunk.data, bytes))
             self.charge(exchange, reply.status, reply.headers, body)
         else:
@@ -107,24 +117,76 @@ class Budget:
         request = exchange.request
         asked = RecordedRequest(request.method, request.target, (), _asked(request.body))
         response = RecordedResponse(status, headers, body)
-        charging = asyncio.ensure_future(self._charge(asked, response))
+        self._charge(lambda: self._cost(asked, response))
+
+    def charge_turn(self, turn: Turn) -> None:
+        """The same of an answer on a WebSocket."""
+        self._charge(lambda: _bill(self._price_of, turn))
+
+    def _charge(self, cost: Callable[[], Decimal]) -> None:
+        async def charge() -> None:
+            usd = await asyncio.to_thread(cost)
+            self.spent_usd += usd
+
+        charging = asyncio.ensure_future(charge())
         self._charging.add(charging)
         charging.add_done_callback(self._charging.discard)
-
-    async def _charge(self, request: RecordedRequest, response: RecordedResponse) -> None:
-        cost = await asyncio.to_thread(self._cost, request, response)
-        self.spent_usd += cost
 
     def _cost(self, request: RecordedRequest, response: RecordedResponse) -> Decimal:
         view = view_of(request, response, "")
         usage = view.get("usage")
-        if not usage:
+        if not usage and not view.get("model"):
             return Decimal(0)
+        if not usage:
+            usage = _counted(request, response)
         used = Usage(
             input_tokens=usage.get("prompt_tokens", 0),
             output_tokens=usage.get("completion_tokens", 0),
         )
         return bill(self._price_of(str(view.get("model", ""))), used)
+
+
+def _counted(request: RecordedRequest, response: RecordedResponse) -> dict[str, int]:
+    """Of a stream that does not tell: its frames, of which each is about a token, and the request's bytes.
+    Nothing else that tells nothing costs anything."""
+    body, asked = response.body, request.body
+    if (
+        not is_event_stream(response.headers)
+        or not isinstance(body, bytes)
+        or not isinstance(asked, bytes)
+    ):
+        return {}
+    frames = sse.data_frames(plain_body(response))
+    return {"prompt_tokens": len(asked) // _BYTES_PER_TOKEN, "completion_tokens": frames}
+
+
+def _bill(price_of: Callable[[str], Price], turn: Turn) -> Decimal:
+    amounts: dict[str, Any] = dict(turn.amounts)
+    return bill(price_of(turn.model), Usage(**amounts))
+
+
+class _Listener:
+    """Hears what a server tells of its answers on a WebSocket that is passed through."""
+
+    def __init__(self, budget: Budget, target: str) -> None:
+        self._budget = budget
+        self._turns = Turns(target)
+        self._reader: Reader | None = Reader()
+
+    def saw(self, from_client: bool, data: bytes) -> None:
+        if from_client or self._reader is None:
+            return
+        try:
+            found = self._reader.feed(data)
+        except FramingError:
+            self._reader = None
+            return
+        for op, said, _ in found:
+            turn = self._turns.heard(said) if op == "text" else None
+            if turn is not None:
+                self._budget.charge_turn(turn)
+
+    async def ended(self, by_client: bool) -> None: ...
 
 
 class _Watched(AsyncGenerator[Chunk, None]):

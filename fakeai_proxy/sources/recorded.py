@@ -47,6 +47,7 @@ from fakeai_proxy.exchange import (
 )
 from fakeai_proxy.headers import Written
 from fakeai_proxy.roles import Source
+from fakeai_proxy.sources.explaining import Explainer
 from fakeai_proxy.sources.gate import Gate
 from fakeai_proxy.sources.miss import Miss
 from fakeai_proxy.sources.recorder import Recorder
@@ -90,16 +91,19 @@ class Player:
         reframes: bool = False,
         gate: Gate | None = None,
         by_credential: bool = False,
+        explainer: Explainer | None = None,
     ) -> None:
         """`counting` tells how often a key was asked for before, where several processes answer;
         `pace` is how many times faster than recorded a WebSocket is played, inf for at once.
-        `reframes`: streams leave frame by frame, not as they were read."""
+        `reframes`: streams leave frame by frame, not as they were read. `explainer`: where a miss is
+        answered, and so tells nobody."""
         self._pace = pace
         self._leniency = leniency or Leniency()
         self._reframes = reframes
         self._counting = counting
         self._explains = explains
         self._by_credential = by_credential
+        self._explainer = explainer
         self._gate = None if gate is None or gate.is_open else gate
         self._library = library
         self._on_miss = on_miss
@@ -155,8 +159,10 @@ class Player:
             raise errors.cassette_unreadable(f"The recording of this request: {error}") from None
 
     async def _missed(self, exchange: Exchange) -> Reply:
-        request = exchange.request
-        self._library.tried.miss(exchange.id, exchange.arrived_at, request.method, request.path)
+        request, explainer = exchange.request, self._explainer
+        later = None if explainer is None else explainer.later(exchange)
+        asked = exchange.arrived_at, request.method, request.path
+        self._library.tried.miss(exchange.id, *asked, later)
         return await self._on_miss.reply(exchange)
 
     async def _lenient(

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import aiohttp
-import certifi
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from yarl import URL
 
@@ -22,7 +20,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.body import Body, Heard
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dialogue import Passage
-from fakeai_proxy.errors import ApiError, ConfigError, StreamCut
+from fakeai_proxy.errors import ApiError, StreamCut
 from fakeai_proxy.exchange import (
     LIVE,
     SWITCHED,
@@ -35,6 +33,7 @@ from fakeai_proxy.exchange import (
     header,
 )
 from fakeai_proxy.sources.destination import Destination
+from fakeai_proxy.sources.trust import Trust
 from fakeai_proxy.sources.unreachable import api_error
 
 #: Names the proxies that a request has passed, to notice one that comes round again. Not `Via`,
@@ -126,9 +125,7 @@ class Upstream:
         self._base = None if settings.upstream is None else URL(settings.upstream)
         proxy = settings.upstream_proxy
         self._proxy = None if proxy is None else URL(proxy.get_secret_value())
-        # An authority of the user's is looked at early, because it may be wrong; the system's cost 4 MB
-        # and 20 ms that a server without live upstreams need not spend.
-        self._tls = tls_context(settings.upstream_ca) if settings.upstream_ca else None
+        self._trust = Trust(settings.upstream_ca, clock)
         # Who we are, which no seed may make equal in two processes.
         self._instance = os.urandom(6).hex().encode()
         self._session: aiohttp.ClientSession | None = None
@@ -161,7 +158,13 @@ class Upstream:
             reply.headers, reply.passage = response.raw_headers, Passage(response)
         return reply
 
+    def prepare(self) -> None:
+        """Somebody will ask: make at once what the first request would wait for."""
+        if self._needs_tls(self._base):
+            self._trust.prepare()
+
     async def close(self) -> None:
+        self._trust.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -187,6 +190,7 @@ class Upstream:
             outgoing.headers.extend(as_sent)
             return await send(outgoing)
 
+        tls = await self._trust.context() if self._needs_tls(destination.url) else True
         try:
             response = await self._open_session().request(
                 request.method,
@@ -195,6 +199,7 @@ class Upstream:
                 headers=None if length is None else {"Content-Length": _text(length)},
                 allow_redirects=False,
                 proxy=self._proxy,
+                ssl=tls,
                 middlewares=(exactly,),
             )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -207,6 +212,13 @@ class Upstream:
                 destination.authority, "the upstream proxy refused its credentials (407)"
             )
         return response
+
+    def _needs_tls(self, url: URL | None) -> bool:
+        """Of an unknown one it is likely."""
+        schemes = ["https" if url is None else url.scheme]
+        if self._proxy is not None:
+            schemes.append(self._proxy.scheme)
+        return "https" in schemes
 
     def _headers(self, request: Request, destination: Destination) -> Headers:
         """What goes on: end-to-end headers with the destination's Host. Raises 508."""
@@ -242,7 +254,6 @@ class Upstream:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,
-                    ssl=self._tls or tls_context(None),
                     resolver=aiohttp.ThreadedResolver(),  # names mean what they mean to others here
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -353,21 +364,6 @@ class _Arriving(AsyncGenerator[Chunk, None]):
     async def aclose(self) -> None:
         self._let_go()
         self._response.close()
-
-
-def tls_context(extra: Path | None) -> ssl.SSLContext:
-    """Trust in the system's authorities and those in `extra`. Raises ConfigError."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    if not context.cert_store_stats()["x509_ca"]:
-        context.load_verify_locations(certifi.where())  # a Python that finds no system store
-    if extra is not None:
-        try:
-            context.load_verify_locations(extra)
-        except (OSError, ssl.SSLError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "no PEM"
-            raise ConfigError(f"upstream_ca: {extra} holds no certificates ({reason})") from None
-    return context
 
 
 def _text(value: bytes) -> str:

@@ -91,7 +91,7 @@ def shape(value: Any) -> Any:
 def test_the_words_are_others_and_everything_else_is_as_it_was(tmp_path: Path) -> None:
     path, copy = tmp_path / "c.fcz", tmp_path / "copy.jsonl"
     record(path)
-    assert "3 interactions" in said("anonymize", path, copy)
+    assert "3 recordings" in said("anonymize", path, copy)
     text = copy.read_text("utf-8")
     assert [word for word in PRIVATE if word.lower() in text.lower()] == []
     before, after = held(path), held(copy)

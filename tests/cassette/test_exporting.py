@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -88,7 +89,7 @@ def facts(record: Interaction, *bodies: bytes) -> tuple[object, ...]:
 def test_a_har_gives_back_all_that_was_recorded(tmp_path: Path) -> None:
     first = cassette_of(tmp_path / "a.fcz", recorded())
     archive, second = tmp_path / "a.har", tmp_path / "b.fcz"
-    assert run("export", first, archive, "--to", "har").stdout.endswith("7 interactions as har\n")
+    assert run("export", first, archive, "--to", "har").stdout.endswith("7 recordings as har\n")
     assert run("import", archive, second).exit_code == 0
     assert [facts(*one) for one in held(second)] == [facts(*one) for one in held(first)]
     assert {one[0].extra["imported"].get("schedule") for one in held(second)} == {None}
@@ -242,7 +243,7 @@ def test_any_whole_recording_survives_vcrpys_form(tmp_path: Path, data: st.DataO
 def test_vcrpy_itself_replays_what_was_exported(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     result = run("export", cassette_of(tmp_path / "a.fcz", recorded()), path, "--to", "vcr")
-    assert "5 interactions as vcr" in result.stdout
+    assert "5 recordings as vcr" in result.stdout
     assert "left out: 2 interrupted" in result.stderr
     base = "https://api.openai.com"
     with vcr.use_cassette(str(path), record_mode="none"):
@@ -257,6 +258,26 @@ def test_vcrpy_itself_replays_what_was_exported(tmp_path: Path) -> None:
     assert picture.content == PICTURE
     assert "Zz9" not in path.read_text("utf-8")
     assert yaml.safe_load(path.read_bytes())["version"] == 1
+
+
+def test_vcrpys_json_needs_no_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    source = cassette_of(tmp_path / "a.fcz", recorded())
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "yaml", None)
+        result = run("export", source, path, "--to", "vcr")
+        assert (
+            "pip install 'fakeai-proxy[vcr]'"
+            in run("export", source, tmp_path / "a.yaml", "--to", "vcr").output
+        )
+        assert run("import", path, tmp_path / "back.jsonl").exit_code == 0
+    assert (
+        "left out: 2 with bodies that are no text, which vcrpy keeps in YAML only" in result.stderr
+    )
+    assert next(one[2] for one in held(tmp_path / "back.jsonl")) == b'{"n": 1}'
+    with vcr.use_cassette(str(path), record_mode="none", serializer="json"):
+        answer = requests.post("https://api.openai.com/v1/chat/completions", json={}, timeout=9)
+    assert answer.json() == {"n": 1}
 
 
 LONG = " ".join(f"word{number}" for number in range(2000))
@@ -284,7 +305,7 @@ def test_an_exported_trace_is_one_that_simulate_reads(tmp_path: Path) -> None:
     ]
     source, path = cassette_of(tmp_path / "a.fcz", made), tmp_path / "trace.jsonl"
     result = run("export", source, path, "--to", "mooncake")
-    assert "3 interactions as mooncake" in result.stdout
+    assert "3 recordings as mooncake" in result.stdout
     assert "left out: 1 without a prompt and tokens" in result.stderr
     first, second, third = read_trace(path)
     assert [one.at for one in (first, second, third)] == [0.0, 0.25, 0.5]

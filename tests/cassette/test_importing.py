@@ -204,7 +204,7 @@ def test_what_is_no_exchange_is_left_out_and_said(tmp_path: Path) -> None:
     path = saved(tmp_path, "c.har", {"log": {"entries": entries}})
     result = run("import", path, tmp_path / "c.jsonl")
     assert result.exit_code == 0
-    assert "1 interactions from har" in result.stdout
+    assert "1 recording from har" in result.stdout
     assert [line.split(": ")[2] for line in result.stderr.splitlines()] == [
         "log.entries[0]", "log.entries[1]", "log.entries[2].response.content", "log.entries[3]",
     ]  # fmt: skip
@@ -369,7 +369,7 @@ FIXTURES = {
 async def test_aimocks_fixtures_answer_loosely_whole_and_streamed(tmp_path: Path) -> None:
     target = tmp_path / "c.fcz"
     result = run("import", saved(tmp_path, "f.json", FIXTURES), target)
-    assert "10 interactions from aimock" in result.stdout
+    assert "10 recordings from aimock" in result.stdout
     assert "fixtures[6]: it does not say what was asked" in result.stderr
     said = [{"role": "system", "content": "Anything"}, {"role": "user", "content": "Hello"}]
     body = json.dumps({"model": "gpt-4o", "messages": said, "temperature": 0}).encode()
@@ -427,7 +427,7 @@ async def test_stored_completions_are_replayed(tmp_path: Path) -> None:
     path, target = tmp_path / "stored.jsonl", tmp_path / "c.fcz"
     path.write_text("\n".join(json.dumps(line) for line in STORED) + "\n\n", "utf-8")
     result = run("import", path, target)
-    assert "2 interactions from completions" in result.stdout
+    assert "2 recordings from completions" in result.stdout
     assert "line 3: its last message is no answer" in result.stderr
     lines: list[dict[str, Any]] = list(STORED)
     body = json.dumps({"model": "gpt-4.1", "messages": lines[0]["messages"][:2]}).encode()

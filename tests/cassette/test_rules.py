@@ -196,7 +196,7 @@ def test_what_was_recorded_without_rules_is_found_and_scrubbed_by_them(tmp_path:
     assert {line.split(": ")[1].split()[0] for line in said.stdout.splitlines()[:3]} == {
         "email", "custom", "X-Who",
     }  # fmt: skip
-    assert run("scrub", path, *rules).stdout == "1 of 1 interactions had something to hide\n"
+    assert run("scrub", path, *rules).stdout == "1 of 1 recording had something to hide\n"
     assert run("verify", "--secrets", path, *rules).exit_code == 0
     assert "jane" not in path.read_text()
     assert run("verify", "--secrets", path, "--scrub-pattern", "(").exit_code == 1

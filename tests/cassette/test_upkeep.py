@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -10,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from fakeai_proxy.cassette import sealing
+from fakeai_proxy.cassette import rewriting, sealing
 from fakeai_proxy.cassette import segments as segments_file
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.manifest import Manifest
 from fakeai_proxy.cassette.matching import raw_key
-from fakeai_proxy.cassette.segments import Segment, lock, segments_of
+from fakeai_proxy.cassette.segments import Segment, lock, policy_of, segments_of
 from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.clock import SystemClock
 from tests.cassette.test_library import JSON, TARGET, draft, fill
@@ -240,3 +241,34 @@ def test_what_a_killed_sealer_had_no_time_to_delete_does_not_come_back(path: Pat
         assert len(told(opened(path))) == 20
     live.write_bytes(data)
     assert len(told(opened(path))) == 20
+
+
+@pytest.mark.parametrize("name", ["c.jsonl", "c.jsonl.zst"])
+def test_one_file_is_tidied_when_it_is_closed(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    rules = {"scrub_pattern": ("whale-[0-9]+",)}
+    library = opened(path, record=True, **rules)
+    for number in range(3):
+        library.begin(draft(number))
+    fill(library, 3)
+    library.close()
+    before = list(rewriting.lines_of(path))
+    assert [json.loads(line)["kind"] for line in before] == ["head", "close", "close", "close"]
+    assert policy_of(path) == library.redactor.policy
+
+    library = opened(path, record=True, **rules)
+    again = draft(1)
+    again.extra = {"again": 1}
+    again.at += 60
+    assert library.append(again).result(timeout=30)
+    library.close()
+    after = list(rewriting.lines_of(path))
+    assert [one == two for one, two in zip(before, after, strict=True)] == [True, True, False, True]
+
+    opened(path, record=True).close()
+    assert list(rewriting.lines_of(path)) == after
+    library = opened(path, record=True, seal="never")
+    library.begin(draft(9))
+    assert library.append(draft(9)).result(timeout=30)
+    library.close()
+    assert json.loads(list(rewriting.lines_of(path))[-2])["kind"] == "open"

@@ -96,7 +96,7 @@ def test_show_takes_the_beginning_of_an_id_if_there_is_one_such(tmp_path: Path, 
 
 def test_verify_is_content_with_a_sound_cassette(path: Path) -> None:
     result = run("verify", path, "--secrets")
-    assert (result.exit_code, result.stdout) == (0, "2 interactions, no damage and no secrets\n")
+    assert (result.exit_code, result.stdout) == (0, "2 recordings, no damage and no secrets\n")
 
 
 def test_verify_finds_damage(path: Path) -> None:

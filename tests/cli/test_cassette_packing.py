@@ -88,7 +88,7 @@ def _same(one: Path, other: Path) -> bool:
 @pytest.mark.parametrize("form", [".fcz", ".jsonl", ".jsonl.zst"])
 def test_a_copy_in_any_form_holds_the_same(path: Path, tmp_path: Path, form: str) -> None:
     target = tmp_path / f"copy{form}"
-    assert "8 records" in said("pack", path, target)
+    assert "8 recordings" in said("pack", path, target)
     assert _same(path, target)
     back = tmp_path / "back.fcz"
     said("pack", target, back)
@@ -123,7 +123,7 @@ def test_merging_puts_one_after_the_other_and_splitting_takes_them_apart(
     ]
     apart = tmp_path / "apart"
     out = said("split", both, "--by", "model", apart)
-    assert out.count("interactions") == 3
+    assert out.count(" recordings") == 3
     names = {file.name: len(held(file)) for file in apart.iterdir()}
     assert names == {"m0.fcz": 6, "m1.fcz": 6, "none.fcz": 2}
     assert {body for _, body in held(apart / "none.fcz")} == {PICTURE}
@@ -134,7 +134,7 @@ def test_merging_puts_one_after_the_other_and_splitting_takes_them_apart(
 
 
 def test_seal_says_what_it_saved(path: Path) -> None:
-    assert "8 records sealed" in said("seal", path)
+    assert "8 recordings sealed" in said("seal", path)
     assert said("seal", path) == "nothing to seal\n"
     assert len(held(path)) == 7
 
@@ -144,7 +144,7 @@ def test_gc_removes_what_is_of_no_use_and_nothing_else(path: Path) -> None:
     stray = path / "blobs" / "ab" / ("ab" * 32 + ".zst")
     stray.parent.mkdir(exist_ok=True)
     stray.write_bytes(b"nobody names me")
-    assert "7 interactions kept, 1 without an end and 1 bodies removed" in said("gc", path)
+    assert "7 recordings kept, 1 without an end and 1 file of bodies removed" in said("gc", path)
     assert not stray.exists()
     assert [encode(record) for record, _ in held(path)] == before
     assert held(path)[-1][1] == PICTURE
@@ -159,7 +159,7 @@ def test_rekey_gives_other_keys_only_to_those_that_need_them(path: Path, tmp_pat
     spoiled["key"], spoiled["raw_key"] = "11" * 16, "22" * 16
     plain.write_text("\n".join([*lines[:2], json.dumps(spoiled), *lines[3:]]) + "\n", "utf-8")
     assert held(plain)[1][0].key == b"\x11" * 16
-    assert said("rekey", plain) == "1 of 8 interactions have other keys\n"
+    assert said("rekey", plain) == "1 of 8 recordings got other keys\n"
     assert [record.key for record, _ in held(plain)] == [record.key for record, _ in right]
 
 
@@ -173,13 +173,13 @@ def test_scrub_removes_what_an_older_version_did_not_know(path: Path, tmp_path: 
     plain.write_text(leaky, "utf-8")
     before = held(plain)
     assert run("verify", "--secrets", plain).exit_code == 1
-    assert said("scrub", plain) == "6 of 8 interactions had something to hide\n"
+    assert said("scrub", plain) == "6 of 8 recordings had something to hide\n"
     assert SECRET not in plain.read_text("utf-8")
     assert run("verify", "--secrets", plain).exit_code == 0
     after = held(plain)
     assert [record.key for record, _ in after] == [record.key for record, _ in before]
     assert [len(body) for _, body in after] == [len(body) for _, body in before]
-    assert said("scrub", plain) == "0 of 8 interactions had something to hide\n"
+    assert said("scrub", plain) == "0 of 8 recordings had something to hide\n"
 
 
 @pytest.mark.parametrize("command", ["rekey", "gc", "scrub"])
@@ -206,19 +206,10 @@ def test_grep_finds_what_lies_scattered_over_frames(path: Path) -> None:
 
 def test_stats_counts(path: Path) -> None:
     told = json.loads(said("stats", "--json", path))
-    assert told["interactions"] == 7
+    assert told["recordings"] == 7
     assert told["models"] == {"m0": 3, "m1": 3, "none": 1}
     assert told["statuses"] == {"200": 7}
     assert told["sessions"] == 4
     assert (told["streams"], told["unfinished"]) == (6, 1)
     assert told["ttft_s"] == {"p50": 0.2, "p95": 0.2}
     assert "chat/completions 6" in said("stats", path)
-
-
-def test_what_is_no_cassette_by_its_name_is_refused_in_words(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("no cassette")
-    for command in ("ls", "stats", "verify"):
-        result = run(command, path)
-        assert result.exit_code == 1
-        assert "a cassette is NAME.fcz/, NAME.jsonl or NAME.jsonl.zst" in result.output

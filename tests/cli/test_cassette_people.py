@@ -214,7 +214,7 @@ def test_a_difference_is_told_in_recorded_order_of_sealed_recordings_too(
 
 def test_what_is_found_is_json_for_programs(path: Path) -> None:
     checked = json.loads(said("verify", "--secrets", "--json", path))
-    assert checked == {"interactions": 7, "findings": []}
+    assert checked == {"recordings": 7, "findings": []}
     found = [json.loads(line) for line in said("grep", "--json", "lighthouse", path).splitlines()]
     assert {*found[0]} == {"id", "where", "line"}
     assert all("lighthouse" in one["line"] for one in found)

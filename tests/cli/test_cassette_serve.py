@@ -16,7 +16,7 @@ def test_a_cassette_is_served_with_what_it_holds_and_a_line_that_works(program: 
     ready = started.ready
     assert (ready["mode"], ready["cassette"]) == ("replay", [SHIPPED])
     (holds,) = ready["holds"]
-    assert "6 interactions; models gpt-4o-mini 3" in holds
+    assert "6 recordings; models gpt-4o-mini 3" in holds
     assert "POST /v1/chat/completions 4" in holds
     assert ready["first"].startswith(f"curl {ready['url']}/v1/")
     line = [*shlex.split(ready["first"]), "-sSi"]
@@ -40,4 +40,5 @@ def test_what_does_not_replay_is_refused(run: Run) -> None:
     )
     named = run("cassette", "serve", SHIPPED, "--cassette", "other.fcz")
     assert "instead of --cassette" in named.stderr
-    assert "does not exist" in run("cassette", "serve", "missing.fcz").stderr
+    missing = run("cassette", "serve", "missing.fcz").stderr
+    assert "missing.fcz: there is no such cassette. To record one: fakeai-proxy --mode" in missing

@@ -960,6 +960,7 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
             {},
             ": --auth: mode pass answers nothing itself",
         ),
+        (["--strict", "miss"], {}, ": --strict: mode synth neither replays nor asks live"),
         (["--store", "mysql://u:p@db/x"], {}, "--store: this is memory, sqlite or postgresql://"),
         ([], {"FAKEAI_PROXY_SEED": "many"}, "FAKEAI_PROXY_SEED"),
         ([], {"FAKEAI_PROXY_PROFIL": "none"}, "FAKEAI_PROXY_PROFILE"),

@@ -85,7 +85,8 @@ def test_json_goes_into_a_file_beside_annotations(
     done = asked(run, upstream, *options, env={"GITHUB_ACTIONS": "true"})("/one", "/three")
     told = json.loads(file.read_text())
     assert told["counts"] == {
-        "HIT": 1, "NEW": 1, "STALE": 0, "LIVE": 0, "MISS": 0, "UNUSED": 1, "DRIFT": 0,
+        "HIT": 1, "NEW": 1, "STALE": 0, "LIVE": 0, "MISS": 0, "UNUSED": 1, "DRIFT": 0, "TEXT": 0,
+        "SKIPPED": 0,
     }  # fmt: skip
     assert [one["request"] for one in told["unused"]] == ["GET /two"]
     assert "::warning title=fakeai-proxy UNUSED::1 UNUSED: recordings that nobody" in done.stderr
@@ -110,6 +111,23 @@ def test_several_processes_give_one_verdict(program: Start, upstream: str, casse
     assert "  HIT          3  replayed" in said
     assert "GET /three (2 times)" in said
     assert "UNUSED" not in said
+
+
+def test_live_calls_alone_are_judged_where_somebody_asks(
+    program: Start, run: Run, upstream: str
+) -> None:
+    live = ("--mode", "pass", "--upstream", upstream)
+    started = program(*live, "--workers", "2", "--strict", "live", "--verdict", "json")
+    for path in ("/one", "/one", "/two"):
+        started.ask(path)
+    assert told(started)["counts"]["LIVE"] == 3
+    assert started.stop() == 1
+    said = "".join(started.errors)
+    assert '"cassettes": [], "counts": {"HIT": 0, "NEW": 0, "STALE": 0, "LIVE": 3,' in said
+    assert "--strict: there were LIVE\n" in said
+    assert asked(run, upstream, "--mode", "pass")("/one").stderr == ""
+    one = asked(run, upstream, "--mode", "pass", "--verdict", "table")("/one")
+    assert "fakeai-proxy: pass: $0 saved, $0 spent\n  LIVE         1  asked live" in one.stderr
 
 
 def told(started: Program) -> dict[str, dict[str, int]]:

@@ -342,6 +342,22 @@ async def test_a_miss_explains_itself(browser: Browser) -> None:
         assert await page.run("document.querySelector('#fleet')") is None
 
 
+async def test_a_miss_that_was_made_up_for_explains_itself_too(browser: Browser) -> None:
+    async with (
+        serving(mode="hybrid", cassette=("cassettes/quickstart.jsonl",)) as app,
+        opened(browser, app) as page,
+    ):
+        await ask(app, "/v1/models/gpt-4o")
+        told = await page.until("document.querySelector('.misses-list p')?.textContent")
+        assert "There is no recording of GET /v1/models/gpt-4o" in told
+        assert told.endswith("Answered by synth.")
+        await page.until(f"{ROWS} === 1")
+        await page.click(".rows .row")
+        assert "There is no recording" in await page.until(
+            "document.querySelector('.miss p')?.textContent"
+        )
+
+
 async def test_it_comes_back_by_itself(browser: Browser) -> None:
     async with serving() as app:
         page = await browser.page()

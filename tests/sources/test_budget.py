@@ -74,6 +74,21 @@ async def test_calls_are_refused_once_the_limit_is_spent(
     assert caught.value.headers == {"x-should-retry": "false"}
 
 
+async def test_a_stream_that_tells_no_usage_is_counted_by_its_frames() -> None:
+    words = [
+        b'data: {"model":"m","choices":[{"delta":{"content":"%d"}}]}\n\n' % k for k in range(9)
+    ]
+    guarded = budget(Live([*words, b"data: [DONE]\n\n"]), "9")
+    await drained(await guarded.reply(asking()))
+    await guarded.counted()
+    prompt = len(b'{"model": "m"}') // 4
+    assert guarded.spent_usd == Decimal(prompt) / 1000 + Decimal(9) * 2 / 1000
+    guarded = budget(Live([b"data: {}\n\n"]), "9")
+    await drained(await guarded.reply(asking("")))
+    await guarded.counted()
+    assert guarded.spent_usd == 0
+
+
 async def test_a_limit_of_nothing_lets_nothing_through() -> None:
     live = Live(STREAM)
     with pytest.raises(ApiError):

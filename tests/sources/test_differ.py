@@ -56,7 +56,7 @@ async def cassette(tmp_path: Path, upstream: FakeUpstream) -> Path:
 async def test_the_client_gets_the_recording_and_what_differs_is_told(
     serve: Serve, upstream: FakeUpstream, cassette: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = await serve(mode="diff", cassette=(cassette,), upstream=upstream.url)
+    app = await serve(mode="diff", cassette=(cassette,), upstream=upstream.url, strict=("all",))
     recorded = (await ask(app)).json()
     assert recorded["choices"][0]["message"]["content"] == "I have seen many whales"
     drift = await page(app, "drift")
@@ -81,7 +81,9 @@ async def test_the_client_gets_the_recording_and_what_differs_is_told(
     verdict = await page(app, "verdict")
     assert (verdict["counts"]["HIT"], verdict["counts"]["DRIFT"]) == (2, 1)
     assert verdict["spent_usd"] == pytest.approx(2 * 0.00125)
-    assert [one["verdict"] for one in verdict["told"]] == ["DRIFT"]
+    assert verdict["counts"]["TEXT"] == 1
+    assert [one["verdict"] for one in verdict["told"]] == ["DRIFT", "TEXT"]
+    assert verdict["failures"] == ["DRIFT"]
 
 
 async def test_a_stream_of_other_words_and_cuts_is_no_drift(
@@ -97,11 +99,16 @@ async def test_a_stream_of_other_words_and_cuts_is_no_drift(
     async with serving(mode="record", cassette=(path,), upstream=upstream.url) as app:
         await ask(app)
     upstream.on("POST", CHAT, stream("a", "c", "d"))
-    app = await serve(mode="diff", cassette=(path,), upstream=upstream.url)
+    app = await serve(mode="diff", cassette=(path,), upstream=upstream.url, strict=("text",))
     assert b'"b"' in (await ask(app)).content
     drift = await page(app, "drift")
     assert drift["drifting"] == 0
     assert [one["kind"] for one in drift["data"]] == ["text"]
+    verdict = await page(app, "verdict")
+    [told] = verdict["told"]
+    assert (told["verdict"], verdict["counts"]["DRIFT"]) == ("TEXT", 0)
+    assert verdict["failures"] == ["TEXT"]
+    assert "at word 1: 'ab' became 'acd'" in told["request"]
 
 
 @pytest.mark.parametrize("on_miss", ["error", "record", "pass", "synth"])
@@ -124,6 +131,9 @@ async def test_a_budget_of_nothing_compares_nothing_and_the_client_does_not_noti
     assert (await ask(app)).status_code == 200
     drift = await page(app, "drift")
     assert (drift["compared"], list(drift["not_compared"].values())) == (0, [1])
+    [told] = (await page(app, "verdict"))["told"]
+    assert told["verdict"] == "SKIPPED"
+    assert "--max-live-usd" in told["request"]
     assert not upstream.requests
 
 

@@ -23,6 +23,8 @@ from websockets.typing import Subprotocol
 from fakeai_proxy.app import App
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.clock import VirtualClock
+from fakeai_proxy.profiles.price import Usage, bill
+from fakeai_proxy.services.catalogue import Catalogue, CatalogueSettings
 from tests.cassette.made import held, opened
 from tests.conftest import DATA, serving
 from tests.doubles.echo import Handler, websocket_server
@@ -552,3 +554,39 @@ async def test_a_refused_handshake_is_recorded_and_refused_again(tmp_path: Path)
     responses = first.value.response, second.value.response
     assert [response.status_code for response in responses] == [401, 401]
     assert responses[0].body == responses[1].body
+
+
+async def test_what_a_session_used_is_saved_and_spent_in_dollars(tmp_path: Path) -> None:
+    async def answering(socket: ServerConnection) -> None:
+        await socket.send(json.dumps({"type": "session.created", "session": {"id": "sess_1"}}))
+        async for _ in socket:
+            read = {"text_tokens": 1000, "audio_tokens": 1000}
+            said = {"text_tokens": 0, "audio_tokens": 500}
+            usage = {"input_tokens": 2000, "output_tokens": 500, "input_token_details": read,
+                     "output_token_details": said}  # fmt: skip
+            await socket.send(json.dumps({"type": "response.done", "response": {"usage": usage}}))
+
+    path, asked = tmp_path / "c.fcz", ({"type": "response.create"}, {"type": "response.create"})
+    price = Catalogue.shipped(CatalogueSettings()).priced("gpt-realtime")
+    assert price is not None
+    assert price.price is not None
+    used = Usage(input_tokens=2000, output_tokens=500, audio_input_tokens=1000,
+                 audio_output_tokens=500)  # fmt: skip
+    dollars = float(round(2 * bill(price.price, used), 6))
+    assert dollars > 0.05
+    async with recording(path, answering) as app:
+        await talk(app, *asked)
+        assert await verdict(app) == {"NEW": 1, "saved": 0.0, "spent": dollars}
+    async with replaying(path) as app:
+        await talk(app, *asked)
+        assert await verdict(app) == {"HIT": 1, "saved": dollars, "spent": 0.0}
+
+
+async def verdict(app: App) -> dict[str, float]:
+    """Once the session is over."""
+    assert app.outcomes is not None
+    found: dict[str, Any] = {"counts": {}}
+    while not any(found["counts"].values()):
+        found = (await app.outcomes.verdict()).as_json()
+    counts = {word: count for word, count in found["counts"].items() if count}
+    return {**counts, "saved": found["saved_usd"], "spent": found["spent_usd"]}

@@ -74,7 +74,7 @@ async def test_a_replay_of_what_is_too_old_is_a_miss_that_says_so(tmp_path: Path
     for day, expected in ((6.9, HIT), (8.5, STALE)):
         place = Place(path, day, record=False)
         gate = Gate(7 * DAY_S, (), place.clock.wall)
-        miss = Miss(place.library, UPSTREAM, place.clock.wall)
+        miss = Miss(place.library, UPSTREAM, place.clock)
         player = Player(place.library, miss, UPSTREAM, gate=gate)
         exchange = asking(asked(1))
         if expected == HIT:

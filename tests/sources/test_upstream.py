@@ -21,7 +21,8 @@ from fakeai_proxy.errors import ApiError, ConfigError, StreamCut
 from fakeai_proxy.exchange import Exchange, Request
 from fakeai_proxy.proxy.policy import PolicySettings
 from fakeai_proxy.sources.destination import below
-from fakeai_proxy.sources.upstream import HOPS, Upstream, UpstreamSettings, tls_context
+from fakeai_proxy.sources.trust import tls_context
+from fakeai_proxy.sources.upstream import HOPS, Upstream, UpstreamSettings
 from tests.doubles.live_proxy import live_proxy
 from tests.doubles.upstream import (
     CLOSE,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from pathlib import Path
 
 import pytest
 
+from fakeai_proxy.clock import SystemClock, turn
+from fakeai_proxy.sources.trust import Trust
 from tests.doubles.authority import Authority
 from tests.doubles.connect_proxy import ConnectProxy
 from tests.doubles.live_proxy import LiveProxy, live_proxy
@@ -54,6 +58,22 @@ async def test_a_bad_certificate_is_a_502_that_says_why(
     assert b"upstream_certificate" in answer
     assert words in answer
     assert b"\r\nx-should-retry: false\r\n" in answer
+
+
+async def test_requests_that_come_together_share_what_one_of_them_made() -> None:
+    trust = Trust(None, SystemClock())
+    first, second = await asyncio.gather(trust.context(), trust.context())
+    assert first is second is await trust.context()
+    assert first.verify_mode == ssl.CERT_REQUIRED
+
+
+async def test_who_goes_away_takes_nothing_from_who_waits_too() -> None:
+    trust = Trust(None, SystemClock())
+    leaving = asyncio.ensure_future(trust.context())
+    staying = asyncio.ensure_future(trust.context())
+    await turn()
+    leaving.cancel()
+    assert (await staying).verify_mode == ssl.CERT_REQUIRED
 
 
 async def test_plain_http_where_tls_is_expected_is_a_502(authority: Authority) -> None:

@@ -4,8 +4,8 @@ content."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +41,11 @@ class Format:
     suffixes: tuple[str, ...] = (".json",)
     knows: Callable[[bytes, Any], bool] = lambda start, value: False
     whole_only: bool = True
+    #: Whether it has a form for what is said on WebSockets.
+    has_sockets: bool = False
+    #: Writers of files with another suffix, and what a writer may have no form for.
+    write_as: Mapping[str, Writer] = field(default_factory=dict)
+    lacking: str = "without a prompt and tokens"
 
 
 def _has(*names: str) -> Callable[[bytes, Any], bool]:
@@ -50,13 +55,15 @@ def _has(*names: str) -> Callable[[bytes, Any], bool]:
 FORMATS = {
     "har": Format(
         "HTTP archives (1.2) of browsers, mitmproxy, Charles, Playwright and others",
-        har.read, har.write, (".har",), _has("log"), whole_only=False,
+        har.read, har.write, (".har",), _has("log"), whole_only=False, has_sockets=True,
     ),
     "vcr": Format(
-        "cassettes of vcrpy and pytest-recording, YAML (with the extra `vcr`) or JSON",
+        "cassettes of vcrpy and pytest-recording, YAML (with the extra `vcr`) or NAME.json",
         vcr.read, vcr.write, (".yaml", ".yml", ".json"),
         lambda start, value: _has("interactions")(start, value)
         or (value is None and b"interactions:" in start),
+        write_as={".json": vcr.write_json},
+        lacking="with bodies that are no text, which vcrpy keeps in YAML only",
     ),
     "aimock": Format("fixtures of aimock, for `--match loose`", aimock.read,
                      knows=_has("fixtures")),

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from fakeai_proxy.cassette.places import refused
 from fakeai_proxy.errors import CassetteError
 
 _NUMBER_MAX = 1e15
@@ -115,7 +116,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes().removeprefix(_BOM)
     except OSError as error:
-        raise CassetteError(f"{path}: {error.strerror}") from None
+        raise CassetteError(refused(error, path)) from None
 
 
 def parse_json(data: bytes) -> Any:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlencode
 from fakeai_proxy.cassette.codings import codings
 from fakeai_proxy.cassette.draft import recut
 from fakeai_proxy.cassette.format import End, Interaction, RecordedResponse
+from fakeai_proxy.cassette.formats import har_sockets
 from fakeai_proxy.cassette.formats.fields import Fields, read_json
 from fakeai_proxy.cassette.formats.seen import (
     Answer,
@@ -33,7 +34,7 @@ from fakeai_proxy.cassette.formats.seen import (
 )
 from fakeai_proxy.cassette.formats.told import Encode, Told
 from fakeai_proxy.cassette.manifest import TOOL
-from fakeai_proxy.exchange import Headers, header
+from fakeai_proxy.exchange import SOCKET_METHOD, SWITCHED, Headers, header
 
 _ENDS = get_args(End)
 
@@ -51,21 +52,28 @@ def read(files: Sequence[Path], tell: Callable[[int, int], None]) -> Iterator[Se
 
 def _seen(entry: Fields) -> Seen | Skipped:
     request, response = entry.object("request"), entry.object("response")
-    if entry.has("_webSocketMessages"):
-        return Skipped(entry.place, "a WebSocket")
-    where = split_url(request.text("url"), request.place)
+    is_socket = entry.has(har_sockets.FIELD)
+    if is_socket and response.integer("status", 0) != SWITCHED:
+        return Skipped(entry.place, "a WebSocket that was refused")
+    where = split_url(har_sockets.handshake_url(request.text("url")), request.place)
     if where is None:
         return Skipped(entry.place, f"no HTTP: {request.text('url')[:40]}")
     upstream, target = where
     headers, body = _headers(request), _asked(request)
     if body is None:
         return Skipped(entry.place, "the body of its form is not in the file")
+    times = _times(entry)
     answer = _answer(response) if response.integer("status", 0) else None
     if isinstance(answer, Skipped):
         return answer
+    if answer is not None and is_socket:
+        answer.headers, answer.schedule = _headers(response), None
+        answer.messages, answer.is_timed = har_sockets.seen(entry, _at(entry))
+        times = times._replace(head_us=response.integer("_head_us", times.head_us))
+    method = SOCKET_METHOD if is_socket else request.text("method")
     return Seen(
-        entry.place, request.text("method"), entry.text("_upstream", upstream),
-        entry.text("_target", target), settled(headers, body), body, answer, _times(entry),
+        entry.place, method, entry.text("_upstream", upstream),
+        entry.text("_target", target), settled(headers, body), body, answer, times,
         _at(entry), entry.text("_session", ""), entry.any("_complete") is not False,
         _own_id(entry),
     )  # fmt: skip
@@ -210,6 +218,10 @@ def _entry(told: Told) -> dict[str, Any]:
                     "wait": wait_ms, "receive": (ended_us / 1000 - wait_ms)},
         "_id": record.id, "_at": record.at,
     }  # fmt: skip
+    if response is not None and response.is_socket:
+        entry["request"] |= {"method": "GET", "url": har_sockets.socket_url(url)}
+        entry["_resourceType"] = "websocket"
+        entry[har_sockets.FIELD] = har_sockets.told(record.at, response.messages)
     if told.asked:
         entry["request"]["postData"] = _post_data(request.headers, told.asked)
     if split_url(url, "") != (record.upstream, request.target):

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from fakeai_proxy.body import Body
 from fakeai_proxy.cassette.codings import codings
 from fakeai_proxy.cassette.draft import Draft, Heard, recoded
+from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.errors import CassetteError
 from fakeai_proxy.exchange import Headers, Origin, Request, end_to_end, header, is_event_stream
@@ -74,6 +75,9 @@ class Answer:
     reason: str = ""
     end: str = "eof"
     schedule: Schedule | None = None
+    #: Of a WebSocket: what was said, and whether it is known when.
+    messages: list[Message] | None = None
+    is_timed: bool = True
 
 
 @dataclass(slots=True)
@@ -103,7 +107,12 @@ def drafted(seen: Seen, place: int, source: str, taken: set[str]) -> Draft:
     told: dict[str, str] = {"from": source}
     heard = None
     answer = seen.answer
-    if answer is not None:
+    if answer is not None and answer.messages is not None:
+        if not answer.is_timed:
+            told["schedule"] = "synthetic"
+        heard = Heard(answer.status, answer.headers, answer.reason, seen.times.head_us, end=answer.end,
+                      messages=answer.messages)  # fmt: skip
+    elif answer is not None:
         schedule = answer.schedule or scheduled(answer, seen.times)
         if not schedule.recorded:
             told["schedule"] = "synthetic"

@@ -186,6 +186,21 @@ def write(told: Iterable[Told], out: BinaryIO, encode: Encode) -> int:
     return count
 
 
+def write_json(told: Iterable[Told], out: BinaryIO, encode: Encode) -> int:
+    """vcrpy's JSON has texts only: what has other bodies is left out."""
+    count = 0
+    out.write(b'{\n"interactions": [')
+    for one in told:
+        try:
+            text = json.dumps(_interaction(one), indent=1).encode()
+        except TypeError:
+            continue
+        out.write((b",\n" if count else b"\n") + text)
+        count += 1
+    out.write(b'\n],\n"version": 1\n}\n')
+    return count
+
+
 def _interaction(told: Told) -> dict[str, Any]:
     request, response = told.record.request, told.record.response
     assert response is not None, "only whole ones are exported"

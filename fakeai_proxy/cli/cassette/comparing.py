@@ -11,9 +11,9 @@ import click
 
 from fakeai_proxy.cassette.comparing import KINDS
 from fakeai_proxy.cassette.pairing import Comparison, Recordings
-from fakeai_proxy.cli.cassette.reading import loaded, opened, progress
+from fakeai_proxy.cli.cassette.reading import CassettePath, loaded, opened, progress
 
-_path = click.Path(path_type=Path, exists=True)
+_path = CassettePath()
 #: Of each change; the rest is counted.
 _DETAILS_MAX = 6
 

@@ -14,6 +14,7 @@ from fakeai_proxy.cassette.bodies import size_of
 from fakeai_proxy.cassette.draft import recut
 from fakeai_proxy.cassette.format import Interaction, decode, encode
 from fakeai_proxy.cassette.index import label_of
+from fakeai_proxy.cassette.places import check_writable, checked
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument, rewritten
 from fakeai_proxy.cli.outcome import Outcome, tells_outcome
@@ -27,11 +28,15 @@ _ATTRIBUTES = ("*.jsonl.zst diff=fakeai", "*.fcz/** diff=fakeai")
 @click.argument("record_id", metavar="ID")
 @tells_outcome
 def edit(path: Path, record_id: str) -> Outcome:
-    """Open interaction ID of PATH in $EDITOR. What no longer reads as one is refused and nothing is
+    """Open the recording ID of PATH in $EDITOR. What no longer reads as one is refused and nothing is
     changed; the cuts of a body that became longer or shorter are made in proportion, keys anew."""
     library = opened(path)
     record = loaded(library, named(library, path, record_id))
     library.close()
+    try:
+        check_writable(path)
+    except CassetteError as error:
+        raise click.ClickException(str(error)) from None
     after = edited(record)
     if after is record:
         return Outcome("nothing was changed", {"id": record.id, "changed": False})
@@ -54,12 +59,10 @@ def _read(text: str, before: Interaction) -> Interaction:
     try:
         after = decode(json.dumps(json.loads(text)).encode())
     except (ValueError, CassetteError) as error:
-        raise click.ClickException(
-            f"That is no interaction: {error}. Nothing was changed."
-        ) from None
+        raise click.ClickException(f"That is no recording: {error}. Nothing was changed.") from None
     if not isinstance(after, Interaction) or after.id != before.id:
         raise click.ClickException(
-            "The kind and the id of a record stay what they are. Nothing was changed."
+            "The kind and the id of a recording stay what they are. Nothing was changed."
         )
     response = after.response
     if response is not None and sum(response.cuts) != size_of(response.body):
@@ -78,11 +81,11 @@ def _read(text: str, before: Interaction) -> Interaction:
 
 
 @click.command()
-@path_argument
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
 def cat(path: Path) -> None:
     """Print PATH as JSON Lines, whatever its form: a cassette, or one file of it."""
     try:
-        for line in rewriting.lines_of(path):
+        for line in rewriting.lines_of(checked(path) if path.is_dir() else path):
             click.echo(line, nl=False)
     except CassetteError as error:
         raise click.ClickException(str(error)) from None

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from fakeai_proxy.cassette.counting import recordings
 from fakeai_proxy.cassette.exporting import put_out
 from fakeai_proxy.cassette.formats import READABLE, WRITABLE
+from fakeai_proxy.cassette.forms import FORMS
 from fakeai_proxy.cassette.importing import bring_in
-from fakeai_proxy.cassette.settings import FORMS
 from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress
 from fakeai_proxy.cli.cassette.scrubbing import rules_of, scrub_options
 from fakeai_proxy.cli.outcome import Outcome, tells_outcome
@@ -44,9 +45,9 @@ def bring(source: Path, target: Path, name: str | None, **rules: Any) -> Outcome
     if len(done.skipped) > _TOLD_MAX:
         click.echo(f"left out: {len(done.skipped) - _TOLD_MAX} more", err=True)
     return Outcome(
-        f"{target}: {done.interactions} interactions from {done.source}",
+        f"{target}: {recordings(done.interactions)} from {done.source}",
         {
-            "cassette": str(target), "interactions": done.interactions, "from": done.source,
+            "cassette": str(target), "recordings": done.interactions, "from": done.source,
             "left_out": [{"place": place, "reason": reason} for place, reason in done.skipped],
         },
     )  # fmt: skip
@@ -67,10 +68,12 @@ def put(path: Path, target: Path, name: str) -> Outcome:
             raise click.ClickException(str(error)) from None
     for reason, count in done.left_out.items():
         click.echo(f"left out: {count} {reason}", err=True)
+    left_out = sum(done.left_out.values())
+    rest = f", {left_out:,} left out" if left_out else ""
     return Outcome(
-        f"{target}: {done.interactions} interactions as {name}",
+        f"{target}: {recordings(done.interactions)} as {name}{rest}",
         {
-            "file": str(target), "interactions": done.interactions, "to": name,
+            "file": str(target), "recordings": done.interactions, "to": name,
             "left_out": dict(done.left_out),
         },
     )  # fmt: skip

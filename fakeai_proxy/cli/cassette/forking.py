@@ -9,7 +9,7 @@ import click
 
 from fakeai_proxy.cassette.forking import forked_at, write_fork
 from fakeai_proxy.cassette.format import Interaction
-from fakeai_proxy.cassette.settings import FORMS
+from fakeai_proxy.cassette.forms import FORMS
 from fakeai_proxy.cli.cassette.editing import edited
 from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument, progress
 from fakeai_proxy.cli.outcome import Outcome, tells_outcome

@@ -88,7 +88,7 @@ def _around(text: str, match: re.Match[str]) -> str:
 @path_argument
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def stats(path: Path, as_json: bool) -> None:
-    """What PATH holds: interactions, models, tokens, times and bytes."""
+    """What PATH holds: recordings, models, tokens, times and bytes."""
     library = opened(path)
     found, count = Stats(), len(library.index.entries)
     with progress("reading") as tell:
@@ -152,6 +152,8 @@ def _unclosed(library: Library) -> Iterator[dict[str, Any]]:
 
 def _say_state(library: Library, rows: list[dict[str, Any]]) -> None:
     """What a reader of the list must know, on the standard error."""
+    if not rows:
+        click.echo("there are no recordings in it", err=True)
     interrupted = sum(row["end"] != "eof" for row in rows)
     if interrupted:
         click.echo(f"{interrupted} of {len(rows)} were interrupted or withheld", err=True)

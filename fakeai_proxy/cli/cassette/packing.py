@@ -12,12 +12,13 @@ import click
 
 from fakeai_proxy.cassette import rewriting, sealing
 from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.counting import counted, recordings
 from fakeai_proxy.cassette.format import KEY_PROFILE, Interaction
+from fakeai_proxy.cassette.forms import FORMS
 from fakeai_proxy.cassette.matching import canonical_body, key_of, raw_key, simhash
-from fakeai_proxy.cassette.settings import FORMS
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.view import view_of
-from fakeai_proxy.cli.cassette.reading import path_argument, progress, rewritten
+from fakeai_proxy.cli.cassette.reading import CassettePath, path_argument, progress, rewritten
 from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.errors import CassetteError
 
@@ -43,7 +44,7 @@ def seal(path: Path, again: bool) -> Outcome:
     if done.records:
         ratio = done.before_bytes / done.after_bytes
         text = (
-            f"{done.records} records sealed: {done.before_bytes:,} bytes before, "
+            f"{recordings(done.records)} sealed: {done.before_bytes:,} bytes before, "
             f"{done.after_bytes:,} after ({ratio:.1f} times smaller)"
         )
     return Outcome(text, {"cassette": str(path), **asdict(done)})
@@ -64,20 +65,14 @@ def pack(path: Path, target: Path) -> Outcome:
 @_target
 @tells_outcome
 def unpack(path: Path, target: Path) -> Outcome:
-    """Copy PATH into TARGET, NAME.jsonl: an interaction a line, which git shows and people edit."""
+    """Copy PATH into TARGET, NAME.jsonl: a recording a line, which git shows and people edit."""
     if target.suffix != ".jsonl":
         raise click.ClickException(f"{target} does not end in .jsonl.")
     return _write((path,), target)
 
 
 @click.command()
-@click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path, exists=True),
-    metavar="PATH...",
-)
+@click.argument("paths", nargs=-1, required=True, type=CassettePath(), metavar="PATH...")
 @_target
 @tells_outcome
 def merge(paths: tuple[Path, ...], target: Path) -> Outcome:
@@ -102,10 +97,10 @@ _WAYS: dict[str, Callable[[Interaction], str]] = {
 def split(path: Path, by: str, folder: Path) -> Outcome:
     """Copy the recordings of PATH into FOLDER, a cassette for each session, model, host, route or day."""
     way = _WAYS[by]
-    folder.mkdir(parents=True, exist_ok=True)
     form = next(form for form in FORMS if path.name.endswith(form))
 
     def target_of(name: str) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{_UNUSUAL.sub('-', name).strip('.-') or 'none'}{form}"
 
     with progress("splitting") as tell:
@@ -114,8 +109,8 @@ def split(path: Path, by: str, folder: Path) -> Outcome:
         except CassetteError as error:
             raise click.ClickException(str(error)) from None
     made = {str(target_of(name)): count for name, count in counts.items()}
-    lines = [f"{target}: {count} interactions" for target, count in made.items()]
-    return Outcome("\n".join(lines), {"cassette": str(path), "by": by, "interactions": made})
+    lines = [f"{target}: {recordings(count)}" for target, count in made.items()]
+    return Outcome("\n".join(lines), {"cassette": str(path), "by": by, "recordings": made})
 
 
 @click.command()
@@ -125,7 +120,7 @@ def rekey(path: Path) -> Outcome:
     """Make the keys of PATH anew, as this version makes them. Requests whose bodies held secrets keep
     theirs: the secrets were part of them."""
     done = rewritten((path,), path, _rekeyed, "making keys")
-    text = f"{done.changed} of {done.kept} interactions have other keys"
+    text = f"{done.changed:,} of {recordings(done.kept)} got other keys"
     return Outcome(text, {"cassette": str(path), "kept": done.kept, "changed": done.changed})
 
 
@@ -153,7 +148,8 @@ def gc(path: Path) -> Outcome:
     done = rewritten((path,), path, None, "collecting", unfinished=False)
     gone = rewriting.forget_blobs(path)
     return Outcome(
-        f"{done.kept} interactions kept, {done.left_out} without an end and {gone} bodies removed",
+        f"{recordings(done.kept)} kept, {done.left_out:,} without an end and "
+        f"{counted(gone, 'file')} of bodies removed",
         {"cassette": str(path), "kept": done.kept, "without_end": done.left_out, "bodies": gone},
     )
 
@@ -163,5 +159,5 @@ def _write(paths: Sequence[Path], target: Path) -> Outcome:
         raise click.ClickException(f"{target} ends in none of {', '.join(FORMS)}.")
     done = rewritten(paths, target, None, "copying")
     return Outcome(
-        f"{target}: {done.kept} records", {"cassette": str(target), "records": done.kept}
+        f"{target}: {recordings(done.kept)}", {"cassette": str(target), "recordings": done.kept}
     )

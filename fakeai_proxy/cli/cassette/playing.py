@@ -36,7 +36,7 @@ from fakeai_proxy.exchange import is_event_stream
 )
 @click.option("--raw", is_flag=True, help="The bytes of the stream, not only what the model said.")
 def play(path: Path, record_id: str, speed: float, cap_gap: float | None, raw: bool) -> None:
-    """Play the reply of interaction ID of PATH with its recorded timing."""
+    """Play the reply of the recording ID of PATH with its recorded timing."""
     library = opened(path)
     record = loaded(library, named(library, path, record_id))
     response = record.response

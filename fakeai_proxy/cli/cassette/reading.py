@@ -3,6 +3,7 @@ one is."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,18 +19,40 @@ from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.index import number_of
 from fakeai_proxy.cassette.library import Library
+from fakeai_proxy.cassette.places import checked
 from fakeai_proxy.cassette.rewriting import Change, Rewritten
-from fakeai_proxy.cassette.settings import FORMS, CassetteSettings
+from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.errors import CassetteError
 
-path_argument = click.argument("path", type=click.Path(path_type=Path, exists=True))
+
+class CassettePath(click.Path):
+    """A cassette that is there."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        try:
+            return checked(Path(value))
+        except CassetteError as error:
+            raise _Unusable(str(error)) from None
+
+
+class _Unusable(click.ClickException):
+    exit_code = 2  # what can be corrected on the command line
+
+
+path_argument = click.argument("path", type=CassettePath())
 
 
 def opened(path: Path) -> Library:
     try:
-        if not path.name.endswith(FORMS):
-            raise CassetteError(f"{path}: a cassette is NAME.fcz/, NAME.jsonl or NAME.jsonl.zst")
         chosen = CassetteSettings(cassette=(path,), replay_interrupted=True)
         return Library.open(chosen, SystemClock(), repair=False)
     except CassetteError as error:
@@ -51,7 +74,7 @@ def named(library: Library, path: Path, record_id: str) -> Entry:
             one for one in library.index.entries if f"{one.label.id:016x}".startswith(record_id)
         ]
         if len(near) != 1:
-            raise click.ClickException(f"{path} has no interaction {record_id}.")
+            raise click.ClickException(f"{path} has no recording {record_id}.")
         entry = near[0]
     return entry
 

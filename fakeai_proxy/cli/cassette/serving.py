@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fakeai_proxy.cassette.counting import recordings
 from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.stats import Stats
-from fakeai_proxy.cli.cassette.reading import loaded, opened
+from fakeai_proxy.cli.cassette.reading import CassettePath, loaded, opened
 from fakeai_proxy.exchange import is_event_stream
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class _Serving(click.Command):
 
 
 @click.command(cls=_Serving)
-@click.argument("paths", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@click.argument("paths", type=CassettePath(), nargs=-1, required=True)
 @click.pass_context
 def serve(ctx: click.Context, /, paths: tuple[Path, ...], **_: object) -> int:
     """Answer from the recordings in PATHS, and say what they hold: --mode replay --cassette PATHS.
@@ -83,7 +84,7 @@ def _survey(path: Path) -> tuple[str, Sequence[str]]:
 
 
 def _worded(path: Path, count: int, told: dict[str, Any]) -> str:
-    parts = [f"{path}: {count:,} interactions"]
+    parts = [f"{path}: {recordings(count)}"]
     if count > _READ_MAX:
         parts[0] += f", of the first {_READ_MAX}"
     for kind in ("models", "routes"):

@@ -39,9 +39,9 @@ _CURLS_OWN = frozenset((b"host", b"content-length", b"accept-encoding"))
 @click.command()
 @path_argument
 @click.argument("record_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="The record as it is in the file.")
+@click.option("--json", "as_json", is_flag=True, help="The recording as it is in the file.")
 def show(path: Path, record_id: str, as_json: bool) -> None:
-    """Show interaction ID of PATH: a curl line, then the reply with its times."""
+    """Show the recording ID of PATH: a curl line, then the reply with its times."""
     library = opened(path)
     entry = named(library, path, record_id)
     if as_json:

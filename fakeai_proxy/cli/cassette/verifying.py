@@ -14,6 +14,7 @@ import click
 from fakeai_proxy.cassette import rewriting
 from fakeai_proxy.cassette.anonymizing import Anonymize
 from fakeai_proxy.cassette.bodies import Blob
+from fakeai_proxy.cassette.counting import recordings
 from fakeai_proxy.cassette.entries import Entry
 from fakeai_proxy.cassette.findings import verify_secrets
 from fakeai_proxy.cassette.frames import INTERRUPTED
@@ -68,11 +69,11 @@ def verify(path: Path, secrets: bool, as_json: bool, **rules: Any) -> None:
                 tell(checked, count)
             findings += _wrong(library, entry, secrets)
     if as_json:
-        click.echo(json.dumps({"interactions": checked, "findings": findings}, indent=2))
+        click.echo(json.dumps({"recordings": checked, "findings": findings}, indent=2))
     else:
         for finding in findings:
             click.echo(finding)
-        click.echo(f"{checked} interactions, {_summed_up(len(findings), secrets)}")
+        click.echo(f"{recordings(checked)}, {_summed_up(len(findings), secrets)}")
     if findings:
         raise SystemExit(1)
 
@@ -90,11 +91,14 @@ def _summed_up(findings: int, secrets: bool) -> str:
 def scrub(path: Path, **rules: Any) -> Outcome:
     """Remove from PATH every secret that this version knows, what was scrubbed when it was recorded, and
     what you name; keys and tags stay as they are."""
-    redactor = _redactor(path, rules)
+    try:
+        redactor = _redactor(path, rules)
+    except CassetteError as error:
+        raise click.ClickException(str(error)) from None
     change = Scrub(redactor, rewriting.blobs_at(path))
     done = rewritten((path,), path, change, "scrubbing")
     rewriting.forget_blobs(path)
-    text = f"{done.changed} of {done.kept} interactions had something to hide"
+    text = f"{done.changed:,} of {recordings(done.kept)} had something to hide"
     return Outcome(text, {"cassette": str(path), "kept": done.kept, "changed": done.changed})
 
 
@@ -111,8 +115,8 @@ def anonymize(path: Path, target: Path) -> Outcome:
     salt = secrets.token_bytes(SALT_BYTES)
     change = Anonymize(salt, rewriting.blobs_at(path), rewriting.blobs_at(target))
     done = rewritten((path,), target, change, "anonymizing", unfinished=False)
-    text = f"{target}: {done.kept} interactions in other words"
-    return Outcome(text, {"cassette": str(target), "interactions": done.kept})
+    text = f"{target}: {recordings(done.kept)} in other words"
+    return Outcome(text, {"cassette": str(target), "recordings": done.kept})
 
 
 def _wrong(library: Library, entry: Entry, secrets: bool) -> Iterator[str]:
@@ -133,7 +137,7 @@ def _wrong(library: Library, entry: Entry, secrets: bool) -> Iterator[str]:
     if response and isinstance(response.body, bytes) and sum(response.cuts) != len(response.body):
         yield f"{record.id}: its cuts are of another body"
     if entry.label.flags & INTERRUPTED and record.whole:
-        yield f"{record.id}: its label says interrupted, the record does not"
+        yield f"{record.id}: its label says interrupted, the rest of it does not"
     if secrets:
         for finding in verify_secrets(record, library.redactor):
             told = asdict(finding)

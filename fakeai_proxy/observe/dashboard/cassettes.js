@@ -5,13 +5,16 @@ import { bytes, clock, count, percent, plural } from "./format.js";
 import { has, state, useTopics } from "./store.js";
 import { html, useEffect, useState } from "./vendor/preact.js";
 
-const MODES = new Set(["record", "replay", "auto", "hybrid"]);
+const PLAYING = new Set(["replay", "auto", "hybrid", "diff"]);
+
+/** Whether the answer to this exchange was looked for on a cassette, and may not have been there. */
+export const mayBeMissed = (entry) => has("cassettes/misses/{id}") && PLAYING.has(state.status?.mode) && entry.source !== "HIT";
 
 export function Cassettes() {
   useTopics("status", "link");
   const [held, setHeld] = useState(null);
   const [misses, setMisses] = useState([]);
-  const there = has("cassettes") && MODES.has(state.status?.mode);
+  const there = has("cassettes") && (PLAYING.has(state.status?.mode) || state.status?.mode === "record");
   useEffect(() => {
     if (!there) return undefined;
     const load = () => {
@@ -32,10 +35,10 @@ export function Cassettes() {
       <i class="hits" ref=${(bar) => bar && (bar.style.flexGrow = asked ? held.hits : 0)}></i>
       <i class="misses" ref=${(bar) => bar && (bar.style.flexGrow = asked ? held.misses : 0)}></i></div>
     <ul class="rules">${held.data.map((one) => html`<li><code>${one.path}</code>
-      <span class="times">${count(one.interactions)} recorded, ${count(one.hits)} hits, ${bytes(one.bytes)}</span></li>`)}</ul>
+      <span class="times">${plural(one.recordings, "recording")}, ${count(one.hits)} hits, ${bytes(one.bytes)}</span></li>`)}</ul>
     ${misses.length > 0 && html`<h3>Misses</h3><ul class="misses-list">${misses.map((one) => html`<li key=${one.id}>
       <details><summary><span class="at">${clock(Date.parse(one.asked.slice(0, 23) + "Z") / 1000)}</span>${" "}
         <code>${one.method} ${one.path}</code></summary>
-        <p>${one.explanation ?? `Answered by ${one.answered_by ?? "something else"}.`}</p></details></li>`)}</ul>`}
+        <p>${one.explanation}${one.answered_by !== "error" && ` Answered by ${one.answered_by ?? "something else"}.`}</p></details></li>`)}</ul>`}
   </section>`;
 }

@@ -1,9 +1,10 @@
 // One exchange, opened: when it waited, when its prompt was computed, and each chunk of its answer.
 
 import { get } from "./api.js";
+import { mayBeMissed } from "./cassettes.js";
 import { bytes, clock, count, duration, time, usd } from "./format.js";
 import { isStream } from "./exchanges.js";
-import { has, arrivedAt } from "./store.js";
+import { arrivedAt } from "./store.js";
 import { Copy, Drawer, Fact } from "./parts.js";
 import { html, useEffect, useState } from "./vendor/preact.js";
 
@@ -68,7 +69,7 @@ export function Timeline({ entry, close }) {
     setWhole(null);
     setMiss(null);
     get(`journal/${encodeURIComponent(entry.id)}`).then(setWhole, () => {});
-    if (has("cassettes/misses/{id}") && entry.status === 404) {
+    if (mayBeMissed(entry)) {
       get(`cassettes/misses/${encodeURIComponent(entry.id)}`).then(setMiss, () => {});
     }
   }, [entry.id]);
@@ -78,7 +79,7 @@ export function Timeline({ entry, close }) {
     <p class="sub">${clock(arrivedAt(told))} · ${told.model || "no model"} · ${told.status || "no status"} · ${told.end}</p>
     <${Picture} entry=${told} timeline=${whole?.timeline} />
     ${whole?.timeline && html`<${Gaps} instants=${whole.timeline.token_ms} />`}
-    ${miss && html`<div class="miss"><h3>Why the cassette had no answer</h3><p>${miss.explanation}</p></div>`}
+    ${miss?.explanation && html`<div class="miss"><h3>Why the cassette had no answer</h3><p>${miss.explanation}</p></div>`}
     <dl class="facts">
       <${Fact} name="Source">${told.source || "none: refused"}<//>
       ${told.worker && html`<${Fact} name="Worker">${told.worker}<//>`}
