@@ -57,24 +57,26 @@ def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_done_with_cassettes_is_told(tmp_path: Path) -> None:
     tape = make(tmp_path / "a.fcz")
     made = told("cassette", "seal", tape, "--json")
-    assert (made["records"] > 0, made["before_bytes"] > made["after_bytes"]) == (True, True)
-    assert told("cassette", "seal", tape, "--json")["records"] == 0
+    assert (made["recordings"] > 0, made["before_bytes"] > made["after_bytes"]) == (True, True)
+    assert told("cassette", "seal", tape, "--json")["recordings"] == 0
     copied = told("cassette", "pack", tape, tmp_path / "b.jsonl.zst", "--json")
     assert copied["cassette"] == str(tmp_path / "b.jsonl.zst")
-    assert told("cassette", "unpack", tape, "b.jsonl", "--json")["records"] == copied["records"]
+    assert (
+        told("cassette", "unpack", tape, "b.jsonl", "--json")["recordings"] == copied["recordings"]
+    )
     both = told("cassette", "merge", tape, "b.jsonl", "c.fcz", "--json")
-    assert both["records"] >= copied["records"]
-    parts = told("cassette", "split", tape, "--by", "model", "parts", "--json")["interactions"]
+    assert both["recordings"] >= copied["recordings"]
+    parts = told("cassette", "split", tape, "--by", "model", "parts", "--json")["recordings"]
     assert sum(parts.values()) == 7
     assert all(Path(part).exists() for part in parts)
     assert told("cassette", "rekey", tape, "--json")["kept"] >= 7
     assert told("cassette", "scrub", tape, "--json")["changed"] == 0
     assert told("cassette", "gc", tape, "--json")["kept"] == 7
-    assert told("cassette", "anonymize", tape, "d.fcz", "--json")["interactions"] == 7
+    assert told("cassette", "anonymize", tape, "d.fcz", "--json")["recordings"] == 7
     put = told("cassette", "export", tape, "e.har", "--to", "har", "--json")
-    assert (put["file"], put["interactions"]) == ("e.har", 7)
+    assert (put["file"], put["recordings"]) == ("e.har", 7)
     back = told("cassette", "import", "e.har", "f.jsonl", "--json")
-    assert (back["from"], back["interactions"] + len(back["left_out"])) == ("har", 7)
+    assert (back["from"], back["recordings"] + len(back["left_out"])) == ("har", 7)
     forked = told("cassette", "fork", tape, "s1:1", "g.fcz", "--json")
     assert (forked["session"], forked["turns"], forked["edited"]) == ("s1", 1, False)
 
