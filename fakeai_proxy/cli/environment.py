@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import click
@@ -22,9 +23,11 @@ from fakeai_proxy.cli.options import load, with_settings
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.errors import ConfigError
-from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.listening import Address, parse_listen
 from fakeai_proxy.proxy.policy import Policy
+
+if TYPE_CHECKING:
+    from fakeai_proxy.proxy.authority import Authority
 
 #: Never sent through the proxy.
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -88,6 +91,8 @@ def ca_dir(config: Config) -> Path:
 
 
 def open_authority(config: Config) -> Authority:
+    from fakeai_proxy.proxy.authority import Authority  # a server's start needs only the names here
+
     hosts = Policy(config).intercepted
     return Authority.open(ca_dir(config), hosts, SystemClock().wall, config.intercept)
 

@@ -274,6 +274,8 @@ class FrontDoor:
                 await asyncio.get_running_loop().connect_accepted_socket(lambda: plain, sock)
         except (OSError, TimeoutError, EOFError) as error:
             log.debug("connection ended: %r", error)  # it left, or said nothing
+        except ApiError as error:  # nobody to tell before there is TLS
+            log.warning("%s", error.message)
         finally:
             if not visit.handed_over:
                 sock.close()
@@ -326,7 +328,7 @@ class FrontDoor:
 
     async def _intercept(self, visit: _Visit, request: Connect) -> None:
         visit.user = user_of(header(request.headers, b"proxy-authorization"))
-        self._certificates.require(request.host)
+        await self._certificates.require(request.host)
         async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
             await asyncio.get_running_loop().sock_sendall(visit.sock, connect.ESTABLISHED)
             first = await peek(visit.sock, 1)

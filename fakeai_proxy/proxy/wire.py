@@ -13,7 +13,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 from aiohttp.web_protocol import _ErrInfo
@@ -22,6 +22,7 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import bad_request
 from fakeai_proxy.exchange import HOP_BY_HOP, Exchange, Headers, Origin, Reply
 from fakeai_proxy.providers import OPENAI, error_body
+from fakeai_proxy.proxy import web
 
 #: Linux only.
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
