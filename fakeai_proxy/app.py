@@ -20,7 +20,7 @@ from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.share import Share, load_shared
 from fakeai_proxy.fleet.site import Site
-from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.generate.embedders import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.queue import share
@@ -198,7 +198,7 @@ class App:
         wall = SystemClock().wall
         # Hosts that became known after the authority was made are no reason not to start.
         installed = Installed(
-            self.config.data_dir / "ca", self.policy.intercepted, wall, self.config.intercept
+            self.config.ca_dir, self.policy.intercepted, wall, self.config.intercept
         )
         installed.check()
         certificates = Certificates(installed.authority, self.policy.intercepts, wall)

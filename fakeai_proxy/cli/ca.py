@@ -10,7 +10,7 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from fakeai_proxy.cli.environment import ca_dir, open_authority
+from fakeai_proxy.cli.environment import open_authority
 from fakeai_proxy.cli.options import load, with_settings
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.proxy.authority import Authority
@@ -90,6 +90,6 @@ def create(ctx: click.Context, /, **_: object) -> int:
     Needed when a host is added. Every client must be pointed at the new root: run `env` again.
     """
     config = load(ctx)
-    authority = Authority.create(ca_dir(config), Policy(config).intercepted, SystemClock().wall)
+    authority = Authority.create(config.ca_dir, Policy(config).intercepted, SystemClock().wall)
     click.echo(f"{authority.root_path}: a new root. Shells that hold the old one need `env` again.")
     return 0

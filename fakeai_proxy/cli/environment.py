@@ -86,21 +86,17 @@ def proxy_url(config: Config, listening: str) -> str:
     return f"http://{quote(user, safe='')}:{quote(password, safe='')}@{authority}"
 
 
-def ca_dir(config: Config) -> Path:
-    return config.data_dir / "ca"
-
-
 def open_authority(config: Config) -> Authority:
     from fakeai_proxy.proxy.authority import Authority  # a server's start needs only the names here
 
     hosts = Policy(config).intercepted
-    return Authority.open(ca_dir(config), hosts, SystemClock().wall, config.intercept)
+    return Authority.open(config.ca_dir, hosts, SystemClock().wall, config.intercept)
 
 
 def environment(config: Config, listening: str) -> dict[str, str]:
     """The variables for the server at the URL `listening`; writes the bundle that they name."""
     authority = open_authority(config)
-    bundle = ca_dir(config) / "bundle.pem"
+    bundle = config.ca_dir / "bundle.pem"
     authority.write_bundle(bundle, _present_bundle(bundle, os.environ))
     return variables(
         proxy_url(config, listening),

@@ -44,7 +44,7 @@ PriceOf = Callable[[str], float | None]
 
 
 class JournalSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     journal_size: int = Field(
         10_000,

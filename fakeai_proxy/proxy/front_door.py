@@ -13,7 +13,6 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -59,9 +58,7 @@ from fakeai_proxy.proxy.sniffing import (
 )
 from fakeai_proxy.proxy.tunnel import End, Tunnel, UpstreamProxy, dial
 from fakeai_proxy.shaping.faults.faults import Faults
-
-if TYPE_CHECKING:
-    from fakeai_proxy.shaping.faults.rule import Rule
+from fakeai_proxy.shaping.faults.rule import Rule
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -83,7 +80,7 @@ _OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class FrontDoorSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     listen: str = Field(
         "127.0.0.1:8000",

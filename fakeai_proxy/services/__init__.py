@@ -27,6 +27,9 @@ class Room:
     @property
     def operations(self) -> tuple[Operation, ...]:
         found: tuple[Operation, ...] = import_module(f"{__name__}.{self.module}").OPERATIONS
+        for operation in found:
+            if operation.body is not None:
+                operation.body.model_rebuild()  # with the room, not with a request on the event loop
         return found
 
 

@@ -18,7 +18,7 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import PROJECT, SYNTH, Exchange, Reply, Request
-from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.generate.embedders import embedder_kind
 from fakeai_proxy.providers import Told, provider_of
 from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
@@ -53,7 +53,7 @@ CORS_PREFLIGHT_HEADERS = (
 
 
 class SynthSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     strict_parameters: bool = Field(
         False,
