@@ -3,7 +3,6 @@ work which goes on after an answer."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -18,11 +17,6 @@ class Room:
 
     module: str
     under: tuple[str, ...]
-
-    @property
-    def is_imported(self) -> bool:
-        """Whether `operations` are there at once. A module that another thread is importing has none."""
-        return hasattr(sys.modules.get(f"{__name__}.{self.module}"), "OPERATIONS")
 
     @property
     def operations(self) -> tuple[Operation, ...]:

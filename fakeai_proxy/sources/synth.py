@@ -38,6 +38,9 @@ from fakeai_proxy.store import Key, Store
 #: Objects and arrays inside each other; what walks a body may recurse.
 JSON_DEPTH_MAX = 200
 
+#: Longer bodies are hashed in a thread: a millisecond for each.
+_HASHED_BYTES_MAX = 1 << 20
+
 #: Pages in a browser may call the vendor's API, so they may call this one.
 CORS_HEADERS = (
     ("access-control-allow-origin", "*"),
@@ -155,6 +158,9 @@ class Synth:
         if operation.form is not None and (operation.body is None or _is_form(request)):
             return await self._answered_form(exchange, operation, operation.form, params)
         body = await request.body.read(JSON_BYTES_MAX)
+        if len(body) > _HASHED_BYTES_MAX:
+            with self._clock.hold():
+                await asyncio.to_thread(request.fingerprint, body)
         call = self._call(exchange, operation, params, request.fingerprint(body))
         if operation.socket and request.text_header(b"upgrade").lower() != "websocket":
             raise errors.websocket_required(path)

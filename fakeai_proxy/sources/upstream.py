@@ -187,8 +187,9 @@ class Upstream:
             outgoing.headers.extend(as_sent)
             return await send(outgoing)
 
+        session = await self._opened()
         try:
-            response = await self._open_session().request(
+            response = await session.request(
                 request.method,
                 destination.url,
                 data=data,
@@ -236,13 +237,17 @@ class Upstream:
             head_age_s=self._clock.now() - arrived_at,
         )
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        """Made at the first request, because it belongs to the running event loop."""
+    async def _opened(self) -> aiohttp.ClientSession:
+        """Made at the first request, because it belongs to the running event loop, for which the
+        system's authorities are too many to read."""
+        if self._tls is None:
+            with self._clock.hold():
+                self._tls = await asyncio.to_thread(tls_context, None)
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,
-                    ssl=self._tls or tls_context(None),
+                    ssl=self._tls,
                     resolver=aiohttp.ThreadedResolver(),  # names mean what they mean to others here
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),

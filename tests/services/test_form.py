@@ -117,7 +117,6 @@ class _Room:
     operations: tuple[Operation, ...]
     under: tuple[str, ...] = ("measure",)
     module: str = "measure"
-    is_imported: bool = True
 
 
 @pytest.fixture
