@@ -269,6 +269,20 @@ class Reply:
     #: Why the model stopped, in the vendor's word; "" where the workload tells.
     finish: str = ""
 
+    @property
+    def script(self) -> Sequence[Chunk] | None:
+        """The chunks where all of them are known; None of a live reply."""
+        chunks = self.chunks
+        if isinstance(chunks, (tuple, list)):  # no need to ask what a Sequence is
+            return chunks
+        return chunks if isinstance(chunks, Sequence) else None
+
+    @property
+    def live(self) -> AsyncGenerator[Chunk]:
+        """The chunks of a reply that is no script."""
+        assert not isinstance(self.chunks, Sequence)
+        return self.chunks
+
 
 @dataclass(slots=True, eq=False)
 class Exchange:

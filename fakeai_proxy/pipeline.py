@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from fakeai_proxy.clock import Clock
@@ -130,39 +130,34 @@ class Pipeline:
         if reply.dialogue is not None or reply.passage is not None:
             await client.converse(exchange, reply)
             return
-        streams = not isinstance(reply.chunks, Sequence) or len(reply.chunks) > 1
+        script = reply.script
+        streams = script is None or len(script) > 1
         self.traffic.streams += streams
         try:
             async with self.pacer.admit(exchange, reply) as pacing:
-                if isinstance(reply.chunks, Sequence):
-                    await pacing.play(reply.chunks, client)
+                if script is not None:
+                    await pacing.play(script, client)
                 else:
-                    await self._relay(exchange, reply, reply.chunks, pacing, client)
+                    await self._relay(exchange, reply, pacing, client)
         finally:
             self.traffic.streams -= streams
         if reply.cut:
             raise StreamCut("the body stops short of its end")
 
     async def _relay(
-        self,
-        exchange: Exchange,
-        reply: Reply,
-        chunks: AsyncGenerator[Chunk],
-        pacing: Pacing,
-        client: Client,
+        self, exchange: Exchange, reply: Reply, pacing: Pacing, client: Client
     ) -> None:
         """A live reply: every chunk goes on as it comes, or when the pacing lets it. The head goes
         out first, as the upstream's did."""
         sink = client.sink
-        async with aclosing(chunks):
+        async with aclosing(reply.live) as chunks:
             if reply.keep is not None:
                 await reply.keep(exchange.admission)
             if reply.provenance == HIT and self.pacer.settings.timing == "recorded":
                 await pacing.due(Chunk(b"", age_s=reply.head_age_s))
             ends_with_head = _has_no_body(exchange, reply)
             if not ends_with_head:
-                sink.write(client.head(reply))
-                exchange.first_byte_at = self.clock.now()
+                self._begin(exchange, reply, client)
             async for chunk in chunks:
                 await pacing.due(chunk)
                 data = (
@@ -177,9 +172,12 @@ class Pipeline:
             exchange.settle()
             if ends_with_head:
                 # Whoever has it has all of it, so it waits for whatever the end of a body waits for.
-                sink.write(client.head(reply))
-                exchange.first_byte_at = self.clock.now()
+                self._begin(exchange, reply, client)
             sink.write(client.tail())
+
+    def _begin(self, exchange: Exchange, reply: Reply, client: Client) -> None:
+        client.sink.write(client.head(reply))
+        exchange.first_byte_at = self.clock.now()
 
 
 def _has_no_body(exchange: Exchange, reply: Reply) -> bool:

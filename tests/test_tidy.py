@@ -29,13 +29,14 @@ ALLOWED: dict[str, set[str]] = {
     "reloading": {"errors", "clock"},
     "exchange": {"errors", "body"},
     "dialogue": {"errors", "exchange"},
+    "headers": {"exchange"},
     "roles": {"exchange"},
     "fleet": LEAVES | {"exchange"},
     "generate": {"dice", "errors", "profiles"},
     "store": {"errors", "clock"},
     "providers": {"exchange", "errors"},
     "shared": {"errors", "clock"},
-    "cassette": {"dialogue", "exchange", "body", "errors", "providers", "profiles"},
+    "cassette": {"dialogue", "exchange", "headers", "body", "errors", "providers", "profiles"},
     "services": {
         "dialogue",
         "exchange",
@@ -58,8 +59,8 @@ ALLOWED: dict[str, set[str]] = {
         "pipeline",
     },
     "sources": LEAVES
-    | {"roles", "dialogue", "exchange", "body", "providers", "generate", "services", "store"}
-    | {"cassette"},
+    | {"roles", "dialogue", "exchange", "headers", "body", "providers", "generate", "services"}
+    | {"cassette", "store"},
     "resilience": LEAVES | {"exchange"},
     "simulate": LEAVES | {"exchange", "fleet"},
     "shaping": LEAVES | {"roles", "exchange", "body", "providers", "fleet", "shared"},
@@ -70,6 +71,7 @@ ALLOWED: dict[str, set[str]] = {
         "roles",
         "dialogue",
         "exchange",
+        "headers",
         "body",
         "errors",
         "clock",

@@ -59,6 +59,8 @@ SCRIPTS_BYTES_MAX = 64 << 20
 HELD_FILES_MAX = 64
 #: Sessions times keys whose place in the recorded order is remembered.
 CURSORS_MAX = 262_144
+#: Segment, offset, and offset in its group.
+_Where = tuple[Segment, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Library:
         self.torn: list[Torn] = []
         self.tried = Tried()
         self._writer: Writer | None = None
-        self._scripts: OrderedDict[tuple[Segment, Place], Script] = OrderedDict()
+        self._scripts: OrderedDict[_Where, Script] = OrderedDict()
         self._scripts_bytes = 0
         self._cursors: OrderedDict[tuple[str, bytes, int], int] = OrderedDict()
         self._upkeep: Upkeep | None = None
@@ -182,7 +184,7 @@ class Library:
 
     def at_hand(self, entry: Entry) -> Script | None:
         """Its script, if it has been kept."""
-        where = (entry.segment, entry.place)
+        where = _where(entry)
         script = self._scripts.get(where)
         if script is not None:
             self._scripts.move_to_end(where)
@@ -203,7 +205,7 @@ class Library:
 
     def keep(self, entry: Entry, script: Script) -> None:
         size = script.size_bytes
-        where = (entry.segment, entry.place)
+        where = _where(entry)
         if size > SCRIPTS_BYTES_MAX // 16 or where in self._scripts:
             return
         self._scripts[where] = script
@@ -393,6 +395,11 @@ class Library:
         for segment in self._replaced:
             segment.release()
         self._replaced = gone
+
+
+def _where(entry: Entry) -> _Where:
+    """Which recording it is, as something that is quickly compared."""
+    return entry.segment, entry.place.offset, entry.place.at
 
 
 def _note(path: Path, policy: Extra) -> None:

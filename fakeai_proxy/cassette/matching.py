@@ -50,6 +50,7 @@ class Destination:
     target: str
 
 
+@lru_cache(maxsize=1024)
 def destination(origin: Origin | None, target: str, upstream: str | None) -> Destination:
     """Whom a request is meant for: the host it names, else the configured upstream, under whose
     path its target is then put unless it starts with that path already."""

@@ -19,6 +19,7 @@ from fakeai_proxy.cassette.format import RecordedResponse, Replied, is_sse
 from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cassette.spoken import spoken_frames
 from fakeai_proxy.exchange import Chunk, Headers
+from fakeai_proxy.headers import Written
 
 #: Where a frame ends; what follows the last one is one, too.
 _FRAME_END = re.compile(rb"\r?\n\r?\n|\Z")
@@ -53,6 +54,8 @@ class Script(NamedTuple):
     #: Of a WebSocket (status 101): what was said on it.
     messages: tuple[Message, ...] = ()
     end: str = "eof"
+    #: The headers with what a player adds to them.
+    told: Written = Written()
 
     @property
     def size_bytes(self) -> int:
@@ -60,7 +63,7 @@ class Script(NamedTuple):
         names = sum([len(name) + len(value) + _HEADER_BYTES for name, value in self.headers])
         body = sum([cut + _CHUNK_BYTES for cut, _ in self.timed])
         said = sum([len(message.data) + _CHUNK_BYTES for message in self.messages])
-        return _SCRIPT_BYTES + names + body + said
+        return _SCRIPT_BYTES + names + body + said + len(self.told.lines)
 
 
 def script_of(replied: Replied) -> Script:

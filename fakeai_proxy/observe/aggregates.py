@@ -15,7 +15,7 @@ from typing import NamedTuple
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import HIT, LIVE, Exchange, Reply
 from fakeai_proxy.observe.cell import Cell, Key, Place, Running, Sum, read_and_written
-from fakeai_proxy.observe.gathering import Gathered
+from fakeai_proxy.observe.gathering import Counting
 from fakeai_proxy.observe.names import Names, asker, endpoint_name, is_event_stream, model_of
 from fakeai_proxy.observe.window import MINUTE_S, Second, Window
 from fakeai_proxy.shared.commons import Commons
@@ -49,7 +49,7 @@ class Sums(NamedTuple):
     active_streams: int
 
 
-class Aggregates(Gathered):
+class Aggregates(Counting):
     def __init__(self, clock: Clock, commons: Commons, streams: Callable[[], int]) -> None:
         """`streams` tells how many are under way."""
         self._clock = clock
@@ -71,33 +71,27 @@ class Aggregates(Gathered):
         self._models, self._endpoints = Names(MODELS_MAX), Names(ENDPOINTS_MAX)
         self._users = Names(USERS_MAX)
 
-    def finished(self, exchange: Exchange) -> None:
-        request, reply = exchange.request, exchange.reply
-        workload = None if reply is None else reply.workload
-        called = model_of(exchange), request.path, exchange.key_id or asker(request)
-        cell = self._called.get(called) or self._cell(called, exchange)
-        at = exchange.finished_at or self._clock.now()
+    def alike(self, exchanges: Sequence[Exchange]) -> None:
+        first = exchanges[0]
+        request = first.request
+        called = model_of(first), request.path, first.key_id or asker(request)
+        cell = self._called.get(called) or self._cell(called, first)
+        at = first.finished_at or self._clock.now()
         running = cell.running
         if running.stamp != int(at) or len(running.tokens) >= _RUNNING_MAX:
             running = self._turn(cell, int(at))
-        ok = exchange.end == "ok" and exchange.status < 400
-        read = written = 0
-        if workload is not None:
-            read = len(workload.prompt)
-            cell.prompt_tokens += read
-            cell.cached_tokens += exchange.admission.cached_tokens
-            if ok:  # of one that broke off, nobody knows how much was written
-                written = workload.output_tokens
-                cell.output_tokens += written
-        running.tokens.append(read + written)
-        cell.statuses[exchange.status] += 1
-        cell.last_at = at
-        if ok:
-            running.latency.append(at - exchange.arrived_at)
-        else:
-            _failed(cell, exchange)
-        if reply is not None:
-            _heard(running, exchange, reply, at, written if ok else -1)
+        cell.statuses[first.status] += len(exchanges)
+        cell.last_at = max(cell.last_at, exchanges[-1].finished_at or at)
+        ok = first.end == "ok" and first.status < 400
+        streams = first.reply is not None and is_event_stream(first.reply.headers)
+        for exchange in exchanges:
+            written = _worked(cell, exchange, ok)
+            if ok:
+                running.latency.append((exchange.finished_at or at) - exchange.arrived_at)
+            else:
+                _failed(cell, exchange)
+            if exchange.reply is not None:
+                _heard(running, exchange, exchange.reply, streams, written if ok else -1)
 
     def _cell(self, called: tuple[str, str, str], exchange: Exchange) -> Cell:
         model, path, user = called
@@ -204,6 +198,21 @@ def united(parts: Sequence[Sums]) -> Sums:
     )
 
 
+def _worked(cell: Cell, exchange: Exchange, ok: bool) -> int:
+    """How many tokens were written."""
+    workload = None if exchange.reply is None else exchange.reply.workload
+    read = written = 0
+    if workload is not None:
+        read = len(workload.prompt)
+        cell.prompt_tokens += read
+        cell.cached_tokens += exchange.admission.cached_tokens
+        if ok:  # of one that broke off, nobody knows how much was written
+            written = workload.output_tokens
+            cell.output_tokens += written
+    cell.running.tokens.append(read + written)
+    return written
+
+
 def _failed(cell: Cell, exchange: Exchange) -> None:
     cell.running.errors += 1
     if exchange.status == _TOO_MANY and exchange.refused is not None:
@@ -213,13 +222,14 @@ def _failed(cell: Cell, exchange: Exchange) -> None:
         cell.wait_s.add(min(wait_s, _WAIT_MAX_S))
 
 
-def _heard(running: Running, exchange: Exchange, reply: Reply, at: float, written: int) -> None:
+def _heard(running: Running, exchange: Exchange, reply: Reply, streams: bool, written: int) -> None:
     """`written` tokens; -1 where it failed."""
     first = exchange.first_byte_at
-    if first is not None and is_event_stream(reply.headers):
+    if streams and first is not None:
         if written < 0:
             running.streams_failed += 1
         else:
+            at = exchange.finished_at or first
             running.ttft.append(first - exchange.arrived_at)
             if written and at > first:
                 running.speed.append(written / (at - first))

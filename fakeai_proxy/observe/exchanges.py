@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fakeai_proxy.exchange import Exchange
-from fakeai_proxy.observe.gathering import Gathered
+from fakeai_proxy.observe.gathering import Counting
 from fakeai_proxy.observe.names import is_event_stream
 
 #: Model names and paths are the clients' choice: further ones are counted together.
@@ -44,7 +44,7 @@ class Hits(NamedTuple):
     misses: int
 
 
-class ExchangeCounts(Gathered):
+class ExchangeCounts(Counting):
     def __init__(self) -> None:
         self.by_kind: Counter[Kind] = Counter()
         self.hits: Counter[str] = Counter()
@@ -72,27 +72,30 @@ class ExchangeCounts(Gathered):
     def _counters(self) -> tuple[Counter[Any], ...]:
         return self.by_kind, self.hits, self.misses, self.request_bytes, self.response_bytes
 
-    def finished(self, exchange: Exchange) -> None:
-        reply, path = exchange.reply, exchange.request.path.rstrip("/")
+    def alike(self, exchanges: Sequence[Exchange]) -> None:
+        first = exchanges[0]
+        reply, path = first.reply, first.request.path.rstrip("/")
         workload = None if reply is None else reply.workload
         endpoint = _endpoint(path)
-        if not endpoint or (workload is None and not self._is_refused(exchange)):
+        if not endpoint or (workload is None and not self._is_refused(first)):
             return
         model = self._bounded(workload.model if workload else _UNKNOWN)
         streams = reply is not None and is_event_stream(reply.headers)
-        error = _error(exchange)
+        error = _error(first)
         self.by_kind[
             _kind(model, endpoint, "stream" if streams else "unary",
                   "error" if error else "success", error)
-        ] += 1  # fmt: skip
-        if exchange.end == "client_gone":
-            self.disconnected += 1
-        worker = exchange.admission.worker
+        ] += len(exchanges)  # fmt: skip
+        if first.end == "client_gone":
+            self.disconnected += len(exchanges)
+        worker = first.admission.worker
         if worker:
-            seen = self.hits if exchange.admission.cached_tokens else self.misses
-            seen[self._bounded(path)] += 1
-            self.request_bytes[worker] += len(exchange.request.body.in_memory or b"")
-            self.response_bytes[worker] += exchange.sent_bytes
+            shown = self._bounded(path)
+            for exchange in exchanges:
+                seen = self.hits if exchange.admission.cached_tokens else self.misses
+                seen[shown] += 1
+                self.request_bytes[worker] += len(exchange.request.body.in_memory or b"")
+                self.response_bytes[worker] += exchange.sent_bytes
 
     @staticmethod
     def _is_refused(exchange: Exchange) -> bool:

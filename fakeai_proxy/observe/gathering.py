@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fakeai_proxy.exchange import Exchange
+from fakeai_proxy.observe.kinds import Kind, kind_of
 
 #: Exchanges that wait, and how much their bodies may hold while they do.
 WAITING_MAX, WAITING_BYTES_MAX = 32, 256 << 10
@@ -23,11 +24,23 @@ class Gathered:
         raise NotImplementedError
 
 
+class Counting(Gathered):
+    """One that is told of those of a kind together, whatever ended in between."""
+
+    def finished(self, exchange: Exchange) -> None:
+        self.alike((exchange,))
+
+    def alike(self, exchanges: Sequence[Exchange]) -> None:
+        """They agree in all that `kind_of` looks at."""
+        raise NotImplementedError
+
+
 class Gathering:
     """An observer in front of others."""
 
     def __init__(self, observers: Sequence[Gathered], waiting_max: int = WAITING_MAX) -> None:
-        self._observers = observers
+        self._counting = [one for one in observers if isinstance(one, Counting)]
+        self._in_order = [one for one in observers if not isinstance(one, Counting)]
         self._waiting_max = waiting_max
         self._waiting: list[Exchange] = []
         self._bytes = 0
@@ -47,7 +60,15 @@ class Gathering:
         if not waiting:
             return
         self._waiting, self._bytes = [], 0
-        for observer in self._observers:
+        for observer in self._in_order:
             finished = observer.finished
             for exchange in waiting:
                 finished(exchange)
+        if not self._counting:
+            return
+        kinds: dict[Kind, list[Exchange]] = {}
+        for exchange in waiting:
+            kinds.setdefault(kind_of(exchange), []).append(exchange)
+        for counting in self._counting:
+            for exchanges in kinds.values():
+                counting.alike(exchanges)

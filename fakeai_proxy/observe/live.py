@@ -22,7 +22,7 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Exchange
 from fakeai_proxy.observe.cell import Place
 from fakeai_proxy.observe.fleet_view import joined
-from fakeai_proxy.observe.gathering import Gathered
+from fakeai_proxy.observe.gathering import Counting
 from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.model_view import Bill
 from fakeai_proxy.observe.names import is_event_stream
@@ -71,7 +71,7 @@ class Second:
         self.faulty += other.faulty
 
 
-class Live(Gathered):
+class Live(Counting):
     """An observer, and the feed of what it counts."""
 
     def __init__(
@@ -96,32 +96,20 @@ class Live(Gathered):
 
     # --- counting
 
-    def finished(self, exchange: Exchange) -> None:
-        at = exchange.finished_at or 0.0
-        seconds, number = self._seconds, int(at)
+    def alike(self, exchanges: Sequence[Exchange]) -> None:
+        first = exchanges[0]
+        seconds, number = self._seconds, int(first.finished_at or 0.0)
         if not seconds or seconds[-1].number < number:
             seconds.append(Second(number))
         now = seconds[-1]
-        reply, admission = exchange.reply, exchange.admission
-        now.requests[exchange.source, _outcome(exchange)] += 1
-        now.faulty += bool(exchange.faults)
-        if reply is None or exchange.status >= 400 or exchange.first_byte_at is None:
+        now.requests[first.source, _outcome(first)] += len(exchanges)
+        if first.faults:
+            now.faulty += len(exchanges)
+        if first.reply is None or first.status >= 400 or first.first_byte_at is None:
             return
-        now.total[bucket(at - exchange.arrived_at)] += 1
-        streams = is_event_stream(reply.headers)
-        if streams:
-            now.ttft[bucket(exchange.first_byte_at - exchange.arrived_at)] += 1
-        workload = reply.workload
-        if workload is None:
-            return
-        now.queue[bucket(admission.queue_s)] += 1
-        now.prompt_tokens += len(workload.prompt)
-        now.cached_tokens += admission.cached_tokens
-        if exchange.end == "ok":
-            tokens = workload.output_tokens
-            now.output_tokens += tokens
-            if streams and tokens > 1:
-                now.itl[bucket((at - exchange.first_byte_at) / (tokens - 1))] += 1
+        streams = is_event_stream(first.reply.headers)
+        for exchange in exchanges:
+            _count(now, exchange, streams)
 
     def _after(self, number: int) -> list[Second]:
         """The seconds of this process since then, the one that is not over included."""
@@ -216,6 +204,25 @@ def _outcome(exchange: Exchange) -> str:
     if exchange.end in ("cut", "client_gone"):
         return exchange.end
     return "429" if exchange.status == 429 else f"{exchange.status // 100}xx"
+
+
+def _count(now: Second, exchange: Exchange, streams: bool) -> None:
+    """Of one that was answered."""
+    at, began = exchange.finished_at or 0.0, exchange.first_byte_at or 0.0
+    now.total[bucket(at - exchange.arrived_at)] += 1
+    if streams:
+        now.ttft[bucket(began - exchange.arrived_at)] += 1
+    workload = None if exchange.reply is None else exchange.reply.workload
+    if workload is None:
+        return
+    now.queue[bucket(exchange.admission.queue_s)] += 1
+    now.prompt_tokens += len(workload.prompt)
+    now.cached_tokens += exchange.admission.cached_tokens
+    if exchange.end == "ok":
+        tokens = workload.output_tokens
+        now.output_tokens += tokens
+        if streams and tokens > 1:
+            now.itl[bucket((at - began) / (tokens - 1))] += 1
 
 
 def bucket(seconds: float) -> int:

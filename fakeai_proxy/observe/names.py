@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from fakeai_proxy.body import Body
 from fakeai_proxy.cassette.shapes import blotted
 from fakeai_proxy.exchange import Exchange, Headers, Request
 from fakeai_proxy.providers import credential
@@ -94,7 +95,18 @@ def asked_model(request: Request) -> str:
 
 def asker(request: Request) -> str:
     """The name of the key; "" where there is none."""
+    usual = request.header(b"authorization")
+    if usual is not None and (found := _name_in(usual)):
+        return found
     key = credential(request)
+    return _name(key) if key else ""
+
+
+@lru_cache(maxsize=1024)
+def _name_in(authorization: bytes) -> str:
+    """Of what most requests have; "" where it has no key."""
+    asked = Request("GET", "/", ((b"authorization", authorization),), Body(b""))
+    key = credential(asked)
     return _name(key) if key else ""
 
 

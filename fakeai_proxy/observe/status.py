@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import Exchange
-from fakeai_proxy.observe.gathering import Gathered
+from fakeai_proxy.observe.gathering import Counting
 from fakeai_proxy.shared.commons import Commons
 
 
-class Status(Gathered):
+class Status(Counting):
     """An observer that counts."""
 
     def __init__(self, clock: Clock, commons: Commons | None = None) -> None:
@@ -23,10 +24,11 @@ class Status(Gathered):
         self.by_end: Counter[str] = Counter()
         self.by_provenance: Counter[str] = Counter()
 
-    def finished(self, exchange: Exchange) -> None:
-        self.by_end[exchange.end] += 1
-        if exchange.source:
-            self.by_provenance[exchange.source] += 1
+    def alike(self, exchanges: Sequence[Exchange]) -> None:
+        first = exchanges[0]
+        self.by_end[first.end] += len(exchanges)
+        if first.source:
+            self.by_provenance[first.source] += len(exchanges)
 
     def reset(self) -> None:
         self.catch_up()

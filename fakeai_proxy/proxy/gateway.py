@@ -23,7 +23,7 @@ from fakeai_proxy.proxy import sessions, web
 from fakeai_proxy.proxy.feed import Feed, feed
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.socket import SocketClient
-from fakeai_proxy.proxy.wire import Connection, HttpClient, Sent
+from fakeai_proxy.proxy.wire import ENDS, STAYS, Connection, HttpClient
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -100,7 +100,7 @@ class Gateway:
             if isinstance(connection, Connection):
                 connection.exchange = None
                 connection.answered += 1
-        return Sent(client.keep_alive)
+        return STAYS if client.keep_alive else ENDS
 
     async def _serve(
         self, raw: web.BaseRequest, exchange: Exchange, client: HttpClient
@@ -126,11 +126,11 @@ class Gateway:
                 client.send_whole(status, body, headers)
             else:
                 await self._stream(exchange, client, Reply(status, headers, ()), body)
-            return Sent(client.keep_alive)
+            return STAYS if client.keep_alive else ENDS
         if request.is_handshake:
             client = SocketClient(raw, pipeline, self._clock)
         await pipeline.serve(exchange, client)
-        return Sent(client.keep_alive)
+        return STAYS if client.keep_alive else ENDS
 
     async def _stream(
         self, exchange: Exchange, client: HttpClient, reply: Reply, pieces: AsyncGenerator[bytes]

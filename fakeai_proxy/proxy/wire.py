@@ -9,20 +9,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import HttpVersion11
+from aiohttp import HttpVersion11, StreamReader
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
+from aiohttp.http_writer import StreamWriter
 from aiohttp.web_protocol import _ErrInfo
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import bad_request
-from fakeai_proxy.exchange import HOP_BY_HOP, Exchange, Headers, Origin, Reply
+from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply
+from fakeai_proxy.headers import written
 from fakeai_proxy.providers import OPENAI, error_body
 from fakeai_proxy.proxy import web
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 #: Linux only.
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
@@ -95,6 +100,71 @@ class Connection(web.RequestHandler):
         # The front door hands a socket over once its first bytes are there: they arrived when this
         # was made, some turns of the event loop before they are read. TLS has a handshake to go.
         self._waiting = transport.get_extra_info("sslcontext") is None
+
+    async def start(self) -> None:
+        """aiohttp's own without a task and a response object for each request: together they cost as
+        much as finding a recording. What is no plain request is left to aiohttp's."""
+        loop, manager, answer = self._loop, self._manager, self._request_handler
+        make = self._request_factory
+        assert manager is not None
+        assert answer is not None
+        assert make is not None
+        while not self._force_close:
+            if not self._messages:
+                self._waiter = loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            message, body = self._messages[0]
+            if isinstance(message, _ErrInfo) or self._upgraded or self._buffer_paused:
+                await super().start()
+                return
+            self._messages.popleft()
+            if self._parser is not None:
+                self._parser.message_consumed()
+            manager.requests_count += 1
+            writer, task = StreamWriter(self, loop), self._task_handler or asyncio.current_task()
+            request = make(message, body, self, writer, task)  # type: ignore[arg-type]  # never None
+            stays = await self._answered(request, answer) and await self._read_out(body)
+            if self._close or not stays:
+                break
+            self._next_keepalive_close_time = at = loop.time() + KEEP_ALIVE_REAL_S
+            if self._keepalive_handle is None:
+                self._keepalive_handle = loop.call_at(at, self._process_keepalive)
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _answered(self, request: web.BaseRequest, answer: Handler) -> bool:
+        """Whether the connection stays. Raises CancelledError when the client has gone."""
+        self._current_request, self._request_in_progress = request, True
+        try:
+            said = await answer(request)
+            if not isinstance(said, Sent):
+                said, gone = await self.finish_response(request, said, None)
+                return bool(said.keep_alive) and not gone
+            return said.keep_alive
+        except ConnectionError:
+            return False
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
+        finally:
+            request._task = None  # type: ignore[assignment]  # a circle
+            self._current_request, self._request_in_progress = None, False
+            if self._handler_waiter is not None:
+                self._handler_waiter.set_result(None)
+
+    async def _read_out(self, body: StreamReader) -> bool:
+        """Lets a client send what nobody wants to read: whether it has come to the end in time."""
+        if not body.is_eof() and not self._force_close:
+            with suppress(TimeoutError, web.RequestPayloadError):
+                async with asyncio.timeout(self._lingering_time):
+                    while not body.is_eof():
+                        await body.readany()
+        return bool(body.is_eof())
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own signature
         """Whether to go on writing to a client that says no more.
@@ -187,7 +257,7 @@ class Connection(web.RequestHandler):
         client.send_whole(
             400, error_body(OPENAI, error, ""), ((b"content-type", b"application/json"),)
         )
-        return Sent(False)
+        return ENDS
 
 
 def _reason(fault: BaseException | None, message: str | None) -> str:
@@ -216,6 +286,10 @@ class Sent(web.StreamResponse):
         return None
 
 
+#: One connection's is like another's.
+STAYS, ENDS = Sent(True), Sent(False)
+
+
 class HttpClient:
     """The client's end of an exchange over HTTP/1.x."""
 
@@ -237,33 +311,21 @@ class HttpClient:
         self._bodiless = (
             self._headless_body or reply.status in (204, 304) or 100 <= reply.status < 200
         )
-        lines = [
-            b"HTTP/%b %d %b\r\n"
-            % (
-                self._version,
-                reply.status,
-                reply.reason.encode("latin-1") or _REASONS.get(reply.status, b""),
-            )
-        ]
-        names = [name.lower() for name, _ in reply.headers]
-        if HOP_BY_HOP.isdisjoint(names):
-            lines += [b"%b: %b\r\n" % pair for pair in reply.headers]
-        else:
-            lines += [
-                b"%b: %b\r\n" % pair for pair in reply.headers if pair[0].lower() not in HOP_BY_HOP
-            ]
-        if not self._bodiless and b"content-length" not in names:
+        lines, have_length = written(reply.headers)
+        reason = reply.reason.encode("latin-1") if reply.reason else _REASONS.get(reply.status, b"")
+        framing = connection = b""
+        if not self._bodiless and not have_length:
             if self._modern:
                 self._chunked = True
-                lines.append(b"Transfer-Encoding: chunked\r\n")
+                framing = b"Transfer-Encoding: chunked\r\n"
             else:
                 self.keep_alive = False
         if not self.keep_alive:
-            lines.append(b"Connection: close\r\n")
+            connection = b"Connection: close\r\n"
         elif not self._modern:
-            lines.append(b"Connection: keep-alive\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
+            connection = b"Connection: keep-alive\r\n"
+        start = b"HTTP/%b %d %b\r\n" % (self._version, reply.status, reason)
+        return b"".join((start, lines, framing, connection, b"\r\n"))
 
     def frame(self, data: bytes) -> bytes:
         if self._bodiless:

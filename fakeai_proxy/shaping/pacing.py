@@ -119,5 +119,5 @@ def _behind(workload: Workload) -> Workload:
 
 
 def _has_ages(reply: Reply) -> bool:
-    chunks = reply.chunks
-    return isinstance(chunks, Sequence) and bool(chunks) and chunks[0].age_s is not None
+    script = reply.script or ()
+    return len(script) > 0 and script[0].age_s is not None

@@ -111,7 +111,7 @@ class TimedPacing:
         return [arrived + offset_s / speed for offset_s in offsets]
 
     async def _burst(self, frames: list[bytes], client: Client) -> None:
-        sink = client.sink
+        sink, exchange = client.sink, self._exchange
         for number, data in enumerate(_bursts(frames)):
             if number:
                 await client.drain()
@@ -119,12 +119,12 @@ class TimedPacing:
             if sink.is_closing():
                 raise ConnectionResetError("the reader has gone")
             if not number:
-                self._exchange.settle()  # the rest follows at once
+                exchange.settle()  # the rest follows at once
             sink.write(data)
             now = self._clock.now()
             if not number:
-                self._exchange.first_byte_at = now
-            self._exchange.instants.append(now)
+                exchange.first_byte_at = now
+            exchange.instants.append(now)
 
 
 def _bursts(frames: Sequence[bytes]) -> Iterable[bytes]:

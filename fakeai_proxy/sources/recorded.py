@@ -39,11 +39,13 @@ from fakeai_proxy.exchange import (
     SWITCHED,
     Chunk,
     Exchange,
+    Headers,
     Reply,
     Request,
     Workload,
     header,
 )
+from fakeai_proxy.headers import Written
 from fakeai_proxy.roles import Source
 from fakeai_proxy.sources.gate import Gate
 from fakeai_proxy.sources.miss import Miss
@@ -140,15 +142,15 @@ class Player:
                 return await self._missed(exchange)
             exchange.verdict = HIT
             entry.segment.hits += 1
-            explained = b""
-            if self._explains:
-                explained = b"hit; id=%016x; match=%b" % (entry.label.id, matched.encode())
+            headers = script.told
+            if matched != "exact" or not headers:
+                headers = self._told(entry, script, matched)
             if script.status == SWITCHED:
-                return self._socket(exchange, entry, script, explained)
+                return self._socket(exchange, entry, script, headers)
             if script.blob is None:
-                return _reply(request, script, script.chunks, explained)
+                return _reply(request, script, script.chunks, headers)
             chunks = await self._blob(entry, script, script.blob)
-            return _reply(request, script, chunks, explained)
+            return _reply(request, script, chunks, headers)
         except CassetteError as error:
             raise errors.cassette_unreadable(f"The recording of this request: {error}") from None
 
@@ -222,7 +224,14 @@ class Player:
             return self._library.next_of(entries, cursor)
         return self._library.nth(entries, place)
 
-    def _socket(self, exchange: Exchange, entry: Entry, script: Script, explained: bytes) -> Reply:
+    def _told(self, entry: Entry, script: Script, matched: str) -> Written:
+        """Its headers, and how it was found."""
+        if not self._explains:
+            return Written(script.headers)
+        found = b"hit; id=%016x; match=%b" % (entry.label.id, matched.encode())
+        return Written((*script.headers, (EXPLAINED, found)))
+
+    def _socket(self, exchange: Exchange, entry: Entry, script: Script, headers: Headers) -> Reply:
         request = exchange.request
         echoes = echoes_of(credentials(request.target, request.headers))
         likeness = Likeness(self._leniency, lambda data: self._library.redactor.scrub(data, echoes))
@@ -230,10 +239,9 @@ class Player:
         recorded = Recorded(
             f"{entry.label.id:016x}", script.messages, subprotocol.decode("latin-1"), script.end
         )
-        headers = tuple(pair for pair in script.headers if pair[0].lower() not in _HANDSHAKES_OWN)
         return Reply(
             script.status,
-            (*headers, (EXPLAINED, explained)) if explained else headers,
+            tuple([pair for pair in headers if pair[0].lower() not in _HANDSHAKES_OWN]),
             (),
             provenance=HIT,
             head_age_s=script.head_age_s / self._pace,
@@ -251,6 +259,7 @@ class Player:
             script = library.script(entry)
         if self._reframes and script.chunks:
             script = script._replace(chunks=await _reframed(script, script.chunks))
+        script = script._replace(told=self._told(entry, script, "exact"))
         library.keep(entry, script)
         return script
 
@@ -275,11 +284,11 @@ def _reply(
     request: Request,
     script: Script,
     chunks: Sequence[Chunk] | AsyncGenerator[Chunk],
-    explained: bytes,
+    headers: Headers,
 ) -> Reply:
     return Reply(
         script.status,
-        (*script.headers, (EXPLAINED, explained)) if explained else script.headers,
+        headers,
         chunks,
         script.reason,
         _workload(request, script, chunks),
@@ -324,7 +333,7 @@ def _workload(
 ) -> Workload | None:
     """What a GPU would have done for this reply; None for one that no model made."""
     output = script.output_tokens
-    if output is None and not isinstance(chunks, AsyncGenerator):
+    if output is None and isinstance(chunks, tuple):
         output = sum([chunk.tokens for chunk in chunks]) or None
     if script.model is None or (output is None and script.prompt_tokens is None):
         return None
