@@ -98,8 +98,10 @@ async def listen(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], 
 
 async def get_ready(app: App) -> None:
     """What need not be done before it listens."""
-    await app.warm_up()
-    settle_memory()
+    try:
+        await app.warm_up()
+    finally:
+        settle_memory()
 
 
 def watch(app: App) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +23,8 @@ from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage
 from fakeai_proxy.observe.cell import COMPLETIONS, read_and_written
 from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.names import model_of
-from fakeai_proxy.observe.overheard import Facts, Overheard
+from fakeai_proxy.observe.overheard import Bodies, Facts, Overheard
+from fakeai_proxy.observe.rows import Row, Rows, Snapshot
 from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
 
 #: Characters kept of what a client may make as long as it likes.
@@ -51,7 +51,7 @@ class JournalSettings(BaseModel):
         ge=0,
         le=200_000,
         description="Finished exchanges that GET /_fakeai/v1/journal can tell of; 0 keeps none. An "
-        "entry takes 1 kB, and up to 1 kB more for the instants of a long stream.",
+        "entry takes 0.3 kB, and up to 1 kB more for the instants of a long stream.",
     )
     journal_file: Path | None = Field(
         None,
@@ -134,7 +134,7 @@ class Journal(Gathered):
         self._price_of = price_of
         self._epoch = clock.epoch_s
         # Plain tuples, which the garbage collector lets go; it would walk over named ones for ever.
-        self._rows: deque[tuple[object, ...]] = deque(maxlen=settings.journal_size)
+        self._rows = Rows(settings.journal_size)
         self._overheard = Overheard(settings.journal_bodies)
         self._looking: asyncio.Future[None] | None = None
         #: How often it began anew.
@@ -155,7 +155,7 @@ class Journal(Gathered):
 
     @property
     def size(self) -> int:
-        return self._rows.maxlen or 0
+        return self._rows.size
 
     def __len__(self) -> int:
         self.catch_up()
@@ -163,7 +163,7 @@ class Journal(Gathered):
 
     def finished(self, exchange: Exchange) -> None:
         self._finished_total += 1
-        if not self._rows.maxlen:
+        if not self._rows.size:
             return
         if exchange.heard is not None or self.keeps_bodies:
             self._overheard.add(self._finished_total, exchange)
@@ -223,25 +223,22 @@ class Journal(Gathered):
         if life != self._life:
             return
         for number, facts, bodies in found:
-            place = number - self._finished_total - 1 + len(self._rows)
-            if place >= 0:
-                row = self._rows[place] if facts is None else _told(self._rows[place], facts)
-                self._rows[place] = tuple(Entry._make(row)._replace(**bodies._asdict()))
+
+            def told(row: Row, facts: Facts | None = facts, bodies: Bodies = bodies) -> Row:
+                row = row if facts is None else _told(row, facts)
+                return tuple(Entry._make(row)._replace(**bodies._asdict()))
+
+            self._rows.change(self._finished_total - number, told)
 
     @property
     def era(self) -> str:
         """What numbers of entries are counted in: another one in each process, and after each reset."""
         return f"{self._name}.{self._life}"
 
-    def newest_to_oldest(self) -> Iterator[tuple[object, ...]]:
-        """To be read at once, before anything is added."""
+    def newest_first(self) -> Snapshot:
+        """What each `Entry` is made of. Many are read in a thread."""
         self.catch_up()
-        return reversed(self._rows)
-
-    def newest_first(self) -> list[tuple[object, ...]]:
-        """A snapshot: what each `Entry` is made of."""
-        self.catch_up()
-        return list(reversed(self._rows))
+        return self._rows.snapshot()
 
     def reset(self) -> None:
         self.catch_up()

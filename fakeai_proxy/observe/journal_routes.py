@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -89,7 +89,11 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
 
     async def find(wanted: str) -> tuple[object, ...] | None:
         await journal.settle()
-        return next((row for row in journal.newest_first() if row[0] == wanted), None)
+        rows = journal.newest_first()
+        with journal.clock.hold():
+            return await asyncio.to_thread(
+                lambda: next((row for row in rows if row[0] == wanted), None)
+            )
 
     commons.offer("journal", shelf)
     commons.offer("journal.entry", find)
@@ -166,7 +170,7 @@ def moment_of(row: Sequence[Any]) -> Moment:
 
 
 def _fitting(
-    rows: Sequence[tuple[object, ...]], tests: Sequence[Test], after: Moment | None, most: int
+    rows: Iterable[tuple[object, ...]], tests: Sequence[Test], after: Moment | None, most: int
 ) -> list[tuple[object, ...]]:
     found = []
     for row in rows:

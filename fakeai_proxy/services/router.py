@@ -49,11 +49,12 @@ class Router:
         self._keyless: dict[str, bool] = {}
 
     def is_at_hand(self, path: str) -> bool:
-        """Whether `find` can tell at once; otherwise `open` has something to import or to build first."""
+        """Whether `find` can tell at once; otherwise `open` has something to import first."""
         if path in self._keyless:
             return True
         segment = _segment(_split(path)[0])
-        return segment in self._doors or segment not in self._rooms
+        rooms = self._rooms.get(segment, ())
+        return segment in self._doors or all(room.is_ready for room in rooms)
 
     def open(self, path: str) -> None:
         """A tenth of a second's work where it is needed, in any thread."""

@@ -117,6 +117,7 @@ class _Room:
     operations: tuple[Operation, ...]
     under: tuple[str, ...] = ("measure",)
     module: str = "measure"
+    is_ready: bool = True
 
 
 @pytest.fixture
