@@ -37,7 +37,7 @@ from fakeai_proxy.pipeline import Pipeline, Traffic
 from fakeai_proxy.profiles import FleetProfile
 from fakeai_proxy.proxy import web
 from fakeai_proxy.proxy.certificates import Certificates
-from fakeai_proxy.proxy.drain import Drain
+from fakeai_proxy.proxy.drain import drain
 from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
@@ -141,7 +141,6 @@ class App:
         self.gateway = self._open_gateway(
             pipeline, Pipeline(self.upstream, pacer, self.clock, usual, traffic=self.traffic)
         )
-        self._drain = Drain(self.gateway.handle)
         self.url = ""
 
     def _answering(self) -> Source:
@@ -190,7 +189,7 @@ class App:
 
     async def open(self, handed: Handed | None = None) -> None:
         """From here on it answers, the first times more slowly."""
-        self._server = web.Server(self._drain.handle, handler_cancellation=True)
+        self._server = web.Server(self.gateway.handle, handler_cancellation=True)
         await self.company.open()
         if self.config.synthesizes and await self.holdings.open():
             self.jobs.start()
@@ -233,7 +232,7 @@ class App:
         if self.exporters is not None:
             await self.exporters.close()
         self.gateway.end_streams()
-        await self._drain.finish(self._server, drain_s)
+        await drain(self._server, drain_s)
         await self.jobs.close()
         await self.poster.close()
         await self._source.close()

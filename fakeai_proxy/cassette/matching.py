@@ -98,8 +98,14 @@ def raw_hash(method: str, target: str, headers: Headers) -> blake2b:
         for name, value in headers
         if (lower := name.lower()) in _RAW_HEADERS
     ]
+    return _begun(method, target, b"".join(chosen)).copy()
+
+
+@lru_cache(maxsize=1024)
+def _begun(method: str, target: str, chosen: bytes) -> blake2b:
+    """Few of them come again and again."""
     start = f"{method} {target}\n".encode("utf-8", "surrogateescape")
-    return blake2b(start + b"".join(chosen) + b"\n", digest_size=16)
+    return blake2b(start + chosen + b"\n", digest_size=16)
 
 
 # --- the canonical key ---------------------------------------------------------------------------

@@ -20,11 +20,10 @@ from typing import Any, Literal
 import orjson
 
 from fakeai_proxy import errors
-from fakeai_proxy.observe.journal import Entry, Journal
+from fakeai_proxy.observe.entry import Moment, Row, entry_of, moment_of
+from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.observe.journal_routes import (
     FILTERS,
-    Moment,
-    moment_of,
     passes,
     tests_of,
 )
@@ -52,15 +51,15 @@ Entries = list[dict[str, Any]]
 
 
 def export_route(journal: Journal, commons: Commons) -> Route:
-    async def after(query: Mapping[str, Any], last: Moment) -> list[tuple[object, ...]]:
+    async def after(query: Mapping[str, Any], last: Moment) -> list[Row]:
         """The next entries of this process that fit."""
         await journal.settle()
         newest, tests = journal.newest_first(), tests_of(query)
 
-        def found() -> list[tuple[object, ...]]:
+        def found() -> list[Row]:
             rows = list(newest)[::-1]
             start = bisect_right(rows, last, key=moment_of)
-            fitting = (row for row in rows[start:] if passes(Entry._make(row), tests))
+            fitting = (row for row in rows[start:] if passes(entry_of(row), tests))
             return list(islice(fitting, PIECE_MAX))
 
         with journal.clock.hold():
@@ -102,8 +101,8 @@ def export_route(journal: Journal, commons: Commons) -> Route:
 Pieces = AsyncGenerator[Entries]
 
 
-def _told(journal: Journal, rows: Sequence[tuple[object, ...]]) -> Entries:
-    return [journal.as_json(Entry._make(row)) for row in rows]
+def _told(journal: Journal, rows: Sequence[Row]) -> Entries:
+    return [journal.as_json(entry_of(row)) for row in rows]
 
 
 async def _json_lines(pieces: Pieces) -> AsyncGenerator[bytes]:

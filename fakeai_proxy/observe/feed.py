@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from fakeai_proxy.observe.journal import Entry, Journal
+from fakeai_proxy.observe.entry import Row, entry_of
+from fakeai_proxy.observe.journal import Journal
 from fakeai_proxy.observe.journal_routes import FILTERS, passes, tests_of
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
 from fakeai_proxy.shared.commons import Commons
@@ -59,14 +60,14 @@ def feed_route(journal: Journal, commons: Commons) -> Route:
         tests = tests_of(query)
 
         def fitting() -> list[bytes]:
-            found = [entry for entry in map(Entry._make, rows) if passes(entry, tests)]
+            found = [entry for entry in map(entry_of, rows) if passes(entry, tests)]
             return [orjson.dumps(journal.as_json(entry)) for entry in found]
 
         if not rows:
             return Added(era, total, [], missed, False)
         with journal.clock.hold():
             entries = await asyncio.to_thread(fitting)
-        last = Entry._make(rows[-1]).number
+        last = entry_of(rows[-1]).number
         return Added(era, last, entries, missed, last < journal.finished_total)
 
     commons.offer("journal.added", added)
@@ -84,7 +85,7 @@ def feed_route(journal: Journal, commons: Commons) -> Route:
     )  # fmt: skip
 
 
-def _after(journal: Journal, number: int) -> tuple[list[tuple[object, ...]], int]:
+def _after(journal: Journal, number: int) -> tuple[list[Row], int]:
     """Its next entries, and how many are not to be had any more."""
     new = journal.finished_total - number
     reachable = min(new, len(journal), BEHIND_MAX)

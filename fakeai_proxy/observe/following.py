@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from fakeai_proxy.observe.journal import Entry, Journal
+from fakeai_proxy.observe.entry import Entry, Row, entry_of
+from fakeai_proxy.observe.journal import Journal
 
 #: How long entries are gathered before they are handled together.
 GATHER_REAL_S = 0.2
@@ -52,8 +53,8 @@ class Following:
             with journal.clock.hold():
                 self._over = not await asyncio.to_thread(self._told, rows, new - len(rows))
 
-    def _told(self, rows: Sequence[tuple[object, ...]], lost: int) -> bool:
-        return self._handle([Entry._make(row) for row in rows], lost)
+    def _told(self, rows: Sequence[Row], lost: int) -> bool:
+        return self._handle([entry_of(row) for row in rows], lost)
 
     async def close(self) -> None:
         """All that has finished by now is handled."""

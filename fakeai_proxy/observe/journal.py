@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -21,11 +20,12 @@ from fakeai_proxy.cassette.shapes import blotted
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage
 from fakeai_proxy.observe.cell import COMPLETIONS, read_and_written
+from fakeai_proxy.observe.entry import AT_ONCE, Entry, Row, entry_of, packed, row_of, usual
 from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.names import model_of
 from fakeai_proxy.observe.overheard import Bodies, Facts, Overheard
-from fakeai_proxy.observe.rows import Row, Rows, Snapshot
-from fakeai_proxy.observe.timeline import Gaps, gaps_of, kept, offsets_of
+from fakeai_proxy.observe.rows import Rows, Snapshot
+from fakeai_proxy.observe.timeline import Gaps, Kept, gaps_of, kept, offsets_of
 
 #: Characters kept of what a client may make as long as it likes.
 METHOD_CHARS_MAX = 16
@@ -36,6 +36,7 @@ ERROR_CHARS_MAX = 128
 #: Faults told of one exchange.
 FAULTS_MAX = 8
 
+_AT_ONCE = Kept(AT_ONCE)
 _VERSION = re.compile(r"v\d+\w*")
 #: A name with a prefix, or anything with a number of some length in it.
 _ID = re.compile(r"[a-z]+(?:_[a-z]+)*[_-](?=\w*\d)[\w-]{8,}|[\w-]*\d{6}[\w-]*|[0-9a-f-]{16,}")
@@ -44,7 +45,7 @@ PriceOf = Callable[[str], float | None]
 
 
 class JournalSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     journal_size: int = Field(
         10_000,
@@ -80,43 +81,6 @@ class JournalSettings(BaseModel):
         return value
 
 
-class Entry(NamedTuple):
-    """`arrived_at` and the instants after it are the clock's; `offsets` and `gaps` are what
-    `timeline.kept` keeps. `bill` is what is to be paid for, in JSON: [kind, model, labels, amounts] each."""
-
-    id: str
-    arrived_at: float
-    first_byte_at: float | None
-    finished_at: float
-    method: str
-    host: str
-    path: str
-    route: str
-    project: str
-    key_id: str
-    model: str
-    status: int
-    source: str
-    worker: str
-    cached_tokens: int
-    queue_s: float
-    prompt_tokens: int | None
-    output_tokens: int | None
-    sent_bytes: int
-    faults: tuple[str, ...]
-    phase: str
-    end: str
-    finish: str
-    error: str
-    offsets: bytes
-    gaps: tuple[float, ...]
-    bill: str
-    request: str
-    response: str
-    #: In the order in which its process finished them.
-    number: int = 0
-
-
 class Journal(Gathered):
     """An observer."""
 
@@ -133,8 +97,7 @@ class Journal(Gathered):
         self.clock = clock
         self._price_of = price_of
         self._epoch = clock.epoch_s
-        # Plain tuples, which the garbage collector lets go; it would walk over named ones for ever.
-        self._rows = Rows(settings.journal_size)
+        self._rows: Rows[Row] = Rows(settings.journal_size)
         self._overheard = Overheard(settings.journal_bodies)
         self._looking: asyncio.Future[None] | None = None
         #: How often it began anew.
@@ -171,42 +134,47 @@ class Journal(Gathered):
                 self._looking = asyncio.ensure_future(self.settle())
         request, reply, admission = exchange.request, exchange.reply, exchange.admission
         workload = None if reply is None else reply.workload
-        end = exchange.end
-        offsets, gaps = kept(exchange.instants, exchange.arrived_at)
+        end, instants, began = exchange.end, exchange.instants, exchange.first_byte_at
+        if len(instants) == 1 and instants[0] == began:  # most answers are whole
+            chunks = _AT_ONCE
+        else:
+            chunks = kept(instants, exchange.arrived_at)
         finished_at = exchange.finished_at
+        numbers = packed(
+            exchange.arrived_at,
+            began,
+            self.clock.now() if finished_at is None else finished_at,
+            admission.queue_s,
+            admission.cached_tokens,
+            None if workload is None else len(workload.prompt),
+            # Of an answer that broke off, only a part went out.
+            None if workload is None or end != "ok" else workload.output_tokens,
+            exchange.sent_bytes,
+            self._finished_total,
+            exchange.status,
+        )
         self._rows.append(
-            (  # as Entry has them
+            (  # as Row has them
+                numbers,
                 exchange.id,
-                exchange.arrived_at,
-                exchange.first_byte_at,
-                self.clock.now() if finished_at is None else finished_at,
                 request.method[:METHOD_CHARS_MAX],
                 request.origin.authority[:HOST_CHARS_MAX] if request.origin else "",
-                request.path[:PATH_CHARS_MAX],
+                usual(request.path, PATH_CHARS_MAX),
                 exchange.route,
                 exchange.project,
                 exchange.key_id,
-                model_of(exchange)[:MODEL_CHARS_MAX],
-                exchange.status,
+                usual(model_of(exchange), MODEL_CHARS_MAX),
                 exchange.source,
                 admission.worker,
-                admission.cached_tokens,
-                admission.queue_s,
-                len(workload.prompt) if workload else None,
-                # Of an answer that broke off, only a part went out.
-                workload.output_tokens if workload and end == "ok" else None,
-                exchange.sent_bytes,
                 exchange.faults[:FAULTS_MAX],
                 exchange.phase,
                 end,
                 "" if reply is None else _finish(reply),
                 exchange.error[:ERROR_CHARS_MAX],
-                offsets,
-                gaps,
+                *chunks,
                 "" if reply is None else _bill(exchange, reply),
                 "",
                 "",
-                self._finished_total,
             )
         )
         for notice in self.noticed:
@@ -225,8 +193,9 @@ class Journal(Gathered):
         for number, facts, bodies in found:
 
             def told(row: Row, facts: Facts | None = facts, bodies: Bodies = bodies) -> Row:
-                row = row if facts is None else _told(row, facts)
-                return tuple(Entry._make(row)._replace(**bodies._asdict()))
+                entry = entry_of(row)
+                known = entry if facts is None else _told(entry, facts)
+                return row_of(known._replace(**bodies._asdict()))
 
             self._rows.change(self._finished_total - number, told)
 
@@ -235,7 +204,7 @@ class Journal(Gathered):
         """What numbers of entries are counted in: another one in each process, and after each reset."""
         return f"{self._name}.{self._life}"
 
-    def newest_first(self) -> Snapshot:
+    def newest_first(self) -> Snapshot[Row]:
         """What each `Entry` is made of. Many are read in a thread."""
         self.catch_up()
         return self._rows.snapshot()
@@ -355,9 +324,8 @@ def _charged(usage: Usage, exchange: Exchange) -> tuple[object, ...]:
     return usage.kind, usage.model[:MODEL_CHARS_MAX], labels, amounts
 
 
-def _told(row: tuple[object, ...], facts: Facts) -> tuple[object, ...]:
+def _told(entry: Entry, facts: Facts) -> Entry:
     """With what its upstream's answer said, which counts more than what our back end thought."""
-    entry = Entry._make(row)
     model = facts.model[:MODEL_CHARS_MAX] or entry.model
     told = entry._replace(
         model=model,
@@ -366,17 +334,15 @@ def _told(row: tuple[object, ...], facts: Facts) -> tuple[object, ...]:
         bill="",
     )
     if facts.prompt_tokens is None or entry.end != "ok" or entry.status >= 400:
-        return tuple(told)
+        return told
     amounts = {
         "input_tokens": facts.prompt_tokens,
         "output_tokens": facts.output_tokens or 0,
         "input_cached_tokens": facts.cached_tokens,
     }
     bill = orjson.dumps([(COMPLETIONS, model, {}, amounts)]).decode()
-    return tuple(
-        told._replace(
-            prompt_tokens=facts.prompt_tokens, output_tokens=facts.output_tokens, bill=bill
-        )
+    return told._replace(
+        prompt_tokens=facts.prompt_tokens, output_tokens=facts.output_tokens, bill=bill
     )
 
 

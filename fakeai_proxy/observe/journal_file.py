@@ -10,8 +10,9 @@ from pathlib import Path
 import orjson
 
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.observe.entry import Entry
 from fakeai_proxy.observe.following import Following
-from fakeai_proxy.observe.journal import Entry, Journal
+from fakeai_proxy.observe.journal import Journal
 
 log = logging.getLogger("fakeai_proxy")
 

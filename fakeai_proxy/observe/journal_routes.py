@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import FAULT, HIT, LIVE, SYNTH
-from fakeai_proxy.observe.journal import Entry, Journal, route_of
+from fakeai_proxy.observe.entry import Entry, Moment, Row, entry_of, id_of, moment_of
+from fakeai_proxy.observe.journal import Journal, route_of
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Parameter, Route
 from fakeai_proxy.shared.commons import Commons
 
@@ -71,7 +72,7 @@ _QUERY = (
 class Shelf(NamedTuple):
     """What one process has for a page: rows that fit, newest first, and how many it has and had."""
 
-    rows: list[tuple[object, ...]]
+    rows: list[Row]
     kept: int
     finished_total: int
 
@@ -87,18 +88,15 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
             fitting = await asyncio.to_thread(_fitting, rows, tests, after, most)
         return Shelf(fitting, len(rows), total)
 
-    async def find(wanted: str) -> tuple[object, ...] | None:
+    async def find(wanted: str) -> Row | None:
         await journal.settle()
-        rows = journal.newest_first()
         with journal.clock.hold():
-            return await asyncio.to_thread(
-                lambda: next((row for row in rows if row[0] == wanted), None)
-            )
+            return await asyncio.to_thread(_with_id, journal.newest_first(), wanted)
 
     commons.offer("journal", shelf)
     commons.offer("journal.entry", find)
 
-    async def row(wanted: str) -> tuple[object, ...] | None:
+    async def row(wanted: str) -> Row | None:
         found = await commons.gather("journal.entry", wanted)
         return next((row for row in found if row is not None), None)
 
@@ -127,7 +125,7 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
         found = await row(wanted)
         if found is None:
             raise errors.not_in_the_journal(errors.shown(wanted))
-        return Answer(lambda: _whole(journal, Entry._make(found)))
+        return Answer(lambda: _whole(journal, entry_of(found)))
 
     def clear(call: Call) -> Answer:
         cleared = len(journal)
@@ -156,27 +154,22 @@ def passes(entry: Entry, tests: Sequence[Test]) -> bool:
     return all(test(entry) for test in tests)
 
 
-#: When an exchange ended and, among those of one instant, which one it is.
-Moment = tuple[float, int, str]
-
-_FINISHED_AT = Entry._fields.index("finished_at")
-_NUMBER = Entry._fields.index("number")
 #: Before everything.
 _FIRST: Moment = (-1.0, 0, "")
 
 
-def moment_of(row: Sequence[Any]) -> Moment:
-    return row[_FINISHED_AT], row[_NUMBER], row[0]
+def _with_id(rows: Iterable[Row], wanted: str) -> Row | None:
+    return next((row for row in rows if id_of(row) == wanted), None)
 
 
 def _fitting(
-    rows: Iterable[tuple[object, ...]], tests: Sequence[Test], after: Moment | None, most: int
-) -> list[tuple[object, ...]]:
+    rows: Iterable[Row], tests: Sequence[Test], after: Moment | None, most: int
+) -> list[Row]:
     found = []
     for row in rows:
         if after is not None and moment_of(row) >= after:
             continue
-        entry = Entry._make(row)
+        entry = entry_of(row)
         if passes(entry, tests):
             found.append(row)
             if len(found) >= most:
@@ -186,7 +179,7 @@ def _fitting(
 
 def _page(journal: Journal, shelves: Sequence[Shelf], limit: int) -> dict[str, object]:
     rows = heapq.merge(*(shelf.rows for shelf in shelves), key=moment_of, reverse=True)
-    found = [Entry._make(row) for row in islice(rows, limit + 1)]
+    found = [entry_of(row) for row in islice(rows, limit + 1)]
     shown = found[:limit]
     return {
         "data": [journal.as_json(entry) for entry in shown],

@@ -32,8 +32,9 @@ from opentelemetry.trace import (
 
 from fakeai_proxy import __version__
 from fakeai_proxy.exchange import Exchange
+from fakeai_proxy.observe.entry import Entry
 from fakeai_proxy.observe.following import Following
-from fakeai_proxy.observe.journal import Entry, Journal, route_of
+from fakeai_proxy.observe.journal import Journal, route_of
 from fakeai_proxy.observe.timeline import Gaps, gaps_of, offsets_of
 from fakeai_proxy.providers import provider_of
 

@@ -27,6 +27,7 @@ from fakeai_proxy.shared.commons import Commons
 from fakeai_proxy.shared.operations import Issued, Outcome, Reach
 
 OWN = "/_fakeai"
+_OWN_SEGMENT = OWN[1:]
 CONTROL = "/_fakeai/v1/"
 BODY_BYTES_MAX = 1 << 20
 QUERY_FIELDS_MAX = 100
@@ -180,12 +181,12 @@ class Pages:
         seen = {(route.method, route.pattern.pattern) for route in self.routes}
         assert len(seen) == len(self.routes), "two rows for one page"
         #: First segments of pages outside /_fakeai/: whatever begins otherwise is no page of ours.
-        self._segments = {_first_segment(route.path) for route in self.routes} - {OWN[1:]}
+        self._segments = {_first_segment(route.path) for route in self.routes} - {_OWN_SEGMENT}
 
     def owns(self, request: Request) -> bool:
         path = request.path
         segment = _first_segment(path)
-        if segment == OWN[1:]:
+        if segment == _OWN_SEGMENT:
             return True
         if request.origin is not None or segment not in self._segments:
             return False

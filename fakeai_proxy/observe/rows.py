@@ -10,17 +10,17 @@ import marshal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-Row = tuple[object, ...]
+Row = TypeVar("Row", bound="tuple[Any, ...]")
 
 #: Rows that are packed at a time.
 _BLOCK = 64
 #: Bytes, or the rows themselves where one holds what cannot be packed.
-_Block = bytes | tuple[Row, ...]
+_Block = bytes | tuple[Any, ...]
 
 
-class Snapshot:
+class Snapshot(Generic[Row]):
     """The rows of an instant, newest first; for any thread."""
 
     def __init__(self, blocks: Sequence[_Block], fresh: Sequence[Row], count: int) -> None:
@@ -40,7 +40,7 @@ class Snapshot:
             yield from reversed(_unpacked(block))
 
 
-class Rows:
+class Rows(Generic[Row]):
     def __init__(self, size: int) -> None:
         self.size = size
         self._blocks: deque[_Block] = deque()
@@ -59,7 +59,7 @@ class Rows:
         while (len(self._blocks) - 1) * _BLOCK + len(fresh) >= self.size and self._blocks:
             self._blocks.popleft()
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> Snapshot[Row]:
         return Snapshot(tuple(self._blocks), tuple(self._fresh), len(self))
 
     def change(self, age: int, changed: Callable[[Row], Row]) -> None:
@@ -79,7 +79,7 @@ class Rows:
         self._fresh.clear()
 
 
-def _packed(rows: Sequence[Row]) -> _Block:
+def _packed(rows: Sequence[tuple[Any, ...]]) -> _Block:
     whole: Any = tuple(rows)
     try:
         return marshal.dumps(whole)
@@ -87,8 +87,8 @@ def _packed(rows: Sequence[Row]) -> _Block:
         return tuple(rows)
 
 
-def _unpacked(block: _Block) -> tuple[Row, ...]:
+def _unpacked(block: _Block) -> tuple[Any, ...]:
     if isinstance(block, tuple):
         return block
-    rows: tuple[Row, ...] = marshal.loads(block)  # noqa: S302 - what `_packed` has made
+    rows: tuple[Any, ...] = marshal.loads(block)  # noqa: S302 - what `_packed` has made
     return rows

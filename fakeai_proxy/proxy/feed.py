@@ -37,7 +37,7 @@ async def feed(
     what: Feed,
     clock: Clock,
     serving: Callable[[], AbstractAsyncContextManager[None]],
-) -> web.StreamResponse:
+) -> None:
     """Until a side leaves, or `serving` raises TimeoutError. Raises ApiError where the handshake is
     none."""
     socket = web.WebSocketResponse(
@@ -56,7 +56,7 @@ async def feed(
                 await _carry(socket, what, clock)
     except TimeoutError:
         await socket.close(code=WSCloseCode.GOING_AWAY)
-    return socket
+    await socket.close()
 
 
 async def _carry(socket: web.WebSocketResponse, what: Feed, clock: Clock) -> None:

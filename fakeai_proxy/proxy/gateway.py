@@ -9,8 +9,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Protocol
 
-from aiohttp import HttpVersion11
-
 from fakeai_proxy import errors
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
@@ -73,22 +71,25 @@ class Gateway:
         self._serial = 0
         #: Of our own pages that go on until somebody ends them.
         self._streams: set[asyncio.Timeout] = set()
-        self._started = dice.number("instance", int(clock.wall() * 1000), dice.process) & _WORD
+        started = dice.number("instance", int(clock.wall() * 1000), dice.process) & _WORD
+        #: What the ids of this process's exchanges begin with.
+        self._begins = f"req_{started:016x}"
 
     async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
         client = HttpClient(raw)
+        connection = raw.protocol
+        assert isinstance(connection, Connection)
         self._serial += 1
         exchange = Exchange(
-            id=f"req_{self._started:016x}{self._serial * _SPREAD & _WORD:016x}",
-            request=Request(raw.method, raw.raw_path, raw.raw_headers, _body(raw)),
-            arrived_at=getattr(raw.protocol, "arrived_at", 0.0),
+            f"{self._begins}{self._serial * _SPREAD & _WORD:016x}",
+            Request(raw.method, raw.raw_path, raw.raw_headers, _body(raw)),
+            connection.arrived_at,
         )
         current_id.set(exchange.id)
-        connection = raw.protocol
-        if isinstance(connection, Connection) and raw.version >= HttpVersion11:
+        if client.is_modern:
             connection.exchange = exchange
         try:
-            return await self._serve(raw, exchange, client)
+            client = await self._serve(raw, connection, exchange, client)
         except ApiError as error:
             self._end(exchange, client, error)
         except (asyncio.CancelledError, ConnectionError):
@@ -97,21 +98,23 @@ class Gateway:
             log.exception("%s %s failed", raw.method, raw.raw_path)
             self._end(exchange, client, errors.server_error())
         finally:
-            if isinstance(connection, Connection):
-                connection.exchange = None
-                connection.answered += 1
-        return STAYS if client.keep_alive else ENDS
+            connection.exchange = None
+            connection.answered += 1
+        return STAYS if client.keep_alive and not connection.is_ending else ENDS
 
     async def _serve(
-        self, raw: web.BaseRequest, exchange: Exchange, client: HttpClient
-    ) -> web.StreamResponse:
-        request = exchange.request
-        protocol = raw.protocol
-        tunnel = protocol.tunnel if isinstance(protocol, Connection) else None
-        request.client = raw.remote or ""
+        self,
+        raw: web.BaseRequest,
+        connection: Connection,
+        exchange: Exchange,
+        client: HttpClient,
+    ) -> HttpClient:
+        """Whom it was said to."""
+        request, tunnel = exchange.request, connection.tunnel
+        request.client = connection.remote
         request.dialect = self._dialect
         locate(request, tunnel)
-        sessions.settle(request, protocol.user if isinstance(protocol, Connection) else "")
+        sessions.settle(request, connection.user)
         pipeline = self._pipeline
         if request.origin is not None and tunnel is None:
             pipeline = self._forward(request)
@@ -120,17 +123,18 @@ class Gateway:
             local = self._local.socket(request)
             if local is not None:
                 client.keep_alive = False
-                return await feed(raw, local, self._clock, self._while_serving)
+                await feed(raw, local, self._clock, self._while_serving)
+                return client
             status, headers, body = await self._local.answer(request)
             if isinstance(body, bytes):
                 client.send_whole(status, body, headers)
             else:
                 await self._stream(exchange, client, Reply(status, headers, ()), body)
-            return STAYS if client.keep_alive else ENDS
+            return client
         if request.is_handshake:
             client = SocketClient(raw, pipeline, self._clock)
         await pipeline.serve(exchange, client)
-        return STAYS if client.keep_alive else ENDS
+        return client
 
     async def _stream(
         self, exchange: Exchange, client: HttpClient, reply: Reply, pieces: AsyncGenerator[bytes]

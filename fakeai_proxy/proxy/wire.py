@@ -68,7 +68,9 @@ class Connection(web.RequestHandler):
         "answered",
         "arrived_at",
         "exchange",
+        "is_ending",
         "now",
+        "remote",
         "tunnel",
         "user",
     )
@@ -93,6 +95,10 @@ class Connection(web.RequestHandler):
         #: What is being answered, and how many requests have been; the gateway tells.
         self.exchange: Exchange | None = None
         self.answered = 0
+        #: The address at its other end.
+        self.remote = ""
+        #: Nothing more is answered on it.
+        self.is_ending = False
         self._newest: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -100,6 +106,8 @@ class Connection(web.RequestHandler):
         # The front door hands a socket over once its first bytes are there: they arrived when this
         # was made, some turns of the event loop before they are read. TLS has a handshake to go.
         self._waiting = transport.get_extra_info("sslcontext") is None
+        peer = transport.get_extra_info("peername")
+        self.remote = str(peer[0] if isinstance(peer, (list, tuple)) else peer or "")
 
     async def start(self) -> None:
         """aiohttp's own without a task and a response object for each request: together they cost as
@@ -127,7 +135,7 @@ class Connection(web.RequestHandler):
             writer, task = StreamWriter(self, loop), self._task_handler or asyncio.current_task()
             request = make(message, body, self, writer, task)  # type: ignore[arg-type]  # never None
             stays = await self._answered(request, answer) and await self._read_out(body)
-            if self._close or not stays:
+            if self._close or self.is_ending or not stays:
                 break
             self._next_keepalive_close_time = at = loop.time() + KEEP_ALIVE_REAL_S
             if self._keepalive_handle is None:
@@ -136,6 +144,14 @@ class Connection(web.RequestHandler):
             self._task_handler = None
             if self.transport is not None:
                 self.transport.close()
+
+    def end(self) -> asyncio.Task[None] | None:
+        """Closes it, or lets it come to an end with the answer that is under way."""
+        if not self._request_in_progress and not self._messages:
+            self.close()
+            return None
+        self.is_ending = True
+        return self._task_handler
 
     async def _answered(self, request: web.BaseRequest, answer: Handler) -> bool:
         """Whether the connection stays. Raises CancelledError when the client has gone."""
@@ -299,7 +315,8 @@ class HttpClient:
             raise ConnectionResetError("the client has gone")
         self.sink = transport
         self.keep_alive = raw.keep_alive
-        self._modern = raw.version >= HttpVersion11
+        #: HTTP/1.1, which has chunks and interim responses.
+        self.is_modern = raw.version >= HttpVersion11
         self._version = b"1.1"
         self._headless_body = raw.method == "HEAD"
         self._bodiless = False
@@ -315,14 +332,14 @@ class HttpClient:
         reason = reply.reason.encode("latin-1") if reply.reason else _REASONS.get(reply.status, b"")
         framing = connection = b""
         if not self._bodiless and not have_length:
-            if self._modern:
+            if self.is_modern:
                 self._chunked = True
                 framing = b"Transfer-Encoding: chunked\r\n"
             else:
                 self.keep_alive = False
         if not self.keep_alive:
             connection = b"Connection: close\r\n"
-        elif not self._modern:
+        elif not self.is_modern:
             connection = b"Connection: keep-alive\r\n"
         start = b"HTTP/%b %d %b\r\n" % (self._version, reply.status, reason)
         return b"".join((start, lines, framing, connection, b"\r\n"))
@@ -361,7 +378,7 @@ class HttpClient:
         self.sink.abort()
 
     def downgrade(self) -> None:
-        self._modern, self._version, self.keep_alive = False, b"1.0", False
+        self.is_modern, self._version, self.keep_alive = False, b"1.0", False
 
     def close_after(self) -> None:
         self.keep_alive = False

@@ -10,7 +10,7 @@ from fakeai_proxy.clock import Clock, turn
 from fakeai_proxy.exchange import HIT, Chunk, Exchange, Reply
 from fakeai_proxy.profiles import Gaps
 from fakeai_proxy.roles import Client
-from fakeai_proxy.shaping.frames import rendered, tokens_of
+from fakeai_proxy.shaping.frames import data_of, measure, rendered, tail_of, tokens_of
 from fakeai_proxy.shaping.scheduler import Scheduler
 
 #: Frames joined in one write when nothing is timed; then the event loop gets a turn.
@@ -53,6 +53,11 @@ class TimedPacing:
         reply, exchange = self._reply, self._exchange
         if reply.keep is not None:
             await reply.keep(exchange.admission)
+        if len(chunks) == 1 and self._gaps is None and not self._recorded:
+            data = data_of(chunks[0], exchange.admission)
+            if len(data) <= PIECE_BYTES:
+                self._send(data, chunks[0], client)
+                return
         head, frames, tail = rendered(reply, chunks, exchange.admission, client)
         exchange.sent_bytes = sum(map(len, frames))
         # The frames say it all; thousands of chunks kept until the last token would only give the
@@ -80,6 +85,22 @@ class TimedPacing:
         finally:
             if has_own_head:
                 del instants[:1]  # a head is no chunk
+
+    def _send(self, data: bytes, chunk: Chunk, client: Client) -> None:
+        """A whole answer in one write."""
+        reply, exchange, sink = self._reply, self._exchange, client.sink
+        if data is not chunk.data:
+            measure(reply, data)
+        head = client.head(reply)
+        frame = client.frame(data)
+        exchange.sent_bytes = len(frame)
+        reply.chunks = ()
+        if sink.is_closing():
+            raise ConnectionResetError("the reader has gone")
+        exchange.settle()
+        sink.write(b"".join((head, frame, tail_of(reply, client))))
+        exchange.first_byte_at = now = self._clock.now()
+        exchange.instants.append(now)
 
     def _started(self, at: float) -> None:
         self._exchange.first_byte_at = at

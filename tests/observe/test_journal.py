@@ -16,7 +16,8 @@ from fakeai_proxy.app import App
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.exchange import Exchange, Origin, Reply, Request, Workload
-from fakeai_proxy.observe.journal import Entry, Journal, JournalSettings
+from fakeai_proxy.observe.entry import Entry, entry_of
+from fakeai_proxy.observe.journal import Journal, JournalSettings
 from tests.conftest import Ended, Serve
 from tests.observe.asking import CHAT, ask, chat
 
@@ -64,7 +65,7 @@ def exchange(number: int, **facts: object) -> Exchange:
 
 
 def rows(journal: Journal) -> list[Entry]:
-    return [Entry._make(row) for row in journal.newest_first()]
+    return [entry_of(row) for row in journal.newest_first()]
 
 
 async def test_a_chat_stream_is_told_whole(serve: Serve) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakeai_proxy.observe.rows import Row, Rows
+from fakeai_proxy.observe.rows import Rows
+
+Row = tuple[object, ...]
 
 ATOMS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.binary(max_size=9),
@@ -32,7 +34,7 @@ ACTIONS = st.lists(
 def test_it_holds_what_a_plain_ring_holds(
     size: int, actions: list[tuple[str, int]], atoms: list[object]
 ) -> None:
-    rows, plain = Rows(size), deque[Row](maxlen=size)
+    rows, plain = Rows[Row](size), deque[Row](maxlen=size)
     count = 0
 
     def changed(row: Row) -> Row:
@@ -57,7 +59,7 @@ def test_it_holds_what_a_plain_ring_holds(
 
 
 def test_what_was_looked_at_stays_as_it_was() -> None:
-    rows = Rows(300)
+    rows = Rows[Row](300)
     for number in range(250):
         rows.append((number,))
     then = rows.snapshot()
@@ -82,7 +84,7 @@ def test_older_rows_are_small_and_nothing_for_the_garbage_collector() -> None:
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0], len(gc.get_objects())
-    rows = Rows(10_000)
+    rows = Rows[Row](10_000)
     for number in range(10_000):
         rows.append(row(number))
     gc.collect()

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.exchange import Exchange, Reply, Request, Usage, Workload
-from fakeai_proxy.observe.journal import Entry, Journal, JournalSettings
+from fakeai_proxy.observe.entry import entry_of
+from fakeai_proxy.observe.journal import Journal, JournalSettings
 from fakeai_proxy.observe.timeline import KEPT_MAX, Gaps, gaps_of, kept, offsets_of
 
 SPACINGS = st.lists(st.floats(0.001, 2.0), min_size=1, max_size=1_500)
@@ -85,6 +86,6 @@ def test_an_entry_takes_little_memory(chunks: int, bytes_max: int) -> None:
         taken = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert Entry._make(next(iter(journal.newest_first()))).bill
+    assert entry_of(next(iter(journal.newest_first()))).bill
     # The id is the exchange's own, which nothing else keeps afterwards.
     assert taken / len(exchanges) + sys.getsizeof(exchanges[0].id) < bytes_max
