@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from fakeai_proxy.clock import Clock, SystemClock, clock_of
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
@@ -21,7 +19,7 @@ from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.share import Share, load_shared
 from fakeai_proxy.fleet.site import Site
-from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.generate.embedders import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.queue import share
@@ -36,12 +34,13 @@ from fakeai_proxy.observe.status import Status
 from fakeai_proxy.own_pages import own_pages
 from fakeai_proxy.pipeline import Pipeline, Traffic
 from fakeai_proxy.profiles import FleetProfile
-from fakeai_proxy.proxy.authority import Authority
+from fakeai_proxy.proxy import web
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.drain import drain
 from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
+from fakeai_proxy.proxy.installed import Installed
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.wire import Connection, connected
 from fakeai_proxy.reloading import Reloading
@@ -177,21 +176,31 @@ class App:
 
     async def start(self, handed: Handed | None = None) -> None:
         """`handed` is where another process hands over what it accepts."""
+        await self.open(handed)
+        await self.warm_up()
+
+    async def warm_up(self) -> None:
+        """What the first answer would otherwise wait for."""
+        if self.config.synthesizes:
+            with self.clock.hold():
+                await asyncio.to_thread(warm_up, self._vocabulary)
+
+    async def open(self, handed: Handed | None = None) -> None:
+        """From here on it answers, the first times more slowly."""
         self._server = web.Server(self.gateway.handle, handler_cancellation=True)
         await self.company.open()
         if self.config.is_live:
             self.upstream.prepare()
-        if self.config.synthesizes:
-            if await self.holdings.open():
-                self.jobs.start()
-            await asyncio.to_thread(warm_up, self._vocabulary)
+        if self.config.synthesizes and await self.holdings.open():
+            self.jobs.start()
         # Clients check certificates against their own clocks, so these dates are real ones.
         wall = SystemClock().wall
         # Hosts that became known after the authority was made are no reason not to start.
-        authority = Authority.open(
-            self.config.data_dir / "ca", self.policy.intercepted, wall, self.config.intercept
+        installed = Installed(
+            self.config.ca_dir, self.policy.intercepted, wall, self.config.intercept
         )
-        certificates = Certificates(authority, self.policy.intercepts, wall)
+        installed.check()
+        certificates = Certificates(installed.authority, self.policy.intercepts, wall)
         proxy = self.config.upstream_proxy
         self._door = FrontDoor(
             self.config,

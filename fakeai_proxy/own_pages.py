@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.embedded.verifying import verify_routes
-from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.generate.embedders import embedder_kind
 from fakeai_proxy.observe.cassettes import cassette_routes
 from fakeai_proxy.observe.clock_routes import clock_routes
 from fakeai_proxy.observe.control import control_routes, document_route

@@ -10,7 +10,7 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from fakeai_proxy.cli.environment import ca_dir, open_authority
+from fakeai_proxy.cli.environment import open_authority
 from fakeai_proxy.cli.options import load, with_settings
 from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.clock import SystemClock
@@ -91,7 +91,7 @@ def create(ctx: click.Context, /, **_: object) -> Outcome:
     Needed when a host is added. Every client must be pointed at the new root: run `env` again.
     """
     config = load(ctx)
-    authority = Authority.create(ca_dir(config), Policy(config).intercepted, SystemClock().wall)
+    authority = Authority.create(config.ca_dir, Policy(config).intercepted, SystemClock().wall)
     text = f"{authority.root_path}: a new root. Shells that hold the old one need `env` again."
     return Outcome(
         text, {"file": str(authority.root_path), "signs_for": _permitted(authority.root)}

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import click
@@ -23,9 +24,11 @@ from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.errors import ConfigError
-from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.listening import Address, parse_listen
 from fakeai_proxy.proxy.policy import Policy
+
+if TYPE_CHECKING:
+    from fakeai_proxy.proxy.authority import Authority
 
 #: Never sent through the proxy.
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -84,19 +87,17 @@ def proxy_url(config: Config, listening: str) -> str:
     return f"http://{quote(user, safe='')}:{quote(password, safe='')}@{authority}"
 
 
-def ca_dir(config: Config) -> Path:
-    return config.data_dir / "ca"
-
-
 def open_authority(config: Config) -> Authority:
+    from fakeai_proxy.proxy.authority import Authority  # a server's start needs only the names here
+
     hosts = Policy(config).intercepted
-    return Authority.open(ca_dir(config), hosts, SystemClock().wall, config.intercept)
+    return Authority.open(config.ca_dir, hosts, SystemClock().wall, config.intercept)
 
 
 def environment(config: Config, listening: str) -> dict[str, str]:
     """The variables for the server at the URL `listening`; writes the bundle that they name."""
     authority = open_authority(config)
-    bundle = ca_dir(config) / "bundle.pem"
+    bundle = config.ca_dir / "bundle.pem"
     authority.write_bundle(bundle, _present_bundle(bundle, os.environ))
     return variables(
         proxy_url(config, listening),

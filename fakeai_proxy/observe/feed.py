@@ -91,7 +91,7 @@ def _after(journal: Journal, number: int) -> tuple[list[Row], int]:
     reachable = min(new, len(journal), BEHIND_MAX)
     if reachable <= 0:
         return [], max(new, 0) if not journal.size else 0
-    newest = list(islice(journal.newest_to_oldest(), reachable))
+    newest = list(islice(journal.newest_first(), reachable))
     newest.reverse()
     return newest[:PIECE_MAX], new - reachable
 

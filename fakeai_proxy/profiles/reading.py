@@ -20,7 +20,7 @@ _Shape = TypeVar("_Shape", bound=BaseModel)
 class Data(BaseModel):
     """A table of a profile: no key that is not known, no number that is none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
 
 def shipped(folder: str) -> Traversable:

@@ -10,10 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from aiohttp import web
-
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.proxy import web
 from fakeai_proxy.proxy.listening import Address, bind, parse_listen
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

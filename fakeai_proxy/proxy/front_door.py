@@ -13,7 +13,6 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -60,9 +59,7 @@ from fakeai_proxy.proxy.sniffing import (
 )
 from fakeai_proxy.proxy.tunnel import End, Tunnel, UpstreamProxy, dial
 from fakeai_proxy.shaping.faults.faults import Faults
-
-if TYPE_CHECKING:
-    from fakeai_proxy.shaping.faults.rule import Rule
+from fakeai_proxy.shaping.faults.rule import Rule
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -74,7 +71,7 @@ TLS_SHUTDOWN_TIMEOUT_REAL_S = 5.0
 
 
 class FrontDoorSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     listen: str = Field(
         "127.0.0.1:8000",
@@ -212,6 +209,8 @@ class FrontDoor:
                 await asyncio.get_running_loop().connect_accepted_socket(lambda: plain, sock)
         except (OSError, TimeoutError, EOFError) as error:
             log.debug("connection ended: %r", error)  # it left, or said nothing
+        except ApiError as error:  # nobody to tell before there is TLS
+            log.warning("%s", error.message)
         finally:
             if not visit.handed_over:
                 sock.close()
@@ -264,7 +263,7 @@ class FrontDoor:
 
     async def _intercept(self, visit: _Visit, request: Connect) -> None:
         visit.user = user_of(header(request.headers, b"proxy-authorization"))
-        self._certificates.require(request.host)
+        await self._certificates.require(request.host)
         async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
             await asyncio.get_running_loop().sock_sendall(visit.sock, connect.ESTABLISHED)
             first = await peek(visit.sock, 1)
