@@ -77,6 +77,7 @@ def _cases(sound: bytes, picture: bytes) -> dict[str, Ask]:
     long = [{"role": "user", "content": _LONG + "#"}]
     shape = {"name": "a", "schema": {**_TOOL, "required": list(_TOOL["properties"])}}
     seen = "data:image/png;base64," + base64.b64encode(picture).decode()
+    large = "data:image/png;base64," + base64.b64encode(picture + bytes(6 << 20)).decode()
     look = [{"type": "image_url", "image_url": {"url": seen}}, {"type": "text", "text": "What? #"}]
     return {
         "chat": _chat("Tell me about lighthouses"),
@@ -102,6 +103,11 @@ def _cases(sound: bytes, picture: bytes) -> dict[str, Ask]:
         ),
         "chat picture": _json(
             "/v1/chat/completions", model="gpt-4o", messages=[{"role": "user", "content": look}]
+        ),
+        "chat, a picture of 8 MB": _json(
+            "/v1/chat/completions", model="gpt-4o", messages=[{"role": "user", "content": [{
+                "type": "image_url", "image_url": {"url": large},
+            }]}],
         ),
         "chat audio": _chat(
             "Say hello", "gpt-4o-audio-preview", modalities=["text", "audio"],

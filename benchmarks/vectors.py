@@ -21,9 +21,9 @@ from random import Random
 from load import quantile
 
 from fakeai_proxy.clock import SystemClock
+from fakeai_proxy.generate.embedders import embedder_kind
 from fakeai_proxy.generate.text import prose
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.generate.vectors import embedder_kind
 from fakeai_proxy.services.extraction import text_of
 from fakeai_proxy.services.vector_stores.chunking import Strategy, chunks
 from fakeai_proxy.services.vector_stores.pack import packed

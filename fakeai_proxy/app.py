@@ -9,20 +9,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from fakeai_proxy.clock import Clock, SystemClock, clock_of
 from fakeai_proxy.company import Company
 from fakeai_proxy.config import Config
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.embedded.verifying import seen_by, witness_of
-from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.exchange import Origin
 from fakeai_proxy.fleet.cluster import Cluster
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.share import Share, load_shared
 from fakeai_proxy.fleet.site import Site
-from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.generate.embedders import embedder_kind
 from fakeai_proxy.jobs.asking import Asker
 from fakeai_proxy.jobs.posting import Poster
 from fakeai_proxy.jobs.queue import share
@@ -37,12 +34,13 @@ from fakeai_proxy.observe.status import Status
 from fakeai_proxy.own_pages import own_pages
 from fakeai_proxy.pipeline import Pipeline, Traffic
 from fakeai_proxy.profiles import FleetProfile
-from fakeai_proxy.proxy.authority import Authority
+from fakeai_proxy.proxy import web
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.drain import drain
 from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
+from fakeai_proxy.proxy.installed import Installed
 from fakeai_proxy.proxy.policy import Policy
 from fakeai_proxy.proxy.wire import Connection, connected
 from fakeai_proxy.reloading import Reloading
@@ -115,7 +113,7 @@ class App:
         self.site = None if self.fleet is None else Site(self.fleet, self.dice)
         self._open_counts()
         self.metric_pages = MetricPages(self.site, self.exchanges, config, self.clock, self.commons)
-        self.exporters = self._exporters()
+        self.exporters = self._open_exporters()
         self.library = self._open_library()
         self.run = self._open_run()
         self.outcomes = None if self.run is None else self.run.outcomes
@@ -131,13 +129,11 @@ class App:
         if self.outcomes is not None:
             observers += (Gathering((self.outcomes,)),)
         self.faults = self._open_faults(observers)
-        #: Tasks that nobody waits for.
-        self._opening: set[asyncio.Future[None]] = set()
-        self.scenario = stage_of(self, self._open_more_exporters)
+        self.scenario = stage_of(self)
         self.scenario.began.append(self.marks.note_phase)
         self.plan = Plan.load(config.scenario) if config.scenario else None
         self.reloading = Reloading(self.clock, tuple(watched_by(self)))
-        self.pages = own_pages(self, self.grown, self._media)
+        self.pages = own_pages(self, self._media)
         pipeline = self._pipeline(pacer, observers)
         self.jobs = self._open_jobs(pipeline)
         self.gateway = self._open_gateway(
@@ -180,21 +176,31 @@ class App:
 
     async def start(self, handed: Handed | None = None) -> None:
         """`handed` is where another process hands over what it accepts."""
+        await self.open(handed)
+        await self.warm_up()
+
+    async def warm_up(self) -> None:
+        """What the first answer would otherwise wait for."""
+        if self.config.synthesizes:
+            with self.clock.hold():
+                await asyncio.to_thread(warm_up, self._vocabulary)
+
+    async def open(self, handed: Handed | None = None) -> None:
+        """From here on it answers, the first times more slowly."""
         self._server = web.Server(self.gateway.handle, handler_cancellation=True)
         await self.company.open()
         if self.config.is_live:
             self.upstream.prepare()
-        if self.config.synthesizes:
-            if await self.holdings.open():
-                self.jobs.start()
-            await asyncio.to_thread(warm_up, self._vocabulary)
+        if self.config.synthesizes and await self.holdings.open():
+            self.jobs.start()
         # Clients check certificates against their own clocks, so these dates are real ones.
         wall = SystemClock().wall
         # Hosts that became known after the authority was made are no reason not to start.
-        authority = Authority.open(
-            self.config.data_dir / "ca", self.policy.intercepted, wall, self.config.intercept
+        installed = Installed(
+            self.config.ca_dir, self.policy.intercepted, wall, self.config.intercept
         )
-        certificates = Certificates(authority, self.policy.intercepts, wall)
+        installed.check()
+        certificates = Certificates(installed.authority, self.policy.intercepts, wall)
         proxy = self.config.upstream_proxy
         self._door = FrontDoor(
             self.config,
@@ -211,7 +217,7 @@ class App:
         await self.company.begin(self.pages.perform)
         await self._door.open(handed)
         self.url = self._door.addresses[0].url
-        await self._open_exporters()
+        await self.exporters.open()
         await self.reloading.start()
 
     async def close(
@@ -223,8 +229,7 @@ class App:
         self.scenario.stop()
         if self.url:
             await self._door.close()
-        if self.exporters is not None:
-            await self.exporters.close()
+        await self.exporters.close()
         self.gateway.end_streams()
         await drain(self._server, drain_s)
         await self.jobs.close()
@@ -267,32 +272,16 @@ class App:
         cluster = Cluster(self.back_end, self.dice, share=share)
         return FleetDriver(cluster, self.clock, self.config.speed)
 
-    def _exporters(self) -> Exporters | None:
+    def _open_exporters(self) -> Exporters:
         """Raises ConfigError."""
-        if self.commons.number:
-            return None  # the first process shows those of all
         shows_gpus, pages = self.site is not None, self.metric_pages
-        return exporters_of(self.config, shows_gpus, pages.nodes, pages.of_node, self.clock)
-
-    async def _open_exporters(self) -> None:
-        if self.exporters is not None:
-            await self.exporters.open()
-
-    async def grown(self) -> None:
-        """The fleet may have more nodes than before; one whose port is taken shows nothing."""
-        try:
-            await self._open_exporters()
-        except ConfigError as error:
-            log.warning("%s", error)
+        return exporters_of(
+            self.config, shows_gpus, pages.nodes, pages.of_node, self.clock, not self.commons.number
+        )
 
     def _pacer(self) -> Pacer:
         hosted = None if isinstance(self.back_end, FleetProfile) else self.back_end
         return Pacer(self.config, hosted, self.scheduler, self.clock, self.dice, self.fleet)
-
-    def _open_more_exporters(self) -> None:
-        opening = asyncio.ensure_future(self.grown())
-        self._opening.add(opening)
-        opening.add_done_callback(self._opening.discard)
 
     def _open_library(self) -> Library | None:
         if self.config.miss is None and not self.config.records:
@@ -319,7 +308,10 @@ class App:
             return None
         from fakeai_proxy.recorded_run import RecordedRun
 
-        return RecordedRun(self.config, self.library, self.upstream, self.clock, self.commons)
+        registry = self.prices.catalogue
+        return RecordedRun(
+            self.config, self.library, self.upstream, self.clock, self.commons, registry
+        )
 
     def _open_jobs(self, pipeline: Pipeline) -> JobRunner:
         owner = self.holdings.owner

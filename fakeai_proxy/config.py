@@ -46,7 +46,7 @@ _NOT_SETTINGS = frozenset(("CONFIG",))
 
 
 class ServerSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     mode: Mode = Field(
         "synth",
@@ -120,7 +120,9 @@ class Config(
 ):
     """Everything that can be set. The fields of the last base come first, in --help too."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", defer_build=True, protected_namespaces=()
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -227,6 +229,11 @@ class Config(
             return self.data.expanduser()
         home = os.environ.get("XDG_DATA_HOME", "")
         return (Path(home) if home else Path.home() / ".local/share") / "fakeai-proxy"
+
+    @property
+    def ca_dir(self) -> Path:
+        """Where the certificate authority is."""
+        return self.data_dir / "ca"
 
     @property
     def state_dir(self) -> Path | None:

@@ -51,6 +51,14 @@ def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
     return None
 
 
+def is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the body is server-sent events. Asked of every answer, so only one name is lowered."""
+    for name, value in headers:
+        if len(name) == 12 and name.lower() == b"content-type":
+            return value[:17].lower() == b"text/event-stream"
+    return False
+
+
 def end_to_end(headers: Headers) -> Headers:
     """What may be passed on: without hop-by-hop headers and those that `Connection` names."""
     named = {

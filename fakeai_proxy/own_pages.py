@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.embedded.verifying import verify_routes
-from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.generate.embedders import embedder_kind
 from fakeai_proxy.observe.cassettes import cassette_routes
 from fakeai_proxy.observe.clock_routes import clock_routes
 from fakeai_proxy.observe.control import control_routes, document_route
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 Find = Callable[[str], Awaitable[media.Media | None]]
 
 
-def own_pages(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> Pages:
-    """`grown` is awaited when the fleet may have more nodes; `find` finds a file by its name."""
+def own_pages(app: App, find: Find) -> Pages:
+    """`find` finds a file by its name."""
     exposed = any(not is_loopback(address.host) for address in parse_listen(app.config.listen))
-    routes = _routes(app, grown, find)
+    routes = _routes(app, find)
     return Pages(
         (*routes, document_route(routes)),
         Admin(app.config, exposed).admit,
@@ -49,7 +49,7 @@ def own_pages(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> Pag
     )
 
 
-def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple[Route, ...]:
+def _routes(app: App, find: Find) -> tuple[Route, ...]:
     config = app.config
     resettable = {
         "status": app.status.reset,
@@ -81,7 +81,7 @@ def _routes(app: App, grown: Callable[[], Awaitable[None]], find: Find) -> tuple
         # Elsewhere it is the upstream that is asked for its metrics and its health.
         *(_metrics(app) if config.has_back_end else ()),
         *(_health(app) if config.mode == "synth" else ()),
-        *FleetControl(app.site, grown, app.commons).routes(),
+        *FleetControl(app.site, app.exporters.grown, app.commons).routes(),
         *(media_routes(media.PATH, find, app.clock) if config.synthesizes else ()),
         *limits_routes(app.limiter),
         *fault_routes(app.faults, app.commons),

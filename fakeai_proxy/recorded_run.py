@@ -14,6 +14,7 @@ from fakeai_proxy.observe.drift import DriftNotes
 from fakeai_proxy.observe.outcomes import Outcomes
 from fakeai_proxy.observe.pages import Route
 from fakeai_proxy.roles import Source
+from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.shared.commons import Commons
 from fakeai_proxy.sources.budget import Budget, cost_usd, price_list
 
@@ -29,9 +30,10 @@ class RecordedRun:
         upstream: Source,
         clock: Clock,
         commons: Commons,
+        catalogue: Callable[[], Catalogue],
     ) -> None:
         limit = config.max_live_usd
-        price_of = price_list(config)
+        price_of = price_list(catalogue)
         usd = None if limit is None else Decimal(str(limit))
         self.live = budget = Budget(upstream, usd, price_of)
         self.outcomes: Outcomes | None = None

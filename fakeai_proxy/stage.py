@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fakeai_proxy.shaping.scenario.fleet import FleetLever
@@ -15,9 +14,8 @@ if TYPE_CHECKING:
     from fakeai_proxy.app import App
 
 
-def stage_of(app: App, grown: Callable[[], None]) -> Runner:
-    """`grown` is called when the fleet may have more nodes."""
-    fleet = None if app.site is None else SiteFleet(app.site, grown)
+def stage_of(app: App) -> Runner:
+    fleet = None if app.site is None else SiteFleet(app.site, app.exporters.grow)
     levers: list[Lever] = [
         FaultLever(app.faults),
         LimitLever(app.limiter),

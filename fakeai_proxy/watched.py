@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -11,14 +12,16 @@ from typing import TYPE_CHECKING
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.fleet.share import load_shared
 from fakeai_proxy.profiles import FleetProfile, HostedProfile
-from fakeai_proxy.profiles.back_end import BackEnd, back_end_names
-from fakeai_proxy.profiles.fleet import Pool
+from fakeai_proxy.profiles.back_end import back_end_names
+from fakeai_proxy.profiles.fleet_changes import changes
 from fakeai_proxy.profiles.scenario import scenario_names
 from fakeai_proxy.reloading import Watched
 from fakeai_proxy.shaping.scenario.plan import Plan
 
 if TYPE_CHECKING:
     from fakeai_proxy.app import App
+
+log = logging.getLogger("fakeai_proxy")
 
 
 def watched_by(app: App) -> Iterator[Watched]:
@@ -63,36 +66,30 @@ async def _responder(app: App) -> None:
 
 
 async def _profile(app: App) -> None:
-    """A hosted back end changes for whoever asks from now on, a fleet its numbers of workers."""
-    before = app.back_end
+    """A hosted back end changes for whoever asks from now on; a fleet as far as its workers can, or others
+    in their place."""
+    before, file = app.back_end, app.config.profile
     shared = app.commons.processes, app.config.model_fields_set
-    after = await asyncio.to_thread(load_shared, app.config.profile, *shared)
+    after = await asyncio.to_thread(load_shared, file, *shared)
     if isinstance(before, HostedProfile) and isinstance(after, HostedProfile):
         app.pacer.profile = app.back_end = after
         return
-    pools = _pools_of(before, after)
-    if app.site is not None and pools:
-        for pool in pools:
-            app.site.scale(pool.name, pool.replicas)
-        app.back_end = after
-        await app.grown()
-        return
-    raise ConfigError(
-        f"profile: {app.config.profile} changed in more than the numbers of a fleet's workers, which "
-        "takes a restart."
-    )
-
-
-def _pools_of(before: BackEnd | None, after: BackEnd | None) -> tuple[Pool, ...]:
-    """Those of a fleet that differs from what it was in numbers of workers only; none of any other."""
-    if not isinstance(before, FleetProfile) or not isinstance(after, FleetProfile):
-        return ()
-    return after.pool if _bare(before) == _bare(after) else ()
-
-
-def _bare(fleet: FleetProfile) -> FleetProfile:
-    pools = tuple([pool.model_copy(update={"replicas": 1}) for pool in fleet.pool])
-    return fleet.model_copy(update={"pool": pools})
+    site = app.site
+    if site is None or not isinstance(before, FleetProfile) or not isinstance(after, FleetProfile):
+        raise ConfigError(f"profile: {file} is another kind of back end, which takes a restart.")
+    found = changes(before, after)
+    if found.by_restart:
+        keys = ", ".join(found.by_restart)
+        raise ConfigError(
+            f"profile: {file}: only a restart can change {keys}, and the rest of the file waits for it"
+        )
+    site.renew(after, await asyncio.to_thread(site.models_of, after))
+    app.back_end = after
+    if found.at_once:
+        log.info("profile: in force: %s", ", ".join(found.at_once))
+    if found.by_workers:
+        log.info("profile: in force as new workers start: %s", ", ".join(found.by_workers))
+    await app.exporters.grown()
 
 
 async def _cassettes(app: App) -> None:

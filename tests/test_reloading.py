@@ -12,6 +12,7 @@ import pytest
 
 from fakeai_proxy import reloading
 from fakeai_proxy.app import App
+from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.fleet.worker import Worker
 from tests.conftest import Serve, serving
 from tests.doubles.upstream import FakeUpstream, json_reply
@@ -123,20 +124,53 @@ async def test_a_hosted_profile_is_taken_up(serve: Serve, tmp_path: Path) -> Non
     assert app.pacer.profile.for_model("gpt-4o").ttft_p50_ms == 2.0
 
 
-async def test_a_fleet_changes_its_numbers_and_nothing_else(serve: Serve, tmp_path: Path) -> None:
+async def test_a_fleet_takes_up_what_it_can_and_says_what_it_cannot(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "fleet.toml"
     quick = (Path(__file__).parent.parent / "profiles" / "fleets" / "quick.toml").read_text()
     path.write_text(quick)
-    app = await serve(profile=str(path))
+    clock = VirtualClock(autojump=False)
+    app = await serve(clock, profile=str(path))
     assert app.site is not None
-    before = len(app.site.workers)
-    more = quick.replace(f"replicas = {before}", f"replicas = {before + 2}")
+    before = list(app.site.workers)
+    more = quick.replace(f"replicas = {len(before)}", f"replicas = {len(before) + 2}")
     assert more != quick
+    caplog.set_level("INFO")
     await taken(app, path, more)
-    assert len(living(app.site.workers)) == before + 2
-    told = await taken(app, path, more.replace("[[pool]]", "[[pool]]\ncold_start_s = 3.5", 1))
-    assert "takes a restart" in told["error"]
-    assert len(living(app.site.workers)) == before + 2
+    assert len(living(app.site.workers)) == len(before) + 2
+
+    renewed = more.replace(
+        "[[pool]]", "[router]\npolicy = 'round_robin'\n\n[[pool]]\ntp = 2\nmax_queue = 7", 1
+    )
+    told = await taken(app, path, renewed)
+    assert (told["times"], told["error"]) == (2, None)
+    assert "profile: in force: router.policy, pool.quick.max_queue" in caplog.text
+    assert "profile: in force as new workers start: pool.quick.tp" in caplog.text
+    assert {worker.life for worker in before} == {"ready"}
+    clock.advance(600)
+    assert [worker.pool.tp for worker in living(app.site.workers)] == [2] * (len(before) + 2)
+    assert {worker.life for worker in before} == {"dead"}
+    fleet = (await ask(app, "/_fakeai/v1/fleet")).body
+    assert (fleet["router"], len(fleet["workers"])) == ("round_robin", len(before) + 2)
+
+    for change, key in (
+        ('model = "llama-3.1-8b"', "pool.quick.model"),
+        ("gpus_per_node = 3", "gpus_per_node"),
+    ):
+        if key == "pool.quick.model":
+            other = renewed.replace(change, 'model = "qwen3-32b"')
+        else:
+            other = f"{change}\n{renewed}"
+        assert other != renewed
+        told = await taken(app, path, other)
+        assert f"only a restart can change {key}, and" in told["error"]
+    assert len(living(app.site.workers)) == len(before) + 2
+    told = await taken(
+        app, path, renewed.replace("tp = 2", "tp = 2\ngpu_memory_utilization = 0.01")
+    )
+    assert "needs 8 GiB on each of 2 h100" in told["error"]
+    assert len(living(app.site.workers)) == len(before) + 2
 
 
 def living(workers: list[Worker]) -> list[Worker]:

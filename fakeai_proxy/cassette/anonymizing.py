@@ -19,10 +19,10 @@ from fakeai_proxy.cassette.blobs import BlobStore
 from fakeai_proxy.cassette.bodies import Blob, Content, size_of
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
 from fakeai_proxy.cassette.draft import recoded, recut
-from fakeai_proxy.cassette.format import Interaction, is_sse
+from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.messages import SIDES, Message, as_stream, parted
 from fakeai_proxy.cassette.view import view_of
-from fakeai_proxy.exchange import Headers, header
+from fakeai_proxy.exchange import Headers, header, is_event_stream
 
 #: Fields whose strings are the protocol's.
 PROTOCOL = frozenset(
@@ -157,7 +157,7 @@ class Anonymize:
             return bytes(len(body))
         if kind.startswith(b"multipart/"):
             return bytes(len(body))
-        if is_sse(headers):
+        if is_event_stream(headers):
             return self._stream(body)
         if body.lstrip()[:1] in (b"{", b"["):
             return self._json(body)

@@ -12,10 +12,11 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from fakeai_proxy.cassette.differences import Side
-from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
+from fakeai_proxy.cassette.format import Interaction, RecordedResponse
 from fakeai_proxy.cassette.messages import Message, texts
 from fakeai_proxy.cassette.messages import Side as Sender
 from fakeai_proxy.cassette.view import plain_body
+from fakeai_proxy.exchange import is_event_stream
 
 Kind = Literal["removed", "added", "request", "status", "shape", "text"]
 #: Ends of the types of events whose deltas are words (others are sound, as base64).
@@ -126,7 +127,7 @@ def _values(reply: RecordedResponse) -> Iterator[tuple[str, Any]]:
         yield from _events(reply.messages, "server")
         return
     body = plain_body(reply)
-    if not is_sse(reply.headers):
+    if not is_event_stream(reply.headers):
         yield "", _json(body)
         return
     name = ""

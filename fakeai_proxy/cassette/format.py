@@ -17,7 +17,7 @@ import orjson
 from fakeai_proxy.cassette.bodies import Content, from_form, size_of, spaced, to_form
 from fakeai_proxy.cassette.messages import Message, from_fields, to_fields
 from fakeai_proxy.errors import CassetteError
-from fakeai_proxy.exchange import SWITCHED, Headers, header
+from fakeai_proxy.exchange import SWITCHED, Headers, is_event_stream
 
 VERSION = 1
 #: How keys are made; changes with `matching.py`, not with the layout of records.
@@ -146,10 +146,6 @@ class Unknown:
 
 
 Record = Head | Open | Interaction | Drop | Unknown
-
-
-def is_sse(headers: Headers) -> bool:
-    return (header(headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
 
 
 def encode(record: Record) -> bytes:
@@ -305,7 +301,7 @@ def _response_fields(response: RecordedResponse) -> dict[str, Any]:
         "status": response.status, "reason": _wire(response.reason),
         "headers": _pairs(response.headers), "end": response.end, "head_us": response.head_us,
         "cuts": response.cuts, "gaps_us": response.gaps_us,
-        "body": to_form(response.body, is_sse(response.headers)),
+        "body": to_form(response.body, is_event_stream(response.headers)),
     }  # fmt: skip
     if response.withheld:
         fields["withheld"] = response.withheld

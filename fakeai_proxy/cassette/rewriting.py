@@ -249,9 +249,10 @@ def _write_single(
 ) -> None:
     plain = target.suffix == ".jsonl"
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    # In its own place it stays what it was.
-    before = head_of(target) if target.exists() else None
-    head = before or Head(TOOL, 0.0, salt, extra=extra or {})
+    # In its own place it stays what it was, and says what was scrubbed.
+    head = (head_of(target) if target.exists() else None) or Head(
+        TOOL, 0.0, salt, extra=extra or {}
+    )
     try:
         with temporary.open("wb") as file:
             for label, _, line in chain(((label_of(head), 0, encode(head)),), records):

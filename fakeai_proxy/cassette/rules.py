@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakeai_proxy.cassette.settings import CassetteSettings
-from fakeai_proxy.cassette.shapes import Shape
+from fakeai_proxy.cassette.shapes import Shape, shape
 
 #: The kind of what a pattern of the user's own matched.
 CUSTOM = "custom"
@@ -49,25 +49,19 @@ def _is_remote(data: bytes) -> bool:
     return not data.startswith((b"127.", b"0."))
 
 
-def _shape(
-    kind: str, hint: bytes, pattern: bytes, check: Callable[[bytes], bool] | None = None
-) -> Shape:
-    return Shape(kind, hint, re.compile(pattern), check)
-
-
 _BYTE = rb"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 PERSONAL = (
-    _shape("email", b"@", rb"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,256}@"
-           rb"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}"),
-    _shape("phone", b"+", rb"(?:(?<![A-Za-z0-9_+.])|(?<=\\[bfnrt]))\+[1-9]\d{0,2}"
-           rb"(?:[ .-]?\(?\d{1,5}\)?){2,6}" + _END, _is_phone),
-    _shape("phone", b"", _START + rb"(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}" + _END),
-    _shape("card", b"", _START + rb"[2-6]\d{3}(?:[ -]?\d){9,15}" + _END, _is_card),
-    _shape("iban", b"", _START + rb"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?" + _END,
-           _is_iban),
-    _shape("ssn", b"-", _START + rb"(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}" + _END),
-    _shape("ip", b".", rb"(?:(?<![A-Za-z0-9_.])|(?<=\\[bfnrt]))" + rb"(?:" + _BYTE + rb"\.){3}" + _BYTE
-           + rb"(?![A-Za-z0-9_]|\.\d)", _is_remote),
+    shape("email", b"@", rb"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,256}@"
+          rb"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}"),
+    shape("phone", b"+", rb"(?:(?<![A-Za-z0-9_+.])|(?<=\\[bfnrt]))\+[1-9]\d{0,2}"
+          rb"(?:[ .-]?\(?\d{1,5}\)?){2,6}" + _END, _is_phone),
+    shape("phone", b"", _START + rb"(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}" + _END),
+    shape("card", b"", _START + rb"[2-6]\d{3}(?:[ -]?\d){9,15}" + _END, _is_card),
+    shape("iban", b"", _START + rb"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?" + _END,
+          _is_iban),
+    shape("ssn", b"-", _START + rb"(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}" + _END),
+    shape("ip", b".", rb"(?:(?<![A-Za-z0-9_.])|(?<=\\[bfnrt]))" + rb"(?:" + _BYTE + rb"\.){3}" + _BYTE
+          + rb"(?![A-Za-z0-9_]|\.\d)", _is_remote),
 )  # fmt: skip
 
 
@@ -86,7 +80,7 @@ class Rules:
     def made(
         cls, patterns: tuple[str, ...] = (), headers: tuple[str, ...] = (), personal: bool = False
     ) -> Rules:
-        own = tuple(_shape(CUSTOM, b"", one.encode()) for one in patterns)
+        own = tuple(shape(CUSTOM, b"", one.encode()) for one in patterns)
         named = frozenset(name.lower().encode() for name in headers)
         return cls(patterns, named, personal, shapes=own + (PERSONAL if personal else ()))
 

@@ -15,10 +15,10 @@ from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.codings import codings
 from fakeai_proxy.cassette.draft import recut
-from fakeai_proxy.cassette.format import RecordedResponse, Replied, is_sse
+from fakeai_proxy.cassette.format import RecordedResponse, Replied
 from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cassette.spoken import spoken_frames
-from fakeai_proxy.exchange import Chunk, Headers
+from fakeai_proxy.exchange import Chunk, Headers, is_event_stream
 from fakeai_proxy.headers import Written
 
 #: Where a frame ends; what follows the last one is one, too.
@@ -131,7 +131,7 @@ def by_frames(headers: Headers, chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
     """A stream's chunks cut where its frames end, each with its tokens: for a back end whose reads are
     not the recorded ones. What is encoded, or no stream, stays as it is."""
     data = [chunk.data for chunk in chunks if isinstance(chunk.data, bytes)]
-    if not is_sse(headers) or codings(headers) or len(data) != len(chunks):
+    if not is_event_stream(headers) or codings(headers) or len(data) != len(chunks):
         return tuple(chunks)
     body, total = b"".join(data), sum([chunk.tokens for chunk in chunks])
     ages = iter(zip(accumulate(map(len, data)), chunks, strict=True))
@@ -158,7 +158,7 @@ def by_frames(headers: Headers, chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
 def _tokens(headers: Headers, pieces: list[bytes], output_tokens: int | None) -> list[int]:
     """The output tokens that each piece stands for. A stream's are spread over its frames (over its
     bytes where it is encoded); a whole body's all come before its first byte."""
-    if not is_sse(headers):
+    if not is_event_stream(headers):
         return [output_tokens or 0, *(0 for _ in pieces[1:])][: len(pieces)]
     weigh: Callable[[bytes], int] = len if codings(headers) else sse.data_frames
     seen = list(accumulate(map(weigh, pieces)))

@@ -22,7 +22,7 @@ Seal = Literal["auto", "never"]
 
 
 class CassetteSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     cassette: tuple[Path, ...] = Field(
         (Path("recordings.fcz"),),

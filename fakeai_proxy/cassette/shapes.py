@@ -32,7 +32,7 @@ class Shape:
     check: Callable[[bytes], bool] | None = None
 
 
-def _shape(
+def shape(
     kind: str, hint: bytes, pattern: bytes, check: Callable[[bytes], bool] | None = None
 ) -> Shape:
     return Shape(kind, hint, re.compile(pattern), check)
@@ -59,92 +59,92 @@ _QUERY = rb"([^&\s\"'\\<>#]{8,4000})"
 def _named(end: bytes, *names: bytes) -> Shape:
     """The value of a field of one of these names, which all end so."""
     before = b"|".join(rb"(?<=" + name + b")" for name in names)
-    return _shape("credential", end, end + b"(?:" + before + b")" + _IS)
+    return shape("credential", end, end + b"(?:" + before + b")" + _IS)
 
 
 def _queried(end: bytes, *names: bytes) -> Shape:
     """The same in the query of a URL."""
     before = b"|".join(rb"(?<=" + name + b"=)" for name in names)
-    return _shape("credential", end + b"=", end + b"=(?:" + before + b")" + _QUERY)
+    return shape("credential", end + b"=", end + b"=(?:" + before + b")" + _QUERY)
 
 
 #: Secrets that begin with what tells whose they are, and go on for long without a border.
 TOKENS = (
-    _shape("age", b"AGE-SECRET-KEY-", rb"AGE-SECRET-KEY-1[0-9A-Z]{50,70}"),
+    shape("age", b"AGE-SECRET-KEY-", rb"AGE-SECRET-KEY-1[0-9A-Z]{50,70}"),
     # Providers of models
-    _shape("anthropic", b"sk-ant-", rb"sk-ant-" + _WORD + rb"{10,4000}"),
-    _shape("openai", b"sk-", rb"sk-(?:proj|svcacct|admin|service|None|or-v1)-" + _WORD + rb"{10,4000}"),
-    _shape("openai", b"sk-", rb"sk-[A-Za-z0-9]{20,4000}"),
-    _shape("openai", b"ek_", rb"ek_[A-Za-z0-9]{20,400}"),
-    _shape("nvidia", b"nvapi-", rb"nvapi-" + _WORD + rb"{20,4000}"),
-    _shape("google", b"AIza", rb"AIza" + _WORD + rb"{30,100}"),
-    _shape("google-oauth", b"ya29.", rb"ya29\." + _WORD + rb"{20,4000}"),
-    _shape("google-oauth", b"GOCSPX-", rb"GOCSPX-" + _WORD + rb"{20,60}"),
-    _shape("google-oauth", b"1//0", rb"1//0" + _WORD + rb"{30,300}"),
-    _shape("huggingface", b"hf_", rb"hf_[A-Za-z0-9]{30,1000}"),
-    _shape("groq", b"gsk_", rb"gsk_[A-Za-z0-9]{30,1000}"),
-    _shape("xai", b"xai-", rb"xai-[A-Za-z0-9]{30,1000}"),
-    _shape("perplexity", b"pplx-", rb"pplx-[A-Za-z0-9]{30,1000}"),
-    _shape("replicate", b"r8_", rb"r8_[A-Za-z0-9]{30,1000}"),
-    _shape("cerebras", b"csk-", rb"csk-[A-Za-z0-9]{30,200}"),
-    _shape("fireworks", b"fw_", rb"fw_[A-Za-z0-9]{20,100}"),
-    _shape("together", b"tgp_v1_", rb"tgp_v1_" + _WORD + rb"{30,100}"),
-    _shape("elevenlabs", b"sk_", rb"sk_[0-9a-f]{40,64}"),
-    _shape("voyage", b"pa-", rb"pa-[A-Za-z0-9_]{40,60}"),
-    _shape("jina", b"jina_", rb"jina_" + _WORD + rb"{40,100}"),
-    _shape("tavily", b"tvly-", rb"tvly-[A-Za-z0-9-]{20,100}"),
+    shape("anthropic", b"sk-ant-", rb"sk-ant-" + _WORD + rb"{10,4000}"),
+    shape("openai", b"sk-", rb"sk-(?:proj|svcacct|admin|service|None|or-v1)-" + _WORD + rb"{10,4000}"),
+    shape("openai", b"sk-", rb"sk-[A-Za-z0-9]{20,4000}"),
+    shape("openai", b"ek_", rb"ek_[A-Za-z0-9]{20,400}"),
+    shape("nvidia", b"nvapi-", rb"nvapi-" + _WORD + rb"{20,4000}"),
+    shape("google", b"AIza", rb"AIza" + _WORD + rb"{30,100}"),
+    shape("google-oauth", b"ya29.", rb"ya29\." + _WORD + rb"{20,4000}"),
+    shape("google-oauth", b"GOCSPX-", rb"GOCSPX-" + _WORD + rb"{20,60}"),
+    shape("google-oauth", b"1//0", rb"1//0" + _WORD + rb"{30,300}"),
+    shape("huggingface", b"hf_", rb"hf_[A-Za-z0-9]{30,1000}"),
+    shape("groq", b"gsk_", rb"gsk_[A-Za-z0-9]{30,1000}"),
+    shape("xai", b"xai-", rb"xai-[A-Za-z0-9]{30,1000}"),
+    shape("perplexity", b"pplx-", rb"pplx-[A-Za-z0-9]{30,1000}"),
+    shape("replicate", b"r8_", rb"r8_[A-Za-z0-9]{30,1000}"),
+    shape("cerebras", b"csk-", rb"csk-[A-Za-z0-9]{30,200}"),
+    shape("fireworks", b"fw_", rb"fw_[A-Za-z0-9]{20,100}"),
+    shape("together", b"tgp_v1_", rb"tgp_v1_" + _WORD + rb"{30,100}"),
+    shape("elevenlabs", b"sk_", rb"sk_[0-9a-f]{40,64}"),
+    shape("voyage", b"pa-", rb"pa-[A-Za-z0-9_]{40,60}"),
+    shape("jina", b"jina_", rb"jina_" + _WORD + rb"{40,100}"),
+    shape("tavily", b"tvly-", rb"tvly-[A-Za-z0-9-]{20,100}"),
     # Tools around them
-    _shape("langfuse", b"sk-lf-", rb"sk-lf-[0-9a-f-]{30,40}"),
-    _shape("langsmith", b"lsv2_", rb"lsv2_(?:pt|sk)_[A-Za-z0-9_]{30,200}"),
-    _shape("pinecone", b"pcsk_", rb"pcsk_[A-Za-z0-9_]{20,200}"),
-    _shape("wandb", b"wandb_v1_", rb"wandb_v1_" + _WORD + rb"{30,200}"),
-    _shape("databricks", b"dapi", rb"dapi[0-9a-f]{32}(?:-\d{1,2})?"),
-    _shape("notion", b"ntn_", rb"ntn_[A-Za-z0-9]{40,60}"),
-    _shape("notion", b"secret_", rb"secret_[A-Za-z0-9]{43}"),
-    _shape("linear", b"lin_api_", rb"lin_api_[A-Za-z0-9]{30,60}"),
-    _shape("slack", b"xox", rb"xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9-]{11,1000}"),
-    _shape("slack", b"xapp-", rb"xapp-[A-Za-z0-9-]{11,1000}"),
-    _shape("telegram", b":AA", rb"\d{8,10}:AA" + _WORD + rb"{33}"),
+    shape("langfuse", b"sk-lf-", rb"sk-lf-[0-9a-f-]{30,40}"),
+    shape("langsmith", b"lsv2_", rb"lsv2_(?:pt|sk)_[A-Za-z0-9_]{30,200}"),
+    shape("pinecone", b"pcsk_", rb"pcsk_[A-Za-z0-9_]{20,200}"),
+    shape("wandb", b"wandb_v1_", rb"wandb_v1_" + _WORD + rb"{30,200}"),
+    shape("databricks", b"dapi", rb"dapi[0-9a-f]{32}(?:-\d{1,2})?"),
+    shape("notion", b"ntn_", rb"ntn_[A-Za-z0-9]{40,60}"),
+    shape("notion", b"secret_", rb"secret_[A-Za-z0-9]{43}"),
+    shape("linear", b"lin_api_", rb"lin_api_[A-Za-z0-9]{30,60}"),
+    shape("slack", b"xox", rb"xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9-]{11,1000}"),
+    shape("slack", b"xapp-", rb"xapp-[A-Za-z0-9-]{11,1000}"),
+    shape("telegram", b":AA", rb"\d{8,10}:AA" + _WORD + rb"{33}"),
     # Clouds and code
-    _shape("aws", b"AKIA", rb"AKIA[0-9A-Z]{16}"),
-    _shape("aws", b"ASIA", rb"ASIA[0-9A-Z]{16}"),
-    _shape("aws", b"ABSK", rb"ABSK[A-Za-z0-9+/]{60,300}={0,2}"),
-    _shape("azure", b"AccountKey=", rb"AccountKey=([A-Za-z0-9+/]{40,100}={0,2})"),
-    _shape("digitalocean", b"_v1_", rb"do[opr]_v1_[0-9a-f]{64}"),
-    _shape("github", b"gh", rb"gh[pousr]_[A-Za-z0-9]{30,1000}"),
-    _shape("github", b"github_pat_", rb"github_pat_[A-Za-z0-9_]{20,1000}"),
-    _shape("gitlab", b"glpat-", rb"glpat-[A-Za-z0-9_-]{20,300}(?:\.[A-Za-z0-9_.-]{1,60})?"),
-    _shape("gitlab", b"gldt-", rb"gldt-[A-Za-z0-9_-]{20,100}"),
-    _shape("npm", b"npm_", rb"npm_[A-Za-z0-9]{36}"),
-    _shape("pypi", b"pypi-", rb"pypi-" + _WORD + rb"{50,1000}"),
-    _shape("docker", b"dckr_pat_", rb"dckr_pat_" + _WORD + rb"{20,60}"),
-    _shape("supabase", b"sbp_", rb"sbp_[0-9a-f]{40}"),
-    _shape("vault", b"hvs.", rb"hvs\." + _WORD + rb"{24,300}"),
-    _shape("atlassian", b"ATATT3", rb"ATATT3[A-Za-z0-9_-]{40,300}(?:=[A-Za-z0-9]{1,20})?"),
+    shape("aws", b"AKIA", rb"AKIA[0-9A-Z]{16}"),
+    shape("aws", b"ASIA", rb"ASIA[0-9A-Z]{16}"),
+    shape("aws", b"ABSK", rb"ABSK[A-Za-z0-9+/]{60,300}={0,2}"),
+    shape("azure", b"AccountKey=", rb"AccountKey=([A-Za-z0-9+/]{40,100}={0,2})"),
+    shape("digitalocean", b"_v1_", rb"do[opr]_v1_[0-9a-f]{64}"),
+    shape("github", b"gh", rb"gh[pousr]_[A-Za-z0-9]{30,1000}"),
+    shape("github", b"github_pat_", rb"github_pat_[A-Za-z0-9_]{20,1000}"),
+    shape("gitlab", b"glpat-", rb"glpat-[A-Za-z0-9_-]{20,300}(?:\.[A-Za-z0-9_.-]{1,60})?"),
+    shape("gitlab", b"gldt-", rb"gldt-[A-Za-z0-9_-]{20,100}"),
+    shape("npm", b"npm_", rb"npm_[A-Za-z0-9]{36}"),
+    shape("pypi", b"pypi-", rb"pypi-" + _WORD + rb"{50,1000}"),
+    shape("docker", b"dckr_pat_", rb"dckr_pat_" + _WORD + rb"{20,60}"),
+    shape("supabase", b"sbp_", rb"sbp_[0-9a-f]{40}"),
+    shape("vault", b"hvs.", rb"hvs\." + _WORD + rb"{24,300}"),
+    shape("atlassian", b"ATATT3", rb"ATATT3[A-Za-z0-9_-]{40,300}(?:=[A-Za-z0-9]{1,20})?"),
     # Money and messages
-    _shape("stripe", b"k_live_", rb"[rs]k_live_[A-Za-z0-9]{10,300}"),
-    _shape("stripe", b"k_test_", rb"[rs]k_test_[A-Za-z0-9]{10,300}"),
-    _shape("webhook", b"whsec_", rb"whsec_[A-Za-z0-9+/]{16,300}={0,2}"),
-    _shape("shopify", b"shp", rb"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
-    _shape("sendgrid", b"SG.", rb"SG\." + _WORD + rb"{16,32}\." + _WORD + rb"{32,64}"),
-    _shape("twilio", b"SK", rb"SK[0-9a-f]{32}"),
+    shape("stripe", b"k_live_", rb"[rs]k_live_[A-Za-z0-9]{10,300}"),
+    shape("stripe", b"k_test_", rb"[rs]k_test_[A-Za-z0-9]{10,300}"),
+    shape("webhook", b"whsec_", rb"whsec_[A-Za-z0-9+/]{16,300}={0,2}"),
+    shape("shopify", b"shp", rb"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
+    shape("sendgrid", b"SG.", rb"SG\." + _WORD + rb"{16,32}\." + _WORD + rb"{32,64}"),
+    shape("twilio", b"SK", rb"SK[0-9a-f]{32}"),
 )  # fmt: skip
 #: The others.
 PHRASES = (
-    _shape("pem", b"PRIVATE KEY", rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----"
-           rb"(?:(?!-----)[A-Za-z0-9+/=\s\\,:-]){0,12000}"
-           rb"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)?"),
-    _shape("jwt", b"eyJ", rb"eyJ" + _WORD + rb"{8,4000}\.eyJ" + _WORD + rb"{4,8000}"
-           rb"(?:\." + _WORD + rb"{0,2000})?"),
-    _shape("bearer", b"earer", rb"earer(?<=[Bb]earer)(?:\s|%20|\+){1,4}"
-           rb"((?=[A-Za-z0-9._~+/-]{0,60}[0-9])[A-Za-z0-9._~+/-]{8,8000}={0,2}"
-           rb"|[A-Za-z0-9._~+/-]{20,8000}={0,2})"),
-    _shape("bearer", b"EARER", rb"BEARER(?:\s|%20|\+){1,4}([A-Za-z0-9._~+/-]{8,8000}={0,2})"),
-    _shape("basic", b"asic", rb"asic(?<=[Bb]asic)(?:\s|%20|\+){1,4}([A-Za-z0-9+/_-]{8,4000}={0,2})",
-           _is_user_and_password),
-    _shape("url", b"://", rb"://[^\s/:@\"'<>\\]{0,256}:([^\s/@\"'<>\\]{3,512})@"),
-    _shape("organization", b"org-", rb"org-[A-Za-z0-9]{20,100}"),
-    _shape("project", b"proj_", rb"proj_[A-Za-z0-9]{20,100}"),
+    shape("pem", b"PRIVATE KEY", rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----"
+          rb"(?:(?!-----)[A-Za-z0-9+/=\s\\,:-]){0,12000}"
+          rb"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)?"),
+    shape("jwt", b"eyJ", rb"eyJ" + _WORD + rb"{8,4000}\.eyJ" + _WORD + rb"{4,8000}"
+          rb"(?:\." + _WORD + rb"{0,2000})?"),
+    shape("bearer", b"earer", rb"earer(?<=[Bb]earer)(?:\s|%20|\+){1,4}"
+          rb"((?=[A-Za-z0-9._~+/-]{0,60}[0-9])[A-Za-z0-9._~+/-]{8,8000}={0,2}"
+          rb"|[A-Za-z0-9._~+/-]{20,8000}={0,2})"),
+    shape("bearer", b"EARER", rb"BEARER(?:\s|%20|\+){1,4}([A-Za-z0-9._~+/-]{8,8000}={0,2})"),
+    shape("basic", b"asic", rb"asic(?<=[Bb]asic)(?:\s|%20|\+){1,4}([A-Za-z0-9+/_-]{8,4000}={0,2})",
+          _is_user_and_password),
+    shape("url", b"://", rb"://[^\s/:@\"'<>\\]{0,256}:([^\s/@\"'<>\\]{3,512})@"),
+    shape("organization", b"org-", rb"org-[A-Za-z0-9]{20,100}"),
+    shape("project", b"proj_", rb"proj_[A-Za-z0-9]{20,100}"),
     _named(b"key", b"api_key", b"api-key", b"apikey", b"access_key", b"private_key"),
     _named(b"Key", b"apiKey", b"ApiKey", b"AccessKey", b"accessKey", b"privateKey"),
     _named(b"token", b"access_token", b"refresh_token", b"id_token", b"auth_token", b"session_token"),
@@ -152,10 +152,10 @@ PHRASES = (
     _named(b"secret", b"client_secret", b"signing_secret", b"webhook_secret"),
     _named(b"Secret", b"clientSecret", b"signingSecret"),
     _named(b"password", b"password"),
-    _shape("credential", b"KEY", b"KEY(?<=_KEY)" + _ENV),
-    _shape("credential", b"TOKEN", b"TOKEN(?<=_TOKEN)" + _ENV),
-    _shape("credential", b"SECRET", b"SECRET(?<=_SECRET)" + _ENV),
-    _shape("credential", b"PASSWORD", b"PASSWORD" + _ENV),
+    shape("credential", b"KEY", b"KEY(?<=_KEY)" + _ENV),
+    shape("credential", b"TOKEN", b"TOKEN(?<=_TOKEN)" + _ENV),
+    shape("credential", b"SECRET", b"SECRET(?<=_SECRET)" + _ENV),
+    shape("credential", b"PASSWORD", b"PASSWORD" + _ENV),
     _queried(b"key", b"[?&]key", b"api_key", b"api-key", b"apikey"),
     _queried(b"token", b"[?&]token", b"access_token", b"refresh_token"),
     _queried(b"ig", b"[?&]sig"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakeai_proxy.cassette.format import Interaction, is_sse
+from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.matching import hash64
 from fakeai_proxy.cassette.spread import Distinct, Spread
+from fakeai_proxy.exchange import is_event_stream
 
 
 class Counts:
@@ -51,7 +52,7 @@ class Stats:
             return
         self._statuses.add(str(reply.status), number)
         self._sockets += reply.is_socket
-        self._streams += is_sse(reply.headers)
+        self._streams += is_event_stream(reply.headers)
         self._reply_bytes += reply.size_bytes
         if reply.gaps_us:
             self._ttft.add(reply.gaps_us[:1])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fakeai_proxy.cassette import sse
-from fakeai_proxy.cassette.format import Interaction, is_sse
+from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.messages import SIDES, as_stream
 from fakeai_proxy.cassette.view import plain_body
+from fakeai_proxy.exchange import is_event_stream
 
 
 def texts_of(record: Interaction) -> Iterator[tuple[str, str]]:
@@ -27,7 +28,7 @@ def texts_of(record: Interaction) -> Iterator[tuple[str, str]]:
         return
     body = plain_body(response)
     yield "reply", body.decode("utf-8", "replace")
-    if is_sse(response.headers):
+    if is_event_stream(response.headers):
         yield from _scattered(body, "reply text")
 
 

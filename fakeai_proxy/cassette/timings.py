@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from fakeai_proxy.cassette.format import Interaction, RecordedResponse, is_sse
+from fakeai_proxy.cassette.format import Interaction, RecordedResponse
 from fakeai_proxy.cassette.spoken import spoken_frames
 from fakeai_proxy.cassette.view import plain_body
+from fakeai_proxy.exchange import is_event_stream
 
 #: What comes within this of what came before belongs to the same read: a piece that the network cut.
 SAME_READ_S = 0.0005
@@ -33,7 +34,7 @@ class RecordedStream(NamedTuple):
 def recorded_stream(interaction: Interaction) -> RecordedStream | None:
     """None for what is no whole, uncompressed, successful stream."""
     response = interaction.response
-    if response is None or response.status != 200 or not is_sse(response.headers):
+    if response is None or response.status != 200 or not is_event_stream(response.headers):
         return None
     body = response.body
     if not isinstance(body, bytes) or not response.gaps_us or plain_body(response) != body:

@@ -10,8 +10,9 @@ import orjson
 
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.codings import Undecodable, codings, decoded_whole
-from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse, is_sse
+from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
 from fakeai_proxy.cassette.messages import texts
+from fakeai_proxy.exchange import is_event_stream
 
 _BYTES_MAX = 64 << 20
 #: What an event on a WebSocket has that tells something.
@@ -71,7 +72,7 @@ def _of_socket(
 def told_by(response: RecordedResponse) -> list[dict[str, Any]]:
     """What the answer says in JSON: its body, or those frames of a stream that tell how it went."""
     body = plain_body(response)
-    if is_sse(response.headers):
+    if is_event_stream(response.headers):
         return list(sse.telling(body))
     value = _object(body)
     return [value] if value else []

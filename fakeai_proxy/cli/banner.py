@@ -15,7 +15,6 @@ import orjson
 
 import fakeai_proxy
 from fakeai_proxy.app import App
-from fakeai_proxy.cli.environment import ca_dir
 from fakeai_proxy.config import Config
 from fakeai_proxy.observe.pages import OWN
 from fakeai_proxy.proxy.policy import Policy
@@ -53,9 +52,9 @@ class Banner:
             upstream=(config.upstream or "the host asked for") if config.is_live else "",
             cassette=[str(path) for path in config.cassette] if app.library else [],
             store=config.store_place,
-            ca=str(ca_dir(config) / "root.pem"),
+            ca=str(config.ca_dir / "root.pem"),
             intercepted=len(Policy(config).intercepted),
-            dcgm=app.exporters.urls if app.exporters is not None else {},
+            dcgm=app.exporters.urls,
             first=_first_line(config, app.url),
         )
 
@@ -131,7 +130,7 @@ def _as_flags(config: Config, url: str) -> list[str]:
     if authority != f"127.0.0.1:{_DEFAULT_PORT}":
         flags.append(f" --listen {authority}")
     if config.data is not None:
-        flags.append(f" --data {shlex.quote(str(ca_dir(config).parent))}")
+        flags.append(f" --data {shlex.quote(str(config.ca_dir.parent))}")
     if config.proxy_auth is not None:
         flags.append(" --proxy-auth USER:PASSWORD")
     flags += [f" --intercept {shlex.quote(host)}" for host in config.intercept]

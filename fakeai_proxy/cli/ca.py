@@ -10,8 +10,9 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from fakeai_proxy.cli.environment import ca_dir, open_authority
+from fakeai_proxy.cli.environment import open_authority
 from fakeai_proxy.cli.options import load, with_settings
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.policy import Policy
@@ -29,10 +30,11 @@ def ca() -> None:
 @with_settings
 @ca.command()
 @click.pass_context
-def path(ctx: click.Context, /, **_: object) -> int:
+@tells_outcome
+def path(ctx: click.Context, /, **_: object) -> Outcome:
     """Print where the root certificate lies."""
-    click.echo(open_authority(load(ctx)).root_path)
-    return 0
+    file = str(open_authority(load(ctx)).root_path)
+    return Outcome(file, {"file": file})
 
 
 @with_settings
@@ -68,28 +70,29 @@ def _permitted(root: x509.Certificate) -> list[str]:
 @ca.command()
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_context
-def export(ctx: click.Context, /, file: Path | None, **_: object) -> int:
+@tells_outcome
+def export(ctx: click.Context, /, file: Path | None, **_: object) -> Outcome:
     """Write the root certificate (PEM) to FILE, or print it."""
     pem = open_authority(load(ctx)).root_pem
     if file is None:
-        click.echo(pem.decode(), nl=False)
-    else:
-        file.write_bytes(pem)
-        click.echo(
-            f"{file}: the root certificate. Clients that shall trust it are told so with it."
-        )
-    return 0
+        return Outcome(pem.decode().rstrip("\n"), {"pem": pem.decode()})
+    file.write_bytes(pem)
+    text = f"{file}: the root certificate. Clients that shall trust it are told so with it."
+    return Outcome(text, {"file": str(file)})
 
 
 @with_settings
 @ca.command()
 @click.pass_context
-def create(ctx: click.Context, /, **_: object) -> int:
+@tells_outcome
+def create(ctx: click.Context, /, **_: object) -> Outcome:
     """Make a new authority in place of the present one, for the known hosts and each --intercept.
 
     Needed when a host is added. Every client must be pointed at the new root: run `env` again.
     """
     config = load(ctx)
-    authority = Authority.create(ca_dir(config), Policy(config).intercepted, SystemClock().wall)
-    click.echo(f"{authority.root_path}: a new root. Shells that hold the old one need `env` again.")
-    return 0
+    authority = Authority.create(config.ca_dir, Policy(config).intercepted, SystemClock().wall)
+    text = f"{authority.root_path}: a new root. Shells that hold the old one need `env` again."
+    return Outcome(
+        text, {"file": str(authority.root_path), "signs_for": _permitted(authority.root)}
+    )

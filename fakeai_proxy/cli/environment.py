@@ -14,17 +14,21 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import click
 
 from fakeai_proxy.cli.options import load, with_settings
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.errors import ConfigError
-from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.listening import Address, parse_listen
 from fakeai_proxy.proxy.policy import Policy
+
+if TYPE_CHECKING:
+    from fakeai_proxy.proxy.authority import Authority
 
 #: Never sent through the proxy.
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -83,19 +87,17 @@ def proxy_url(config: Config, listening: str) -> str:
     return f"http://{quote(user, safe='')}:{quote(password, safe='')}@{authority}"
 
 
-def ca_dir(config: Config) -> Path:
-    return config.data_dir / "ca"
-
-
 def open_authority(config: Config) -> Authority:
+    from fakeai_proxy.proxy.authority import Authority  # a server's start needs only the names here
+
     hosts = Policy(config).intercepted
-    return Authority.open(ca_dir(config), hosts, SystemClock().wall, config.intercept)
+    return Authority.open(config.ca_dir, hosts, SystemClock().wall, config.intercept)
 
 
 def environment(config: Config, listening: str) -> dict[str, str]:
     """The variables for the server at the URL `listening`; writes the bundle that they name."""
     authority = open_authority(config)
-    bundle = ca_dir(config) / "bundle.pem"
+    bundle = config.ca_dir / "bundle.pem"
     authority.write_bundle(bundle, _present_bundle(bundle, os.environ))
     return variables(
         proxy_url(config, listening),
@@ -156,7 +158,8 @@ def _own_shell() -> str:
               "is right for sh, dash and zsh too.")  # fmt: skip
 @click.option("--unset", is_flag=True, help="Print the lines that take the variables away again.")
 @click.pass_context
-def env(ctx: click.Context, /, shell: str | None, unset: bool, **_: object) -> int:
+@tells_outcome
+def env(ctx: click.Context, /, shell: str | None, unset: bool, **_: object) -> Outcome:
     """Print the shell lines that send programs through the proxy and make them trust it.
 
     \b
@@ -167,16 +170,13 @@ def env(ctx: click.Context, /, shell: str | None, unset: bool, **_: object) -> i
     syntax = SHELLS[shell or _own_shell()]
     if unset:
         names = variables("", Path(), Path(), (), {})
-        lines = [syntax.unset(name) for name in names]
-    else:
-        config = load(ctx)
-        address = parse_listen(config.listen)[0]
-        if address.port == 0:
-            raise ConfigError(
-                "--listen: with port 0 nobody knows the port before the server runs. Give the port "
-                "that the server printed, or use: fakeai-proxy run -- COMMAND"
-            )
-        values = environment(config, address.url)
-        lines = [syntax.set(name, value) for name, value in values.items()]
-    click.echo("\n".join(lines))
-    return 0
+        return Outcome("\n".join(map(syntax.unset, names)), dict.fromkeys(names))
+    config = load(ctx)
+    address = parse_listen(config.listen)[0]
+    if address.port == 0:
+        raise ConfigError(
+            "--listen: with port 0 nobody knows the port before the server runs. Give the port "
+            "that the server printed, or use: fakeai-proxy run -- COMMAND"
+        )
+    values = environment(config, address.url)
+    return Outcome("\n".join([syntax.set(*variable) for variable in values.items()]), values)

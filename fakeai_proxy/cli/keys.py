@@ -7,11 +7,13 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import click
 
 from fakeai_proxy.cli.columns import print_rows
 from fakeai_proxy.cli.options import load, with_settings
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.errors import ConfigError
@@ -28,6 +30,8 @@ from fakeai_proxy.services.organization import audit, founding, key_rows
 from fakeai_proxy.store import Insert, Key, Row, Store, open_store
 
 _MOST = 1000
+
+T = TypeVar("T")
 
 
 @click.group()
@@ -99,31 +103,33 @@ def ls(ctx: click.Context, /, as_json: bool, **_: object) -> int:
 @keys.command()
 @click.argument("key_id", metavar="ID")
 @click.pass_context
-def delete(ctx: click.Context, /, key_id: str, **_: object) -> int:
+@tells_outcome
+def delete(ctx: click.Context, /, key_id: str, **_: object) -> Outcome:
     """Delete the key with this ID, as `keys ls` shows it."""
 
-    async def end(store: Store, now: float) -> int:
+    async def end(store: Store, now: float) -> Outcome:
         for kind in (ADMIN_KEY, PROJECT_KEY):
             page = await store.page(kind, None, limit=_MOST)
             for row in page.rows:
                 if row.key.id == key_id:
                     told = _line("api_key.deleted", {"id": key_id}, None, now)
                     await store.commit(*dropped(row), told)
-                    click.echo(f"{key_id} ({row.document['name']}) opens nothing any more.")
-                    return 0
+                    name = row.document["name"]
+                    return Outcome(f"{key_id} ({name}) opens nothing any more.",
+                                   {"id": key_id, "name": name, "deleted": True})  # fmt: skip
         raise ConfigError(f"keys delete: there is no key '{key_id}'. `keys ls` lists them.")
 
     return _in_store(load(ctx), end)
 
 
-def _in_store(config: Config, work: Callable[[Store, float], Awaitable[int]]) -> int:
+def _in_store(config: Config, work: Callable[[Store, float], Awaitable[T]]) -> T:
     """Raises ConfigError where nothing would be kept."""
     if config.state_dir is None and config.store_address is None:
         raise ConfigError("keys: say where they are kept, with --data DIR or --store.")
     return asyncio.run(_worked(config, work))
 
 
-async def _worked(config: Config, work: Callable[[Store, float], Awaitable[int]]) -> int:
+async def _worked(config: Config, work: Callable[[Store, float], Awaitable[T]]) -> T:
     clock = SystemClock()
     store = open_store(config.state_dir, clock, config.store_address)
     try:

@@ -6,11 +6,14 @@ from importlib.util import find_spec
 
 import click
 
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
+
 
 @click.command("mitm-addon")
-def mitm_addon() -> None:
+@tells_outcome
+def mitm_addon() -> Outcome:
     """Print the path of our addon for mitmproxy: mitmdump -s "$(fakeai-proxy mitm-addon)"."""
     found = find_spec("fakeai_proxy.capture.mitmproxy_script")  # looked up, not imported
     assert found is not None, "it is part of the package"
     assert found.origin is not None, "it is a file"
-    click.echo(found.origin)
+    return Outcome(found.origin, {"script": found.origin})

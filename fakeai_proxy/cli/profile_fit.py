@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from fakeai_proxy.cli.outcome import Outcome
 from fakeai_proxy.cli.recording_fit import Wanted, fit_recordings, is_cassette
 from fakeai_proxy.errors import ConfigError
 
@@ -39,7 +41,7 @@ _SHARES = (("fitted", False), ("not used", True))
               help="Of cassettes: draw what was measured and fitted there, as PNG or SVG.")  # fmt: skip
 @click.option("--check", "strict", is_flag=True,
               help="Of cassettes: exit status 1 where the fit is farther off than the limit.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Of cassettes: as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="What was fitted, as one JSON object.")
 def fit(
     data: tuple[Path, ...],
     gpu: str | None,
@@ -69,12 +71,12 @@ def fit(
             raise ConfigError("profiles fit: give either cassettes or tables of measured times.")
         wanted = Wanted(output, output_faults, output_limits, plot, as_json, strict)
         return fit_recordings(recordings, wanted)
-    if output_faults or output_limits or plot or strict or as_json:
+    if output_faults or output_limits or plot or strict:
         raise ConfigError(
-            "profiles fit: --output-faults, --output-limits, --plot, --check and --json are for "
-            "cassettes."
+            "profiles fit: --output-faults, --output-limits, --plot and --check are for cassettes."
         )
-    _fit_tables(data, gpu, model, serving, scale_only, held_out, output, output_server)
+    done = _fit_tables(data, gpu, model, serving, scale_only, held_out, output, output_server)
+    click.echo(json.dumps(done.facts) if as_json else done.text)
     return 0
 
 
@@ -87,7 +89,7 @@ def _fit_tables(
     held_out: float,
     output: Path | None,
     output_server: Path | None,
-) -> None:
+) -> Outcome:
     from fakeai_proxy.fleet import measurements
     from fakeai_proxy.fleet.calibration import Profiles
 
@@ -102,9 +104,11 @@ def _fit_tables(
         raise ConfigError("profiles fit: every row is held out. Use --held-out 0, or more rows.")
     profiles = Profiles.of(rows)
     fitted = _fitted(profiles, used, wanted, scale_only)
-    _tell(profiles, fitted, rows, kept)
+    errors = list(_errors(profiles, fitted, rows, kept))
     note = f"fitted to {', '.join(path.name for path in data)}, {len(used)} of {len(rows)} rows"
+    written = []
     if output is not None:
+        written.append(output)
         _write(output, fitted.gpus[wanted], "efficiency", note)
     if output_server is not None:
         several = len(fitted.serving) > 1
@@ -114,7 +118,30 @@ def _fit_tables(
                 if several
                 else output_server
             )
+            written.append(path)
             _write(path, engine, "times", note)
+    lines = ["MEAN ABSOLUTE ERROR      ROWS   BEFORE    AFTER"]
+    lines += [
+        f"{row.kind:6} {row.share:15} {row.rows:6d} {row.before:8.1%} {row.after:8.1%}"
+        for row in errors
+    ]
+    lines += [f"Wrote {path}" for path in written]
+    facts = {
+        "gpu": wanted,
+        "errors": [row._asdict() for row in errors],
+        "wrote": list(map(str, written)),
+    }
+    return Outcome("\n".join(lines), facts)
+
+
+class _Error(NamedTuple):
+    """Mean absolute errors, as shares, of the rows of one kind that were used or not."""
+
+    kind: str
+    share: str
+    rows: int
+    before: float
+    after: float
 
 
 def _wanted(rows: Sequence[Observation], gpu: str | None) -> str:
@@ -165,22 +192,21 @@ def _gpu_constants(used: Sequence[Observation], gpu: str) -> list[Constant]:
     return [Constant("gpus", (gpu,), f"efficiency.{field}") for field in fields]
 
 
-def _tell(
+def _errors(
     before: Profiles, after: Profiles, rows: Sequence[Observation], kept: Sequence[bool]
-) -> None:
+) -> Iterator[_Error]:
     import numpy as np
 
     from fakeai_proxy.fleet.calibration import Step, errors, mape
 
     kinds = np.array(["step" if isinstance(row.work, Step) else row.work.measures for row in rows])
     out, old, fresh = np.array(kept), errors(before, rows), errors(after, rows)
-    click.echo("MEAN ABSOLUTE ERROR      ROWS   BEFORE    AFTER")
     for kind in sorted(set(kinds)):
         for name, is_out in _SHARES:
             some = (kinds == kind) & (out == is_out)
             if some.any():
-                then, now = mape(old[some]), mape(fresh[some])
-                click.echo(f"{kind:6} {name:15} {some.sum():6d} {then:8.1%} {now:8.1%}")
+                then, now = float(mape(old[some])), float(mape(fresh[some]))
+                yield _Error(str(kind), name, int(some.sum()), then, now)
 
 
 def _write(path: Path, profile: Any, source: str, note: str) -> None:
@@ -195,12 +221,9 @@ def _write(path: Path, profile: Any, source: str, note: str) -> None:
     for name, table in tables.items():
         lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    click.echo(f"Wrote {path}")
 
 
 def _toml(value: object) -> str:
-    import json
-
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.5g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

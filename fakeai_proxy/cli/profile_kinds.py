@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,14 +167,9 @@ def kind_of(name: str) -> Kind:
         raise ConfigError("profile none: it has no numbers; answers come at once.")
     if not Path(name).is_file():
         known = [known for kind in ("hosted", "fleets") for known in KINDS[kind].names]
-        raise ConfigError(
-            f"profile: there is no '{name}'. Known: {', '.join(sorted(known))}; GPUs and models are "
-            "listed by `profiles ls --kind`."
-        )
-    try:
-        keys = tomllib.loads(reading.text("", name))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"profile {name}: {error}") from None
+        others = "; GPUs and models are listed by `profiles ls --kind`"
+        raise reading.missing("profile", name, sorted(known), others)
+    keys = reading.tables("", name)
     for kind in KINDS.values():
         if kind.told_by in keys:
             return kind

@@ -9,6 +9,7 @@ import click
 
 from fakeai_proxy.cli import profile_fit
 from fakeai_proxy.cli.columns import Row, print_rows
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.cli.profile_draft import draft
 from fakeai_proxy.cli.profile_kinds import KINDS, kind_of
 from fakeai_proxy.errors import ConfigError
@@ -68,19 +69,22 @@ def show(name: str, as_json: bool) -> int:
 
 @profiles.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-def check(files: tuple[str, ...]) -> int:
+@tells_outcome
+def check(files: tuple[str, ...]) -> Outcome:
     """Whether FILE is a profile that can be used; if not, which key is wrong."""
-    for file in files:
-        kind = kind_of(file)
+    kinds = {file: kind_of(file) for file in files}
+    for file, kind in kinds.items():
         list(kind.figures(kind.load(file)))  # the models and GPUs that it names, too
-        click.echo(f"{file}: {kind.what}, and in order")
-    return 0
+    lines = [f"{file}: {kind.what}, and in order" for file, kind in kinds.items()]
+    checked = [{"checked": file, "folder": kind.folder} for file, kind in kinds.items()]
+    return Outcome("\n".join(lines), {"profiles": checked})
 
 
 @profiles.command("new")
 @click.argument("name")
 @click.option("--from", "base", default="quick", metavar="NAME|FILE", help="What to start from.")
-def begin(name: str, base: str) -> int:
+@tells_outcome
+def begin(name: str, base: str) -> Outcome:
     """Write NAME.toml: the base's settings, and all others as comments."""
     file = Path(name if name.endswith(".toml") else f"{name}.toml")
     kind = kind_of(base)
@@ -93,5 +97,4 @@ def begin(name: str, base: str) -> int:
         raise ConfigError(f"profiles new {name}: {file} is there already.") from None
     except OSError as error:
         raise ConfigError(f"profiles new {name}: {file}: {error.strerror}") from None
-    click.echo(f"{file}: {kind.what}, from {base}")
-    return 0
+    return Outcome(f"{file}: {kind.what}, from {base}", {"file": str(file), "from": base})

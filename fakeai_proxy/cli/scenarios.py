@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import click
 
 from fakeai_proxy.cli.options import load, with_settings
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.config import Config
 from fakeai_proxy.profiles.scenario import Scenario, load_scenario, scenario_names
 from fakeai_proxy.profiles.spans import TimeOfDay, shown_span
@@ -59,16 +60,18 @@ def show(name: str, as_json: bool) -> int:
 @scenarios.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.pass_context
-def check(ctx: click.Context, /, names: tuple[str, ...], **_: object) -> int:
+@tells_outcome
+def check(ctx: click.Context, /, names: tuple[str, ...], **_: object) -> Outcome:
     """Check scenarios (shipped ones, or TOML files) against a server with the given settings: faults,
     limits, pools and workers that they name."""
     from fakeai_proxy.app import App
 
-    for name in names:
-        plan = Plan.load(name)
+    plans = {name: Plan.load(name) for name in names}
+    for plan in plans.values():
         App(_settings(ctx, plan.scenario)).scenario.check(plan)
-        click.echo(f"{name}: {len(plan.phases)} phases, {_length(plan)}")
-    return 0
+    lines = [f"{name}: {len(plan.phases)} phases, {_length(plan)}" for name, plan in plans.items()]
+    checked = [{"checked": name, **_summary(plan)} for name, plan in plans.items()]
+    return Outcome("\n".join(lines), {"scenarios": checked})
 
 
 @with_settings

@@ -38,6 +38,7 @@ def serve(config: Config, told: Callable[[Banner], Banner] = lambda banner: bann
     if config.workers > 1:
         from fakeai_proxy.cli.workers import serve_workers
 
+        gc.enable()
         return run_loop(serve_workers(config, told))
     return run_loop(_serve(config, told))
 
@@ -46,11 +47,13 @@ async def _serve(config: Config, told: Callable[[Banner], Banner]) -> int:
     raise_open_file_limit()
     log_format = chosen(config.log_format, sys.stdout)
     interrupts = Interrupts((signal.SIGINT, signal.SIGTERM))
-    app, close_log = await start(config, sys.stdout)
+    app, close_log = await listen(config, sys.stdout)
+    readying = asyncio.ensure_future(get_ready(app))
     on_hangup(lambda: asyncio.ensure_future(app.reloading.reload()))
     announce(told(Banner.of(app)), log_format, sys.stdout)
     await interrupts.wait()
     telling = telling_of(config)
+    readying.cancel()
     closing = asyncio.ensure_future(app.close(config.drain_timeout, telling))
     await turn()  # it listens no more when it says so
     say(
@@ -76,15 +79,29 @@ def telling_of(config: Config) -> Telling | None:
 
 async def start(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], None]]:
     """A started app, and what closes its log."""
+    app, close_log = await listen(config, log_stream)
+    await get_ready(app)
+    return app, close_log
+
+
+async def listen(config: Config, log_stream: TextIO) -> tuple[App, Callable[[], None]]:
+    """An app that answers, and what closes its log."""
     set_up_diagnostics(config.log_format)
     clock = clock_of(config.clock)
     log_format = chosen(config.log_format, log_stream)
     log = None if log_format == "none" else AccessLog(log_stream, log_format, clock)
     app = App(config, clock, (log,) if log else ())
     watch(app)
-    await app.start()
-    settle_memory()
+    await app.open()
     return app, log.close if log else lambda: None
+
+
+async def get_ready(app: App) -> None:
+    """What need not be done before it listens."""
+    try:
+        await app.warm_up()
+    finally:
+        settle_memory()
 
 
 def watch(app: App) -> None:
@@ -98,6 +115,7 @@ def settle_memory() -> None:
     What comes and goes with requests is freed without the collector, so its looks at older objects,
     each of which stops every stream at once (10 ms with a thousand of them), are made rare.
     """
+    gc.enable()  # see `main`
     gc.collect()
     with suppress(AttributeError, OSError):  # the C library of most Linux systems
         ctypes.CDLL(None).malloc_trim(0)

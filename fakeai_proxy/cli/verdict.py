@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from fakeai_proxy.cassette.library import Library
@@ -17,6 +18,7 @@ from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.errors import CassetteError
 from fakeai_proxy.observe.outcomes import Outcomes, verdict_of
+from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.sources.budget import cost_usd, price_list
 
 #: The status of a run that went worse than `--strict` allows.
@@ -36,7 +38,7 @@ class Telling:
     def of_processes(self, parts: Sequence[Tally]) -> None:
         """The same of what several processes have counted. Reads the cassettes."""
         config, clock = self._config, SystemClock()
-        price_of = price_list(config)
+        price_of = price_list(partial(Catalogue.shipped, config))
         library = None
         try:
             if config.mode != "pass":

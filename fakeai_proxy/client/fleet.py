@@ -5,65 +5,65 @@ from __future__ import annotations
 from typing import Literal
 
 from fakeai_proxy.client.asking import CONTROL, Asked, Row, do, get, part
-from fakeai_proxy.observe import shapes
+from fakeai_proxy.observe import fleet_shapes
 
 
-def _worker(name: str, verb: str, **body: object) -> Asked[shapes.Life]:
+def _worker(name: str, verb: str, **body: object) -> Asked[fleet_shapes.Life]:
     path = f"fleet/workers/{part(name)}/{verb}"
-    return do("POST", path, shapes.Life.model_validate_json, **body)
+    return do("POST", path, fleet_shapes.Life.model_validate_json, **body)
 
 
 class FleetRows:
     """A part of both clients."""
 
     @Row
-    def fleet(self) -> Asked[shapes.Fleet]:
-        return get(f"{CONTROL}/fleet", shapes.Fleet.model_validate_json)
+    def fleet(self) -> Asked[fleet_shapes.Fleet]:
+        return get(f"{CONTROL}/fleet", fleet_shapes.Fleet.model_validate_json)
 
     @Row
     def kv_events(
         self, worker: str | None = None, *, after: int = -1, limit: int = 100
-    ) -> Asked[shapes.KvEvents]:
-        read = shapes.KvEvents.model_validate_json
+    ) -> Asked[fleet_shapes.KvEvents]:
+        read = fleet_shapes.KvEvents.model_validate_json
         return get(f"{CONTROL}/fleet/kv-events", read, worker=worker, after=after, limit=limit)
 
     @Row
-    def scale(self, pool: str, replicas: int) -> Asked[shapes.Scaled]:
-        path, read = f"fleet/pools/{part(pool)}/scale", shapes.Scaled.model_validate_json
+    def scale(self, pool: str, replicas: int) -> Asked[fleet_shapes.Scaled]:
+        path, read = f"fleet/pools/{part(pool)}/scale", fleet_shapes.Scaled.model_validate_json
         return do("POST", path, read, replicas=replicas)
 
     @Row
-    def kill(self, worker: str, reason: str = "") -> Asked[shapes.Life]:
+    def kill(self, worker: str, reason: str = "") -> Asked[fleet_shapes.Life]:
         return _worker(worker, "kill", reason=reason)
 
     @Row
-    def drain(self, worker: str) -> Asked[shapes.Life]:
+    def drain(self, worker: str) -> Asked[fleet_shapes.Life]:
         return _worker(worker, "drain")
 
     @Row
-    def resume(self, worker: str) -> Asked[shapes.Life]:
+    def resume(self, worker: str) -> Asked[fleet_shapes.Life]:
         return _worker(worker, "resume")
 
     @Row
-    def restart(self, worker: str) -> Asked[shapes.Life]:
+    def restart(self, worker: str) -> Asked[fleet_shapes.Life]:
         return _worker(worker, "restart")
 
     @Row
-    def heal(self, worker: str) -> Asked[shapes.Life]:
+    def heal(self, worker: str) -> Asked[fleet_shapes.Life]:
         return _worker(worker, "heal")
 
     @Row
-    def slow(self, worker: str, factor: float) -> Asked[shapes.Life]:
+    def slow(self, worker: str, factor: float) -> Asked[fleet_shapes.Life]:
         return _worker(worker, "slow", factor=factor)
 
     @Row
-    def xid(self, worker: str, code: int, *, gpu: int = 0) -> Asked[shapes.Life]:
+    def xid(self, worker: str, code: int, *, gpu: int = 0) -> Asked[fleet_shapes.Life]:
         return _worker(worker, "xid", code=code, gpu=gpu)
 
     @Row
     def ecc(
         self, worker: str, kind: Literal["sbe", "dbe"] = "sbe", *, count: int = 1, gpu: int = 0
-    ) -> Asked[shapes.Life]:
+    ) -> Asked[fleet_shapes.Life]:
         return _worker(worker, "ecc", kind=kind, count=count, gpu=gpu)
 
     @Row
@@ -74,11 +74,11 @@ class FleetRows:
         ambient_c: float | None = None,
         resistance: float = 1.0,
         gpu: int | None = None,
-    ) -> Asked[shapes.Life]:
+    ) -> Asked[fleet_shapes.Life]:
         return _worker(worker, "thermal", ambient_c=ambient_c, resistance=resistance, gpu=gpu)
 
     @Row
     def power_cap(
         self, worker: str, limit_w: float, *, gpu: int | None = None
-    ) -> Asked[shapes.Life]:
+    ) -> Asked[fleet_shapes.Life]:
         return _worker(worker, "power-cap", limit_w=limit_w, gpu=gpu)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from fakeai_proxy.errors import FakeAIError
 
 
@@ -37,3 +39,13 @@ KINDS: dict[int, type[ControlError]] = {
     400: InvalidRequestError, 401: NotAllowedError, 403: NotAllowedError, 404: NotFoundError,
     409: ConflictError,
 }  # fmt: skip
+
+
+def refusal(status: int, data: bytes) -> ControlError:
+    kind = KINDS.get(status, ControlError)
+    try:
+        error = json.loads(data)["error"]
+        said = str(error["message"])
+    except (ValueError, KeyError, TypeError):  # somebody in between, or a body that is no error
+        return kind(status, f"{status}: {data[:500].decode('utf-8', 'replace')}")
+    return kind(status, said, str(error.get("code") or ""), str(error.get("param") or ""))

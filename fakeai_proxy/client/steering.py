@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from json import loads
 from typing import Any, Literal, TypedDict, Unpack
 
 from fakeai_proxy.client.asking import CONTROL, Asked, Row, do, get, part
-from fakeai_proxy.observe import shapes
+from fakeai_proxy.client.streams import Feed, Streamed
+from fakeai_proxy.observe import fleet_shapes, live_shapes, shapes
 
+Told = live_shapes.History | live_shapes.Sample | fleet_shapes.Fleet | shapes.Marks
+_TOLD: dict[str, Callable[[bytes], Told]] = {
+    "history": live_shapes.History.model_validate_json,
+    "sample": live_shapes.Sample.model_validate_json,
+    "fleet": fleet_shapes.Fleet.model_validate_json,
+    "marks": shapes.Marks.model_validate_json,
+}
 ExportFormat = Literal["jsonl", "csv", "parquet"]
 
 
@@ -56,6 +64,21 @@ class Steering:
         """Newest first; `after` is the last id of the page before."""
         read = shapes.Journal.model_validate_json
         return get(f"{CONTROL}/journal", read, limit=limit, after=after, **filters)
+
+    @Streamed
+    def follow_journal(
+        self, *, last_id: str = "", **filters: Unpack[Filters]
+    ) -> Feed[shapes.Entry]:
+        """Exchanges as they finish. `last_id` is where an earlier stream was: it goes on there."""
+        read = {"exchange": shapes.Entry.model_validate_json}
+        return Feed(f"{CONTROL}/journal/stream", read, filters, last_id)
+
+    @Streamed
+    def live(self) -> Feed[Told]:
+        """What the dashboard shows: a `History`, then a `Sample` a second; with them the `Fleet`, if there
+        is one, and the `Marks` whenever they change. Nobody goes on where they left off: after a loss
+        there is a history again."""
+        return Feed(f"{CONTROL}/live", _TOLD)
 
     @Row
     def export_journal(

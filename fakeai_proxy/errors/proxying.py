@@ -114,6 +114,16 @@ def authority_too_narrow(host: str) -> ApiError:
     )
 
 
+def authority_unusable(reason: str) -> ApiError:
+    return own_error(
+        502,
+        reason,
+        type="proxy_error",
+        code="authority_unusable",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def misdirected(host: str, tunnel: str) -> ApiError:
     return own_error(
         421,

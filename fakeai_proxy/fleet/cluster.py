@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import accumulate
 
 from fakeai_proxy.dice import Dice
@@ -22,6 +22,7 @@ from fakeai_proxy.fleet.roster import Roster
 from fakeai_proxy.fleet.routing import Ask
 from fakeai_proxy.fleet.sequence import EngineSequence, State
 from fakeai_proxy.fleet.share import WHOLE, Share
+from fakeai_proxy.fleet.staffing import Staffing
 from fakeai_proxy.fleet.step import Step
 from fakeai_proxy.fleet.step_model import step_model
 from fakeai_proxy.fleet.worker import End, Worker
@@ -43,6 +44,7 @@ class Cluster:
         self.worker_listeners: list[WorkerListener] = []
         self.roster = Roster(profile, dice, model, share)
         self.placement = Placement(profile, self.roster)
+        self.staffing = Staffing(self.roster, self._add, self._let_leave)
         #: Told whenever a worker has done with a sequence, and how that ended.
         self.departures: list[Callable[[Worker, EngineSequence, End, float], None]] = []
         #: The last event.
@@ -113,6 +115,7 @@ class Cluster:
             if worker.life == "starting":
                 if at == worker.ready_at:
                     worker.life = "ready"
+                    self.staffing.relieve(worker.pool.name, at)
                 continue
             if at != worker.engine.next_at:
                 continue  # it has something else to do before
@@ -336,13 +339,17 @@ class Cluster:
         """Until so many of the pool serve or start: more start cold; too many drain, the last to
         join first, and leave. The dead do not count. Raises KeyError for an unknown pool."""
         self.advance(at)
-        profile = self.roster.pools[pool]
-        living = [each for each in self.roster.of(profile) if each.life in ("starting", "ready")]
-        for _ in range(replicas - len(living)):
-            self._add(profile, at, at + profile.cold_start_s)
-        for worker in reversed(living[replicas:]):
-            worker.life, worker.retiring = "draining", True
-            self._let_leave(worker, at)
+        self.staffing.scale(pool, replicas, at)
+
+    def renew(self, profile: FleetProfile, models: Mapping[str, StepModel], at: float) -> None:
+        """From now on the fleet is as `profile` has it, with the models that `Roster.models_of` made for
+        it. Workers that cannot go on so serve until others have started, one after the other."""
+        self.advance(at)
+        self.profile = profile
+        self.placement.renew(profile)
+        self.roster.renew(profile, models, at)
+        for pool in profile.pool:
+            self.scale(pool.name, pool.replicas, at)
 
     def check(self) -> None:
         """Prove the invariants; for tests, at any moment between two calls."""

@@ -55,7 +55,7 @@ class Engine:
         #: Called when a transfer is over.
         self.fetched: Callable[[EngineSequence, float], None] | None = None
         self._model = model
-        self._jitter = jitter
+        self.jitter = jitter
         self._arrivals: list[tuple[float, int, EngineSequence]] = []
         self._loading: list[tuple[float, int, EngineSequence]] = []
         self._prefilling: list[EngineSequence] = []
@@ -163,8 +163,8 @@ class Engine:
             self.decoding.context if decodes else 0,
         )
         seconds = cost.seconds * self.slowdown
-        if self._jitter is not None:
-            seconds = self._jitter(seconds)
+        if self.jitter is not None:
+            seconds = self.jitter(seconds)
         self._step = (at, cost, chunks, decodes > 0)
         self.next_at = at + seconds
 

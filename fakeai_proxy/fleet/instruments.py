@@ -5,7 +5,7 @@ power and heat slow them down.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.fleet.devices import Nodes
@@ -23,6 +23,12 @@ from fakeai_proxy.profiles.gpu import load_gpu
 _LOADING_SHARE = 0.6
 
 
+def _rack(pool: Pool) -> Hashable:
+    """Where the GPUs of a worker are, if it is as the pool is: whoever takes them has to be so, too."""
+    memory = pool.quantization, pool.gpu_memory_utilization
+    return pool.name, pool.model, pool.gpu, pool.gpus, *memory
+
+
 class Instruments:
     def __init__(
         self,
@@ -33,7 +39,7 @@ class Instruments:
     ) -> None:
         self._nodes = Nodes(dice, profile.gpus_per_node, hostname)
         self._of: dict[str, Telemetry] = {}
-        self._spare: defaultdict[str, list[Telemetry]] = defaultdict(list)
+        self._spare: defaultdict[Hashable, list[Telemetry]] = defaultdict(list)
         #: Of workers that have ended.
         self._last: dict[str, Telemetry] = {}
         #: Workers that somebody slowed down, by how much.
@@ -62,13 +68,13 @@ class Instruments:
         """Also of one that is dead, while nobody else has taken its GPUs."""
         last = self._last.get(worker.name)
         return self._of.get(worker.name) or (
-            last if last in self._spare[worker.pool.name] else None
+            last if last in self._spare[_rack(worker.pool)] else None
         )
 
     def install(self, worker: Worker, now: float) -> Telemetry:
         """GPUs for a worker; its memory fills from now on if it is starting. Its own come first,
         then sound ones that another worker of the pool has left."""
-        spare = self._spare[worker.pool.name]
+        spare = self._spare[_rack(worker.pool)]
         telemetry = self.last_of(worker)
         if telemetry is None or telemetry.dead:
             telemetry = next((each for each in spare if not each.dead), None)
@@ -86,7 +92,7 @@ class Instruments:
         telemetry = self._last[worker.name] = self._of.pop(worker.name)
         telemetry.unload()
         self._slowed.pop(worker.name, None)
-        self._spare[worker.pool.name].append(telemetry)
+        self._spare[_rack(worker.pool)].append(telemetry)
 
     def slow(self, worker: Worker, factor: float) -> None:
         """Beside what power and heat do."""

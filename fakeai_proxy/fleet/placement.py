@@ -24,6 +24,10 @@ class Placement:
         self._roster = roster
         self._pools: dict[str, list[Pool]] = {}
 
+    def renew(self, profile: FleetProfile) -> None:
+        self._profile = profile
+        self._pools.clear()
+
     def pools(self, workload: Workload) -> list[Pool]:
         pools = self._pools.get(workload.model)
         if pools is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.fleet.cost import StepModel
@@ -16,6 +16,7 @@ from fakeai_proxy.fleet.routing import Router
 from fakeai_proxy.fleet.share import WHOLE, Share
 from fakeai_proxy.fleet.worker import Worker, kv_blocks
 from fakeai_proxy.profiles.fleet import FleetProfile, Pool
+from fakeai_proxy.profiles.fleet_changes import is_tuned
 from fakeai_proxy.profiles.serving import Server
 
 
@@ -33,6 +34,7 @@ class Roster:
         #: By the name of the worker.
         self.logs: dict[str, KvLog] = {}
         self.share = share
+        self._model = model
         self._profile = profile
         self._dice = dice
         self._models = {pool.name: model(pool, profile.server) for pool in profile.pool}
@@ -40,6 +42,8 @@ class Roster:
             pool.name: kv_blocks(pool, self._models[pool.name]) * pool.engine.block_size
             for pool in profile.pool
         }
+        #: What it holds when all workers are as their pools are.
+        self._room = dict(self._kv_tokens)
         self._by_pool: dict[str, list[Worker]] = {pool.name: [] for pool in profile.pool}
         self._routers = {
             pool.model: Router(
@@ -47,6 +51,8 @@ class Roster:
             )
             for pool in profile.pool
         }
+        #: Workers whose KV events a router is told of.
+        self._heard: set[str] = set()
         self._joined = 0
         self._named: Counter[str] = Counter()
 
@@ -92,8 +98,8 @@ class Roster:
         self.workers.append(worker)
         self._by_pool[pool.name].append(worker)
         router.join(worker)
-        if feed is not None and router.listens:
-            feed.readers.append(lambda _, events: router.heard(worker, events))
+        if router.listens:
+            self._hear(worker, 0.0)
         if feed is not None and self._profile.kv_event_blocks:
             log = KvLog(pool.engine.block_size, self._profile.kv_event_blocks)
             self.logs[name] = log
@@ -104,8 +110,54 @@ class Roster:
         self.workers.remove(worker)
         self._by_pool[worker.pool.name].remove(worker)
         self.logs.pop(worker.name, None)
+        self._heard.discard(worker.name)
         if worker in self.router(worker.pool).views:
             self.router(worker.pool).leave(worker)
+
+    def models_of(self, profile: FleetProfile) -> dict[str, StepModel]:
+        """Of its pools that ask for other engines than there are; a moment's work, in any thread. Raises
+        ConfigError where a model does not fit."""
+        return {
+            pool.name: self._model(pool, profile.server)
+            for pool in profile.pool
+            if not is_tuned(self.pools[pool.name], pool)
+        }
+
+    def renew(self, profile: FleetProfile, models: Mapping[str, StepModel], at: float) -> None:
+        """Routers and pools are as `profile` has them; workers go on as far as they can. Of a pool that
+        is in `models`, those there are keep what they were made as."""
+        self._profile = profile
+        for pool in profile.pool:
+            self.pools[pool.name] = pool
+            if pool.name in models:
+                model = self._models[pool.name] = models[pool.name]
+                room = self._room[pool.name] = kv_blocks(pool, model) * pool.engine.block_size
+                # Until all are so, a request has to fit into either.
+                self._kv_tokens[pool.name] = min(room, self._kv_tokens[pool.name])
+                continue
+            for worker in self._by_pool[pool.name]:
+                if is_tuned(worker.pool, pool):
+                    worker.tune(pool)
+        for router in self._routers.values():
+            router.settings = profile.router
+        for worker in self.workers:
+            if self.router(worker.pool).listens:
+                self._hear(worker, at)
+
+    def settled(self, pool: Pool) -> None:
+        """Whoever serves in it is as it is."""
+        self._kv_tokens[pool.name] = self._room[pool.name]
+
+    def _hear(self, worker: Worker, at: float) -> None:
+        """The router knows what the worker has cached, and is told of what comes and goes."""
+        feed, router = worker.feed, self.router(worker.pool)
+        if feed is None or worker.name in self._heard:
+            return
+        feed.flush(at)
+        if worker in router.views:
+            router.cached.add(router.views[worker].bit, list(worker.engine.cache.names()))
+        feed.readers.append(lambda _, events: router.heard(worker, events))
+        self._heard.add(worker.name)
 
     def empty(self, worker: Worker, at: float) -> None:
         """Its process has ended: the router forgets it, its cache is lost."""

@@ -4,7 +4,10 @@ what can be done to them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.fleet.cost import StepModel
 from fakeai_proxy.fleet.driver import FleetDriver
 from fakeai_proxy.fleet.faults import Fault, Xid
 from fakeai_proxy.fleet.instruments import Instruments
@@ -84,6 +87,13 @@ class Site:
     def scale(self, pool: str, replicas: int) -> None:
         """Raises KeyError for an unknown pool."""
         self.driver.change(lambda at: self.cluster.scale(pool, replicas, at))
+
+    def models_of(self, profile: FleetProfile) -> dict[str, StepModel]:
+        """What `renew` needs; a moment's work, in any thread. Raises ConfigError."""
+        return self.cluster.roster.models_of(profile)
+
+    def renew(self, profile: FleetProfile, models: Mapping[str, StepModel]) -> None:
+        self.driver.change(lambda at: self.cluster.renew(profile, models, at))
 
     def inject(self, worker: Worker, fault: Fault) -> None:
         """What a process cannot survive ends the worker. Raises ValueError where the worker has no

@@ -56,6 +56,7 @@ class Worker:
         self.watched_at = math.inf
         #: Told of transfers that are over.
         self.fetched: Callable[[EngineSequence, float], None] | None = None
+        self._rng = rng
         self._jitter = _jitter(pool, rng)
         self.reset()
 
@@ -79,6 +80,11 @@ class Worker:
         self.kv_received_bytes = 0.0
         self._ended_at = -math.inf
         self._between_ends_s = _RETRY_S
+
+    def tune(self, pool: Pool) -> None:
+        """It goes on as a worker of `pool`, which asks for no other engine."""
+        self.pool = pool
+        self._jitter = self.engine.jitter = _jitter(pool, self._rng)
 
     @property
     def load(self) -> int:

@@ -14,7 +14,8 @@ from zlib import crc32
 
 from fakeai_proxy.generate import semantic
 from fakeai_proxy.generate.concepts import concepts_of, stem, stop_words
-from fakeai_proxy.generate.vectors import Embedder, Kind, words_of
+from fakeai_proxy.generate.embedders import Kind
+from fakeai_proxy.generate.vectors import Embedder, words_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b, shake_128
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.generate import semantic
 from fakeai_proxy.generate.concepts import concepts_of, stem, stop_words
+from fakeai_proxy.generate.embedders import Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,19 +51,6 @@ _COMMON_SHARE = 0.08
 #: Share of the likeness of two texts that is what they mean; words alike are the rest, which is what
 #: there is in languages that the vectors of word pieces hardly know.
 _MEANING_SHARE = 0.7
-
-Kind = Literal["hashed", "semantic"]
-
-
-def embedder_kind(wanted: Literal["auto", "hashed", "semantic"]) -> Kind:
-    """`auto` is the best that is installed. Raises ConfigError."""
-    if wanted == "semantic" and not semantic.is_installed():
-        raise ConfigError(
-            "embedder: 'semantic' needs an extra: pip install 'fakeai-proxy[semantic]'"
-        )
-    if wanted == "auto":
-        return "semantic" if semantic.is_installed() else "hashed"
-    return wanted
 
 
 class Embedder:

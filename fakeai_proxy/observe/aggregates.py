@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import HIT, LIVE, Exchange, Reply
+from fakeai_proxy.exchange import HIT, LIVE, Exchange, Reply, is_event_stream
 from fakeai_proxy.observe.cell import Cell, Key, Place, Running, Sum, read_and_written
 from fakeai_proxy.observe.gathering import Counting
-from fakeai_proxy.observe.names import Names, asker, endpoint_name, is_event_stream, model_of
+from fakeai_proxy.observe.names import Names, asker, endpoint_name, model_of
 from fakeai_proxy.observe.window import MINUTE_S, Second, Window
 from fakeai_proxy.shared.commons import Commons
 

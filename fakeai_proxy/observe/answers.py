@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from fakeai_proxy.observe.fleet_shapes import Fleet, KvEvents, Life, Scaled
 from fakeai_proxy.observe.pages import CONTROL, JSON, OWN, Route
 from fakeai_proxy.observe.shapes import (
     Cassettes,
@@ -17,11 +18,8 @@ from fakeai_proxy.observe.shapes import (
     FaultRules,
     FigureRows,
     Figures,
-    Fleet,
     Health,
     Journal,
-    KvEvents,
-    Life,
     Limits,
     Mark,
     Marks,
@@ -36,7 +34,6 @@ from fakeai_proxy.observe.shapes import (
     RateLimits,
     Ready,
     Reset,
-    Scaled,
     Scenarios,
     ScenarioState,
     Status,

@@ -32,7 +32,7 @@ _HOTSPOT_ABOVE_C = 9
 
 
 class DcgmSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     dcgm_fields: Literal["all", "default"] = Field(
         "all",

@@ -14,18 +14,23 @@ _BINS, _ONE = 16, 1024
 _LEAST = 1e-9
 
 
+def _place(value: float) -> int:
+    return int(log2(value) * _BINS + _ONE) if value > _LEAST else 0
+
+
 class Digest:
     __slots__ = ("bins", "least", "most", "sum")
 
     def __init__(self, values: Sequence[float] = ()) -> None:
-        self.bins: Counter[int] = Counter(
-            [int(log2(value) * _BINS + _ONE) if value > _LEAST else 0 for value in values]
-        )
+        self.bins: Counter[int] = Counter([_place(value) for value in values])
         self.sum = sum(values)
         self.least, self.most = min(values, default=float("inf")), max(values, default=0.0)
 
     def add(self, value: float) -> None:
-        self.merge(Digest((value,)))
+        self.bins[_place(value)] += 1
+        self.sum += value
+        self.least = min(self.least, value)
+        self.most = max(self.most, value)
 
     @property
     def count(self) -> int:

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fakeai_proxy.exchange import Exchange
+from fakeai_proxy.exchange import Exchange, is_event_stream
 from fakeai_proxy.observe.gathering import Counting
-from fakeai_proxy.observe.names import is_event_stream
 
 #: Model names and paths are the clients' choice: further ones are counted together.
 _NAMES_MAX = 256

@@ -54,10 +54,10 @@ def export_route(journal: Journal, commons: Commons) -> Route:
     async def after(query: Mapping[str, Any], last: Moment) -> list[Row]:
         """The next entries of this process that fit."""
         await journal.settle()
-        rows, tests = journal.newest_first(), tests_of(query)
+        newest, tests = journal.newest_first(), tests_of(query)
 
         def found() -> list[Row]:
-            rows.reverse()
+            rows = list(newest)[::-1]
             start = bisect_right(rows, last, key=moment_of)
             fitting = (row for row in rows[start:] if passes(entry_of(row), tests))
             return list(islice(fitting, PIECE_MAX))

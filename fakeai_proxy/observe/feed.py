@@ -33,7 +33,7 @@ PIECE_MAX = 500
 
 _PLACE = re.compile(r"([\w.]{1,40})-(\d{1,18})")
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
-_HELLO = b"retry: 1000\n: the journal as it grows\n\n"
+_HELLO = b"retry: 1000\n: the journal as it grows\nid: %b\n\n"
 
 #: How far a reader is: the number of the last entry that it has seen, by journal.
 Places = dict[str, int]
@@ -91,7 +91,7 @@ def _after(journal: Journal, number: int) -> tuple[list[Row], int]:
     reachable = min(new, len(journal), BEHIND_MAX)
     if reachable <= 0:
         return [], max(new, 0) if not journal.size else 0
-    newest = list(islice(journal.newest_to_oldest(), reachable))
+    newest = list(islice(journal.newest_first(), reachable))
     newest.reverse()
     return newest[:PIECE_MAX], new - reachable
 
@@ -107,7 +107,7 @@ class _Reader:
         if self._places is None:
             here = await self._commons.gather("journal.added", self._query, None)
             self._places = {added.era: added.last for added in here}
-        yield _HELLO  # whoever has read this misses nothing from here on
+        yield _HELLO % _last_id(self._places)  # whoever has read this misses nothing from here on
         while True:
             found = await self._commons.gather("journal.added", self._query, self._places)
             piece = self._told(found)

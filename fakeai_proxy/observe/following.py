@@ -47,7 +47,7 @@ class Following:
             new = journal.finished_total - self._done
             if not new:
                 return
-            rows = list(islice(journal.newest_to_oldest(), min(new, len(journal))))
+            rows = list(islice(journal.newest_first(), min(new, len(journal))))
             rows.reverse()
             self._done = journal.finished_total
             with journal.clock.hold():

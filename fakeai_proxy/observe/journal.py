@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +23,8 @@ from fakeai_proxy.observe.cell import COMPLETIONS, read_and_written
 from fakeai_proxy.observe.entry import AT_ONCE, Entry, Row, entry_of, packed, row_of, usual
 from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.names import model_of
-from fakeai_proxy.observe.overheard import Facts, Overheard
+from fakeai_proxy.observe.overheard import Bodies, Facts, Overheard
+from fakeai_proxy.observe.rows import Rows, Snapshot
 from fakeai_proxy.observe.timeline import Gaps, Kept, gaps_of, kept, offsets_of
 
 #: Characters kept of what a client may make as long as it likes.
@@ -52,7 +52,7 @@ class JournalSettings(BaseModel):
         ge=0,
         le=200_000,
         description="Finished exchanges that GET /_fakeai/v1/journal can tell of; 0 keeps none. An "
-        "entry takes 1 kB, and up to 1 kB more for the instants of a long stream.",
+        "entry takes 0.3 kB, and up to 1 kB more for the instants of a long stream.",
     )
     journal_file: Path | None = Field(
         None,
@@ -97,7 +97,7 @@ class Journal(Gathered):
         self.clock = clock
         self._price_of = price_of
         self._epoch = clock.epoch_s
-        self._rows: deque[Row] = deque(maxlen=settings.journal_size)
+        self._rows: Rows[Row] = Rows(settings.journal_size)
         self._overheard = Overheard(settings.journal_bodies)
         self._looking: asyncio.Future[None] | None = None
         #: How often it began anew.
@@ -118,7 +118,7 @@ class Journal(Gathered):
 
     @property
     def size(self) -> int:
-        return self._rows.maxlen or 0
+        return self._rows.size
 
     def __len__(self) -> int:
         self.catch_up()
@@ -126,7 +126,7 @@ class Journal(Gathered):
 
     def finished(self, exchange: Exchange) -> None:
         self._finished_total += 1
-        if not self._rows.maxlen:
+        if not self._rows.size:
             return
         if exchange.heard is not None or self.keeps_bodies:
             self._overheard.add(self._finished_total, exchange)
@@ -191,26 +191,23 @@ class Journal(Gathered):
         if life != self._life:
             return
         for number, facts, bodies in found:
-            place = number - self._finished_total - 1 + len(self._rows)
-            if place >= 0:
-                entry = entry_of(self._rows[place])
-                told = entry if facts is None else _told(entry, facts)
-                self._rows[place] = row_of(told._replace(**bodies._asdict()))
+
+            def told(row: Row, facts: Facts | None = facts, bodies: Bodies = bodies) -> Row:
+                entry = entry_of(row)
+                known = entry if facts is None else _told(entry, facts)
+                return row_of(known._replace(**bodies._asdict()))
+
+            self._rows.change(self._finished_total - number, told)
 
     @property
     def era(self) -> str:
         """What numbers of entries are counted in: another one in each process, and after each reset."""
         return f"{self._name}.{self._life}"
 
-    def newest_to_oldest(self) -> Iterator[Row]:
-        """To be read at once, before anything is added."""
+    def newest_first(self) -> Snapshot[Row]:
+        """What each `Entry` is made of. Many are read in a thread."""
         self.catch_up()
-        return reversed(self._rows)
-
-    def newest_first(self) -> list[Row]:
-        """A snapshot: what each `Entry` is made of."""
-        self.catch_up()
-        return list(reversed(self._rows))
+        return self._rows.snapshot()
 
     def reset(self) -> None:
         self.catch_up()

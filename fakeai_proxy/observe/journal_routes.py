@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -90,7 +90,8 @@ def journal_routes(journal: Journal, commons: Commons) -> tuple[Route, ...]:
 
     async def find(wanted: str) -> Row | None:
         await journal.settle()
-        return next((row for row in journal.newest_first() if id_of(row) == wanted), None)
+        with journal.clock.hold():
+            return await asyncio.to_thread(_with_id, journal.newest_first(), wanted)
 
     commons.offer("journal", shelf)
     commons.offer("journal.entry", find)
@@ -157,8 +158,12 @@ def passes(entry: Entry, tests: Sequence[Test]) -> bool:
 _FIRST: Moment = (-1.0, 0, "")
 
 
+def _with_id(rows: Iterable[Row], wanted: str) -> Row | None:
+    return next((row for row in rows if id_of(row) == wanted), None)
+
+
 def _fitting(
-    rows: Sequence[Row], tests: Sequence[Test], after: Moment | None, most: int
+    rows: Iterable[Row], tests: Sequence[Test], after: Moment | None, most: int
 ) -> list[Row]:
     found = []
     for row in rows:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fakeai_proxy.exchange import Exchange
-from fakeai_proxy.observe.names import asker, is_event_stream, model_of
+from fakeai_proxy.exchange import Exchange, is_event_stream
+from fakeai_proxy.observe.names import asker, model_of
 
 Kind = tuple[object, ...]
 

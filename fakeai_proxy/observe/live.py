@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +18,13 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.exchange import Exchange
+from fakeai_proxy.exchange import Exchange, is_event_stream
 from fakeai_proxy.observe.cell import Place
+from fakeai_proxy.observe.digest import Digest
 from fakeai_proxy.observe.fleet_view import joined
 from fakeai_proxy.observe.gathering import Counting
 from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.model_view import Bill
-from fakeai_proxy.observe.names import is_event_stream
 from fakeai_proxy.observe.pages import CONTROL, Answer, Call, Route
 from fakeai_proxy.shared.commons import Commons
 
@@ -34,9 +33,6 @@ HISTORY_S = 900
 #: Workers whose GPUs have a history each; of more, there is one of all.
 WORKERS_TOLD = 16
 EVENTS = "text/event-stream"
-#: Times are counted in so many buckets per factor of two: 4.4 % wide each.
-_PER_OCTAVE = 16
-_SMALLEST_S = 1e-6
 #: What is told of a distribution.
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 #: After a whole second has passed, so that what ended in it has been counted everywhere.
@@ -45,15 +41,15 @@ _AFTERWARDS_S = 0.02
 
 @dataclass(slots=True)
 class Second:
-    """What ended in one second of the clock. Times are counted by bucket."""
+    """What ended in one second of the clock. Times are in seconds."""
 
     number: int
     #: By source and outcome.
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
-    ttft: Counter[int] = field(default_factory=Counter)
-    itl: Counter[int] = field(default_factory=Counter)
-    total: Counter[int] = field(default_factory=Counter)
-    queue: Counter[int] = field(default_factory=Counter)
+    ttft: Digest = field(default_factory=Digest)
+    itl: Digest = field(default_factory=Digest)
+    total: Digest = field(default_factory=Digest)
+    queue: Digest = field(default_factory=Digest)
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
@@ -61,10 +57,10 @@ class Second:
 
     def add(self, other: Second) -> None:
         self.requests.update(other.requests)
-        self.ttft.update(other.ttft)
-        self.itl.update(other.itl)
-        self.total.update(other.total)
-        self.queue.update(other.queue)
+        self.ttft.merge(other.ttft)
+        self.itl.merge(other.itl)
+        self.total.merge(other.total)
+        self.queue.merge(other.queue)
         self.prompt_tokens += other.prompt_tokens
         self.cached_tokens += other.cached_tokens
         self.output_tokens += other.output_tokens
@@ -92,7 +88,9 @@ class Live(Counting):
         self._fleet: dict[str, Any] | None = None
         self._read_at = -2
         self._reading = asyncio.Lock()
+        self._requests_total = 0
         commons.offer("live", self._after)
+        commons.offer("live.total", self._total_so_far)
 
     # --- counting
 
@@ -103,6 +101,7 @@ class Live(Counting):
             seconds.append(Second(number))
         now = seconds[-1]
         now.requests[first.source, _outcome(first)] += len(exchanges)
+        self._requests_total += len(exchanges)
         if first.faults:
             now.faulty += len(exchanges)
         if first.reply is None or first.status >= 400 or first.first_byte_at is None:
@@ -116,8 +115,13 @@ class Live(Counting):
         self.catch_up()
         return [second for second in self._seconds if second.number > number]
 
+    def _total_so_far(self) -> int:
+        self.catch_up()
+        return self._requests_total
+
     def reset(self) -> None:
         self.catch_up()
+        self._requests_total = 0
         self._seconds.clear()
         self._gauges.clear()
 
@@ -167,7 +171,10 @@ class Live(Counting):
             if number <= self._read_at:
                 return
             self._read_at = number
-            gauges: dict[str, Any] = {"cost_usd": await self._cost_usd()}
+            gauges: dict[str, Any] = {
+                "requests_total": sum(await self._commons.gather("live.total")),
+                "cost_usd": await self._cost_usd(),
+            }
             views = [view for view in await self._commons.gather("fleet") if view is not None]
             if views:
                 self._fleet = joined(views)
@@ -209,38 +216,20 @@ def _outcome(exchange: Exchange) -> str:
 def _count(now: Second, exchange: Exchange, streams: bool) -> None:
     """Of one that was answered."""
     at, began = exchange.finished_at or 0.0, exchange.first_byte_at or 0.0
-    now.total[bucket(at - exchange.arrived_at)] += 1
+    now.total.add(at - exchange.arrived_at)
     if streams:
-        now.ttft[bucket(began - exchange.arrived_at)] += 1
+        now.ttft.add(began - exchange.arrived_at)
     workload = None if exchange.reply is None else exchange.reply.workload
     if workload is None:
         return
-    now.queue[bucket(exchange.admission.queue_s)] += 1
+    now.queue.add(exchange.admission.queue_s)
     now.prompt_tokens += len(workload.prompt)
     now.cached_tokens += exchange.admission.cached_tokens
     if exchange.end == "ok":
         tokens = workload.output_tokens
         now.output_tokens += tokens
         if streams and tokens > 1:
-            now.itl[bucket((at - began) / (tokens - 1))] += 1
-
-
-def bucket(seconds: float) -> int:
-    return round(math.log2(seconds / _SMALLEST_S) * _PER_OCTAVE) if seconds > _SMALLEST_S else 0
-
-
-def quantiles(counted: Counter[int]) -> dict[str, float]:
-    """In milliseconds."""
-    total, ranked = counted.total(), sorted(counted.items())
-    found: dict[str, float] = {}
-    seen, rest = 0, iter(ranked)
-    bucket = 0
-    for name, share in _SHARES.items():
-        while seen < math.ceil(share * total):
-            bucket, count = next(rest)
-            seen += count
-        found[name] = round(_SMALLEST_S * 2 ** (bucket / _PER_OCTAVE) * 1000, 3)
-    return found
+            now.itl.add((at - began) / (tokens - 1))
 
 
 def _sample(number: int, second: Second | None, gauges: dict[str, Any] | None) -> dict[str, Any]:
@@ -262,9 +251,11 @@ def _sample(number: int, second: Second | None, gauges: dict[str, Any] | None) -
             "faulty": second.faulty,
         }
         for name in ("ttft", "itl", "total", "queue"):
-            counted = getattr(second, name)
-            if counted:
-                sample[f"{name}_ms"] = quantiles(counted)
+            times: Digest = getattr(second, name)
+            if times.count:
+                sample[f"{name}_ms"] = {
+                    share: round(times.quantile(part) * 1000, 3) for share, part in _SHARES.items()
+                }
     return sample | (gauges or {})
 
 

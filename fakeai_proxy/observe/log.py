@@ -33,7 +33,7 @@ CLOSE_TIMEOUT_S = 2.0
 
 
 class LogSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     log_format: LogFormat = Field(
         "auto",

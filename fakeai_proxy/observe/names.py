@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from fakeai_proxy.body import Body
 from fakeai_proxy.cassette.shapes import blotted
-from fakeai_proxy.exchange import Exchange, Headers, Request
+from fakeai_proxy.exchange import Exchange, Request
 from fakeai_proxy.providers import credential
 from fakeai_proxy.shaping.limits.owner import key_name
 
@@ -21,13 +21,6 @@ _PATH_MODEL = re.compile(r"/(?:models|deployments)/([^/:?]+)[/:]")
 #: A segment of a path that names one thing of many: `thread_abc123`, `file-Xyz`, `resp_0a1b`.
 _ID = re.compile(r"[A-Za-z]+[_-](?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{6,}|[0-9a-f-]{16,}|\d+")
 _AFTER_A_NAME = ("models", "deployments")
-
-
-def is_event_stream(headers: Headers) -> bool:
-    for name, value in headers:
-        if len(name) == 12 and name.lower() == b"content-type":
-            return value.startswith(b"text/event-stream")
-    return False
 
 
 class Names:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.profiles.fleet import FleetProfile, fleet_names, load_fleet
 from fakeai_proxy.profiles.hosted import HostedProfile, hosted_names, load_hosted
+from fakeai_proxy.profiles.reading import missing
 
 BackEnd = HostedProfile | FleetProfile
 
@@ -26,10 +26,7 @@ def load_back_end(name: str) -> BackEnd | None:
     if name in hosted_names():
         return load_hosted(name)
     if not Path(name).is_file():
-        raise ConfigError(
-            f"profile: there is no '{name}'. Known: {', '.join(back_end_names())}, none, or a TOML "
-            "file."
-        )
+        raise missing("profile", name, back_end_names(), ", none, or a TOML file")
     return load_fleet(name) if _has_pools(name) else load_hosted(name)
 
 

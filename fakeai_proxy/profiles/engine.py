@@ -12,7 +12,7 @@ Admission = Literal["full_isl", "first_chunk", "reserve_total"]
 class EngineLimits(BaseModel):
     """The names are vLLM's where it has one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     max_num_batched_tokens: int = Field(
         8192, ge=1, le=1 << 20, description="Tokens of one step, prompts and answers together."

@@ -15,7 +15,7 @@ __all__ = ["Gaps", "HostedProfile", "Latency", "hosted_names", "hosted_text", "l
 class HostedProfile(BaseModel):
     """`profiles/hosted/*.toml`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str = Field(min_length=1)
     description: str = Field(min_length=1)

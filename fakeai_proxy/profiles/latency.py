@@ -37,7 +37,7 @@ _Tokens = Annotated[int, Field(ge=1, le=_READ_TOKENS_MAX)]
 class Ttft(BaseModel):
     """Quantiles of the time to the first token at equal steps, at this length of the prompt."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     prompt_tokens: int = Field(ge=0)
     ms: tuple[_Ms, ...] = Field(min_length=2)
@@ -61,7 +61,7 @@ class Latency(BaseModel):
     come at once; a gap is the time from one such read to the next.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     model: str = Field("*", min_length=1, description="Pattern of the model names it applies to.")
     ttft_p50_ms: float = Field(0.0, ge=0, le=_TTFT_MS_MAX)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,7 +20,7 @@ _Shape = TypeVar("_Shape", bound=BaseModel)
 class Data(BaseModel):
     """A table of a profile: no key that is not known, no number that is none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
 
 def shipped(folder: str) -> Traversable:
@@ -39,12 +41,17 @@ def names(kind: str) -> list[str]:
 
 def load(shape: type[_Shape], kind: str, name: str, noun: str = "profile") -> _Shape:
     """The profile of that name or file as a `shape`, which has a `name`. Raises ConfigError."""
-    try:
-        values = tomllib.loads(text(kind, name, noun))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{noun} {name}: {error}") from None
+    values = tables(kind, name, noun)
     named = {"name": Path(name).name.removesuffix(".toml"), **values}
     return shaped(shape, name, named, noun)
+
+
+def tables(kind: str, name: str, noun: str = "profile") -> dict[str, Any]:
+    """What the TOML of that name or file says. Raises ConfigError."""
+    try:
+        return tomllib.loads(text(kind, name, noun))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{noun} {name}: it is no TOML: {error}") from None
 
 
 def shaped(
@@ -62,6 +69,19 @@ def shaped(
         raise ConfigError(f"{noun} {name}: {place}{message}{given}") from None
 
 
+def missing(noun: str, name: str, known: Sequence[str], beside: str) -> ConfigError:
+    """Why there is nothing of that name or file; `beside` ends the list of those that are known."""
+    path = Path(name)
+    if path.is_dir():
+        return ConfigError(f"{noun} {name}: it is a folder; name the TOML file in it.")
+    if path.suffix == ".toml" or path.parent != Path():
+        shipped_too = f" '{path.stem}' alone is the shipped one." if path.stem in known else ""
+        return ConfigError(f"{noun} {name}: there is no such file.{shipped_too}")
+    near = get_close_matches(name, known, 1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return ConfigError(f"{noun}: there is no '{name}'. Known: {', '.join(known)}{beside}.{meant}")
+
+
 def text(kind: str, name: str, noun: str = "profile") -> str:
     """The TOML of a profile by its name or file. Raises ConfigError."""
     known = names(kind)
@@ -69,9 +89,7 @@ def text(kind: str, name: str, noun: str = "profile") -> str:
         return (shipped("profiles") / kind / f"{name}.toml").read_text("utf-8")
     if not Path(name).is_file():
         none = ", none" if noun in ("profile", "limits") else ""
-        raise ConfigError(
-            f"{noun}: there is no '{name}'. Known: {', '.join(known)}{none}, or a TOML file."
-        )
+        raise missing(noun, name, known, f"{none}, or a TOML file")
     try:
         return Path(name).read_text("utf-8")
     except OSError as error:

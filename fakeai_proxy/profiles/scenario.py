@@ -26,7 +26,7 @@ def _checked_instant(value: Any) -> Any:
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
 
 class PhaseLimits(_Data):

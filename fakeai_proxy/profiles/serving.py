@@ -18,7 +18,7 @@ _ENGINES: dict[str, str] = {"dynamo": "vllm"}
 class ServingEngine(BaseModel):
     """`profiles/serving/*.toml`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     name: str = Field(min_length=1)
     description: str = Field(min_length=1)

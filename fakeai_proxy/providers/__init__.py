@@ -71,7 +71,7 @@ _BY_NAME = {provider.name: provider for provider in PROVIDERS if provider.name i
 
 
 class DialectSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     dialect: Dialect = Field(
         "auto",

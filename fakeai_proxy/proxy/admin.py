@@ -20,7 +20,7 @@ SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 class AdminSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     admin_token: SecretStr | None = Field(
         None,

@@ -117,6 +117,10 @@ class Authority:
         return self.root.public_bytes(Encoding.PEM)
 
     @property
+    def intermediate_pem(self) -> bytes:
+        return self.intermediate.public_bytes(Encoding.PEM)
+
+    @property
     def expires_at(self) -> float:
         """Seconds since the Unix epoch."""
         return min(one.not_valid_after_utc.timestamp() for one in (self.root, self.intermediate))

@@ -1,6 +1,7 @@
 """Server certificates for intercepted hosts, issued on first use and kept in memory only.
 
 What is cached is the SSLContext: making one costs more than the handshake that it is made for.
+What signs is imported with the first certificate.
 """
 
 from __future__ import annotations
@@ -14,22 +15,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-from fakeai_proxy.errors import authority_too_narrow
-from fakeai_proxy.proxy.authority import CLOCK_SKEW, Authority
+from fakeai_proxy.errors import ConfigError, authority_too_narrow, authority_unusable
 from fakeai_proxy.proxy.policy import canonical_host
+
+if TYPE_CHECKING:
+    from fakeai_proxy.proxy.authority import Authority
 
 log = logging.getLogger("fakeai_proxy")
 
-LIFETIME = timedelta(days=30)
 #: The part of its lifetime after which a certificate is replaced on the next use.
 RENEW_AFTER = 5 / 6
 MAX_CONTEXTS = 256
@@ -42,21 +37,41 @@ class _Entry:
 
 
 class Certificates:
-    """`serves` tells which names may be asked for by SNI; `wall` is real time."""
+    """`opened` gives the authority, raises ConfigError, and may take a while the first time; `serves`
+    tells which names may be asked for by SNI; `wall` is real time."""
 
     def __init__(
-        self, authority: Authority, serves: Callable[[str], bool], wall: Callable[[], float]
+        self,
+        opened: Callable[[], Authority],
+        serves: Callable[[str], bool],
+        wall: Callable[[], float],
     ) -> None:
-        self._authority = authority
+        self._opened = opened
+        self._authority: Authority | None = None
         self._serves = serves
         self._wall = wall
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._issuing = asyncio.Lock()
 
-    def require(self, host: str) -> None:
+    async def require(self, host: str) -> None:
         """Raises 502 for a host that the authority may not sign for."""
-        if not self._authority.covers(host):
+        if not await self._covers(host):
             raise authority_too_narrow(host)
+
+    async def _covers(self, host: str) -> bool:
+        authority = self._authority
+        if authority is None:
+            authority = await asyncio.to_thread(self._signer)
+        return authority.covers(host)
+
+    def _signer(self) -> Authority:
+        """Raises 502 where the authority cannot be used any more."""
+        if self._authority is None:
+            try:
+                self._authority = self._opened()
+            except ConfigError as error:
+                raise authority_unusable(str(error)) from None
+        return self._authority
 
     async def context(self, host: str) -> ssl.SSLContext:
         """The server context of a host, which is canonical and within the authority's constraints;
@@ -78,7 +93,7 @@ class Certificates:
     async def own_context(self, address: str) -> ssl.SSLContext:
         """For clients that speak TLS to this proxy itself at `address`, named by SNI or not."""
         bare = canonical_host(address.partition("%")[0])
-        covered = bare is not None and self._authority.covers(bare)
+        covered = bare is not None and await self._covers(bare)
         return await self.context(bare if bare is not None and covered else "localhost")
 
     async def flawed_context(self, host: str, flaw: str) -> ssl.SSLContext:
@@ -87,14 +102,16 @@ class Certificates:
         return await asyncio.to_thread(self._flawed, host, flaw)
 
     def _flawed(self, host: str, flaw: str) -> ssl.SSLContext:
-        now = self._wall()
+        from fakeai_proxy.proxy.leaf import LIFETIME, issue
+
+        now, signer = self._wall(), self._signer()
         if flaw == "expired":
             now -= 2 * LIFETIME.total_seconds()
         if flaw == "wrong_host":
             host = "localhost" if host != "localhost" else "127.0.0.1"
-        pem, _ = issue(self._authority, host, now)
+        pem, _ = issue(signer, host, now)
         if flaw == "untrusted":
-            pem = pem.removesuffix(self._authority.intermediate.public_bytes(Encoding.PEM))
+            pem = pem.removesuffix(signer.intermediate_pem)
         return _serving(pem)
 
     def _cached(self, host: str) -> ssl.SSLContext | None:
@@ -112,8 +129,10 @@ class Certificates:
         return entry.context
 
     def _issue(self, host: str) -> _Entry:
+        from fakeai_proxy.proxy.leaf import issue
+
         now = self._wall()
-        pem, expires_at = issue(self._authority, host, now)
+        pem, expires_at = issue(self._signer(), host, now)
         context = _serving(pem)
 
         def follow(inner: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
@@ -144,54 +163,6 @@ def _serving(pem: bytes) -> ssl.SSLContext:
     with _as_file(pem) as path:
         context.load_cert_chain(path)
     return context
-
-
-def issue(authority: Authority, host: str, now: float) -> tuple[bytes, float]:
-    """A new key, its certificate for `host` and the intermediate's, as PEM; and when it expires.
-
-    The host stands in the SAN only: OpenSSL would test a CN against the DNS constraints, which an
-    IP address never meets.
-    """
-    key = ec.generate_private_key(ec.SECP256R1())
-    at = datetime.fromtimestamp(int(now), UTC)
-    expires = min(at + LIFETIME, authority.intermediate.not_valid_after_utc)
-    usage = x509.KeyUsage(
-        digital_signature=True, content_commitment=False, key_encipherment=False,
-        data_encipherment=False, key_agreement=False, key_cert_sign=False, crl_sign=False,
-        encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "fakeai-proxy")]))
-        .issuer_name(authority.intermediate.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(at - CLOCK_SKEW)
-        .not_valid_after(expires)
-        .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()),
-            critical=False,
-        )
-        .sign(authority.key, hashes.SHA256())
-    )
-    pem = (
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        + certificate.public_bytes(Encoding.PEM)
-        + authority.intermediate.public_bytes(Encoding.PEM)
-    )
-    return pem, expires.timestamp()
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
 
 
 @contextmanager

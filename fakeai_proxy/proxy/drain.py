@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import web
-
+from fakeai_proxy.proxy import web
 from fakeai_proxy.proxy.wire import Connection
 
 #: What a handler gets for its clean-up once it is cut. (aiohttp takes 0 for "as long as it likes".)

@@ -10,10 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from aiohttp import web
-
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import ConfigError
+from fakeai_proxy.proxy import web
 from fakeai_proxy.proxy.listening import Address, bind, parse_listen
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -35,10 +34,12 @@ def exporters_of(
     nodes: Callable[[], Sequence[str]],
     page: Callable[[str], Awaitable[Callable[[], str]]],
     clock: Clock,
-) -> Exporters | None:
-    """Those that the settings ask for. Raises ConfigError."""
-    if settings.dcgm_listen is None:
-        return None
+    is_first: bool = True,
+) -> Exporters:
+    """Those that the settings ask for: of several processes the first shows those of all. Raises
+    ConfigError."""
+    if settings.dcgm_listen is None or not is_first:
+        return Exporters(None, nodes, page, clock)
     if not shows_gpus:
         raise ConfigError(
             f"dcgm_listen: the profile {settings.profile} is no fleet, so there are no GPUs to "
@@ -49,23 +50,24 @@ def exporters_of(
 
 class Exporters:
     """`nodes` are those that there are, first to last; `page` gives what renders one's page in a
-    thread. Raises ConfigError."""
+    thread. Without `listen` there are none. Raises ConfigError."""
 
     def __init__(
         self,
-        listen: str,
+        listen: str | None,
         nodes: Callable[[], Sequence[str]],
         page: Callable[[str], Awaitable[Callable[[], str]]],
         clock: Clock,
     ) -> None:
         try:
-            self._first = parse_listen(listen)[0]
+            self._first = None if listen is None else parse_listen(listen)[0]
         except ConfigError as error:
             raise ConfigError(f"dcgm_{error}") from None
         self._nodes = nodes
         self._page = page
         self._clock = clock
         self._servers: list[tuple[asyncio.Server, web.Server]] = []
+        self._opening: set[asyncio.Future[None]] = set()
         #: Where each node's is, by its name.
         self.addresses: dict[str, Address] = {}
 
@@ -76,6 +78,8 @@ class Exporters:
     async def open(self) -> None:
         """For every node that has none: ports count up, from 0 they are any that are free. Raises
         ConfigError."""
+        if self._first is None:
+            return
         loop = asyncio.get_running_loop()
         for place, node in enumerate(self._nodes()):
             if node in self.addresses:
@@ -94,6 +98,19 @@ class Exporters:
                 self._servers.append((await loop.create_server(server, sock=listener), server))
             self.addresses[node] = Address(host, sockets[0].getsockname()[1])
             log.info("GPUs of %s are at %s/metrics", node, self.addresses[node].url)
+
+    async def grown(self) -> None:
+        """There may be more nodes than before; one whose port is taken shows nothing."""
+        try:
+            await self.open()
+        except ConfigError as error:
+            log.warning("%s", error)
+
+    def grow(self) -> None:
+        """The same, for whoever does not wait."""
+        opening = asyncio.ensure_future(self.grown())
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
 
     async def close(self) -> None:
         for listener, server in self._servers:

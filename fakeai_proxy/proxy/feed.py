@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType
 
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import bad_request
+from fakeai_proxy.proxy import web
 from fakeai_proxy.proxy.socket import CLOSE_REAL_S, HEARTBEAT_REAL_S
 
 

@@ -1,19 +1,18 @@
 """The one port: a base URL, a forward proxy, a CONNECT proxy and a TLS server at once.
 
-We accept for ourselves and peek at the first bytes of a connection without taking them, so that
-whoever it is for (aiohttp, TLS, a tunnel) finds it untouched. What a request means is settled by
-the protocol that `connection` makes. Limits on silent clients are real time, kept by the event loop.
+We accept for ourselves (`accepting.py`) and peek at the first bytes of a connection without taking
+them, so that whoever it is for (aiohttp, TLS, a tunnel) finds it untouched. What a request means is
+settled by the protocol that `connection` makes. Limits on silent clients are real time, kept by the
+event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +25,7 @@ from fakeai_proxy.errors import (
 )
 from fakeai_proxy.exchange import Origin, header
 from fakeai_proxy.proxy import connect, http2
+from fakeai_proxy.proxy.accepting import Acceptor
 from fakeai_proxy.proxy.certificates import Certificates
 from fakeai_proxy.proxy.connect import Connect
 from fakeai_proxy.proxy.handed import Handed
@@ -59,9 +59,7 @@ from fakeai_proxy.proxy.sniffing import (
 )
 from fakeai_proxy.proxy.tunnel import End, Tunnel, UpstreamProxy, dial
 from fakeai_proxy.shaping.faults.faults import Faults
-
-if TYPE_CHECKING:
-    from fakeai_proxy.shaping.faults.rule import Rule
+from fakeai_proxy.shaping.faults.rule import Rule
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -70,20 +68,10 @@ HEAD_TIMEOUT_REAL_S = 30.0
 MAX_HEAD_BYTES = 32 * 1024
 TLS_HANDSHAKE_TIMEOUT_REAL_S = 30.0
 TLS_SHUTDOWN_TIMEOUT_REAL_S = 5.0
-#: Connections taken from one listening socket before others get their turn.
-ACCEPT_BATCH = 64
-#: When there is no room for another connection: how long until we look again.
-ACCEPT_PAUSE_REAL_S = 0.25
-#: How often that is worth a line in the log.
-WARN_EVERY_REAL_S = 60.0
-
-Listener = socket.socket | Handed
-
-_OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class FrontDoorSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     listen: str = Field(
         "127.0.0.1:8000",
@@ -120,12 +108,8 @@ class FrontDoor:
         self._upstream_proxy = UpstreamProxy.parse(upstream_proxy) if upstream_proxy else None
         self._upstream_tls = upstream_tls
         self._faults = faults
-        self._listeners: list[Listener] = []
+        self._acceptor = Acceptor(settings.max_connections, self._taken)
         self._addresses: tuple[Address, ...] = ()
-        self._paused: dict[Listener, asyncio.TimerHandle] = {}
-        self._sockets: list[socket.socket] = []
-        self._counted_at = 64
-        self._warn_again_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._tunnels: set[Tunnel] = set()
 
@@ -151,15 +135,12 @@ class FrontDoor:
                 "--proxy-auth USER:PASSWORD, name the hosts, or listen on 127.0.0.1."
             )
         if handed is not None:
-            self._listeners.append(handed)
             self._addresses = handed.addresses
+            self._acceptor.open((handed,))
         else:
-            await self._bind()
-        loop = asyncio.get_running_loop()
-        for listener in self._listeners:
-            loop.add_reader(listener.fileno(), self._accept, listener)
+            self._acceptor.open(await self._bind())
 
-    async def _bind(self) -> None:
+    async def _bind(self) -> list[socket.socket]:
         bound: list[socket.socket] = []
         for address in self._listen:
             try:
@@ -168,18 +149,12 @@ class FrontDoor:
                 for listener in bound:
                     listener.close()
                 raise
-        self._listeners += bound
         self._addresses = addresses_of(bound)
+        return bound
 
     async def close(self) -> None:
         """Stop accepting; end handshakes and tunnels. Connections handed over are not ours."""
-        loop = asyncio.get_running_loop()
-        for timer in self._paused.values():
-            timer.cancel()
-        for listener in self._listeners:
-            loop.remove_reader(listener.fileno())
-            listener.close()
-        self._listeners.clear()
+        self._acceptor.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -188,61 +163,21 @@ class FrontDoor:
 
     # --- accepting
 
-    def _accept(self, listener: Listener) -> None:
-        for _ in range(ACCEPT_BATCH):
-            if not self._has_room():
-                self._pause(listener, f"{self._settings.max_connections} connections are open")
-                return
-            try:
-                sock, peer = listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except ConnectionAbortedError:
-                continue
-            except EOFError:
-                asyncio.get_running_loop().remove_reader(listener.fileno())
-                return
-            except OSError as error:
-                if error.errno not in _OUT_OF_ROOM:
-                    log.error("cannot accept connections: %s", error)
-                self._pause(listener, error.strerror or str(error))
-                return
-            sock.setblocking(False)
-            self._sockets.append(sock)
-            spoiled = self._spoiled(CONNECTING, peer[0], named=False)
-            if spoiled is not None and spoiled.fault.name == "connect_refused":
-                refuse(sock)
-                continue
-            # What has come with the connection and can only be plain HTTP needs no welcome.
-            is_plain = spoiled is None and begins_plain(sock)
-            plain = self._connection(None, waiting_s(sock), "") if is_plain else None
-            task = asyncio.get_running_loop().create_task(
-                self._serve(_Visit(sock, peer[0]), plain)
-                if spoiled is None
-                else self._hang(sock, spoiled)
-            )
-            self._tasks.add(task)
-            task.add_done_callback(self._served)
-
-    def _has_room(self) -> bool:
-        """Sockets that were handed over tell of their end only when asked, so we ask seldom."""
-        limit = self._settings.max_connections
-        if len(self._sockets) >= min(self._counted_at, limit):
-            self._sockets = [sock for sock in self._sockets if sock.fileno() >= 0]
-            self._counted_at = 2 * len(self._sockets) + 64
-        return len(self._sockets) < limit
-
-    def _pause(self, listener: Listener, reason: str) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() >= self._warn_again_at:
-            log.warning("new connections wait: %s", reason)
-            self._warn_again_at = loop.time() + WARN_EVERY_REAL_S
-        loop.remove_reader(listener.fileno())
-        self._paused[listener] = loop.call_later(ACCEPT_PAUSE_REAL_S, self._resume, listener)
-
-    def _resume(self, listener: Listener) -> None:
-        del self._paused[listener]
-        asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
+    def _taken(self, sock: socket.socket, client: str) -> None:
+        spoiled = self._spoiled(CONNECTING, client, named=False)
+        if spoiled is not None and spoiled.fault.name == "connect_refused":
+            refuse(sock)
+            return
+        # What has come with the connection and can only be plain HTTP needs no welcome.
+        is_plain = spoiled is None and begins_plain(sock)
+        plain = self._connection(None, waiting_s(sock), "") if is_plain else None
+        task = asyncio.get_running_loop().create_task(
+            self._serve(_Visit(sock, client), plain)
+            if spoiled is None
+            else self._hang(sock, spoiled)
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._served)
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -274,6 +209,8 @@ class FrontDoor:
                 await asyncio.get_running_loop().connect_accepted_socket(lambda: plain, sock)
         except (OSError, TimeoutError, EOFError) as error:
             log.debug("connection ended: %r", error)  # it left, or said nothing
+        except ApiError as error:  # nobody to tell before there is TLS
+            log.warning("%s", error.message)
         finally:
             if not visit.handed_over:
                 sock.close()
@@ -326,7 +263,7 @@ class FrontDoor:
 
     async def _intercept(self, visit: _Visit, request: Connect) -> None:
         visit.user = user_of(header(request.headers, b"proxy-authorization"))
-        self._certificates.require(request.host)
+        await self._certificates.require(request.host)
         async with asyncio.timeout(HEAD_TIMEOUT_REAL_S):
             await asyncio.get_running_loop().sock_sendall(visit.sock, connect.ESTABLISHED)
             first = await peek(visit.sock, 1)

@@ -9,8 +9,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Protocol
 
-from aiohttp import web
-
 from fakeai_proxy import errors
 from fakeai_proxy.body import Body
 from fakeai_proxy.clock import Clock
@@ -19,7 +17,7 @@ from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply, Request, current_id
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
-from fakeai_proxy.proxy import sessions
+from fakeai_proxy.proxy import sessions, web
 from fakeai_proxy.proxy.feed import Feed, feed
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.socket import SocketClient

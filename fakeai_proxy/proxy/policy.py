@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 
 class PolicySettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     intercept: tuple[str, ...] = Field(
         (), description="Intercept this host too, besides the known LLM APIs; NAME or *.SUFFIX."

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import suppress
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType
 
 from fakeai_proxy.body import INLINE_BYTES_MAX, Body
 from fakeai_proxy.clock import Clock, Timer, turn
@@ -37,6 +37,7 @@ from fakeai_proxy.exchange import (
     Request,
 )
 from fakeai_proxy.pipeline import Pipeline
+from fakeai_proxy.proxy import web
 from fakeai_proxy.proxy.websocket import pass_through
 from fakeai_proxy.proxy.wire import HttpClient
 

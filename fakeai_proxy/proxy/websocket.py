@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 
-from aiohttp import ClientResponse, web
+from aiohttp import ClientResponse
 from aiohttp.base_protocol import BaseProtocol
 
 from fakeai_proxy.dialogue import Onlooker, Passage
@@ -18,6 +18,7 @@ from fakeai_proxy.exchange import (
     Headers,
     Reply,
 )
+from fakeai_proxy.proxy import web
 
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
 

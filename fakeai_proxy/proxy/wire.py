@@ -14,7 +14,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp import HttpVersion11, StreamReader
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 from aiohttp.http_writer import StreamWriter
@@ -25,6 +25,7 @@ from fakeai_proxy.errors import bad_request
 from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply
 from fakeai_proxy.headers import written
 from fakeai_proxy.providers import OPENAI, error_body
+from fakeai_proxy.proxy import web
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +26,7 @@ from fakeai_proxy.exchange import HIT, STALE
 from fakeai_proxy.pytest_plugin.made import Made
 from fakeai_proxy.pytest_plugin.marks import Asked
 from fakeai_proxy.pytest_plugin.network import Guard
+from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.sources.budget import cost_usd, price_list
 
 #: Tests do not wait, unless they say so.
@@ -42,7 +44,7 @@ class Run:
         self.port = 0
         self.background = Background()
         #: The registry is read once, if anything costs anything.
-        self.price_of = price_list(Config())
+        self.price_of = price_list(partial(Catalogue.shipped, Config()))
         self._files = TemporaryDirectory(prefix="fakeai-proxy-")
         #: Whoever else uses one of these adds to it.
         self.made = Made(Path(folder or self._files.name))

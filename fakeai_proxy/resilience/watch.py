@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from fakeai_proxy.exchange import Exchange, header
+from fakeai_proxy.exchange import Exchange, is_event_stream
 from fakeai_proxy.resilience.question import Question, question_of
 
 #: Of requests this long, only the head and the length are compared.
@@ -77,7 +77,6 @@ def attempt_of(exchange: Exchange) -> Attempt:
     if body is None or len(body) > BODY_BYTES_MAX:
         body = (body or b"")[:4096] + b"%d" % request.body.size
     count = request.text_header(_RETRY_COUNT)
-    content_type = b"" if reply is None else header(reply.headers, b"content-type") or b""
     host = request.origin.host if request.origin else ""
     return Attempt(
         exchange.arrived_at,
@@ -87,7 +86,7 @@ def attempt_of(exchange: Exchange) -> Attempt:
         exchange.status,
         exchange.end,
         exchange.faults,
-        content_type.startswith(b"text/event-stream"),
+        reply is not None and is_event_stream(reply.headers),
         reply.workload.model if reply is not None and reply.workload is not None else "",
         "anthropic" in host or request.path.endswith("/v1/messages"),
         int(count) if count.isdigit() else None,

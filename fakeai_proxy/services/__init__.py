@@ -3,12 +3,14 @@ work which goes on after an answer."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from importlib import import_module
 
 from fakeai_proxy.services.job import Job
 from fakeai_proxy.services.operation import Operation
+
+#: Modules whose operations have been asked for.
+_READY: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,17 @@ class Room:
     under: tuple[str, ...]
 
     @property
-    def is_imported(self) -> bool:
-        """Whether `operations` are there at once. A module that another thread is importing has none."""
-        return hasattr(sys.modules.get(f"{__name__}.{self.module}"), "OPERATIONS")
+    def is_ready(self) -> bool:
+        """Whether `operations` are there at once."""
+        return self.module in _READY
 
     @property
     def operations(self) -> tuple[Operation, ...]:
         found: tuple[Operation, ...] = import_module(f"{__name__}.{self.module}").OPERATIONS
+        for operation in found:
+            if operation.body is not None:
+                operation.body.model_rebuild()  # with the room, not with a request on the event loop
+        _READY.add(self.module)
         return found
 
 

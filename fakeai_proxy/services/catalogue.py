@@ -42,7 +42,7 @@ _BY_NAME: tuple[tuple[str, Mapping[str, object]], ...] = (
 
 
 class CatalogueSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     model: tuple[str, ...] = Field((), description="Serve this name too, like a chat model.")
     models: tuple[Path, ...] = Field(

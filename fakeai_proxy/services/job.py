@@ -14,7 +14,7 @@ from typing import NamedTuple
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Exchange, Headers, Reply
-from fakeai_proxy.generate.vectors import Kind
+from fakeai_proxy.generate.embedders import Kind
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.responder import Responder
 from fakeai_proxy.services.webhooks import NOBODY, Webhooks

@@ -19,7 +19,7 @@ from fakeai_proxy.clock import Clock, SystemClock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import PROJECT, Reply
-from fakeai_proxy.generate.vectors import Kind
+from fakeai_proxy.generate.embedders import Kind
 from fakeai_proxy.services.catalogue import FINE_TUNED, Catalogue
 from fakeai_proxy.services.job import Answered, Asked
 from fakeai_proxy.services.records import Records

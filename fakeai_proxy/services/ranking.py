@@ -12,8 +12,8 @@ from pydantic import Field
 
 from fakeai_proxy import errors
 from fakeai_proxy.exchange import Reply, Usage, Workload
+from fakeai_proxy.generate.embedders import Kind
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import ModelCard
 from fakeai_proxy.services.metering import RANKINGS
 from fakeai_proxy.services.operation import Call, Operation

@@ -54,7 +54,7 @@ class Router:
             return True
         segment = _segment(_split(path)[0])
         rooms = self._rooms.get(segment, ())
-        return segment in self._doors or all(room.is_imported for room in rooms)
+        return segment in self._doors or all(room.is_ready for room in rooms)
 
     def open(self, path: str) -> None:
         """A tenth of a second's work where it is needed, in any thread."""

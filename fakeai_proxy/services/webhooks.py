@@ -29,7 +29,7 @@ EventType = Literal[
 
 
 class WebhookSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     webhook: tuple[str, ...] = Field(
         (),

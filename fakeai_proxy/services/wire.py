@@ -64,7 +64,9 @@ class Shape(BaseModel):
     """A request body: strict types as JSON has them, immutable. Unknown fields are kept in
     `model_extra`, so that a room can refuse or accept them."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow", protected_namespaces=())
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="allow", protected_namespaces=(), defer_build=True
+    )
 
     @classmethod
     def __get_pydantic_core_schema__(

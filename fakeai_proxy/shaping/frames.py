@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fakeai_proxy.exchange import Admission, Chunk, Reply, header
+from fakeai_proxy.exchange import Admission, Chunk, Reply, header, is_event_stream
 from fakeai_proxy.roles import Client
 
 #: Where a body does not tell its tokens: English text has about four bytes to one.
@@ -40,7 +40,6 @@ def tokens_of(reply: Reply, chunk: Chunk) -> int:
     """The tokens that a live chunk brings. An upstream's stream has about one in each event."""
     if chunk.tokens or not isinstance(chunk.data, bytes):
         return max(chunk.tokens, 1)
-    content_type = header(reply.headers, b"content-type") or b""
-    if content_type.startswith(b"text/event-stream"):
+    if is_event_stream(reply.headers):
         return chunk.data.count(b"data:")
     return max(len(chunk.data) // _BYTES_PER_TOKEN, 1)

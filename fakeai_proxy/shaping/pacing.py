@@ -24,7 +24,7 @@ BATCH_PRIORITY = 1_000_000
 
 
 class PacingSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     timing: Literal["recorded", "profile", "none"] = Field(
         "recorded",

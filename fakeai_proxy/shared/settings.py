@@ -10,7 +10,7 @@ _SCHEMES = ("redis", "rediss", "unix")
 
 
 class SharedSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     workers: int = Field(
         1,

@@ -16,16 +16,16 @@ from typing import Any
 
 from fakeai_proxy.body import Body
 from fakeai_proxy.cassette import sse
-from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse, is_sse
+from fakeai_proxy.cassette.format import RecordedRequest, RecordedResponse
 from fakeai_proxy.cassette.rfc6455 import FramingError, Reader
 from fakeai_proxy.cassette.turns import Turn, Turns
 from fakeai_proxy.cassette.verdict import Tally
 from fakeai_proxy.cassette.view import plain_body, view_of
 from fakeai_proxy.errors import budget_spent
-from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply
+from fakeai_proxy.exchange import Chunk, Exchange, Headers, Reply, is_event_stream
 from fakeai_proxy.profiles.price import Price, Usage, bill
 from fakeai_proxy.roles import Source
-from fakeai_proxy.services.catalogue import Catalogue, CatalogueSettings
+from fakeai_proxy.services.catalogue import Catalogue
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -35,13 +35,10 @@ _KEPT_BYTES = 1 << 20
 _BYTES_PER_TOKEN = 4
 
 
-def price_list(settings: CatalogueSettings) -> Callable[[str], Price]:
-    """The registry's prices, read when the first is asked for. A model that it does not know, or has no
-    price of, counts like the dearest."""
-
-    @cache
-    def catalogue() -> Catalogue:
-        return Catalogue.shipped(settings)
+def price_list(catalogue: Callable[[], Catalogue]) -> Callable[[str], Price]:
+    """The prices of `catalogue`, which is read when the first is asked for. A model that it does not
+    know, or has no price of, counts like the dearest."""
+    catalogue = cache(catalogue)
 
     @cache
     def dearest() -> Price:
@@ -153,7 +150,11 @@ def _counted(request: RecordedRequest, response: RecordedResponse) -> dict[str, 
     """Of a stream that does not tell: its frames, of which each is about a token, and the request's bytes.
     Nothing else that tells nothing costs anything."""
     body, asked = response.body, request.body
-    if not is_sse(response.headers) or not isinstance(body, bytes) or not isinstance(asked, bytes):
+    if (
+        not is_event_stream(response.headers)
+        or not isinstance(body, bytes)
+        or not isinstance(asked, bytes)
+    ):
         return {}
     frames = sse.data_frames(plain_body(response))
     return {"prompt_tokens": len(asked) // _BYTES_PER_TOKEN, "completion_tokens": frames}

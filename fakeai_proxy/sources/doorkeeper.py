@@ -39,7 +39,7 @@ _NAME_DIGITS = 16
 
 
 class AuthSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     auth: Literal["open", "required"] = Field(
         "open",

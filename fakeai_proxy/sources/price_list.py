@@ -37,7 +37,7 @@ class PriceList:
         """Of one thing; None where it has no price."""
         from fakeai_proxy.services.organization.costs import lines_of
 
-        card = self._cards().priced(model) if model else None
+        card = self.catalogue().priced(model) if model else None
         price = None if card is None else card.price
         lines = list(lines_of(price, kind, {**labels, "model": model}, amounts))
         return sum([line.usd for line in lines], Decimal(0)) if lines else None
@@ -49,7 +49,8 @@ class PriceList:
         kind, model, labels = place
         return self.exact(kind, model, dict(labels), amounts) or Decimal(0)
 
-    def _cards(self) -> Catalogue:
+    def catalogue(self) -> Catalogue:
+        """For whoever asks for other prices of the same list: it is read once."""
         if self._catalogue is None:
             with self._opening:
                 if self._catalogue is None:

@@ -16,7 +16,6 @@ from dataclasses import replace
 
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.draft import Draft, Heard
-from fakeai_proxy.cassette.format import is_sse
 from fakeai_proxy.cassette.index import number_of
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.matching import destination
@@ -34,6 +33,7 @@ from fakeai_proxy.exchange import (
     Reply,
     end_to_end,
     header,
+    is_event_stream,
 )
 from fakeai_proxy.providers import provider_of
 from fakeai_proxy.roles import Source
@@ -187,7 +187,9 @@ class _Recording:
         self._heard = Heard(reply.status, end_to_end(reply.headers), reply.reason, head_us)
         length = header(reply.headers, b"content-length") or b""
         self._expected = int(length) if length.isdigit() else None
-        self._sse = is_sse(reply.headers) and header(reply.headers, b"content-encoding") is None
+        self._sse = (
+            is_event_stream(reply.headers) and header(reply.headers, b"content-encoding") is None
+        )
 
     def add(self, chunk: Chunk) -> Chunk:
         """The chunk with its bytes settled."""

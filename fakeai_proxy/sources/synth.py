@@ -18,7 +18,7 @@ from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import PROJECT, SYNTH, Exchange, Reply, Request
-from fakeai_proxy.generate.vectors import embedder_kind
+from fakeai_proxy.generate.embedders import embedder_kind
 from fakeai_proxy.providers import Told, provider_of
 from fakeai_proxy.services import Room
 from fakeai_proxy.services.catalogue import Catalogue
@@ -38,6 +38,9 @@ from fakeai_proxy.store import Key, Store
 #: Objects and arrays inside each other; what walks a body may recurse.
 JSON_DEPTH_MAX = 200
 
+#: Longer bodies are hashed in a thread: a millisecond for each.
+_HASHED_BYTES_MAX = 1 << 20
+
 #: Pages in a browser may call the vendor's API, so they may call this one.
 CORS_HEADERS = (
     ("access-control-allow-origin", "*"),
@@ -53,7 +56,7 @@ CORS_PREFLIGHT_HEADERS = (
 
 
 class SynthSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     strict_parameters: bool = Field(
         False,
@@ -155,6 +158,9 @@ class Synth:
         if operation.form is not None and (operation.body is None or _is_form(request)):
             return await self._answered_form(exchange, operation, operation.form, params)
         body = await request.body.read(JSON_BYTES_MAX)
+        if len(body) > _HASHED_BYTES_MAX:
+            with self._clock.hold():
+                await asyncio.to_thread(request.fingerprint, body)
         call = self._call(exchange, operation, params, request.fingerprint(body))
         if operation.socket and request.text_header(b"upgrade").lower() != "websocket":
             raise errors.websocket_required(path)

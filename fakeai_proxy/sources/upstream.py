@@ -52,7 +52,7 @@ _HANDSHAKE: Headers = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 
 
 class UpstreamSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     upstream: str | None = Field(
         None,

@@ -40,7 +40,7 @@ from fakeai_proxy.store.documents import put as put
 
 
 class StoreSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     store: str | None = Field(
         None,

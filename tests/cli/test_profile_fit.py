@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -44,7 +45,12 @@ def test_a_scale_alone_can_be_fitted(run: Run, tmp_path: Path) -> None:
     slow = [rows[0], *(f"{rest},{float(ms) * 3}" for rest, _, ms in cells)]
     data, own = tmp_path / "slow.csv", tmp_path / "own.toml"
     data.write_text("\n".join(slow) + "\n")
-    run("profiles", "fit", str(data), "--scale-only", "--held-out", "0", "--output", str(own))
+    options = ("--scale-only", "--held-out", "0", "--output", str(own), "--json")
+    told = json.loads(run("profiles", "fit", str(data), *options).stdout)
+    assert (told["gpu"], told["wrote"]) == ("h100", [str(own)])
+    (error,) = told["errors"]
+    assert (error["share"], error["rows"]) == ("fitted", len(cells))
+    assert error["after"] < error["before"]
     fitted, shipped = load_gpu(str(own)), load_gpu("h100")
     assert fitted.efficiency == shipped.efficiency
     assert 2 < fitted.calibration_scale < 4

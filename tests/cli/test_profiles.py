@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fakeai_proxy.cli.main import root
+from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.profiles import fleet_names, hosted_names, load_fleet, load_hosted
 from fakeai_proxy.profiles.architecture import model_names
 from fakeai_proxy.profiles.gpu import gpu_names
@@ -81,6 +83,24 @@ def test_an_unknown_or_broken_profile_is_said(run: Run, tmp_path: Path) -> None:
     broken = run("profiles", "show", str(tmp_path / "broken.toml"))
     assert broken.returncode == 2
     assert "broken.toml" in broken.stderr
+
+
+@pytest.mark.parametrize("command", [("profiles", "check"), ("scenarios", "check"), ("--profile",)])
+def test_a_file_that_is_not_there_is_no_unknown_name(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    shipped = "calm" if command[0] == "scenarios" else "quick"
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "torn.toml").write_text("pool = [")
+    for name, said in (
+        (tmp_path / "missing.toml", r"missing\.toml: there is no such file\.$"),
+        (f"{shipped}.toml", rf"there is no such file\. '{shipped}' alone is the shipped one\.$"),
+        (tmp_path / "folder.toml", r"folder\.toml: it is a folder; name the TOML file in it\.$"),
+        (shipped + "s", rf"Did you mean {shipped}\?$"),
+        (tmp_path / "torn.toml", ": it is no TOML: "),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            root.main([*command, str(name)], standalone_mode=False)
 
 
 @pytest.mark.parametrize(

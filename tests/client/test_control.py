@@ -26,6 +26,7 @@ from fakeai_proxy.client import (
 )
 from fakeai_proxy.client.asking import Asked, Row
 from fakeai_proxy.client.steering import Filters
+from fakeai_proxy.client.streams import Feed, Streamed
 from fakeai_proxy.observe.answers import answer_of, status_of
 from fakeai_proxy.observe.journal_routes import FILTERS
 from fakeai_proxy.observe.pages import Route
@@ -36,10 +37,9 @@ from tests.observe.asking import ask, chat
 GIVEN = {"float": 1.0, "int": 1}
 
 
-def is_heard(route: Route) -> bool:
-    """Whether it goes on telling, or is for a browser."""
-    told = answer_of(route)
-    return told in ("text/event-stream", "text/html") or status_of(route) == "101"
+def is_shown(route: Route) -> bool:
+    """Whether it is for a browser, or a WebSocket."""
+    return answer_of(route) == "text/html" or status_of(route) == "101"
 
 
 def rows() -> Iterator[tuple[str, Row[..., Any]]]:
@@ -53,13 +53,18 @@ def rows() -> Iterator[tuple[str, Row[..., Any]]]:
 OTHER_MODES = {"verdict", "drift"}
 
 
+def streams() -> dict[str, Streamed[..., Any]]:
+    made = [item for cls in Control.__mro__ for item in vars(cls).items()]
+    return {name: value for name, value in made if isinstance(value, Streamed)}
+
+
 def described(row: Row[..., Any]) -> Asked[Any]:
     parameters = list(inspect.signature(row._describe).parameters.values())[1:]
     needed = [each for each in parameters if each.default is inspect.Parameter.empty]
     return row.asked(*(GIVEN.get(str(each.annotation), "x") for each in needed))
 
 
-def route_of(app: App, asked: Asked[Any]) -> Route:
+def route_of(app: App, asked: Asked[Any] | Feed[Any]) -> Route:
     return next(
         route
         for route in app.pages.routes
@@ -75,10 +80,14 @@ async def fleet(serve: Serve, **settings: object) -> App:
 async def test_every_row_of_the_document_has_a_method(serve: Serve) -> None:
     app = await fleet(serve)
     reached = {id(route_of(app, described(row))) for name, row in rows() if name not in OTHER_MODES}
+    for stream in streams().values():
+        route = route_of(app, stream.asked())
+        assert answer_of(route) == "text/event-stream"
+        reached.add(id(route))
     missing = [
         f"{route.method} {route.path}"
         for route in app.pages.routes
-        if id(route) not in reached and not is_heard(route) and "/assets/" not in route.path
+        if id(route) not in reached and not is_shown(route) and "/assets/" not in route.path
     ]
     assert not missing, "give these a method in fakeai_proxy/client/"
 

@@ -106,7 +106,7 @@ def foreign_upstream(
     command = [str(node.node), str(npm_packages / "@copilotkit/aimock/dist/cli.js")]
     server = ForeignServer(command, tmp_path_factory.mktemp("foreign"))
     yield server
-    server.close()
+    server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.doubles.program import bare_environment
+from tests.doubles.started import Started
 
 #: It streams in pieces of a few characters, this far apart.
 PIECE_GAP_MS = 10
+_START_S = 60.0
 
 CAPITAL = "Paris is the capital of France, and has been for most of its history."
 ANSWERS = (
@@ -45,39 +45,25 @@ ANSWERS = (
 )
 
 
-class ForeignServer:
+class ForeignServer(Started):
     """`command` starts its command line; the answers are written to `folder`."""
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
         answers = folder / "answers.json"
         answers.write_text(json.dumps({"fixtures": ANSWERS}), "utf-8")
-        self._process = subprocess.Popen(
+        super().__init__(
             [
                 *command, "--port", "0", "--fixtures", str(answers), "--strict",
                 "--latency", str(PIECE_GAP_MS), "--chunk-size", "8",
             ],
-            env=bare_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            bare_environment(), folder, _url, _START_S,
         )  # fmt: skip
-        self.url = self._listening()
-        threading.Thread(target=self._drain, daemon=True).start()
 
-    def _listening(self) -> str:
-        assert self._process.stdout is not None
-        said = []
-        for line in self._process.stdout:
-            said.append(line)
-            found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
-            if found:
-                return found[1]
-        raise AssertionError("the foreign server did not come up:\n" + "".join(said))
+    @property
+    def url(self) -> str:
+        return self.place
 
-    def _drain(self) -> None:
-        """A full pipe would stop it in its logging."""
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for _ in lines:
-                pass
 
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+def _url(line: str) -> str | None:
+    listening = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
+    return None if listening is None else listening[1]

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any
+
+from tests.doubles.started import Started
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What a process needs of the machine's environment, and nothing that changes how clients connect.
 _NEEDED = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT")
 _START_S = 30.0
-_STOP_S = 20.0
 
 
 def bare_environment(**added: str) -> dict[str, str]:
@@ -25,29 +23,23 @@ def bare_environment(**added: str) -> dict[str, str]:
     return {name: os.environ[name] for name in _NEEDED if name in os.environ} | added
 
 
-class Program:
+class Program(Started):
     """`arguments` are the command line's. Raises AssertionError with what it said when it does not
     come up."""
 
     def __init__(self, data: Path, *arguments: str) -> None:
         self.arguments = ("--data", str(data), *arguments)
-        self._process = subprocess.Popen(
+        super().__init__(
             _command("--listen", "127.0.0.1:0", "--log-format", "json", *self.arguments),
-            env=_own_environment(),
-            cwd=data,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            _own_environment(),
+            data,
+            _url,
+            _START_S,
         )
-        self.said: list[str] = []
-        self._lines: Queue[str | None] = Queue()
-        self._reader = threading.Thread(target=self._listen, daemon=True)
-        self._reader.start()
-        self.url = self._ready()
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    def url(self) -> str:
+        return self.place
 
     @property
     def authority(self) -> str:
@@ -77,42 +69,13 @@ class Program:
         return int(line.split()[1]) * 1024
 
     def exchanges(self) -> list[dict[str, Any]]:
-        """The access log, which is whole once the program has been stopped."""
-        self._reader.join(_STOP_S)
+        """The access log, which is whole once the program has ended."""
         lines = [json.loads(line) for line in self.said if line.startswith("{")]
         return [line for line in lines if line["event"] == "exchange"]
 
-    def kill(self) -> None:
-        """As the kernel does when memory runs out: no chance to say goodbye."""
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait(_STOP_S)
 
-    def stop(self) -> int:
-        """Ask it to end; the exit status."""
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            return self._process.wait(_STOP_S)
-        finally:
-            self._process.kill()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self.said.append(line.rstrip("\n"))
-                self._lines.put(line)
-        self._lines.put(None)
-
-    def _ready(self) -> str:
-        try:
-            while (line := self._lines.get(timeout=_START_S)) is not None:
-                if '"ready"' in line:
-                    return str(json.loads(line)["url"])
-        except Empty:
-            pass
-        self._process.kill()
-        raise AssertionError("fakeai-proxy did not come up:\n" + "\n".join(self.said))
+def _url(line: str) -> str | None:
+    return str(json.loads(line)["url"]) if '"ready"' in line else None
 
 
 def _command(*arguments: str) -> Sequence[str]:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from fakeai_proxy.errors import ConfigError
 from fakeai_proxy.generate import semantic
 from fakeai_proxy.generate.concepts import stem
-from fakeai_proxy.generate.vectors import Embedder, embedder_kind
+from fakeai_proxy.generate.embedders import embedder_kind
+from fakeai_proxy.generate.vectors import Embedder
 
 EMBEDDER = Embedder("text-embedding-3-small", 1536)
 SEMANTIC = Embedder("text-embedding-3-small", 1536, "semantic")

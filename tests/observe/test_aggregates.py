@@ -24,6 +24,10 @@ VALUES = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=200)
 def test_a_digest_of_two_parts_is_that_of_the_whole(some: list[float], more: list[float]) -> None:
     whole = Digest(some + more)
     merged = Digest.of((Digest(some), Digest(more)))
+    grown = Digest(some)
+    for value in more:
+        grown.add(value)
+    assert (grown.bins, grown.least, grown.most) == (merged.bins, merged.least, merged.most)
     assert (merged.count, merged.bins) == (len(some) + len(more), whole.bins)
     assert (merged.least, merged.most) == (min(some + more), max(some + more))
     assert merged.sum == pytest.approx(sum(some + more))

@@ -245,6 +245,21 @@ def storm(app: App, first: int, many: int) -> list[Exchange]:
     return [exchange(at, id=f"req_{first + number}") for number in range(many)]
 
 
+async def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser, app: App) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    async with opened(browser, app) as page:
+        light = await page.run(paper)
+        await page.look(dark=True)
+        await page.until(f"{paper} !== '{light}'")
+        await page.until("document.querySelector('[aria-label=\"Light theme\"]')")
+        await page.press("t")
+        await page.until(f"{paper} === '{light}'")
+        await page.look(dark=False)
+        await page.look(dark=True)
+        assert await page.run(paper) == light
+        await page.run("localStorage.removeItem('fakeai-theme')")  # other pages have the same store
+
+
 async def test_a_phone_scrolls_down_only(browser: Browser, app: App) -> None:
     await answered(app, 2)
     async with opened(browser, app, width=390, height=844) as page:

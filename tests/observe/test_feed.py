@@ -61,6 +61,7 @@ async def reading(app: App, query: str = "", last_id: str = "") -> AsyncIterator
     reader = Reader(stream)
     assert await reader.line() == "retry: 1000"
     assert (await reader.line()).startswith(":")
+    reader.last_id = (await reader.line()).removeprefix("id: ")
     yield reader
     writer.close()
 
@@ -141,6 +142,15 @@ async def test_silence_has_a_heartbeat(serve: Serve, monkeypatch: pytest.MonkeyP
     async with reading(app) as reader:
         assert await reader.line() == ""
         assert await reader.line() == ": still there"
+
+
+async def test_who_leaves_before_anything_came_goes_on_there_too(serve: Serve) -> None:
+    app = await serve()
+    async with reading(app) as reader:
+        place = reader.last_id
+    app.journal.finished(exchange(1))
+    async with reading(app, last_id=place) as again:
+        assert await again.ids(1) == ["req_1"]
 
 
 async def test_an_open_feed_does_not_keep_a_server_from_closing(serve: Serve) -> None:

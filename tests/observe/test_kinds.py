@@ -24,7 +24,7 @@ from fakeai_proxy.exchange import (
 from fakeai_proxy.observe.aggregates import Aggregates
 from fakeai_proxy.observe.exchanges import ExchangeCounts
 from fakeai_proxy.observe.gathering import Counting, Gathering
-from fakeai_proxy.observe.live import Live
+from fakeai_proxy.observe.live import Live, Second
 from fakeai_proxy.observe.marks import Marks
 from fakeai_proxy.observe.status import Status
 from fakeai_proxy.shared.commons import Commons
@@ -110,15 +110,19 @@ class Counts:
             vars(self.exchanges.copy()),
             {key: _plain(cell) for key, cell in sums.cells.items()},
             self.aggregates.used(),
-            list(self.live._after(-1)),
+            [_plain(second) for second in self.live._after(-1)],
         )
 
 
 def _plain(value: object) -> object:
     if hasattr(value, "bins"):
         return value.bins, value.least, value.most, round(value.sum, 6)
-    return {name: _plain(part) if hasattr(part, "bins") else part
-            for name, part in vars(value).items()}  # fmt: skip
+    fields = (
+        {name: getattr(value, name) for name in value.__slots__}
+        if isinstance(value, Second)
+        else vars(value)
+    )
+    return {name: _plain(part) if hasattr(part, "bins") else part for name, part in fields.items()}
 
 
 @settings(max_examples=150, deadline=None)

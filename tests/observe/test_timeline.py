@@ -86,6 +86,6 @@ def test_an_entry_takes_little_memory(chunks: int, bytes_max: int) -> None:
         taken = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert entry_of(journal.newest_first()[0]).bill
+    assert entry_of(next(iter(journal.newest_first()))).bill
     # The id is the exchange's own, which nothing else keeps afterwards.
     assert taken / len(exchanges) + sys.getsizeof(exchanges[0].id) < bytes_max

@@ -84,7 +84,7 @@ class Door:
         self.authority = Authority.open(directory, self.policy.intercepted, clock.wall)
         self.ca = str(self.authority.root_path)
         self.thread = LoopThread(kind)
-        self.certificates = Certificates(self.authority, self.policy.intercepts, clock.wall)
+        self.certificates = Certificates(lambda: self.authority, self.policy.intercepts, clock.wall)
         self.app: App | None = None
         connection: Callable[[Origin | None, float, str], asyncio.Protocol]
         if whole_app:

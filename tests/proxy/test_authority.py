@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fakeai_proxy.clock import SystemClock, VirtualClock
 from fakeai_proxy.errors import ApiError, ConfigError
 from fakeai_proxy.proxy.authority import Authority
-from fakeai_proxy.proxy.certificates import Certificates, issue
+from fakeai_proxy.proxy.certificates import Certificates
+from fakeai_proxy.proxy.leaf import issue
 
 WALL = SystemClock().wall
 HOSTS = ("api.openai.com", "*.openai.azure.com", "203.0.113.7", "[2001:db8::1]")
@@ -84,13 +85,15 @@ def test_the_coverage_of_a_pattern(directory: Path) -> None:
         assert not authority.covers(host), host
 
 
-def test_an_authority_older_than_the_list_of_hosts_serves_what_it_covers(directory: Path) -> None:
+async def test_an_authority_older_than_the_list_of_hosts_serves_what_it_covers(
+    directory: Path,
+) -> None:
     Authority.open(directory, HOSTS, WALL)
     again = Authority.open(directory, (*HOSTS, "llm.example"), WALL, required=HOSTS)
-    certificates = Certificates(again, lambda _: True, WALL)
-    certificates.require("api.openai.com")
+    certificates = Certificates(lambda: again, lambda _: True, WALL)
+    await certificates.require("api.openai.com")
     with pytest.raises(ApiError) as caught:
-        certificates.require("llm.example")
+        await certificates.require("llm.example")
     assert "fakeai-proxy ca create" in caught.value.message
 
 

@@ -14,9 +14,10 @@ from cryptography import x509
 
 from fakeai_proxy.clock import SystemClock, VirtualClock
 from fakeai_proxy.providers import host_matches
-from fakeai_proxy.proxy import certificates
+from fakeai_proxy.proxy import certificates, leaf
 from fakeai_proxy.proxy.authority import Authority
-from fakeai_proxy.proxy.certificates import Certificates, issue
+from fakeai_proxy.proxy.certificates import Certificates
+from fakeai_proxy.proxy.leaf import issue
 
 HOSTS = ("api.openai.com", "*.openai.azure.com", "203.0.113.7")
 DAY_S = 86400
@@ -36,7 +37,7 @@ def authority(tmp_path: Path, clock: VirtualClock) -> Authority:
 @pytest.fixture
 def issuer(authority: Authority, clock: VirtualClock) -> Certificates:
     return Certificates(
-        authority, lambda name: any(host_matches(name, host) for host in HOSTS), clock.wall
+        lambda: authority, lambda name: any(host_matches(name, host) for host in HOSTS), clock.wall
     )
 
 
@@ -113,7 +114,7 @@ async def test_a_host_has_one_context_however_many_ask(
         issued_in.append(threading.current_thread().name)
         return issue(*args)  # type: ignore[arg-type] # passed on as they came
 
-    monkeypatch.setattr(certificates, "issue", counting)
+    monkeypatch.setattr(leaf, "issue", counting)
     made = await asyncio.gather(*(issuer.context("api.openai.com") for _ in range(20)))
     assert len(set(made)) == 1
     assert len(issued_in) == 1

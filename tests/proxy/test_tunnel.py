@@ -66,7 +66,7 @@ def other_tls(other: Authority) -> ssl.SSLContext:
     thread = LoopThread()
 
     async def make() -> ssl.SSLContext:
-        certificates = Certificates(other, lambda name: False, SystemClock().wall)
+        certificates = Certificates(lambda: other, lambda name: False, SystemClock().wall)
         return await certificates.context("localhost")
 
     try:

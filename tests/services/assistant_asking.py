@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import openai
 import pytest
 from openai import AsyncOpenAI
 
@@ -16,7 +15,7 @@ QUIET = pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 RAIN = "What is the weather in Paris, in celsius?"
 STORY = "Tell me about lighthouse keepers."
 
-__all__ = ["CODE", "MAIL", "QUIET", "RAIN", "STORY", "WEATHER", "assistant", "refused", "thread"]
+__all__ = ["CODE", "MAIL", "QUIET", "RAIN", "STORY", "WEATHER", "assistant", "thread"]
 
 
 async def assistant(client: AsyncOpenAI, *tools: Any, **given: Any) -> str:
@@ -29,13 +28,3 @@ async def thread(client: AsyncOpenAI, *said: str) -> str:
     """The id of a thread in which a user has said that."""
     messages: Any = [{"role": "user", "content": text} for text in said]
     return (await client.beta.threads.create(messages=messages)).id
-
-
-async def refused(asking: Any) -> tuple[int, str | None, str | None, str]:
-    """Status, param, code and message of the refusal."""
-    with pytest.raises(openai.APIStatusError) as caught:
-        await asking
-    error = caught.value.body
-    assert isinstance(error, dict)
-    assert set(error) == {"message", "type", "param", "code"}
-    return caught.value.status_code, error["param"], error["code"], error["message"]

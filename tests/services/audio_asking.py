@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import openai
-import pytest
 from openai import AsyncOpenAI
 
 from fakeai_proxy.generate.speech import encode
@@ -26,13 +24,3 @@ async def said(
     asked = {"model": TTS, "voice": "coral", **more}
     made = await client.audio.speech.create(input=text, response_format=written_as, **asked)
     return await made.aread()
-
-
-async def refused(request: Any) -> tuple[int, str | None, str | None, str]:
-    """Status, param, code and message of the refusal."""
-    with pytest.raises(openai.APIStatusError) as caught:
-        await request
-    error = caught.value.body
-    assert isinstance(error, dict)
-    assert set(error) == {"message", "type", "param", "code"}
-    return caught.value.status_code, error["param"], error["code"], error["message"]

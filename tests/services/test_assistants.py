@@ -10,7 +10,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from fakeai_proxy.app import App
-from tests.services.assistant_asking import CODE, QUIET, WEATHER, assistant, refused
+from tests.services.assistant_asking import CODE, QUIET, WEATHER, assistant
+from tests.services.refusing import refused
 
 pytestmark = QUIET
 

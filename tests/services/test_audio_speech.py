@@ -17,7 +17,8 @@ from fakeai_proxy.generate.tokens import Tokens
 from tests.conftest import Ended, Serve
 from tests.doubles.plain_install import plain_install
 from tests.generate.speech.sounds import decoded
-from tests.services.audio_asking import TEXT, TTS, refused, said
+from tests.services.audio_asking import TEXT, TTS, said
+from tests.services.refusing import refused
 from tests.services.threaded import threaded_app
 
 CONTENT_TYPES = {

@@ -8,7 +8,8 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from tests.services.audio_asking import STRANGER, TEXT, TTS, refused, said
+from tests.services.audio_asking import STRANGER, TEXT, TTS, said
+from tests.services.refusing import refused
 
 
 async def _consent(client: AsyncOpenAI, name: str = "Ada") -> Any:

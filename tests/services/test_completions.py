@@ -28,6 +28,7 @@ from fakeai_proxy.services.operation import Call
 from fakeai_proxy.services.records import Records
 from fakeai_proxy.store import open_store
 from tests.conftest import Serve
+from tests.services import refusing
 from tests.services.threaded import threaded_app
 
 HOSTED = "gpt-3.5-turbo-instruct"
@@ -77,12 +78,8 @@ async def streamed(client: AsyncOpenAI, **body: Any) -> tuple[dict[int, str], li
 
 async def refused(client: AsyncOpenAI, **body: Any) -> tuple[int, str | None, str]:
     """Status, param and message of the refusal."""
-    with pytest.raises(openai.APIStatusError) as caught:
-        await complete(client, **body)
-    error = caught.value.body
-    assert isinstance(error, dict)
-    assert set(error) == {"message", "type", "param", "code"}
-    return caught.value.status_code, error["param"], error["message"]
+    status, param, _, message = await refusing.refused(complete(client, **body))
+    return status, param, message
 
 
 async def test_an_answer_has_every_field_and_sixteen_tokens(client: AsyncOpenAI) -> None:

@@ -215,6 +215,26 @@ async def test_an_item_that_cannot_be_asked_is_an_error(client: AsyncOpenAI) -> 
     assert "temperature" in item.sample.error.message
 
 
+@pytest.mark.parametrize("kind", ["completions", "responses"])
+async def test_items_whose_messages_are_none_are_errors(client: AsyncOpenAI, kind: str) -> None:
+    config = {"type": "custom", "item_schema": {"type": "object"}, "include_sample_schema": True}
+    eval_id = await made_eval(client, {**SAME, "reference": "x"}, config=config)
+    odd = [
+        5, [5], {"role": "user", "content": 5}, [{"content": "who"}], [{"role": "user", "content": [7]}],
+        [{"role": "user", "content": [{"type": "input_image"}]}], [{"role": "user"}], [], None,
+    ]  # fmt: skip
+    done = await run(client, eval_id, {
+        "type": kind, "model": "gpt-4o-mini",
+        "input_messages": {"type": "item_reference", "item_reference": "item.said"},
+        "source": {"type": "file_content", "content": [{"item": {"said": said}} for said in odd]},
+    })  # fmt: skip
+    assert done.result_counts.model_dump() == {
+        "total": len(odd), "errored": len(odd), "failed": 0, "passed": 0,
+    }  # fmt: skip
+    items = (await client.evals.runs.output_items.list(done.id, eval_id=eval_id)).data
+    assert all(item.sample.error.message for item in items)
+
+
 async def test_runs_are_listed_cancelled_and_deleted(serve: Serve) -> None:
     app = await serve(VirtualClock(autojump=False), mode="synth", profile="quick")
     async with asking(app, strict=False) as client:
@@ -269,6 +289,9 @@ async def test_the_end_of_a_run_is_told(serve: Serve) -> None:
         ({"type": "completions", "input_messages": TEMPLATE,
           "source": {"type": "file_content", "content": CONTENT}}, "data_source.model"),
         ({"type": "jsonl", "source": {"type": "stored_completions"}}, "Supported values"),
+        ({"type": "completions", "model": "gpt-4o",
+          "input_messages": {"type": "template", "template": [{"content": "Say {{item.q}}"}]},
+          "source": {"type": "file_content", "content": CONTENT}}, "template[0].role"),
     ],
 )  # fmt: skip
 async def test_a_run_that_cannot_be_is_refused(

@@ -117,7 +117,7 @@ class _Room:
     operations: tuple[Operation, ...]
     under: tuple[str, ...] = ("measure",)
     module: str = "measure"
-    is_imported: bool = True
+    is_ready: bool = True
 
 
 @pytest.fixture

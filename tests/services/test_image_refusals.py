@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from openai import AsyncOpenAI
 from PIL import Image
 
 from tests.services.pictures_asking import Named, half_clear, png, scene
+from tests.services.refusing import refusal
 from tests.services.threaded import threaded_app
 
 #: What is asked besides a prompt: status, param, code, and how the message begins.
@@ -96,13 +96,6 @@ UNKNOWN = {
     "dall-e-3": {"background": "opaque", "moderation": "low", "output_format": "png", "stream": True},
     "gpt-image-1": {"response_format": "url", "style": "vivid", "input_fidelity": "high"},
 }  # fmt: skip
-
-
-async def refusal(made: Any) -> tuple[int, dict[str, Any]]:
-    with pytest.raises(openai.APIStatusError) as caught:
-        await made
-    assert isinstance(caught.value.body, dict)
-    return caught.value.status_code, caught.value.body
 
 
 @pytest.mark.parametrize("case", REFUSED)

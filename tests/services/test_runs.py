@@ -21,9 +21,9 @@ from tests.services.assistant_asking import (
     STORY,
     WEATHER,
     assistant,
-    refused,
     thread,
 )
+from tests.services.refusing import refused
 
 pytestmark = QUIET
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.conftest import Serve
-from tests.services.assistant_asking import QUIET, STORY, assistant, refused, thread
+from tests.services.assistant_asking import QUIET, STORY, assistant, thread
+from tests.services.refusing import refused
 from tests.services.test_keys import ADMIN, connected, robot
 
 pytestmark = QUIET

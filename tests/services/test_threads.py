@@ -9,8 +9,9 @@ import pytest
 from openai import AsyncOpenAI
 
 from fakeai_proxy.app import App
-from tests.services.assistant_asking import CODE, QUIET, STORY, assistant, refused, thread
+from tests.services.assistant_asking import CODE, QUIET, STORY, assistant, thread
 from tests.services.media import picture
+from tests.services.refusing import refused
 
 pytestmark = QUIET
 

@@ -25,9 +25,9 @@ from tests.services.audio_asking import (
     TEXT,
     TRANSCRIBE,
     WHISPER,
-    refused,
     said,
 )
+from tests.services.refusing import refused
 from tests.services.threaded import threaded_app
 
 _CUE = re.compile(r"(\d\d):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d):(\d\d):(\d\d)[,.](\d{3})\n(.+)\n")

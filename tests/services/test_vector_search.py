@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from openai import AsyncOpenAI
 
 from fakeai_proxy.generate import retrieval, semantic
+from fakeai_proxy.generate.embedders import Kind
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.vector_stores import pack
 from fakeai_proxy.services.vector_stores.chunking import AUTO, Strategy, chunks
 from fakeai_proxy.services.vector_stores.filters import Comparison, Compound, matches

@@ -17,6 +17,7 @@ from fakeai_proxy.clock import VirtualClock
 from fakeai_proxy.generate.pictures.watching import seen
 from tests.conftest import Serve
 from tests.services.pictures_asking import bytes_of, png, scene
+from tests.services.refusing import refusal
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -34,13 +35,6 @@ async def later(serve: Serve) -> AsyncIterator[tuple[App, VirtualClock, AsyncOpe
         base_url=app.url + "/v1", api_key="k", max_retries=0, _strict_response_validation=True
     ) as client:
         yield app, clock, client
-
-
-async def refusal(made: Any) -> tuple[int, dict[str, Any]]:
-    with pytest.raises(openai.APIStatusError) as caught:
-        await made
-    assert isinstance(caught.value.body, dict)
-    return caught.value.status_code, caught.value.body
 
 
 async def test_a_job_goes_on_by_the_clock(

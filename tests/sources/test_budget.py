@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,9 @@ from fakeai_proxy.config import Config
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import LIVE, Chunk, Exchange, Reply, Request
 from fakeai_proxy.profiles.price import Price
+from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.sources.budget import Budget, price_list
+from fakeai_proxy.sources.price_list import PriceList
 from tests.sources.test_recorded import JSON, SSE, drained
 
 #: A dollar for a thousand tokens in, two for a thousand out.
@@ -109,6 +112,21 @@ async def test_errors_cost_nothing_and_a_client_that_leaves_pays_for_what_was_to
 
 
 def test_a_model_that_nobody_knows_counts_like_the_dearest() -> None:
-    price_of = price_list(Config())
+    price_of = price_list(partial(Catalogue.shipped, Config()))
     assert price_of("gpt-4o-mini").output < price_of("no-such-model").output
     assert price_of("no-such-model").output >= price_of("gpt-4o").output
+
+
+def test_bills_and_limits_read_the_registry_once() -> None:
+    read: list[Catalogue] = []
+
+    def registry() -> Catalogue:
+        read.append(Catalogue.shipped(Config()))
+        return read[-1]
+
+    prices = PriceList(registry)
+    price_of = price_list(prices.catalogue)
+    assert not read
+    exact = prices.exact("completions", "gpt-4o", {}, {"input_tokens": 1_000_000})
+    assert exact == price_of("gpt-4o").input
+    assert len(read) == 1

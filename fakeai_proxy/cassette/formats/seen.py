@@ -17,11 +17,10 @@ from urllib.parse import quote
 from fakeai_proxy.body import Body
 from fakeai_proxy.cassette.codings import codings
 from fakeai_proxy.cassette.draft import Draft, Heard, recoded
-from fakeai_proxy.cassette.format import is_sse
 from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cassette.tape import Tape
 from fakeai_proxy.errors import CassetteError
-from fakeai_proxy.exchange import Headers, Origin, Request, end_to_end, header
+from fakeai_proxy.exchange import Headers, Origin, Request, end_to_end, header, is_event_stream
 from fakeai_proxy.providers import provider_of
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -220,7 +219,7 @@ def scheduled(answer: Answer, times: Times) -> Schedule:
     end_us = max(times.head_us, times.end_us)
     if not body:
         return Schedule((), (), times.head_us)
-    if not is_sse(answer.headers) or codings(answer.headers):
+    if not is_event_stream(answer.headers) or codings(answer.headers):
         return Schedule((len(body),), (end_us,), times.head_us)
     borders = [match.end() for match in _FRAME_END.finditer(body)]
     if not borders or borders[-1] != len(body):

@@ -17,6 +17,7 @@ from fakeai_proxy.cassette.index import label_of
 from fakeai_proxy.cassette.places import check_writable, checked
 from fakeai_proxy.cassette.view import view_of
 from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument, rewritten
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.errors import CassetteError
 
 _ATTRIBUTES = ("*.jsonl.zst diff=fakeai", "*.fcz/** diff=fakeai")
@@ -25,7 +26,8 @@ _ATTRIBUTES = ("*.jsonl.zst diff=fakeai", "*.fcz/** diff=fakeai")
 @click.command()
 @path_argument
 @click.argument("record_id", metavar="ID")
-def edit(path: Path, record_id: str) -> None:
+@tells_outcome
+def edit(path: Path, record_id: str) -> Outcome:
     """Open the recording ID of PATH in $EDITOR. What no longer reads as one is refused and nothing is
     changed; the cuts of a body that became longer or shorter are made in proportion, keys anew."""
     library = opened(path)
@@ -37,14 +39,13 @@ def edit(path: Path, record_id: str) -> None:
         raise click.ClickException(str(error)) from None
     after = edited(record)
     if after is record:
-        click.echo("nothing was changed")
-        return
+        return Outcome("nothing was changed", {"id": record.id, "changed": False})
 
     def changed(one: Interaction) -> Interaction:
         return after if one.id == record.id else one
 
     rewritten((path,), path, changed, "writing")
-    click.echo(f"{record.id} is changed")
+    return Outcome(f"{record.id} is changed", {"id": record.id, "changed": True})
 
 
 def edited(record: Interaction) -> Interaction:
@@ -91,7 +92,8 @@ def cat(path: Path) -> None:
 
 
 @click.command("init-git")
-def init_git() -> None:
+@tells_outcome
+def init_git() -> Outcome:
     """Have git show compressed cassettes as text, in the repository of this folder."""
     textconv = ["git", "config", "diff.fakeai.textconv", "fakeai-proxy cassette cat"]
     top = _git(["git", "rev-parse", "--show-toplevel"])
@@ -101,7 +103,10 @@ def init_git() -> None:
     lines = [*there, *(line for line in _ATTRIBUTES if line not in there)]
     if lines != there:
         file.write_text("\n".join(lines) + "\n", "utf-8")
-    click.echo(f"{file}: {' and '.join(_ATTRIBUTES)}")
+    text = f"{file}: {' and '.join(_ATTRIBUTES)}"
+    return Outcome(
+        text, {"file": str(file), "attributes": list(_ATTRIBUTES), "added": lines != there}
+    )
 
 
 def _git(command: list[str]) -> str:

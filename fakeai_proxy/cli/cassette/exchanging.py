@@ -15,6 +15,7 @@ from fakeai_proxy.cassette.forms import FORMS
 from fakeai_proxy.cassette.importing import bring_in
 from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress
 from fakeai_proxy.cli.cassette.scrubbing import rules_of, scrub_options
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.errors import CassetteError
 
 _target = click.argument("target", type=click.Path(path_type=Path))
@@ -27,7 +28,8 @@ _TOLD_MAX = 10
 @_target
 @click.option("--from", "name", type=click.Choice(READABLE), help="Without it: what SOURCE is in.")
 @scrub_options
-def bring(source: Path, target: Path, name: str | None, **rules: Any) -> None:
+@tells_outcome
+def bring(source: Path, target: Path, name: str | None, **rules: Any) -> Outcome:
     """Make the cassette TARGET of SOURCE, a file or folder of another program, with secrets removed and
     what you name."""
     if not target.name.endswith(FORMS):
@@ -42,14 +44,21 @@ def bring(source: Path, target: Path, name: str | None, **rules: Any) -> None:
         click.echo(f"left out: {place}: {reason}", err=True)
     if len(done.skipped) > _TOLD_MAX:
         click.echo(f"left out: {len(done.skipped) - _TOLD_MAX} more", err=True)
-    click.echo(f"{target}: {recordings(done.interactions)} from {done.source}")
+    return Outcome(
+        f"{target}: {recordings(done.interactions)} from {done.source}",
+        {
+            "cassette": str(target), "recordings": done.interactions, "from": done.source,
+            "left_out": [{"place": place, "reason": reason} for place, reason in done.skipped],
+        },
+    )  # fmt: skip
 
 
 @click.command("export")
 @path_argument
 @_target
 @click.option("--to", "name", type=click.Choice(WRITABLE), required=True)
-def put(path: Path, target: Path, name: str) -> None:
+@tells_outcome
+def put(path: Path, target: Path, name: str) -> Outcome:
     """Write the recordings of PATH to the file TARGET, in the format of another program."""
     library = opened(path)
     with progress("exporting") as tell:
@@ -61,7 +70,13 @@ def put(path: Path, target: Path, name: str) -> None:
         click.echo(f"left out: {count} {reason}", err=True)
     left_out = sum(done.left_out.values())
     rest = f", {left_out:,} left out" if left_out else ""
-    click.echo(f"{target}: {recordings(done.interactions)} as {name}{rest}")
+    return Outcome(
+        f"{target}: {recordings(done.interactions)} as {name}{rest}",
+        {
+            "file": str(target), "recordings": done.interactions, "to": name,
+            "left_out": dict(done.left_out),
+        },
+    )  # fmt: skip
 
 
 def _encode(text: str) -> Sequence[int]:

@@ -12,6 +12,7 @@ from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.forms import FORMS
 from fakeai_proxy.cli.cassette.editing import edited
 from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument, progress
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.errors import CassetteError
 
 #: How a branch goes on, as it is told.
@@ -27,7 +28,8 @@ _WAYS = (
 @click.argument("turn")
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--edit", "edits", is_flag=True, help="Open TURN's recording in $EDITOR first.")
-def fork(path: Path, turn: str, target: Path, edits: bool) -> None:
+@tells_outcome
+def fork(path: Path, turn: str, target: Path, edits: bool) -> Outcome:
     """Copy the session of PATH up to TURN into the new cassette TARGET, from which it goes on otherwise.
 
     TURN is a number from 1 on, SESSION:NUMBER, or an id. With --edit the answer of TURN may become
@@ -53,10 +55,14 @@ def fork(path: Path, turn: str, target: Path, edits: bool) -> None:
         except CassetteError as error:
             raise click.ClickException(f"{path}: {error}.") from None
     session = f" of session {found.session}" if found.session else ""
-    click.echo(
+    lines = [
         f"{target}: turns 1 to {found.turn}{session}"
         + (", the last one edited" if after is not last else "")
         + f"; {found.after} left behind. How it goes on:"
-    )
-    for how, options in _WAYS:
-        click.echo(f"  {how + ':':24} fakeai-proxy --cassette {target} {options}")
+    ]
+    lines += [f"  {how + ':':24} fakeai-proxy --cassette {target} {to}" for how, to in _WAYS]
+    facts = {
+        "cassette": str(target), "session": found.session, "turns": found.turn,
+        "left_behind": found.after, "edited": after is not last,
+    }  # fmt: skip
+    return Outcome("\n".join(lines), facts)

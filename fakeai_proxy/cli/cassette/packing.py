@@ -28,6 +28,7 @@ from fakeai_proxy.cli.cassette.reading import (
     progress,
     rewritten,
 )
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.errors import CassetteError
 
 _target = click.argument("target", type=click.Path(path_type=Path))
@@ -37,7 +38,8 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 @click.command()
 @path_argument
 @click.option("--again", is_flag=True, help="Pack what is sealed already, too: into one file.")
-def seal(path: Path, again: bool) -> None:
+@tells_outcome
+def seal(path: Path, again: bool) -> Outcome:
     """Make PATH, a directory, several times smaller. What another process is recording stays as it is;
     who replays from PATH may go on."""
     with progress("sealing") as tell:
@@ -47,41 +49,48 @@ def seal(path: Path, again: bool) -> None:
             raise click.ClickException(str(error)) from None
     for name in done.busy:
         click.echo(f"{name} is being recorded into, and was left alone", err=True)
-    if not done.records:
-        click.echo("nothing to seal")
-        return
-    ratio = done.before_bytes / done.after_bytes
-    click.echo(
-        f"{recordings(done.records)} sealed: {done.before_bytes:,} bytes before, "
-        f"{done.after_bytes:,} after ({ratio:.1f} times smaller)"
-    )
+    text = "nothing to seal"
+    if done.records:
+        ratio = done.before_bytes / done.after_bytes
+        text = (
+            f"{recordings(done.records)} sealed: {done.before_bytes:,} bytes before, "
+            f"{done.after_bytes:,} after ({ratio:.1f} times smaller)"
+        )
+    facts = {
+        "cassette": str(path), "recordings": done.records, "before_bytes": done.before_bytes,
+        "after_bytes": done.after_bytes, "busy": done.busy,
+    }  # fmt: skip
+    return Outcome(text, facts)
 
 
 @click.command()
 @path_argument
 @_target
-def pack(path: Path, target: Path) -> None:
+@tells_outcome
+def pack(path: Path, target: Path) -> Outcome:
     """Copy PATH into TARGET, which says by its name what it is: a directory NAME.fcz, sealed, or one
     file NAME.jsonl.zst."""
-    _write((path,), target)
+    return _write((path,), target)
 
 
 @click.command()
 @path_argument
 @_target
-def unpack(path: Path, target: Path) -> None:
+@tells_outcome
+def unpack(path: Path, target: Path) -> Outcome:
     """Copy PATH into TARGET, NAME.jsonl: a recording a line, which git shows and people edit."""
     if target.suffix != ".jsonl":
         raise click.ClickException(f"{target} does not end in .jsonl.")
-    _write((path,), target)
+    return _write((path,), target)
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=CassettePath(), metavar="PATH...")
 @_target
-def merge(paths: tuple[Path, ...], target: Path) -> None:
+@tells_outcome
+def merge(paths: tuple[Path, ...], target: Path) -> Outcome:
     """Copy the recordings of every PATH into TARGET, one cassette after the other."""
-    _write(paths, target)
+    return _write(paths, target)
 
 
 _WAYS: dict[str, Callable[[Interaction], str]] = {
@@ -97,7 +106,8 @@ _WAYS: dict[str, Callable[[Interaction], str]] = {
 @path_argument
 @click.option("--by", type=click.Choice(sorted(_WAYS)), required=True)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-def split(path: Path, by: str, folder: Path) -> None:
+@tells_outcome
+def split(path: Path, by: str, folder: Path) -> Outcome:
     """Copy the recordings of PATH into FOLDER, a cassette for each session, model, host, route or day."""
     way = _WAYS[by]
     form = next(form for form in FORMS if path.name.endswith(form))
@@ -111,17 +121,20 @@ def split(path: Path, by: str, folder: Path) -> None:
             counts = rewriting.split(path, way, target_of, tell)
         except CassetteError as error:
             raise click.ClickException(str(error)) from None
-    for name, count in counts.items():
-        click.echo(f"{target_of(name)}: {recordings(count)}")
+    made = {str(target_of(name)): count for name, count in counts.items()}
+    lines = [f"{target}: {recordings(count)}" for target, count in made.items()]
+    return Outcome("\n".join(lines), {"cassette": str(path), "by": by, "recordings": made})
 
 
 @click.command()
 @path_argument
-def rekey(path: Path) -> None:
+@tells_outcome
+def rekey(path: Path) -> Outcome:
     """Make the keys of PATH anew, as this version makes them. Requests whose bodies held secrets keep
     theirs: the secrets were part of them."""
     done = rewritten((path,), path, _rekeyed, "making keys")
-    click.echo(f"{done.changed:,} of {recordings(done.kept)} got other keys")
+    text = f"{done.changed:,} of {recordings(done.kept)} got other keys"
+    return Outcome(text, {"cassette": str(path), "kept": done.kept, "changed": done.changed})
 
 
 def _rekeyed(record: Interaction) -> Interaction:
@@ -143,7 +156,8 @@ def _rekeyed(record: Interaction) -> Interaction:
 @click.command()
 @path_argument
 @click.argument("record_ids", nargs=-1, required=True, metavar="ID...")
-def rm(path: Path, record_ids: tuple[str, ...]) -> None:
+@tells_outcome
+def rm(path: Path, record_ids: tuple[str, ...]) -> Outcome:
     """Remove the recordings ID from PATH: those that nobody asks for any more, say, which a verdict in
     JSON names."""
     library = opened(path)
@@ -153,23 +167,30 @@ def rm(path: Path, record_ids: tuple[str, ...]) -> None:
         (path,), path, lambda record: None if number_of(record.id) in gone else record, "removing"
     )
     rewriting.forget_blobs(path)
-    click.echo(f"{recordings(len(gone))} removed, {done.kept:,} left")
+    return Outcome(
+        f"{recordings(len(gone))} removed, {done.kept:,} left",
+        {"cassette": str(path), "removed": len(gone), "kept": done.kept},
+    )
 
 
 @click.command()
 @path_argument
-def gc(path: Path) -> None:
+@tells_outcome
+def gc(path: Path) -> Outcome:
     """Remove from PATH what is of no use: requests whose end never came, and bodies nobody names."""
     done = rewritten((path,), path, None, "collecting", unfinished=False)
     gone = rewriting.forget_blobs(path)
-    click.echo(
+    return Outcome(
         f"{recordings(done.kept)} kept, {done.left_out:,} without an end and "
-        f"{counted(gone, 'file')} of bodies removed"
+        f"{counted(gone, 'file')} of bodies removed",
+        {"cassette": str(path), "kept": done.kept, "without_end": done.left_out, "bodies": gone},
     )
 
 
-def _write(paths: Sequence[Path], target: Path) -> None:
+def _write(paths: Sequence[Path], target: Path) -> Outcome:
     if not target.name.endswith(FORMS):
         raise click.ClickException(f"{target} ends in none of {', '.join(FORMS)}.")
     done = rewritten(paths, target, None, "copying")
-    click.echo(f"{target}: {recordings(done.kept)}")
+    return Outcome(
+        f"{target}: {recordings(done.kept)}", {"cassette": str(target), "recordings": done.kept}
+    )

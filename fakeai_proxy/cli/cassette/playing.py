@@ -11,10 +11,11 @@ import click
 
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.comparing import said, said_in
-from fakeai_proxy.cassette.format import RecordedResponse, is_sse
+from fakeai_proxy.cassette.format import RecordedResponse
 from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument
 from fakeai_proxy.clock import SystemClock
+from fakeai_proxy.exchange import is_event_stream
 
 
 @click.command()
@@ -52,7 +53,7 @@ def _pieces(response: RecordedResponse, raw: bool) -> list[tuple[float, bytes]]:
         return [(one.dt_us / 1e6, _spoken(one, raw)) for one in response.messages]
     body, position, whole, found = response.body, 0, 0, []
     assert isinstance(body, bytes), "bodies in files of their own were refused"
-    streams = is_sse(response.headers) and not raw
+    streams = is_event_stream(response.headers) and not raw
     for cut, gap_us in zip(response.cuts, response.gaps_us, strict=False):
         start, position = position, position + cut
         data = body[start:position]

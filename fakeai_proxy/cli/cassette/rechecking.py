@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ from fakeai_proxy.clock import SystemClock
 from fakeai_proxy.config import Config
 from fakeai_proxy.errors import ApiError, FakeAIError
 from fakeai_proxy.exchange import Origin, Request
+from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.sources.again import asked_again
 from fakeai_proxy.sources.budget import Budget, price_list
 from fakeai_proxy.sources.upstream import Upstream
@@ -134,7 +136,9 @@ async def _asked(
     library: Library, entries: list[Entry], config: Config, budget_usd: Decimal
 ) -> _Found:
     clock = SystemClock()
-    live = Budget(Upstream(config, clock), budget_usd, price_list(config))
+    live = Budget(
+        Upstream(config, clock), budget_usd, price_list(partial(Catalogue.shipped, config))
+    )
     found = _Found(len(library.index.entries))
     try:
         with progress("asking") as tell:

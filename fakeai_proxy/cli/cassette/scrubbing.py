@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from pydantic import ValidationError
@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from fakeai_proxy.cassette.rules import Rules
 from fakeai_proxy.cassette.settings import CassetteSettings
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-def scrub_options(command: Callable[..., None]) -> Callable[..., None]:
+
+def scrub_options(command: Command) -> Command:
     """The same as when it is recorded."""
     for name, words, kind in (
         ("scrub_pii", "Personal data: e-mail, phone, card, IBAN, SSN, IP addresses.", "flag"),

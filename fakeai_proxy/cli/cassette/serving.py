@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fakeai_proxy.cassette.counting import recordings
-from fakeai_proxy.cassette.format import Interaction, is_sse
+from fakeai_proxy.cassette.format import Interaction
 from fakeai_proxy.cassette.shapes import PLACEHOLDER
 from fakeai_proxy.cassette.stats import Stats
 from fakeai_proxy.cli.cassette.reading import CassettePath, loaded, opened
+from fakeai_proxy.exchange import is_event_stream
 
 if TYPE_CHECKING:
     from fakeai_proxy.cli.banner import Banner
@@ -118,7 +119,7 @@ def _body(record: Interaction) -> bytes:
 def _curl(record: Interaction) -> Iterator[str]:
     request, response = record.request, record.response
     assert response is not None, "what can be tried has a reply"
-    yield "curl -N" if is_sse(response.headers) else "curl"
+    yield "curl -N" if is_event_stream(response.headers) else "curl"
     yield "URL" + shlex.quote(request.target)
     for name, value in request.headers:
         if name.lower() == b"content-type":

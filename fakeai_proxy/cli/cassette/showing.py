@@ -15,13 +15,13 @@ import click
 from fakeai_proxy.cassette import frames
 from fakeai_proxy.cassette.bodies import Blob
 from fakeai_proxy.cassette.entries import Entry
-from fakeai_proxy.cassette.format import Interaction, RecordedResponse, encode, is_sse
+from fakeai_proxy.cassette.format import Interaction, RecordedResponse, encode
 from fakeai_proxy.cassette.library import Library
 from fakeai_proxy.cassette.messages import Message, instants_s
 from fakeai_proxy.cassette.rfc6455 import closing
 from fakeai_proxy.cassette.view import plain_body
 from fakeai_proxy.cli.cassette.reading import loaded, named, opened, path_argument, time_text
-from fakeai_proxy.exchange import SOCKET_METHOD, header
+from fakeai_proxy.exchange import SOCKET_METHOD, header, is_event_stream
 
 #: Where a credential stood, and the variable to put into the curl line instead.
 _VARIABLES = {
@@ -131,7 +131,7 @@ def _reply_lines(response: RecordedResponse) -> Iterator[str]:
         yield f"            withheld: {response.withheld}"
         return
     plain = plain_body(response)
-    if is_sse(response.headers) and plain == response.body:
+    if is_event_stream(response.headers) and plain == response.body:
         position = 0
         for cut, at_us in zip(response.cuts, accumulate(response.gaps_us), strict=False):
             piece = plain[position : position + cut].decode("utf-8", "replace")

@@ -25,6 +25,7 @@ from fakeai_proxy.cassette.scrubbing import Scrub
 from fakeai_proxy.cassette.segments import existing_salt, policy_of
 from fakeai_proxy.cli.cassette.reading import opened, path_argument, progress, rewritten
 from fakeai_proxy.cli.cassette.scrubbing import rules_of, scrub_options
+from fakeai_proxy.cli.outcome import Outcome, tells_outcome
 from fakeai_proxy.errors import CassetteError
 
 
@@ -86,7 +87,8 @@ def _summed_up(findings: int, secrets: bool) -> str:
 @click.command()
 @path_argument
 @scrub_options
-def scrub(path: Path, **rules: Any) -> None:
+@tells_outcome
+def scrub(path: Path, **rules: Any) -> Outcome:
     """Remove from PATH every secret that this version knows, what was scrubbed when it was recorded, and
     what you name; keys and tags stay as they are."""
     try:
@@ -96,13 +98,15 @@ def scrub(path: Path, **rules: Any) -> None:
     change = Scrub(redactor, rewriting.blobs_at(path))
     done = rewritten((path,), path, change, "scrubbing")
     rewriting.forget_blobs(path)
-    click.echo(f"{done.changed:,} of {recordings(done.kept)} had something to hide")
+    text = f"{done.changed:,} of {recordings(done.kept)} had something to hide"
+    return Outcome(text, {"cassette": str(path), "kept": done.kept, "changed": done.changed})
 
 
 @click.command()
 @path_argument
 @click.argument("target", type=click.Path(path_type=Path))
-def anonymize(path: Path, target: Path) -> None:
+@tells_outcome
+def anonymize(path: Path, target: Path) -> Outcome:
     """Copy PATH into TARGET with other words: lengths, tokens as they were counted, timing, structure and
     tool graph stay. Look through the result before you give it away: numbers outside of texts, names of
     fields and paths of requests stay too."""
@@ -111,7 +115,8 @@ def anonymize(path: Path, target: Path) -> None:
     salt = secrets.token_bytes(SALT_BYTES)
     change = Anonymize(salt, rewriting.blobs_at(path), rewriting.blobs_at(target))
     done = rewritten((path,), target, change, "anonymizing", unfinished=False)
-    click.echo(f"{target}: {recordings(done.kept)} in other words")
+    text = f"{target}: {recordings(done.kept)} in other words"
+    return Outcome(text, {"cassette": str(target), "recordings": done.kept})
 
 
 def _wrong(library: Library, entry: Entry, secrets: bool) -> Iterator[str]:

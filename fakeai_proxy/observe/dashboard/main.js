@@ -24,24 +24,19 @@ const KEYS = [
   ["↑ ↓ or k j", "Move in the exchanges"], ["Enter", "Open an exchange or a worker"], ["t", "Light or dark"], ["?", "These keys"],
 ];
 
-function theme() {
-  return document.documentElement.dataset.theme
-    || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-}
-
 function useTheme() {
-  const [now, set] = useState(theme());
+  const page = document.documentElement.dataset;
+  const [now, set] = useState(page.theme);
   useEffect(() => {
     const query = matchMedia("(prefers-color-scheme: dark)");
-    const changed = () => set(theme());
+    const changed = () => set(page.theme);
     query.addEventListener("change", changed);
     return () => query.removeEventListener("change", changed);
   }, []);
   const toggle = () => {
-    const next = theme() === "dark" ? "light" : "dark";
-    document.documentElement.dataset.theme = next;
-    try { localStorage.setItem("fakeai-theme", next); } catch { /* until the page is closed, then */ }
-    set(next);
+    page.theme = page.chosen = page.theme === "dark" ? "light" : "dark";
+    try { localStorage.setItem("fakeai-theme", page.chosen); } catch { /* until the page is closed, then */ }
+    set(page.theme);
   };
   return [now, toggle];
 }

@@ -1,8 +1,11 @@
-// Before the first paint: the theme that was chosen, if one was. A classic script, so that it is not
-// deferred as modules are.
+// Before the first paint: the theme that was chosen or, until one is, that of the system. A classic script,
+// so that it is not deferred as modules are.
 "use strict";
 (() => {
-  let chosen = null;
-  try { chosen = localStorage.getItem("fakeai-theme"); } catch { /* private windows may refuse */ }
-  if (chosen) document.documentElement.dataset.theme = chosen;
+  const page = document.documentElement.dataset;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  try { page.chosen = localStorage.getItem("fakeai-theme") ?? ""; } catch { /* private windows may refuse */ }
+  const follow = () => { page.theme = page.chosen || (dark.matches ? "dark" : "light"); };
+  follow();
+  dark.addEventListener("change", follow);
 })();

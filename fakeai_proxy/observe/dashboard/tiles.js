@@ -42,7 +42,7 @@ export function Tiles() {
   const output = fleet ? fleet.tokens_s : sum(few, (s) => s.output_tokens) / RATE_S;
   const hits = sum(minute, (s) => s.sources?.HIT);
   const mode = state.status?.mode;
-  const total = Object.values(state.status?.exchanges ?? {}).reduce((all, n) => all + n, 0);
+  const total = few.findLast((s) => s.requests_total !== undefined)?.requests_total ?? 0;
   return html`<dl class="tiles panel" aria-label="Now">
     <${Tile} name="Requests" value=${compact(rate)} unit="/s" below=${`${count(total)} so far`} />
     ${timeTile("First token p50", lastOf(recent, "ttft_ms"))}

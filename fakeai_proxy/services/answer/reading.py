@@ -8,7 +8,6 @@ from binascii import Error as Base64Error
 from dataclasses import dataclass
 
 from fakeai_proxy import errors
-from fakeai_proxy.services.extraction import Unreadable, pdf
 
 #: Pixels of the picture that a model is shown of each page besides its text: of A4's shape.
 PAGE_SIZE = (1024, 1448)
@@ -43,6 +42,8 @@ def read(data: str, path: str) -> Document:
 
 def read_pdf(raw: bytes, path: str) -> Document:
     """Raises 400 in the vendor's words."""
+    from fakeai_proxy.services.extraction import Unreadable, pdf  # few prompts have a document
+
     try:
         found = pdf.read(raw)
     except Unreadable:

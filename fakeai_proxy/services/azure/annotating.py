@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from fakeai_proxy.exchange import Chunk, Reply
+from fakeai_proxy.exchange import Chunk, Reply, is_event_stream
 from fakeai_proxy.services.azure.content_filter import Policy, Results, Sight, seen
 
 _FINISH = b'"finish_reason":'
@@ -179,7 +179,7 @@ def annotated(reply: Reply, annotator: Annotator) -> Reply:
     """The reply with annotations; one that is not a model's words stays as it is."""
     if reply.status != 200 or not isinstance(reply.chunks, Sequence):
         return reply
-    if any(value.startswith(b"text/event-stream") for _, value in reply.headers):
+    if is_event_stream(reply.headers):
         reply.chunks = annotator.frames(reply.chunks)
         return reply
     reply.chunks = [_late(chunk, annotator) for chunk in reply.chunks]

@@ -34,9 +34,10 @@ def messages_for(source: Mapping[str, Any], values: Mapping[str, Any]) -> list[d
     given = source["input_messages"]
     if given["type"] == "item_reference":
         found = value_of(given["item_reference"], values)
-        said = [found] if isinstance(found, str) else found
+        said = found if isinstance(found, list) else [found]
         return [
-            {"role": "user", "content": one} if isinstance(one, str) else dict(one) for one in said
+            dict(one) if isinstance(one, Mapping) else {"role": "user", "content": one}
+            for one in said
         ]
     return [{**message, "content": _filled(message.get("content"), values)}
             for message in given["template"]]  # fmt: skip
@@ -47,7 +48,9 @@ def _filled(content: Any, values: Mapping[str, Any]) -> Any:
         return filled(content, values)
     if isinstance(content, Mapping):
         return [_filled_part(content, values)]
-    return [one if isinstance(one, str) else _filled_part(one, values) for one in content or ()]
+    if not isinstance(content, list):
+        return content  # as wrong as it is: the endpoint says so
+    return [_filled_part(one, values) if isinstance(one, Mapping) else one for one in content]
 
 
 def _filled_part(part: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,16 +71,18 @@ def chat_body(source: Mapping[str, Any], messages: list[dict[str, Any]]) -> dict
 
 
 def _for_chat(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a Responses message in chat's words."""
+    """The parts of a Responses message in chat's words; what is none is left for chat to refuse."""
     content = message.get("content")
-    made = {"role": message["role"], "content": content}
+    made = {name: message[name] for name in ("role", "content") if name in message}
     if isinstance(content, list):
-        parts: list[dict[str, Any]] = []
+        parts: list[Any] = []
         for part in content:
             if isinstance(part, str):
                 parts.append({"type": "text", "text": part})
+            elif not isinstance(part, Mapping):
+                parts.append(part)
             elif part.get("type") == "input_image":
-                parts.append({"type": "image_url", "image_url": {"url": part["image_url"]}})
+                parts.append({"type": "image_url", "image_url": {"url": part.get("image_url")}})
             elif "text" in part:
                 parts.append({"type": "text", "text": part["text"]})
             else:

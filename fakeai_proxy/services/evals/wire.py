@@ -91,9 +91,14 @@ class StoredResponses(Shape):
     created_before: int | None = None
 
 
+class TemplateMessage(Shape):
+    role: Literal["user", "assistant", "system", "developer"]
+    content: str | dict[str, Any] | list[str | dict[str, Any]]
+
+
 class Template(Shape):
     type: Literal["template"]
-    template: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=256)]
+    template: Annotated[list[TemplateMessage], Field(min_length=1, max_length=256)]
 
 
 class ItemReference(Shape):

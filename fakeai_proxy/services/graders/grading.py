@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 
 from fakeai_proxy.dice import Dice
+from fakeai_proxy.generate.embedders import Kind
 from fakeai_proxy.generate.tokens import Tokens
-from fakeai_proxy.generate.vectors import Embedder, Kind
+from fakeai_proxy.generate.vectors import Embedder
 from fakeai_proxy.services.catalogue import Catalogue
 from fakeai_proxy.services.graders import judge, python_child
 from fakeai_proxy.services.graders.formula import Formula, FormulaError

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field
 
-from fakeai_proxy.generate.vectors import Embedder, Kind
+from fakeai_proxy.generate.embedders import Kind
+from fakeai_proxy.generate.vectors import Embedder
 from fakeai_proxy.profiles.reading import Data, load, names
 
 if TYPE_CHECKING:

@@ -305,6 +305,9 @@ class BetaResponseParams(BetaAsked):
 
 
 class Event(Strict):
+    # Built with the room, because events come on the event loop.
+    model_config = ConfigDict(defer_build=False)
+
     type: str
     event_id: Annotated[str, Field(max_length=512)] | None = None
 

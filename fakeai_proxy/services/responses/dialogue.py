@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 import orjson
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from fakeai_proxy import errors
 from fakeai_proxy.dialogue import Begin, Close, Effect, Say
@@ -46,6 +46,9 @@ _LANE_CHARS_MAX = 512
 
 
 class Create(wire.ResponseRequest):
+    # Built with the room, because events come on the event loop.
+    model_config = ConfigDict(defer_build=False)
+
     type: Literal["response.create"]
     stream_id: str | None = None
     generate: bool | None = None

@@ -12,8 +12,8 @@ from random import Random
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.dice import Dice
 from fakeai_proxy.errors import ApiError
+from fakeai_proxy.generate.embedders import Kind
 from fakeai_proxy.generate.plausible import Hints
-from fakeai_proxy.generate.vectors import Kind
 from fakeai_proxy.services.catalogue import Catalogue, ModelCard
 from fakeai_proxy.services.filing import FILES
 from fakeai_proxy.services.responder import Ask, Canned, Responder

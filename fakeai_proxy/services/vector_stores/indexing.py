@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from fakeai_proxy.generate.vectors import Kind
+from fakeai_proxy.generate.embedders import Kind
 from fakeai_proxy.services.extraction import Unreadable, text_of
 from fakeai_proxy.services.filing import FILES
 from fakeai_proxy.services.job import Job, Work

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 from fakeai_proxy.generate import retrieval
-from fakeai_proxy.generate.vectors import Kind
+from fakeai_proxy.generate.embedders import Kind
 
 if TYPE_CHECKING:
     import numpy as np

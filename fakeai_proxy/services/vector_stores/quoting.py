@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fakeai_proxy.generate import retrieval
-from fakeai_proxy.generate.vectors import Kind
+from fakeai_proxy.generate.embedders import Kind
 from fakeai_proxy.services.vector_stores.searching import Hit
 
 #: Sentences of the best chunk, the next and the third.

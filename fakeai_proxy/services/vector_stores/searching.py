@@ -11,7 +11,7 @@ from fakeai_proxy import errors
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.generate import retrieval
 from fakeai_proxy.generate.concepts import stop_words
-from fakeai_proxy.generate.vectors import Kind
+from fakeai_proxy.generate.embedders import Kind
 from fakeai_proxy.services.vector_stores import pack
 from fakeai_proxy.services.vector_stores.filters import Comparison, Compound, matches
 from fakeai_proxy.services.vector_stores.index import Found, Query

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from fakeai_proxy.clock import Clock
-from fakeai_proxy.generate.vectors import Kind
+from fakeai_proxy.generate.embedders import Kind
 from fakeai_proxy.services.vector_stores import pack
 from fakeai_proxy.services.vector_stores.index import Index
 from fakeai_proxy.services.vector_stores.rows import COMPLETED, FILE_KIND

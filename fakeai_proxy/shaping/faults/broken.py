@@ -7,16 +7,9 @@ from collections.abc import Callable, Iterable
 from pydantic import Field
 
 from fakeai_proxy.errors import KINDS, of_kind
-from fakeai_proxy.exchange import Chunk, Reply
+from fakeai_proxy.exchange import Chunk, Reply, is_event_stream
 from fakeai_proxy.providers import stream_error
-from fakeai_proxy.shaping.faults.frames import (
-    Place,
-    is_data,
-    is_last,
-    is_stream,
-    payload,
-    says,
-)
+from fakeai_proxy.shaping.faults.frames import Place, is_data, is_last, payload, says
 from fakeai_proxy.shaping.faults.kinds import (
     EVENTS,
     STREAM,
@@ -110,7 +103,7 @@ def _nothing(frame: Chunk) -> Iterable[Chunk]:
 
 
 def _ended(params: Cut, reply: Reply, stop: Stop) -> Stage:
-    if is_stream(reply.headers):
+    if is_event_stream(reply.headers):
         return At(Place(params, reply), _half if params.within else _nothing, stop)
     return Front(params.part(reply), counted_bytes(reply), stop)
 
@@ -231,7 +224,7 @@ def _malformed_json(params: Where, case: Case, reply: Reply) -> Stage:
         brace = data.rfind(b"}", 0, end)
         return data if brace < 0 else data[:brace] + data[brace + 1 :]
 
-    place = Place(params, reply) if is_stream(reply.headers) else Place()
+    place = Place(params, reply) if is_event_stream(reply.headers) else Place()
     return At(place, lambda frame: (edited(frame, broken),), fit=_has_json)
 
 
@@ -254,7 +247,7 @@ def _huge_event(params: HugeEvent, case: Case, reply: Reply) -> Stage:
         padding = b'"padding":"%b",' % (b"x" * max(0, params.bytes - 13))
         return data[: brace + 1] + padding + data[brace + 1 :]
 
-    place = Place(params, reply) if is_stream(reply.headers) else Place()
+    place = Place(params, reply) if is_event_stream(reply.headers) else Place()
     return At(place, lambda frame: (edited(frame, padded),), fit=_has_json)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 from pydantic import Field
 
-from fakeai_proxy.exchange import Chunk, Reply
+from fakeai_proxy.exchange import Chunk, Reply, is_event_stream
 from fakeai_proxy.shaping.faults import speech
 from fakeai_proxy.shaping.faults.broken import At, Each
-from fakeai_proxy.shaping.faults.frames import Place, is_stream, rewritten, says, tokens
+from fakeai_proxy.shaping.faults.frames import Place, rewritten, says, tokens
 from fakeai_proxy.shaping.faults.kinds import Case, Fault, Params, Stage, Where, edited
 from fakeai_proxy.shaping.faults.speech import Object
 
@@ -131,7 +131,7 @@ class InvalidOutput(Where):
 
 def _invalid_output(params: InvalidOutput, case: Case, reply: Reply) -> Stage:
     """Well-formed JSON with a field too many and, of a whole body, every field of another type."""
-    if is_stream(reply.headers):
+    if is_event_stream(reply.headers):
         return _ExtraField()
 
     def change(said: Object) -> bool:

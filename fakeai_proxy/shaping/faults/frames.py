@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from fakeai_proxy.exchange import Chunk, Headers, Reply, header
+from fakeai_proxy.exchange import Chunk, Reply
 from fakeai_proxy.shaping.faults.kinds import Stage, Where
 
 _END = re.compile(rb"\r?\n\r?\n|\r\r")
@@ -33,10 +33,6 @@ CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 #: A frame longer than this is passed on in parts, so that a body that calls itself a stream but has
 #: no events in it is not kept in memory.
 _FRAME_BYTES_MAX = 8 << 20
-
-
-def is_stream(headers: Headers) -> bool:
-    return (header(headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
 
 
 def is_last(frame: Chunk) -> bool:

@@ -11,16 +11,10 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fakeai_proxy.errors import ApiError, StreamCut
-from fakeai_proxy.exchange import FAULT, Chunk, Exchange, Reply, header
+from fakeai_proxy.exchange import FAULT, Chunk, Exchange, Reply, header, is_event_stream
 from fakeai_proxy.providers import Told, error_answer, provider_of
 from fakeai_proxy.roles import Client, Source
-from fakeai_proxy.shaping.faults.frames import (
-    CODINGS,
-    Decoded,
-    Frames,
-    Gathered,
-    is_stream,
-)
+from fakeai_proxy.shaping.faults.frames import CODINGS, Decoded, Frames, Gathered
 from fakeai_proxy.shaping.faults.kinds import (
     EVENTS,
     FRAMES,
@@ -158,7 +152,7 @@ def _coding(reply: Reply) -> bytes:
 
 def _concerns(fault: AnyFault, reply: Reply, coding: bytes) -> bool:
     """Whether the fault can be seen in such a reply."""
-    stream = is_stream(reply.headers)
+    stream = is_event_stream(reply.headers)
     if fault.on in (STREAM, WHOLE):
         return (fault.on == STREAM) is stream
     if fault.stage is None:
@@ -171,7 +165,7 @@ def _concerns(fault: AnyFault, reply: Reply, coding: bytes) -> bool:
 
 def _units(faults: Iterable[AnyFault], reply: Reply, coding: bytes) -> Iterable[Stage]:
     """What comes before the faults' own stages, so that they get what they work on."""
-    stream = is_stream(reply.headers)
+    stream = is_event_stream(reply.headers)
     # A body of JSON is one answer: a place in it is a place in all of it.
     gathers = any(fault.unit == FRAMES for fault in faults) or counted_bytes(reply) is None
     if coding in CODINGS and (stream or gathers):

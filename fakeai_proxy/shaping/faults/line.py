@@ -8,8 +8,8 @@ from statistics import NormalDist
 
 from pydantic import Field
 
-from fakeai_proxy.exchange import Chunk, Reply
-from fakeai_proxy.shaping.faults.frames import Place, is_stream
+from fakeai_proxy.exchange import Chunk, Reply, is_event_stream
+from fakeai_proxy.shaping.faults.frames import Place
 from fakeai_proxy.shaping.faults.kinds import (
     EVENTS,
     Case,
@@ -126,7 +126,7 @@ class _StalledWithin(Stage):
 
 def _stall(params: Stall, case: Case, reply: Reply) -> Stage:
     pause_s = math.inf if params.s is None else params.s
-    if is_stream(reply.headers):
+    if is_event_stream(reply.headers):
         return _Stalled(case, Place(params, reply), pause_s)
     return _StalledWithin(case, params.part(reply), counted_bytes(reply), pause_s)
 

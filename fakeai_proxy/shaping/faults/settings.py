@@ -22,7 +22,7 @@ def _checked(value: Any) -> Any:
 
 
 class FaultSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     fault: Annotated[tuple[Any, ...], BeforeValidator(_checked)] = Field(
         (),
