@@ -20,7 +20,7 @@ from fakeai_proxy.cassette.shapes import blotted
 from fakeai_proxy.clock import Clock
 from fakeai_proxy.exchange import BATCH, Exchange, Reply, Usage
 from fakeai_proxy.observe.cell import COMPLETIONS, read_and_written
-from fakeai_proxy.observe.entry import AT_ONCE, Entry, Row, entry_of, packed, row_of, usual
+from fakeai_proxy.observe.entry import AT_ONCE, Entry, Row, entry_of, usual
 from fakeai_proxy.observe.gathering import Gathered
 from fakeai_proxy.observe.names import model_of
 from fakeai_proxy.observe.overheard import Bodies, Facts, Overheard
@@ -140,23 +140,12 @@ class Journal(Gathered):
         else:
             chunks = kept(instants, exchange.arrived_at)
         finished_at = exchange.finished_at
-        numbers = packed(
-            exchange.arrived_at,
-            began,
-            self.clock.now() if finished_at is None else finished_at,
-            admission.queue_s,
-            admission.cached_tokens,
-            None if workload is None else len(workload.prompt),
-            # Of an answer that broke off, only a part went out.
-            None if workload is None or end != "ok" else workload.output_tokens,
-            exchange.sent_bytes,
-            self._finished_total,
-            exchange.status,
-        )
         self._rows.append(
-            (  # as Row has them
-                numbers,
+            (  # as Entry has them
                 exchange.id,
+                exchange.arrived_at,
+                began,
+                self.clock.now() if finished_at is None else finished_at,
                 request.method[:METHOD_CHARS_MAX],
                 request.origin.authority[:HOST_CHARS_MAX] if request.origin else "",
                 usual(request.path, PATH_CHARS_MAX),
@@ -164,8 +153,15 @@ class Journal(Gathered):
                 exchange.project,
                 exchange.key_id,
                 usual(model_of(exchange), MODEL_CHARS_MAX),
+                exchange.status,
                 exchange.source,
                 admission.worker,
+                admission.cached_tokens,
+                admission.queue_s,
+                len(workload.prompt) if workload else None,
+                # Of an answer that broke off, only a part went out.
+                workload.output_tokens if workload and end == "ok" else None,
+                exchange.sent_bytes,
                 exchange.faults[:FAULTS_MAX],
                 exchange.phase,
                 end,
@@ -175,6 +171,7 @@ class Journal(Gathered):
                 "" if reply is None else _bill(exchange, reply),
                 "",
                 "",
+                self._finished_total,
             )
         )
         for notice in self.noticed:
@@ -195,7 +192,7 @@ class Journal(Gathered):
             def told(row: Row, facts: Facts | None = facts, bodies: Bodies = bodies) -> Row:
                 entry = entry_of(row)
                 known = entry if facts is None else _told(entry, facts)
-                return row_of(known._replace(**bodies._asdict()))
+                return tuple(known._replace(**bodies._asdict()))
 
             self._rows.change(self._finished_total - number, told)
 
