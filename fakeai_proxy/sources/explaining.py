@@ -142,8 +142,8 @@ class Explainer:
         if self._by_credential:
             return f"{what} was recorded with another credential, and --match-credential is on."
         return (
-            f"{what} was recorded {_times(question.there)}, and this is the {question.asked}th time "
-            "that it is asked in this session. --repeat last or --repeat loop answers it again."
+            f"{what} was recorded {_times(question.there)} and has been asked {_times(question.asked)} "
+            "in this session. --repeat last or --repeat loop answers it again."
         )
 
     def _stale(self, question: Question) -> str:
