@@ -36,13 +36,13 @@ from fakeai_proxy.pipeline import Pipeline, Traffic
 from fakeai_proxy.profiles import FleetProfile
 from fakeai_proxy.proxy import web
 from fakeai_proxy.proxy.certificates import Certificates
+from fakeai_proxy.proxy.connection import Connection, connected
 from fakeai_proxy.proxy.drain import drain
 from fakeai_proxy.proxy.exporters import Exporters, exporters_of
 from fakeai_proxy.proxy.front_door import FrontDoor
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.installed import Installed
 from fakeai_proxy.proxy.policy import Policy
-from fakeai_proxy.proxy.wire import Connection, connected
 from fakeai_proxy.reloading import Reloading
 from fakeai_proxy.roles import Observer, Source
 from fakeai_proxy.services import JOBS, ROOMS, job_of, media, warm_up
@@ -392,7 +392,8 @@ class App:
         )
 
     def _connection(self, tunnel: Origin | None, waiting_s: float, user: str) -> Connection:
-        return connected(self._server, self.clock, tunnel, waiting_s, user)
+        answer = self.gateway.answer
+        return connected(self._server, self.clock, tunnel, waiting_s, user, answer)
 
     def _is_own(self, host: str, port: int) -> bool:
         return self._door.is_own(host, port)

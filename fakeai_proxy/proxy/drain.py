@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from fakeai_proxy.proxy import web
-from fakeai_proxy.proxy.wire import Connection
+from fakeai_proxy.proxy.connection import Connection
 
 #: What a handler gets for its clean-up once it is cut. (aiohttp takes 0 for "as long as it likes".)
 CUT_REAL_S = 0.1

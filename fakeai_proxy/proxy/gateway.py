@@ -18,10 +18,11 @@ from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply, Request, cur
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.providers import Dialect, Told, error_answer, provider_of
 from fakeai_proxy.proxy import sessions, web
+from fakeai_proxy.proxy.connection import ENDS, STAYS, Connection
 from fakeai_proxy.proxy.feed import Feed, feed
 from fakeai_proxy.proxy.policy import Policy, Verdict
 from fakeai_proxy.proxy.socket import SocketClient
-from fakeai_proxy.proxy.wire import ENDS, STAYS, Connection, HttpClient
+from fakeai_proxy.proxy.wire import HttpClient, Incoming
 
 log = logging.getLogger("fakeai_proxy")
 
@@ -76,35 +77,40 @@ class Gateway:
         self._begins = f"req_{started:016x}"
 
     async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
-        client = HttpClient(raw)
-        connection = raw.protocol
+        """What comes by way of aiohttp: WebSockets, and whoever follows on one's heels."""
+        return STAYS if await self.answer(Incoming.of(raw)) else ENDS
+
+    async def answer(self, incoming: Incoming) -> bool:
+        """Whether the connection stays. Raises CancelledError and ConnectionError when it is lost."""
+        client = HttpClient(incoming)
+        connection, message = incoming.connection, incoming.message
         assert isinstance(connection, Connection)
         self._serial += 1
         exchange = Exchange(
             f"{self._begins}{self._serial * _SPREAD & _WORD:016x}",
-            Request(raw.method, raw.raw_path, raw.raw_headers, _body(raw)),
+            Request(message.method, message.path, message.raw_headers, _body(incoming)),
             connection.arrived_at,
         )
         current_id.set(exchange.id)
         if client.is_modern:
             connection.exchange = exchange
         try:
-            client = await self._serve(raw, connection, exchange, client)
+            client = await self._serve(incoming, connection, exchange, client)
         except ApiError as error:
             self._end(exchange, client, error)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
-            log.exception("%s %s failed", raw.method, raw.raw_path)
+            log.exception("%s %s failed", message.method, message.path)
             self._end(exchange, client, errors.server_error())
         finally:
             connection.exchange = None
             connection.answered += 1
-        return STAYS if client.keep_alive and not connection.is_ending else ENDS
+        return client.keep_alive and not connection.is_ending
 
     async def _serve(
         self,
-        raw: web.BaseRequest,
+        incoming: Incoming,
         connection: Connection,
         exchange: Exchange,
         client: HttpClient,
@@ -123,7 +129,8 @@ class Gateway:
             local = self._local.socket(request)
             if local is not None:
                 client.keep_alive = False
-                await feed(raw, local, self._clock, self._while_serving)
+                assert incoming.raw is not None
+                await feed(incoming.raw, local, self._clock, self._while_serving)
                 return client
             status, headers, body = await self._local.answer(request)
             if isinstance(body, bytes):
@@ -132,7 +139,7 @@ class Gateway:
                 await self._stream(exchange, client, Reply(status, headers, ()), body)
             return client
         if request.is_handshake:
-            client = SocketClient(raw, pipeline, self._clock)
+            client = SocketClient(incoming, pipeline, self._clock)
         await pipeline.serve(exchange, client)
         return client
 
@@ -232,23 +239,27 @@ def parse_authority(authority: str, scheme: str) -> Origin:
     return Origin(scheme, match["host"].strip("[]").lower(), port)
 
 
-def _body(raw: web.BaseRequest) -> Body:
-    if not raw.can_read_body:
+def _body(incoming: Incoming) -> Body:
+    content = incoming.content
+    if content.at_eof():
         return Body(b"")
-    content = raw.content
     if content.is_eof() and content.exception() is None:
         return Body(content.read_nowait())  # all of it came with the head
-    length = raw.headers.get("Content-Length")
-    return Body(_arriving(raw), int(length) if length is not None and length.isdigit() else None)
+    length = incoming.message.headers.get("Content-Length")
+    return Body(
+        _arriving(incoming), int(length) if length is not None and length.isdigit() else None
+    )
 
 
-async def _arriving(raw: web.BaseRequest) -> AsyncIterator[bytes]:
-    if raw.headers.get("Expect", "").lower() == "100-continue" and raw.transport is not None:
-        raw.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+async def _arriving(incoming: Incoming) -> AsyncIterator[bytes]:
+    transport = incoming.connection.transport
+    expected = incoming.message.headers.get("Expect", "")
+    if expected.lower() == "100-continue" and transport is not None:
+        transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         while True:
             async with asyncio.timeout(BODY_IDLE_REAL_S):
-                piece = await raw.content.readany()
+                piece = await incoming.content.readany()
             if not piece:
                 break
             yield piece

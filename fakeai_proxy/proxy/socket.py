@@ -39,7 +39,7 @@ from fakeai_proxy.exchange import (
 from fakeai_proxy.pipeline import Pipeline
 from fakeai_proxy.proxy import web
 from fakeai_proxy.proxy.websocket import pass_through
-from fakeai_proxy.proxy.wire import HttpClient
+from fakeai_proxy.proxy.wire import HttpClient, Incoming
 
 #: A client that does not answer a ping within half of this has vanished.
 HEARTBEAT_REAL_S = 40.0
@@ -58,9 +58,10 @@ _NOT_WITHIN = b"x-fakeai-fault"
 class SocketClient(HttpClient):
     """A client that offers to speak WebSocket."""
 
-    def __init__(self, raw: web.BaseRequest, pipeline: Pipeline, clock: Clock) -> None:
-        super().__init__(raw)
-        self._raw = raw
+    def __init__(self, incoming: Incoming, pipeline: Pipeline, clock: Clock) -> None:
+        super().__init__(incoming)
+        assert incoming.raw is not None
+        self._raw = incoming.raw
         self._pipeline = pipeline
         self._clock = clock
 

@@ -6,334 +6,68 @@ order, case, duplicates and odd bytes, and because a paced frame must cost one `
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
 
 from aiohttp import HttpVersion11, StreamReader
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
-from aiohttp.http_writer import StreamWriter
-from aiohttp.web_protocol import _ErrInfo
+from aiohttp.http_parser import RawRequestMessage
 
-from fakeai_proxy.clock import Clock
 from fakeai_proxy.errors import bad_request
-from fakeai_proxy.exchange import Exchange, Headers, Origin, Reply
+from fakeai_proxy.exchange import Exchange, Headers, Reply
 from fakeai_proxy.headers import written
-from fakeai_proxy.providers import OPENAI, error_body
 from fakeai_proxy.proxy import web
-
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-#: Linux only.
-_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
-
-#: Interim responses that ask whether a client that says no more still listens.
-INTERIM_TRIES = 3
-INTERIM_SPACING_REAL_S = 0.02
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
-#: What the parser says of its own inner life, or with the client's bytes in it, in our words.
-_FAULTS: tuple[tuple[type[Exception], str], ...] = (
-    (BadHttpMethod, "it does not begin with an HTTP method"),
-    (InvalidURLError, "its target is neither a path nor a URL"),
-    (LineTooLong, "its target or one of its headers is too long"),
-)
-_SAYINGS = {
-    "Bad status line": "its first line is not METHOD TARGET HTTP/1.1",
-    "Expected CRLF after version": "its first line is not METHOD TARGET HTTP/1.1",
-    "Pause on PRI/Upgrade": "this is HTTP/2; speak HTTP/1.1 here",
-}
 
+class Incoming:
+    """A request as the parser has it. `raw` is aiohttp's, where aiohttp has made one."""
 
-#: Longest request line and longest header field.
-HEADER_BYTES_MAX = 64 << 10
-#: How long an idle connection is kept; clients' pools give theirs up sooner.
-KEEP_ALIVE_REAL_S = 300.0
-
-
-class Connection(web.RequestHandler):
-    """aiohttp's connection, which also knows when its last bytes arrived and whether it is the
-    inside of a CONNECT tunnel. `seen_at` is when the first bytes of the connection arrived."""
-
-    __slots__ = (
-        "_held",
-        "_newest",
-        "_waiting",
-        "answered",
-        "arrived_at",
-        "exchange",
-        "is_ending",
-        "now",
-        "remote",
-        "tunnel",
-        "user",
-    )
+    __slots__ = ("connection", "content", "message", "raw")
 
     def __init__(
         self,
-        server: web.Server,
-        now: Callable[[], float],
-        tunnel: Origin | None = None,
-        seen_at: float | None = None,
-        user: str = "",
-        **settings: object,
+        message: RawRequestMessage,
+        content: StreamReader,
+        connection: web.RequestHandler,
+        raw: web.BaseRequest | None = None,
     ) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **settings)  # type: ignore[arg-type]
-        self.now = now
-        self.tunnel = tunnel
-        #: Whom the proxy's credentials named when the tunnel was asked for.
-        self.user = user
-        self.arrived_at = now() if seen_at is None else seen_at
-        self._waiting = False
-        self._held = False
-        #: What is being answered, and how many requests have been; the gateway tells.
-        self.exchange: Exchange | None = None
-        self.answered = 0
-        #: The address at its other end.
-        self.remote = ""
-        #: Nothing more is answered on it.
-        self.is_ending = False
-        self._newest: Any = None
+        self.message = message
+        self.content = content
+        self.connection = connection
+        self.raw = raw
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        # The front door hands a socket over once its first bytes are there: they arrived when this
-        # was made, some turns of the event loop before they are read. TLS has a handshake to go.
-        self._waiting = transport.get_extra_info("sslcontext") is None
-        peer = transport.get_extra_info("peername")
-        self.remote = str(peer[0] if isinstance(peer, (list, tuple)) else peer or "")
+    @classmethod
+    def of(cls, raw: web.BaseRequest) -> Incoming:
+        return cls(raw._message, raw.content, raw.protocol, raw)
 
-    async def start(self) -> None:
-        """aiohttp's own without a task and a response object for each request: together they cost as
-        much as finding a recording. What is no plain request is left to aiohttp's."""
-        loop, manager, answer = self._loop, self._manager, self._request_handler
-        make = self._request_factory
-        assert manager is not None
-        assert answer is not None
-        assert make is not None
-        while not self._force_close:
-            if not self._messages:
-                self._waiter = loop.create_future()
-                try:
-                    await self._waiter
-                finally:
-                    self._waiter = None
-            message, body = self._messages[0]
-            if isinstance(message, _ErrInfo) or self._upgraded or self._buffer_paused:
-                await super().start()
-                return
-            self._messages.popleft()
-            if self._parser is not None:
-                self._parser.message_consumed()
-            manager.requests_count += 1
-            writer = StreamWriter(self, loop)
-            # No name for the task: a cancelled one has this frame, and they would be a circle.
-            request = make(
-                message,
-                body,
-                self,
-                writer,
-                self._task_handler or asyncio.current_task(),  # type: ignore[arg-type]  # never None
-            )
-            stays = await self._answered(request, answer) and await self._read_out(body)
-            if self._close or self.is_ending or not stays:
-                break
-            self._next_keepalive_close_time = at = loop.time() + KEEP_ALIVE_REAL_S
-            if self._keepalive_handle is None:
-                self._keepalive_handle = loop.call_at(at, self._process_keepalive)
-        if not self._force_close:
-            self._task_handler = None
-            if self.transport is not None:
-                self.transport.close()
-
-    def end(self) -> asyncio.Task[None] | None:
-        """Closes it, or lets it come to an end with the answer that is under way."""
-        if not self._request_in_progress and not self._messages:
-            self.close()
-            return None
-        self.is_ending = True
-        return self._task_handler
-
-    async def _answered(self, request: web.BaseRequest, answer: Handler) -> bool:
-        """Whether the connection stays. Raises CancelledError when the client has gone."""
-        self._current_request, self._request_in_progress = request, True
-        try:
-            said = await answer(request)
-            if not isinstance(said, Sent):
-                said, gone = await self.finish_response(request, said, None)
-                return bool(said.keep_alive) and not gone
-            return said.keep_alive
-        except ConnectionError:
-            return False
-        except asyncio.CancelledError:
-            self.force_close()
-            raise
-        finally:
-            request._task = None  # type: ignore[assignment]  # a circle
-            self._current_request, self._request_in_progress = None, False
-            if self._handler_waiter is not None:
-                self._handler_waiter.set_result(None)
-
-    async def _read_out(self, body: StreamReader) -> bool:
-        """Lets a client send what nobody wants to read: whether it has come to the end in time."""
-        if not body.is_eof() and not self._force_close:
-            with suppress(TimeoutError, web.RequestPayloadError):
-                async with asyncio.timeout(self._lingering_time):
-                    while not body.is_eof():
-                        await body.readany()
-        return bool(body.is_eof())
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
-        self._newest = None  # its body knows the connection
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own signature
-        """Whether to go on writing to a client that says no more.
-
-        One that has closed its sending side still wants its answer; one that has left wants nothing,
-        and looks the same. Until an answer has begun we can ask: a client that has left answers an
-        interim response (RFC 9110, 15.2) with a reset. Later, or inside TLS, it counts as gone.
-        """
-        if not self._may_be_asked():
-            return False
-        self.close()  # after this answer
-        self._ask(INTERIM_TRIES)
-        return True
-
-    def _may_be_asked(self) -> bool:
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return False
-        if transport.get_extra_info("sslcontext") is not None:
-            return False
-        if self.exchange is not None and self.exchange.first_byte_at is not None:
-            return False
-        if self._request_count != self.answered + 1 or self._newest is None:
-            return False  # nothing is asked, or several things at once
-        message, body = self._newest
-        return (
-            not isinstance(message, _ErrInfo)
-            and message.version >= HttpVersion11
-            and bool(body.is_eof())
-        )
-
-    def _ask(self, tries: int) -> None:
-        """The first write to a client that has left brings a reset, the next one finds it."""
-        transport, exchange = self.transport, self.exchange
-        begun = exchange is not None and exchange.first_byte_at is not None
-        if transport is None or transport.is_closing() or begun:
-            return
-        transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if tries > 1:
-            self._loop.call_later(INTERIM_SPACING_REAL_S, self._ask, tries - 1)
-
-    def pause_reading(self) -> None:
-        self._held = True
-        super().pause_reading()
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """aiohttp asks for this at each read of a body, and then parses and polls for nothing."""
-        if self._held:
-            self._held = False
-            super().resume_reading(resume_parser)
-
-    def data_received(self, data: bytes) -> None:
-        if self._waiting:
-            self._waiting = False
-        else:
-            self.arrived_at = self.now()
-        super().data_received(data)
-        if self._messages:
-            self._newest = self._messages[-1]
-            if isinstance(self._newest[0], _ErrInfo):
-                self._break_off()
-        if _QUICKACK is not None and data.endswith(b"\r\n\r\n") and self.transport is not None:
-            # A head by itself: urllib3 leaves Nagle's algorithm on towards a proxy and keeps a small
-            # body back until we acknowledge, which the kernel would put off by 40 ms.
-            self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-
-    def _break_off(self) -> None:
-        """The parser gave up; aiohttp would leave whoever reads a body that is not whole waiting."""
-        fault = self._messages[-1][0]
-        assert isinstance(fault, _ErrInfo)
-        bodies = [payload for _, payload in self._messages]
-        if self._current_request is not None:
-            bodies.append(self._current_request.content)
-        for body in bodies:
-            if not body.is_eof():
-                body.set_exception(web.RequestPayloadError(_reason(fault.exc, fault.message)))
-                body.feed_eof()  # or aiohttp goes on reading after our answer, and logs what it finds
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Bytes that are not HTTP: a 400 in the envelope, then the end of the connection."""
-        client = HttpClient(request)
-        client.keep_alive = False
-        error = bad_request(f"Bad request: {_reason(exc, message)}.")
-        client.send_whole(
-            400, error_body(OPENAI, error, ""), ((b"content-type", b"application/json"),)
-        )
-        return ENDS
+    def _cancel(self, failure: BaseException) -> None:
+        """The client has gone, while its body was arriving."""
+        self.content.set_exception(failure)
 
 
-def _reason(fault: BaseException | None, message: str | None) -> str:
-    for kind, saying in _FAULTS:
-        if isinstance(fault, kind):
-            return saying
-    said = (message or "it is not HTTP").splitlines()[0].rstrip(".: ")
-    return _SAYINGS.get(said, said)
-
-
-class Sent(web.StreamResponse):
-    """What aiohttp is told when a response has already been written."""
-
-    def __init__(self, keep_alive: bool) -> None:
-        super().__init__()
-        self._stays = keep_alive
-
-    @property
-    def keep_alive(self) -> bool:
-        return self._stays
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        return None
-
-
-#: One connection's is like another's.
-STAYS, ENDS = Sent(True), Sent(False)
+Answer = Callable[[Incoming], Awaitable[bool]]
 
 
 class HttpClient:
     """The client's end of an exchange over HTTP/1.x."""
 
-    def __init__(self, raw: web.BaseRequest) -> None:
-        transport = raw.transport
+    def __init__(self, incoming: Incoming) -> None:
+        message, protocol = incoming.message, incoming.connection
+        transport = protocol.transport
         if transport is None:
             raise ConnectionResetError("the client has gone")
         self.sink = transport
-        self.keep_alive = raw.keep_alive
+        self.keep_alive = not message.should_close
         #: HTTP/1.1, which has chunks and interim responses.
-        self.is_modern = raw.version >= HttpVersion11
+        self.is_modern = message.version >= HttpVersion11
         self._version = b"1.1"
-        self._headless_body = raw.method == "HEAD"
+        self._headless_body = message.method == "HEAD"
         self._bodiless = False
         self._chunked = False
-        self._protocol = raw.protocol
-        self._writer = raw.writer
+        self._protocol = protocol
 
     def head(self, reply: Reply) -> bytes:
         self._bodiless = (
@@ -371,7 +105,7 @@ class HttpClient:
 
     async def drain(self) -> None:
         if self._protocol.writing_paused:
-            await self._writer.drain()
+            await self._protocol._drain_helper()
 
     async def converse(self, exchange: Exchange, reply: Reply) -> None:
         raise bad_request("Bad request: this is asked for with a WebSocket handshake.")
@@ -398,21 +132,3 @@ class HttpClient:
         """A whole response in one write."""
         length = (b"content-length", b"%d" % len(body))
         self.sink.write(self.head(Reply(status, (*headers, length), [])) + self.frame(body))
-
-
-def connected(
-    server: web.Server, clock: Clock, tunnel: Origin | None, waiting_s: float, user: str
-) -> Connection:
-    """`waiting_s` is for how long the first bytes have been here."""
-    return Connection(
-        server,
-        clock.now,
-        tunnel,
-        clock.ago(waiting_s),
-        user,
-        access_log=None,
-        auto_decompress=False,
-        keepalive_timeout=KEEP_ALIVE_REAL_S,
-        max_line_size=HEADER_BYTES_MAX,
-        max_field_size=HEADER_BYTES_MAX,
-    )

@@ -15,9 +15,9 @@ from fakeai_proxy.dice import Dice
 from fakeai_proxy.exchange import Exchange
 from fakeai_proxy.observe.pages import Pages
 from fakeai_proxy.pipeline import Pipeline
+from fakeai_proxy.proxy.connection import Connection
 from fakeai_proxy.proxy.gateway import Gateway
 from fakeai_proxy.proxy.policy import Policy, PolicySettings
-from fakeai_proxy.proxy.wire import Connection
 from fakeai_proxy.shaping.pacing import Pacer, PacingSettings
 from fakeai_proxy.shaping.scheduler import Scheduler
 from fakeai_proxy.sources.upstream import Upstream, UpstreamSettings

@@ -23,10 +23,10 @@ from fakeai_proxy.config import Config
 from fakeai_proxy.exchange import Origin
 from fakeai_proxy.proxy.authority import Authority
 from fakeai_proxy.proxy.certificates import Certificates
+from fakeai_proxy.proxy.connection import Connection
 from fakeai_proxy.proxy.front_door import FrontDoor, FrontDoorSettings
 from fakeai_proxy.proxy.listening import Address
 from fakeai_proxy.proxy.policy import Policy, PolicySettings
-from fakeai_proxy.proxy.wire import Connection
 
 T = TypeVar("T")
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
