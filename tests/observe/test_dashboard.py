@@ -306,6 +306,10 @@ async def test_profile_and_speed_are_changed_where_they_may_be(
             await hosted.until("new Promise((done) => setTimeout(() => done(true), 50))")
             told = (await ask(app, "/_fakeai/v1/profile")).body
         assert told["speed"] == 20
+        assert await hosted.until(
+            "document.querySelector('#settings code').textContent === "
+            "'fakeai-proxy --mode synth --profile none --speed 20'"
+        )
         assert hosted.errors == []
 
 
@@ -340,6 +344,11 @@ async def test_a_miss_explains_itself(browser: Browser) -> None:
             "document.querySelector('#cassettes .sub').textContent === '1 hit, 1 miss: 50 % found'"
         )
         assert await page.run("document.querySelector('#fleet')") is None
+        assert await page.until(
+            "document.querySelector('#settings code').textContent === "
+            "'fakeai-proxy --mode replay --cassette cassettes/quickstart.jsonl --speed 1'"
+        )
+        assert "Store" not in await page.run("document.querySelector('#settings').textContent")
 
 
 async def test_a_miss_that_was_made_up_for_explains_itself_too(browser: Browser) -> None:

@@ -7,6 +7,9 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 
 const PLAYING = new Set(["replay", "auto", "hybrid", "diff"]);
 
+/** Whether there are cassettes here that anything is looked for on, or recorded on. */
+export const hasCassettes = () => has("cassettes") && (PLAYING.has(state.status?.mode) || state.status?.mode === "record");
+
 /** Whether the answer to this exchange was looked for on a cassette, and may not have been there. */
 export const mayBeMissed = (entry) => has("cassettes/misses/{id}") && PLAYING.has(state.status?.mode) && entry.source !== "HIT";
 
@@ -14,7 +17,7 @@ export function Cassettes() {
   useTopics("status", "link");
   const [held, setHeld] = useState(null);
   const [misses, setMisses] = useState([]);
-  const there = has("cassettes") && (PLAYING.has(state.status?.mode) || state.status?.mode === "record");
+  const there = hasCassettes();
   useEffect(() => {
     if (!there) return undefined;
     const load = () => {

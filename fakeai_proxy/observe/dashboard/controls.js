@@ -2,6 +2,7 @@
 // does, and shows what that says afterwards.
 
 import { get, post, put, remove } from "./api.js";
+import { hasCassettes } from "./cassettes.js";
 import { compact, count, span } from "./format.js";
 import { state, useTopics } from "./store.js";
 import { Copy, report, say } from "./parts.js";
@@ -141,16 +142,23 @@ function Standing({ rows }) {
   })}</ul>`;
 }
 
+/** As a word for a shell. */
+const quoted = (word) => (/^[\w./:@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
 const SPEEDS = [0.5, 1, 4, 20];
 
 /** Profile and speed, where they may be changed; where only a start settles them, it is said how. */
 export function Settings() {
   useTopics("status", "link");
   const [profile, load] = usePoll("profile", 5);
+  const [paths, setPaths] = useState([]);
+  const there = hasCassettes();
+  useEffect(() => { if (there) get("cassettes").then((held) => setPaths(held.data.map((one) => one.path)), () => {}); }, [there, state.link]);
   const { status } = state;
   if (!status) return null;
   const change = async (body, done) => { await report(put("profile", body), done); load(); };
-  const line = `fakeai-proxy --mode ${status.mode}${status.profile && ` --profile ${status.profile}`} --speed ${profile?.speed ?? 1}`;
+  const line = `fakeai-proxy --mode ${status.mode}${paths.map((path) => ` --cassette ${quoted(path)}`).join("")}${
+    status.profile && ` --profile ${quoted(profile?.profile || status.profile)}`} --speed ${profile?.speed ?? 1}`;
   const free = profile?.choices.length > 0;
   const fixed = profile?.speed_changes ? "The mode is" : status.profile ? "Mode, profile and speed are" : "Mode and speed are";
   return html`<section class="panel" id="settings" aria-labelledby="settings-title">
@@ -165,10 +173,10 @@ export function Settings() {
       ${status.profile && html`<div><dt>Profile</dt><dd>${profile?.profile ?? status.profile}${profile?.description ? html`<br /><span class="hint">${profile.description}</span>` : ""}</dd></div>`}
       <div><dt>Speed</dt><dd>${profile ? `× ${profile.speed}` : "–"}</dd></div>
       <div><dt>Seed</dt><dd>${status.seed}</dd></div>
-      <div><dt>Store</dt><dd>${status.store}</dd></div>
+      ${status.store && html`<div><dt>Store</dt><dd>${status.store}</dd></div>`}
       <div><dt>Processes</dt><dd>${status.workers}</dd></div>
     </dl>
-    <p class="hint">${fixed} settled at the start. To change ${fixed === "The mode is" ? "it" : "one"}, stop the server and run:</p>
+    <p class="hint">${fixed} settled at the start. To change ${fixed === "The mode is" ? "it" : "one"}, stop the server and run this with what else it was given:</p>
     <div class="command"><code>${line}</code><${Copy} text=${line} /></div>
   </section>`;
 }
