@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 
 import fakeai_proxy
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 PROGRAM = Path(sys.argv[1]).absolute()
 MODEL, FLEET = "llama-3.1-8b", "1xh100-8b"
 PROSE = Path(fakeai_proxy.__file__).parent / "generate" / "prose"

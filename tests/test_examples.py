@@ -52,6 +52,15 @@ PROMISES = {
 }
 
 
+def test_a_load_test_without_a_client_says_how_it_is_run() -> None:
+    done = subprocess.run(
+        [sys.executable, str(LOAD_TEST)], text=True, capture_output=True, timeout=60, check=False,
+        env=bare_environment(PYTHONPATH=str(ROOT)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "python examples/load_test.py aiperf/bin/aiperf" in done.stderr
+
+
 def ran(*command: object, folder: Path, **variables: str) -> str:
     """What it says; a failure of its is one of the test."""
     environ = bare_environment(PYTHONPATH=str(ROOT), XDG_DATA_HOME=str(folder)) | variables

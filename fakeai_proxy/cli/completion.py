@@ -23,8 +23,9 @@ VARIABLE = "_FAKEAI_PROXY_COMPLETE"
 def completion(shell: str) -> int:
     """Print what makes SHELL complete the command line.
 
-    For this shell: eval "$(fakeai-proxy completion bash)"; for every one, put that line into
-    ~/.bashrc or ~/.zshrc. Fish: fakeai-proxy completion fish > ~/.config/fish/completions/fakeai-proxy.fish
+    \b
+    bash, zsh:  eval "$(fakeai-proxy completion bash)"      # every shell: into ~/.bashrc or ~/.zshrc
+    fish:       fakeai-proxy completion fish > ~/.config/fish/completions/fakeai-proxy.fish
     """
     from fakeai_proxy.cli.main import root
 

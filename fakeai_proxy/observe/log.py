@@ -66,7 +66,7 @@ def human(line: Line, colour: bool) -> str:
     status = str(line.status or "---")
     if colour:
         status = f"\x1b[{_STATUS_COLOURS.get(status[0], '0')}m{status}\x1b[0m"
-    first = "-" if line.ttft_ms is None else f"{line.ttft_ms:.1f}"
+    first = "-" if line.ttft_ms is None else f"{line.ttft_ms:.1f} ms"
     end = "" if line.end in ("ok", "error") else f"  {line.end}"
     if line.error:
         end += f"  {_shown(line.error)}"
@@ -77,7 +77,7 @@ def human(line: Line, colour: bool) -> str:
     moment = datetime.fromtimestamp(line.at).astimezone()
     return (
         f"{moment:%H:%M:%S} {status} {line.source or '-':<5} {line.method} "
-        f"{_shown(line.host + line.path)}  ttft {first} ms  total {line.total_ms:.1f} ms  "
+        f"{_shown(line.host + line.path)}  ttft {first}  total {line.total_ms:.1f} ms  "
         f"{line.bytes} B  {line.id}{end}\n"
     )
 

@@ -25,6 +25,12 @@ def completed(run: Run, line: str) -> list[str]:
     return [one.partition(",")[2] for one in said.stdout.splitlines()]
 
 
+def test_its_help_has_lines_to_copy(run: Run) -> None:
+    said = run("completion", "--help", env={"COLUMNS": "80"}).stdout
+    assert 'eval "$(fakeai-proxy completion bash)"' in said
+    assert "> ~/.config/fish/completions/fakeai-proxy.fish\n" in said
+
+
 def test_commands_are_offered(run: Run) -> None:
     assert completed(run, "fakeai-proxy ") == list(COMMANDS)
     assert completed(run, "fakeai-proxy cassette sp") == ["split"]

@@ -76,6 +76,8 @@ def test_what_never_began_to_be_sent_has_no_first_byte() -> None:
         written(exchange(reply=None, first_byte_at=None, status=0, end="client_gone"))
     )
     assert (line["ttft_ms"], line["status"], line["source"]) == (None, None, None)
+    refused = exchange(first_byte_at=None)
+    assert "  ttft -  total " in written(refused, log_format="human")
 
 
 @pytest.mark.parametrize("log_format", ["json", "human"])
