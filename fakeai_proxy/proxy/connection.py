@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import HttpVersion11, StreamReader
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 
@@ -129,7 +130,8 @@ class Connection(web.RequestHandler):
             if self._parser is not None:
                 self._parser.message_consumed()
             stays = await self._answered(Incoming(message, body, self), answer)
-            stays = stays and (body.is_eof() or await self._read_out(body))
+            if not body.is_eof():
+                stays = await self._read_out(message, body) and stays
             if self._close or self.is_ending or not stays:
                 break
             self._next_keepalive_close_time = at = loop.time() + KEEP_ALIVE_REAL_S
@@ -156,7 +158,7 @@ class Connection(web.RequestHandler):
             return await answer(incoming)
         except ConnectionError:
             return False
-        except asyncio.CancelledError:
+        except BaseException:
             self.force_close()
             raise
         finally:
@@ -164,13 +166,19 @@ class Connection(web.RequestHandler):
             if self._handler_waiter is not None:
                 self._handler_waiter.set_result(None)
 
-    async def _read_out(self, body: StreamReader) -> bool:
-        """Lets a client send what nobody wants to read: whether it has come to the end in time."""
-        if not self._force_close:
-            with suppress(TimeoutError, web.RequestPayloadError):
-                async with asyncio.timeout(self._lingering_time):
-                    while not body.is_eof():
-                        await body.readany()
+    async def _read_out(self, message: RawRequestMessage, body: StreamReader) -> bool:
+        """Lets a client send what nobody wants to read, also where the connection ends afterwards: to
+        close it meanwhile is to reset it, and a client meets that before its answer. Whether all of it
+        has come in time."""
+        transport = self.transport
+        if self._force_close or transport is None or transport.is_closing():
+            return False
+        if not body.total_bytes and "Expect" in message.headers:
+            return False  # nothing comes before it is asked for
+        with suppress(TimeoutError, web.RequestPayloadError):
+            async with asyncio.timeout(self._lingering_time):
+                while not body.is_eof():
+                    await body.readany()
         return bool(body.is_eof())
 
     def connection_lost(self, exc: BaseException | None) -> None:
