@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from fakeai_proxy.cassette.settings import CassetteSettings
 from fakeai_proxy.errors import ConfigError
@@ -42,6 +43,7 @@ from fakeai_proxy.store.address import shown
 ENVIRONMENT_PREFIX = "FAKEAI_PROXY_"
 _REPLAYING = f"it goes with {', '.join(PLAYING)}"
 #: Environment names with the prefix that are no settings.
+_EMPTY = "it is empty: give it a value, or leave it out"
 _NOT_SETTINGS = frozenset(("CONFIG",))
 
 
@@ -283,7 +285,7 @@ class Config(
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            message = first["msg"].removeprefix("Value error, ")
+            message = _EMPTY if _is_empty(first) else first["msg"].removeprefix("Value error, ")
             name = str(first["loc"][0]) if first["loc"] else ""
             if not name:  # a rule about several settings begins with the one to change
                 name, _, message = message.partition(": ")
@@ -294,9 +296,19 @@ def _read(file: Path) -> dict[str, object]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"--config {file}: {error.strerror}") from None
+        raise ConfigError(
+            f"--config {file}: {error.strerror}. Name a TOML file that can be read, or leave it out."
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {file}: {error}") from None
+        raise ConfigError(
+            f'--config {file}: this is no TOML: {error}. A setting is a line: mode = "synth".'
+        ) from None
+
+
+def _is_empty(error: ErrorDetails) -> bool:
+    """Whether nothing was given where something has to be."""
+    too_short = error["type"] in ("too_short", "string_too_short")
+    return too_short and error["ctx"]["min_length"] == 1
 
 
 def _from_environment(cls: type[BaseModel], environ: Mapping[str, str]) -> dict[str, object]:
@@ -335,7 +347,7 @@ def split_list(value: str) -> tuple[str, ...]:
 
 def _unknown(cls: type[BaseModel], place: str, key: str) -> str:
     near = difflib.get_close_matches(key.replace("-", "_"), cls.model_fields, 1)
-    hint = f" Did you mean {_spelled(place, near[0])}?" if near else ""
+    hint = f" Did you mean {_spelled(place, near[0]).removeprefix(f'{place}: ')}?" if near else ""
     return f"{_spelled(place, key)}: there is no such setting.{hint}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fakeai_proxy.errors.bodies import shown
+from fakeai_proxy.errors.bodies import listed, shown
 from fakeai_proxy.errors.kinds import ApiError, own_error
 
 
@@ -107,6 +107,15 @@ def clock_is_real() -> ApiError:
         409,
         "The clock is the real one, which nobody can advance: start with --clock virtual.",
         code="clock_is_real",
+    )
+
+
+def profile_is_a_fleet(name: str, choices: Sequence[str]) -> ApiError:
+    return own_error(
+        409,
+        f"'{name}' is a fleet, whose workers are made when a server starts: start one with --profile "
+        f"{name}. This one can change to {listed(choices)}.",
+        code="profile_fixed",
     )
 
 

@@ -37,13 +37,13 @@ class Staffing:
         self.relieve(name, at)
 
     def relieve(self, name: str, at: float) -> None:
-        """Who is not as the pool is leaves, as far as others have started."""
+        """Who is not as the pool is leaves, as far as others have started; who still starts, first."""
         pool = self._roster.pools[name]
         living = self._living(pool)
         starting = [each for each in living if each.pool is pool and each.life == "starting"]
         outdated = [each for each in living if each.pool is not pool]
         replaced = max(0, len(outdated) - len(starting))
-        for worker in outdated[:replaced]:
+        for worker in sorted(outdated, key=lambda each: each.life == "ready")[:replaced]:
             self._retire(worker, at)
         if replaced == len(outdated):
             self._roster.settled(pool)

@@ -24,7 +24,7 @@ from fakeai_proxy.shared.commons import Commons
 MODELS_MAX, ENDPOINTS_MAX, USERS_MAX, CELLS_MAX = 256, 128, 256, 4096
 _CALLED_MAX = 8192
 #: Exchanges of one second that are added up before it is over.
-_RUNNING_MAX = 4096
+_RUNNING_MAX = 1024
 #: Minutes that are remembered one by one.
 DAY_MINUTES = 1440
 #: Who sends no key.

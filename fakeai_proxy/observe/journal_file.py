@@ -32,7 +32,9 @@ class JournalFile:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
             self._file = os.open(self._path, flags, 0o600)
         except OSError as error:
-            raise ConfigError(f"journal_file: {path}: {error.strerror}") from None
+            raise ConfigError(
+                f"journal_file: {path} cannot be written: {error.strerror}. Name another file."
+            ) from None
         self._following = Following(journal, self._append)
 
     def _append(self, entries: Sequence[Entry], lost: int) -> bool:

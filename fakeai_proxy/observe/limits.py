@@ -14,6 +14,9 @@ from fakeai_proxy.shaping.limits import Limiter
 
 _ROWS = Parameter("limit", "At most so many rows.", "integer", 100, 1, 1000)
 
+#: As the setting has it.
+_NONE = "none"
+
 
 class LimitsChange(BaseModel):
     """What is not named stays as it is."""
@@ -21,7 +24,8 @@ class LimitsChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limits: tuple[str, ...] | None = Field(
-        None, description="NAME[:TIER] of shipped limits, in place of those in force; [] for none."
+        None,
+        description="NAME[:TIER] of shipped limits, in place of those in force; none, or [], for none.",
     )
     own: LimitsProfile | None = Field(
         None, description="Limits of your own, as in a TOML file, before those in `limits`."
@@ -61,13 +65,13 @@ def limits_routes(limiter: Limiter) -> tuple[Route, ...]:
 
 def _profiles(wanted: LimitsChange) -> list[tuple[LimitsProfile, str]]:
     own = [(wanted.own, "")] if wanted.own is not None else []
-    return own + [_shipped(spec) for spec in wanted.limits or ()]
+    return own + [_shipped(spec) for spec in wanted.limits or () if spec != _NONE]
 
 
 def _shipped(spec: str) -> tuple[LimitsProfile, str]:
     """Files are for those who start the program. Raises 400 and ConfigError."""
     if spec.partition(":")[0] not in limits_names():
-        raise errors.invalid_value("limits", spec, limits_names())
+        raise errors.invalid_value("limits", spec, (*limits_names(), _NONE))
     return load_limits(spec)
 
 

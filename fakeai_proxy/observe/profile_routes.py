@@ -46,13 +46,13 @@ def profile_routes(
         wanted: ProfileChange = call.body
         if fleet is not None:
             raise errors.profile_fixed(_OF_A_FLEET)
+        if wanted.speed is not None and not _speed_changes(pacer, fleet):
+            raise errors.profile_fixed(_AT_ONCE)
         if wanted.profile is not None:
             with clock.hold():
                 hosted = await asyncio.to_thread(_hosted, wanted.profile, has_back_end)
             pacer.profile, shown["name"] = hosted, wanted.profile
         if wanted.speed is not None:
-            if not _speed_changes(pacer, fleet):
-                raise errors.profile_fixed(_AT_ONCE)
             pacer.speed = wanted.speed
         return overview(call)
 
@@ -70,13 +70,13 @@ def _hosted(name: str, has_back_end: bool) -> HostedProfile | None:
     if not has_back_end:
         raise errors.profile_fixed("Nothing here follows a profile: answers are as recorded.")
     if name != _NONE and name not in back_end_names():
-        raise errors.invalid_value("profile", name, (*back_end_names(), _NONE))
+        raise errors.invalid_value("profile", name, (*hosted_names(), _NONE))
     try:
         found = load_back_end(name)
     except ConfigError as error:
         raise errors.bad_parameter("profile", "invalid_value", str(error)) from None
     if isinstance(found, FleetProfile):
-        raise errors.profile_fixed(_OF_A_FLEET)
+        raise errors.profile_is_a_fleet(name, (*hosted_names(), _NONE))
     return found
 
 

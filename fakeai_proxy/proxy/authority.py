@@ -86,7 +86,7 @@ class Authority:
             authority = cls._load(path, _instant(wall))
             authority._publish_root()
         except OSError as error:
-            raise ConfigError(_unusable(path, error.strerror or str(error))) from None
+            raise ConfigError(_refused(path, error)) from None
         missing = [host for host in required if not authority.covers(host)]
         if missing:
             raise ConfigError(
@@ -104,7 +104,7 @@ class Authority:
             _make_directory(directory)
             _place(path, _issue(tuple(hosts), _instant(wall)), replace=True)
         except OSError as error:
-            raise ConfigError(_unusable(path, error.strerror or str(error))) from None
+            raise ConfigError(_refused(path, error)) from None
         return cls.open(directory, hosts, wall)
 
     @property
@@ -286,6 +286,18 @@ def _unusable(path: Path, reason: str) -> str:
     return (
         f"The certificate authority {path} cannot be used: {reason}. Move it away, or make a new "
         "one, which clients have to trust anew: fakeai-proxy ca create"
+    )
+
+
+def _refused(path: Path, error: OSError) -> str:
+    """It is the folder's fault where there is no authority yet."""
+    if os.path.exists(path):
+        return _unusable(path, error.strerror or str(error))
+    in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
+    reason = "there is a file in its place" if in_the_way else error.strerror or str(error)
+    return (
+        f"The folder {path.parent.parent} cannot be written to: {reason}. Choose another with "
+        "--data DIR, or give its user the right to (ls -ld, chmod, chown)."
     )
 
 

@@ -53,7 +53,7 @@ class TimedPacing:
         reply, exchange = self._reply, self._exchange
         if reply.keep is not None:
             await reply.keep(exchange.admission)
-        if len(chunks) == 1 and self._gaps is None and not self._recorded:
+        if len(chunks) == 1 and self._is_due(chunks[0]):
             data = data_of(chunks[0], exchange.admission)
             if len(data) <= PIECE_BYTES:
                 self._send(data, chunks[0], client)
@@ -85,6 +85,10 @@ class TimedPacing:
         finally:
             if has_own_head:
                 del instants[:1]  # a head is no chunk
+
+    def _is_due(self, chunk: Chunk) -> bool:
+        """Whether nothing says when it leaves."""
+        return self._gaps is None and not (self._recorded and chunk.age_s is not None)
 
     def _send(self, data: bytes, chunk: Chunk, client: Client) -> None:
         """A whole answer in one write."""

@@ -955,6 +955,10 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["--on-miss", "pass"], {}, "replay, auto, hybrid"),
         (["--config", "/nowhere/at-all.toml"], {}, "/nowhere/at-all.toml"),
         (["--on-miss", "pass"], {}, ": --on-miss: mode synth does not replay"),
+        (["--data", "/dev/null"], {}, "The folder /dev/null cannot be written to"),
+        (["--journal-file", "/dev/null/a"], {}, "cannot be written: File exists. Name another"),
+        (["--admin-token", ""], {}, ": --admin-token: it is empty: give it a value"),
+        (["--cassette", ""], {}, ": --cassette: it is empty: give it a value"),
         (
             ["--mode", "pass", "--auth", "required"],
             {},
@@ -976,12 +980,24 @@ def test_a_mistake_is_one_line_that_names_it(
     assert done.stdout == ""
 
 
-def test_a_mistake_in_the_file_names_file_and_key(run: Run, folder: Path) -> None:
-    (folder / "settings.toml").write_text("speeed = 2\n")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("speeed = 2\n", "settings.toml: speeed: there is no such setting. Did you mean speed?\n"),
+        (
+            "mode = synth\n",
+            "settings.toml: this is no TOML: Invalid value (at line 1, column 8). A ",
+        ),
+    ],
+)
+def test_a_mistake_in_the_file_names_file_and_place(
+    text: str, said: str, run: Run, folder: Path
+) -> None:
+    (folder / "settings.toml").write_text(text)
     done = run("--config", str(folder / "settings.toml"))
     assert done.returncode == 2
-    assert "settings.toml" in done.stderr
-    assert "speed" in done.stderr.replace("speeed", "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_help_shows_every_flag_with_its_environment_name(run: Run) -> None:

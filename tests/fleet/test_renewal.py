@@ -65,6 +65,17 @@ def test_workers_serve_until_others_have_started_in_their_place() -> None:
     all_is_free(cluster)
 
 
+def test_who_serves_does_so_through_a_change_of_mind() -> None:
+    cluster, _ = a_fleet(a_pool(replicas=2, num_gpu_blocks=400))
+    for at, most in ((1.0, 4), (2.0, 8)):
+        renew(cluster, at, {"engine": {"max_num_seqs": most}})
+    assert names(cluster) == ["pool-0", "pool-1"]
+    assert names(cluster, "starting") == ["pool-4", "pool-5"]
+    run(cluster, 7.0)
+    assert names(cluster) == ["pool-4", "pool-5"]
+    assert [worker.pool.engine.max_num_seqs for worker in cluster.workers] == [8, 8]
+
+
 def test_what_a_worker_can_take_up_it_takes_up_at_once() -> None:
     cluster, _ = a_fleet(a_pool(engine={"max_num_seqs": 1}))
     before = list(cluster.workers)

@@ -46,8 +46,10 @@ async def test_limits_change_while_it_runs(serve: Serve) -> None:
     assert [(await chat(app)).status for _ in range(2)] == [200, 429]
     await ask(app, "/_fakeai/v1/reset", "POST")
     assert (await chat(app)).status == 200
-    assert (await change(app, limits=[]))["data"] == []
-    assert "x-ratelimit-limit-requests" not in (await chat(app)).headers
+    for nothing in ([], ["none"]):
+        await change(app, limits=["openai:3"])
+        assert (await change(app, limits=nothing))["data"] == []
+        assert "x-ratelimit-limit-requests" not in (await chat(app)).headers
 
 
 async def test_a_quota_is_exhausted_and_restored(serve: Serve) -> None:
@@ -64,7 +66,7 @@ async def test_a_quota_is_exhausted_and_restored(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"limits": ["nosuch"]}, "'anthropic', 'azure', and 'openai'"),
+        ({"limits": ["nosuch"]}, "'anthropic', 'azure', 'openai', and 'none'"),
         ({"limits": ["openai:9"]}, "no tier '9'"),
         ({"limits": ["profiles/limits/openai.toml"]}, "Invalid value"),
         ({"scale": 0}, "greater than 0"),

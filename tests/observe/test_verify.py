@@ -90,9 +90,13 @@ async def test_a_hosted_profile_is_exchanged_and_its_speed_too(serve: Serve) -> 
     told = (await ask(app, PROFILE, "PUT", {"profile": "none"})).body
     assert (told["profile"], told["kind"]) == ("none", "none")
     assert await spent() == 0
-    assert (await ask(app, PROFILE, "PUT", {"profile": "nobodys"})).status == 400
+    unknown = await ask(app, PROFILE, "PUT", {"profile": "nobodys"})
+    assert unknown.status == 400
     refused = await ask(app, PROFILE, "PUT", {"profile": "1xh100-8b"})
     assert (refused.status, refused.code) == (409, "profile_fixed")
+    for said in (unknown.body, refused.body):  # what it may be instead, and nothing else
+        assert "'openai', and 'none'." in said["error"]["message"]
+        assert "8xh100" not in said["error"]["message"]
 
 
 async def test_where_nothing_follows_a_profile_none_is_named_and_recordings_still_have_a_speed(
@@ -107,8 +111,9 @@ async def test_where_nothing_follows_a_profile_none_is_named_and_recordings_stil
     assert (await ask(app, PROFILE, "PUT", {"speed": 4})).body["speed"] == 4
     at_once = await serve(mode="synth", profile="none", timing="none")
     assert not (await ask(at_once, PROFILE)).body["speed_changes"]
-    refused = await ask(at_once, PROFILE, "PUT", {"speed": 4})
+    refused = await ask(at_once, PROFILE, "PUT", {"profile": "openai", "speed": 4})
     assert (refused.status, refused.code) == (409, "profile_fixed")
+    assert (await ask(at_once, PROFILE)).body["profile"] == "none"  # all of it, or nothing
 
 
 async def test_a_fleet_stays_the_one_it_is(serve: Serve) -> None:

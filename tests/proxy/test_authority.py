@@ -187,8 +187,10 @@ def test_a_broken_file_is_told_with_its_path(directory: Path, damage: str) -> No
 
 def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be used"):
-        Authority.open(tmp_path / "file" / "ca", HOSTS, WALL)
+    said = "file cannot be written to: there is a file in its place. Choose another with --data DIR"
+    for make in (Authority.open, Authority.create):
+        with pytest.raises(ConfigError, match=said):
+            make(tmp_path / "file" / "ca", HOSTS, WALL)
 
 
 class TestBundle:
