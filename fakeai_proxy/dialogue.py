@@ -65,7 +65,11 @@ class Vanish(NamedTuple):
     """End the connection without a word."""
 
 
-Effect = Say | Begin | Stop | Close | Wire | Vanish
+class Missed(NamedTuple):
+    """What the client has said is not on the cassette."""
+
+
+Effect = Say | Begin | Stop | Close | Wire | Vanish | Missed
 
 
 class Turn(Protocol):

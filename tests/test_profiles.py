@@ -186,9 +186,12 @@ def test_a_broken_profile_is_refused_with_its_file_and_key(
 
 def test_what_is_no_profile_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    for name in ("nosuch", str(tmp_path), str(tmp_path / "absent.toml"), "", "a\x00b"):
+    for name in ("nosuch", "", "a\x00b"):
         with pytest.raises(ConfigError, match="openai"):
             load_hosted(name)
+    for place, said in ((tmp_path, "folder"), (tmp_path / "absent.toml", "absent.toml")):
+        with pytest.raises(ConfigError, match=said):
+            load_hosted(str(place))
     with pytest.raises(ConfigError, match=r"binary\.toml"):
         load_hosted(str(tmp_path / "binary.toml"))
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from fakeai_proxy.cassette.likeness import Likeness, audio_of
 from fakeai_proxy.cassette.messages import Message
 from fakeai_proxy.cassette.rfc6455 import MESSAGE_BYTES_MAX, Op, closing, framed
-from fakeai_proxy.dialogue import Close, Effect, Vanish, Wire
+from fakeai_proxy.dialogue import Close, Effect, Missed, Vanish, Wire
 from fakeai_proxy.errors import ApiError
 from fakeai_proxy.exchange import (
     Admission,
@@ -241,6 +241,7 @@ class Conversation:
             "param": None, "event_id": _event_id(said.data),
         }  # fmt: skip
         event = {"type": "error", "event_id": f"event_miss_{self._recorded.id}", "error": error}
+        effects.append(Missed())
         effects.append(Wire(framed("text", json.dumps(event, ensure_ascii=False).encode())))
         effects.append(Close(POLICY_VIOLATION, _short(f"cassette_miss: {differences[0]}")))
 

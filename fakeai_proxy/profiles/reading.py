@@ -72,7 +72,7 @@ def shaped(
 def missing(noun: str, name: str, known: Sequence[str], beside: str) -> ConfigError:
     """Why there is nothing of that name or file; `beside` ends the list of those that are known."""
     path = Path(name)
-    if path.is_dir():
+    if name and path.is_dir():
         return ConfigError(f"{noun} {name}: it is a folder; name the TOML file in it.")
     if path.suffix == ".toml" or path.parent != Path():
         shipped_too = f" '{path.stem}' alone is the shipped one." if path.stem in known else ""

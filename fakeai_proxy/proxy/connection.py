@@ -158,7 +158,7 @@ class Connection(web.RequestHandler):
             return await answer(incoming)
         except ConnectionError:
             return False
-        except BaseException:
+        except asyncio.CancelledError:
             self.force_close()
             raise
         finally:

@@ -21,6 +21,7 @@ from fakeai_proxy.dialogue import (
     Close,
     Dialogue,
     Effect,
+    Missed,
     Say,
     Stop,
     Turn,
@@ -29,6 +30,7 @@ from fakeai_proxy.dialogue import (
 )
 from fakeai_proxy.errors import ApiError, bad_request, server_error
 from fakeai_proxy.exchange import (
+    MISS,
     SOCKET_METHOD,
     Admission,
     Chunk,
@@ -179,6 +181,8 @@ class _Driver:
             elif isinstance(effect, Vanish):
                 self._closing = True
                 self._client.cut()
+            elif isinstance(effect, Missed):
+                self._exchange.verdict = MISS
             else:
                 self._close(effect)
         due_at = self._dialogue.due_at()

@@ -463,6 +463,20 @@ async def test_another_layout_is_the_same_and_another_word_is_told(
     assert "cats" in caplog.text
 
 
+async def test_a_socket_on_which_something_else_is_said_is_a_miss(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    async with recording(path, reciting) as app:
+        await talk(app, {"type": "owls"})
+    async with replaying(path) as app:
+        await talk(app, {"type": "owls"})
+        assert (await talk(app, {"type": "cats"}))[-1]["type"] == "error"
+        await app.close()
+        assert app.outcomes is not None
+        found = await app.outcomes.verdict()
+    assert found.counts == {"HIT": 1, "MISS": 1}
+    assert found.failures(["miss"]) == ["MISS"]
+
+
 @pytest.mark.parametrize(
     ("settings", "event"),
     [

@@ -126,8 +126,7 @@ def test_sigterm_drains_all_of_them(tmp_path: Path) -> None:
                 whole += piece
             assert b"data: [DONE]" in whole
             sock.close()
-        service.program.exchanges()  # to its end
-        assert service.program.stop() == 0
+        assert service.program.end() == 0
         with pytest.raises(OSError, match="refused"):
             socket.create_connection((host, int(port)), timeout=5)
 
