@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -52,6 +53,8 @@ _PARAMETER = re.compile(rb"([?&;])([^=&;?#]{1,64})=([^&;#]*)")
 _COOKIE_BYTES_MIN = 16
 #: So much base64 may hide a key.
 _ENCODED_BYTES_MIN = 32
+#: Texts of headers that are known to hold no secret, and how long they are.
+_USUAL_MAX, _USUAL_BYTES = 1024, 256
 #: Kinds that the user chose to hide; a digit in their placeholders might match a pattern again.
 _OWN_KINDS = frozenset((CUSTOM, *(shape.kind for shape in PERSONAL)))
 _TO_LETTERS = str.maketrans("0123456789", "ghijklmnop")
@@ -121,6 +124,7 @@ class Redactor:
     def __init__(self, salt: bytes, rules: Rules | None = None) -> None:
         self._salt = salt
         self.rules = rules or Rules()
+        self._is_clean = lru_cache(_USUAL_MAX)(self._holds_nothing)
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -161,6 +165,15 @@ class Redactor:
         whole = self._unscattered(data, echoes) if lines else data
         clean = self.replaced(whole, self.matches(whole, echoes, "lines" if lines else None))
         return self.replaced_texts(clean, echoes)
+
+    def _of_header(self, text: bytes, echoes: tuple[bytes, ...]) -> bytes:
+        """As `scrub`; most names and values are those of the exchange before."""
+        if len(text) > _USUAL_BYTES or any(echo in text for echo in echoes):
+            return self.scrub(text, echoes)
+        return text if self._is_clean(text) else self.scrub(text, echoes)
+
+    def _holds_nothing(self, text: bytes) -> bool:
+        return self.scrub(text, ()) is text
 
     def replaced_texts(self, data: bytes, echoes: tuple[bytes, ...]) -> bytes:
         """With every secret replaced that base64 hides; the same object when there is none."""
@@ -241,7 +254,7 @@ class Redactor:
             elif lower in self.rules.headers:
                 kept.append((name, self._masked("header", value)))
             elif lower in REQUEST_HEADERS or lower.startswith(_REQUEST_PREFIXES):
-                kept.append((name, self.scrub(value, echoes)))
+                kept.append((name, self._of_header(value, echoes)))
         return tuple(kept)
 
     def response_headers(self, headers: Headers, echoes: tuple[bytes, ...]) -> Headers:
@@ -254,7 +267,7 @@ class Redactor:
                 kind = "organization" if lower in _MASKED else "header"
                 kept.append((name, self._masked(kind, value)))
             else:
-                kept.append((self.scrub(name, echoes), self.scrub(value, echoes)))
+                kept.append((self._of_header(name, echoes), self._of_header(value, echoes)))
         return tuple(kept)
 
     def target(self, target: str, echoes: tuple[bytes, ...]) -> str:

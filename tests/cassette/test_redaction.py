@@ -264,6 +264,15 @@ def test_headers_pass_by_an_allow_list() -> None:
     assert rest == (b"x-request-id", b"r")
 
 
+def test_what_is_clean_for_one_request_is_another_s_credential() -> None:
+    redactor = Redactor(b"salt")
+    headers = ((b"x-request-id", b"quite-an-ordinary-name"),)
+    assert redactor.response_headers(headers, ()) == headers
+    echoes = echoes_of([b"quite-an-ordinary-name"])
+    assert b"ordinary" not in redactor.response_headers(headers, echoes)[0][1]
+    assert redactor.response_headers(headers, ()) == headers
+
+
 def test_query_credentials_become_placeholders() -> None:
     target = Redactor(b"s").target("/v1/models?key=short&model=a&API_KEY=x%2Fy&key=", ())
     assert "short" not in target
