@@ -164,7 +164,7 @@ def replay(bench: Bench) -> list[Measure]:
     cassette = _recordings(bench)
     how = ("--mode", "replay", "--cassette", cassette, "--timing", "none", "--log-format", "none")
     with product(*how) as server:
-        return _compare_json(bench, "replay", server, CASSETTE_INTERACTIONS)
+        return _compare_json(bench, "replay", server, CASSETTE_INTERACTIONS, 0.6)
 
 
 def _streams(server: Server, *options: object) -> dict[str, float]:

@@ -178,6 +178,19 @@ def _by_hint(shapes: tuple[Shape, ...]) -> tuple[tuple[bytes, tuple[Shape, ...]]
 
 
 _TOKENS, _PHRASES = _by_hint(TOKENS), _by_hint(PHRASES)
+_Rows = tuple[tuple[bytes, tuple[Shape, ...]], ...]
+
+
+def _by_small_letters(rows: _Rows) -> tuple[tuple[bytes, _Rows], ...]:
+    """Hints that differ in their capitals are looked for together: few texts have any."""
+    small = {hint.lower() for hint, _ in rows}
+    least = [one for one in small if not any(other != one and other in one for other in small)]
+    return tuple(
+        (one, tuple(row for row in rows if one in row[0].lower())) for one in sorted(least)
+    )
+
+
+_SMALL_PHRASES = _by_small_letters(_PHRASES)
 #: Every token has so many characters of this alphabet in a row, after at most so many others.
 _RUN_BYTES, _BEFORE_BYTES = 16, 12
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
@@ -227,7 +240,9 @@ def matches(
     shapes of the user's `own`, and `echoes`, exact strings. `form` says what `data` is: JSON, lines of
     which some are, the inside of a string, or none of these."""
     found = [(at, at + len(echo), "credential") for echo in echoes for at in _places(data, echo)]
-    for where, table in ((_long_words(data), _TOKENS), (data, _PHRASES)):
+    small = data.lower()
+    phrases = [row for hint, rows in _SMALL_PHRASES if hint in small for row in rows]
+    for where, table in ((_long_words(data), _TOKENS), (data, phrases)):
         for hint, shapes in table:
             if hint in where:
                 for shape in shapes:

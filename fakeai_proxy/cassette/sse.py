@@ -81,15 +81,40 @@ def scattered(body: bytes) -> Iterator[list[tuple[int, int]]]:
     pieces, start and end, in order."""
     groups: dict[tuple[object, ...], list[tuple[int, int]]] = {}
     position = 0
+    parts: list[bytes] = []
+    usual: list[list[tuple[int, int]]] = []
     for line in body.split(b"\n"):
-        fields = list(_FIELD.finditer(line)) if b'":' in line else ()
-        if fields:
+        spans = _between(line, parts)
+        if spans:  # most lines are like the one before
+            for places, (start, end) in zip(usual, spans, strict=True):
+                places.append((position + start, position + end))
+        elif b'":' in line and (fields := list(_FIELD.finditer(line))):
             indexes = tuple(_INDEX.findall(line))
             seen: dict[bytes, int] = {}
+            parts, usual, at = [], [], 0
             for match in fields:
                 nth = seen[match[1]] = seen.get(match[1], 0) + 1
                 start, end = match.span(2)
-                key = (match[1], nth, indexes)
-                groups.setdefault(key, []).append((position + start, position + end))
+                places = groups.setdefault((match[1], nth, indexes), [])
+                places.append((position + start, position + end))
+                parts.append(line[at:start])
+                usual.append(places)
+                at = end
+            parts.append(line[at:])
         position += len(line) + 1
     return (places for places in groups.values() if len(places) > 1)
+
+
+def _between(line: bytes, parts: list[bytes]) -> list[tuple[int, int]]:
+    """Start and end of the texts of a line that otherwise consists of these parts; none where it does
+    not, or where one of the texts has an escape."""
+    if not parts or not line.startswith(parts[0]):
+        return []
+    spans, start = [], len(parts[0])
+    for part in parts[1:]:
+        end = line.find(b'"', start)
+        if end < 0 or line.find(b"\\", start, end) >= 0 or not line.startswith(part, end):
+            return []
+        spans.append((start, end))
+        start = end + len(part)
+    return spans if start == len(line) else []
