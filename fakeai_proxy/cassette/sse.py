@@ -26,6 +26,7 @@ _LAST_FRAME = re.compile(
     rb"|event: ?(?:message_stop|response\.(?:completed|failed|incomplete))\r?\ndata: ?[^\r\n]*)"
     rb"\r?\n\r?\n$"
 )
+_LAST_MARKS = (b"[DONE]", b"message_stop", b"response.")
 #: How much of a stream's end is looked at for its last frame: usually enough, and in any case (the
 #: frame may hold a whole response).
 _LAST_FRAME_BYTES = (1 << 10, 256 << 10)
@@ -39,6 +40,8 @@ def ends(tail: Callable[[int], bytes]) -> bool:
             return False
         start = max(end.rfind(b"\n\n", 0, -4), end.rfind(b"\r\n\r\n", 0, -4))
         if start >= 0 or len(end) < count:
+            if not any(end.find(mark, max(start, 0)) >= 0 for mark in _LAST_MARKS):
+                return False  # as of nearly all frames
             return _LAST_FRAME.search(end, max(start, 0)) is not None
     return False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -202,6 +202,9 @@ class _Watched(AsyncGenerator[Chunk, None]):
         self._chunks = chunks
         self._kept = bytearray()
         self._charged = False
+
+    def __anext__(self) -> Coroutine[Any, Any, Chunk]:
+        return self.asend(None)
 
     async def asend(self, value: None) -> Chunk:
         try:

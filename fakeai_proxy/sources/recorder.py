@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 from fakeai_proxy.cassette import sse
 from fakeai_proxy.cassette.draft import Draft, Heard
@@ -106,6 +107,9 @@ class _Recorded(AsyncGenerator[Chunk, None]):
         self._chunks = chunks
         self._recording = recording
         self._made_up = made_up
+
+    def __anext__(self) -> Coroutine[Any, Any, Chunk]:
+        return self.asend(None)
 
     async def asend(self, value: None) -> Chunk:
         recording = self._recording

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -335,6 +336,9 @@ class _Arriving(AsyncGenerator[Chunk, None]):
         if self._closed is not None:
             self._closed.remove_done_callback(self._lost)
             self._closed = None
+
+    def __anext__(self) -> Coroutine[Any, Any, Chunk]:
+        return self.asend(None)
 
     async def asend(self, value: None) -> Chunk:
         """The next piece. Raises StreamCut where the upstream breaks off."""
