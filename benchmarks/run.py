@@ -11,7 +11,7 @@ round, because what the host does to one of a pair it does to the other. Exits w
 missed or a case could not run.
 
     json       synthesized chat JSON, concurrency 32   requests/s >= 0.5 of a bare aiohttp handler
-    replay     the same from 10,000 recordings         that sends the same bytes
+    replay     the same from 10,000 recordings         that sends the same bytes; replay >= 0.6
     streams    1,000 streams, a token every 20 ms      p99 error of a token <= 2 x that of a bare
                                                        protocol; no drift, no token lost or merged
     fleet      the same served from 8 workers,        p99 distance of a token from the end of its
