@@ -57,6 +57,13 @@ EXAMPLES = {
 }
 
 
+#: What other servers call an option of ours.
+_CALLED_ELSEWHERE = {
+    "--port": "--listen", "--host": "--listen", "--bind": "--listen", "--target": "--upstream",
+    "--record": "--mode", "--replay": "--mode",
+}  # fmt: skip
+
+
 class Root(click.Group):
     """Its options are the server's, read from the settings when they are first needed."""
 
@@ -152,6 +159,8 @@ def main() -> None:
     except click.Abort:
         status = 130
     except click.UsageError as error:
+        if isinstance(error, click.NoSuchOption) and error.option_name in _CALLED_ELSEWHERE:
+            error.possibilities = [_CALLED_ELSEWHERE[error.option_name]]
         of = "fakeai-proxy" if error.ctx is None else error.ctx.command_path
         status = _fail(f"{error.format_message()} ({of} --help lists what there is)", 2)
     except click.ClickException as error:

@@ -18,8 +18,12 @@ def unknown_page(method: str, path: str, near: Sequence[str]) -> ApiError:
     )
 
 
+def _there_are(known: Sequence[str]) -> str:
+    return f"There {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'}."
+
+
 def unknown_query(name: str, known: Sequence[str]) -> ApiError:
-    hint = f"There are {', '.join(known)}." if known else "This page takes none."
+    hint = _there_are(known) if known else "This page takes none."
     return own_error(
         400, f"Unknown query parameter: '{name}'. {hint}", param=name, code="unknown_parameter"
     )
@@ -27,7 +31,7 @@ def unknown_query(name: str, known: Sequence[str]) -> ApiError:
 
 def unknown_field(path: str, known: Sequence[str] | None) -> ApiError:
     """`known` are those beside it, None where nobody says."""
-    hint = "" if known is None else f"There are {', '.join(known)}." if known else "There are none."
+    hint = "" if known is None else _there_are(known)
     message = f"Unknown parameter: '{path}'. {hint}".rstrip()
     return own_error(400, message, param=path, code="unknown_parameter")
 

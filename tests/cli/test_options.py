@@ -944,6 +944,7 @@ def test_a_list_may_be_repeated_as_well_as_separated_by_commas(program: Start) -
         (["--speed", "-1"], {}, "--speed"),
         (["--mode", "sync"], {}, "--mode"),
         (["--moed", "synth"], {}, "--mode"),
+        (["--port", "9000"], {}, "Did you mean '--listen'?"),
         (["synth"], {}, "--mode synth"),
         (["docter"], {}, "doctor"),
         (["--profile", "nosuch"], {}, "quick"),
