@@ -160,7 +160,8 @@ def main() -> None:
         status = 130
     except click.UsageError as error:
         if isinstance(error, click.NoSuchOption) and error.option_name in _CALLED_ELSEWHERE:
-            error.possibilities = [_CALLED_ELSEWHERE[error.option_name]]
+            ours = [_CALLED_ELSEWHERE[error.option_name]]
+            error = click.NoSuchOption(error.option_name, possibilities=ours, ctx=error.ctx)
         of = "fakeai-proxy" if error.ctx is None else error.ctx.command_path
         status = _fail(f"{error.format_message()} ({of} --help lists what there is)", 2)
     except click.ClickException as error:
