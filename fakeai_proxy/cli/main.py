@@ -160,8 +160,9 @@ def main() -> None:
         status = 130
     except click.UsageError as error:
         if isinstance(error, click.NoSuchOption) and error.option_name in _CALLED_ELSEWHERE:
-            ours = [_CALLED_ELSEWHERE[error.option_name]]
-            error = click.NoSuchOption(error.option_name, possibilities=ours, ctx=error.ctx)
+            theirs, ours = error.option_name, _CALLED_ELSEWHERE[error.option_name]
+            said = f"No such option '{theirs}'. Did you mean '{ours}'?"
+            error = click.UsageError(said, error.ctx)
         of = "fakeai-proxy" if error.ctx is None else error.ctx.command_path
         status = _fail(f"{error.format_message()} ({of} --help lists what there is)", 2)
     except click.ClickException as error:
