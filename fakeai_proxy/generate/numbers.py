@@ -23,7 +23,9 @@ def number(rng: Random, node: dict[str, Any], name: str, integer: bool) -> int |
     if low > high or (low == high and (low_open or high_open)):
         raise SchemaError((), f"no number lies between {low} and {high}.")
     usual_low, usual_high = range_for(name)
-    if usual_low > high or usual_high < low:
+    too_high = usual_low >= high if high_open else usual_low > high
+    too_low = usual_high <= low if low_open else usual_high < low
+    if too_high or too_low:
         usual_low, usual_high = -math.inf, math.inf
     near, far = max(low, usual_low), min(high, usual_high)
     if near == -math.inf:
@@ -79,9 +81,9 @@ def _between(rng: Random, lower: _Bound, upper: _Bound) -> float:
     share = rng.random()
     value = near * (1 - share) + far * share
     for candidate in (round(value, 2), value, (low + high) / 2, low, high):
-        if (low < candidate or (low == candidate and not low_open)) and (
-            candidate < high or (candidate == high and not high_open)
-        ):
+        above = low < candidate or (low == candidate and not low_open)
+        below = candidate < high or (candidate == high and not high_open)
+        if above and below and math.isfinite(candidate):
             return candidate
     inside = math.nextafter(low, math.inf)
     if low < inside < high:

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fakeai_proxy.dice import Dice
@@ -97,6 +97,8 @@ _NODE = obj(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(properties=st.dictionaries(_NAMES, _SCHEMAS, max_size=4), seed=st.integers(0, 10_000))
+@example(properties={"name": {"type": "number", "exclusiveMaximum": 1}}, seed=0)
+@example(properties={"name": {"type": "number", "exclusiveMinimum": 1_000}}, seed=0)
 def test_every_strict_schema_has_valid_instances(properties: dict[str, Any], seed: int) -> None:
     schema = obj(properties, **{"$defs": {"node": _NODE}})
     schema_check(schema)
