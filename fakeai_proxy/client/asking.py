@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+D = TypeVar("D")
 
 CONTROL = "/_fakeai/v1"
 
@@ -28,12 +29,27 @@ class Asked(Generic[T]):
     accept: str = "application/json"
 
 
-class Row(Generic[P, T]):
-    """A method of both clients: it answers the one, and is awaited from the other."""
+class Described(Generic[P, D]):
+    """A method of both clients, as what it asks: the function says that of its arguments."""
 
-    def __init__(self, describe: Callable[Concatenate[Any, P], Asked[T]]) -> None:
+    def __init__(self, describe: Callable[Concatenate[Any, P], D]) -> None:
         self._describe = describe
         self.__doc__ = describe.__doc__
+
+    def asked(self, *values: P.args, **named: P.kwargs) -> D:
+        """What it would ask."""
+        return self._describe(None, *values, **named)
+
+    def _bound(self, client: Any, carry_out: Callable[[D], Any]) -> Callable[P, Any]:
+        def perform(*values: P.args, **named: P.kwargs) -> Any:
+            return carry_out(self._describe(client, *values, **named))
+
+        perform.__doc__ = self.__doc__
+        return perform
+
+
+class Row(Described[P, Asked[T]]):
+    """It answers the one, and is awaited from the other."""
 
     @overload
     def __get__(self, client: Control, owner: type) -> Callable[P, T]: ...
@@ -42,19 +58,7 @@ class Row(Generic[P, T]):
     @overload
     def __get__(self, client: None, owner: type) -> Self: ...
     def __get__(self, client: Any, owner: type) -> Any:
-        if client is None:
-            return self
-        describe = self._describe
-
-        def perform(*values: P.args, **named: P.kwargs) -> Any:
-            return client.perform(describe(client, *values, **named))
-
-        perform.__doc__ = self.__doc__
-        return perform
-
-    def asked(self, *values: P.args, **named: P.kwargs) -> Asked[T]:
-        """What it would ask."""
-        return self._describe(None, *values, **named)
+        return self if client is None else self._bound(client, client.perform)
 
 
 def get(path: str, read: Callable[[bytes], T], /, **query: object) -> Asked[T]:

@@ -12,8 +12,9 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, overload
 
+from fakeai_proxy.client.asking import Described
 from fakeai_proxy.client.refusals import UnreachableError, refusal
 
 if TYPE_CHECKING:
@@ -241,12 +242,8 @@ class AsyncStream(_Opened[E]):
                 await writer.wait_closed()
 
 
-class Streamed(Generic[P, E]):
-    """A method of both clients: an iterator of the one, an async iterator of the other."""
-
-    def __init__(self, describe: Callable[Concatenate[Any, P], Feed[E]]) -> None:
-        self._describe = describe
-        self.__doc__ = describe.__doc__
+class Streamed(Described[P, Feed[E]]):
+    """An iterator of the one, an async iterator of the other."""
 
     @overload
     def __get__(self, client: Control, owner: type) -> Callable[P, Stream[E]]: ...
@@ -255,16 +252,4 @@ class Streamed(Generic[P, E]):
     @overload
     def __get__(self, client: None, owner: type) -> Self: ...
     def __get__(self, client: Any, owner: type) -> Any:
-        if client is None:
-            return self
-        describe = self._describe
-
-        def perform(*values: P.args, **named: P.kwargs) -> Any:
-            return client.stream(describe(client, *values, **named))
-
-        perform.__doc__ = self.__doc__
-        return perform
-
-    def asked(self, *values: P.args, **named: P.kwargs) -> Feed[E]:
-        """What it would ask."""
-        return self._describe(None, *values, **named)
+        return self if client is None else self._bound(client, client.stream)
